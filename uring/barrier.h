@@ -1,0 +1,84 @@
+/* barrier.h - the memory orders of the ring protocol, each with its reason
+ *
+ * The kernel shares four words with us: SQ head and tail, CQ head and tail,
+ * and for every buffer ring one 16-bit tail. Each has one writer. No other
+ * file names a memory order.
+ */
+#ifndef WEIR_URING_BARRIER_H
+#define WEIR_URING_BARRIER_H
+
+#include <stdint.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+/* Acquire: what the kernel wrote before it moved this index (CQEs before the
+ * CQ tail; the end of its reads of an SQE before the SQ head) is visible to
+ * us after we have read the index. */
+static inline uint32_t wi_load_acquire(const uint32_t *word)
+{
+	return __atomic_load_n(word, __ATOMIC_ACQUIRE);
+}
+
+/* Release: our writes (SQEs) and reads (CQEs) are finished before the kernel
+ * can see the index move past them. */
+static inline void wi_store_release(uint32_t *word, uint32_t value)
+{
+	__atomic_store_n(word, value, __ATOMIC_RELEASE);
+}
+
+/* Release for the 16-bit tail of a buffer ring: the entries come first. */
+static inline void wi_store_release_u16(uint16_t *word, uint16_t value)
+{
+	__atomic_store_n(word, value, __ATOMIC_RELEASE);
+}
+
+/* Relaxed: flag words and monotone counters of the kernel. They order
+ * nothing; a stale value only means that we look again at the next turn. */
+static inline uint32_t wi_load_relaxed(const uint32_t *word)
+{
+	return __atomic_load_n(word, __ATOMIC_RELAXED);
+}
+
+/* Counters have one writer (the loop) and any reader (a stats call on another
+ * thread). The relaxed store is a plain mov; it only forbids tearing. */
+static inline void wi_count(uint64_t *counter, uint64_t how_many)
+{
+	__atomic_store_n(counter, *counter + how_many, __ATOMIC_RELAXED);
+}
+
+static inline void wi_gauge_set(uint64_t *gauge, uint64_t value)
+{
+	__atomic_store_n(gauge, value, __ATOMIC_RELAXED);
+}
+
+static inline uint64_t wi_counted(const uint64_t *counter)
+{
+	return __atomic_load_n(counter, __ATOMIC_RELAXED);
+}
+
+/* A number that no other caller gets, from 1 up. Relaxed: being unique is all
+ * that is asked of it. */
+static inline uint64_t wi_ticket_next(uint64_t *last)
+{
+	return __atomic_add_fetch(last, 1, __ATOMIC_RELAXED);
+}
+
+/* A request from another thread (stop) and its observation by the loop: what
+ * the requester wrote before it asked is visible after the loop has seen it. */
+static inline void wi_flag_raise(uint32_t *flag, uint32_t value)
+{
+	__atomic_store_n(flag, value, __ATOMIC_RELEASE);
+}
+
+static inline uint32_t wi_flag_seen(const uint32_t *flag)
+{
+	return __atomic_load_n(flag, __ATOMIC_ACQUIRE);
+}
+
+#ifdef __cplusplus
+}
+#endif
+
+#endif

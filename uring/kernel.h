@@ -1,0 +1,93 @@
+/* kernel.h - the one seam between weir and the kernel
+ *
+ * Everything that a loop asks of the kernel goes through one of these
+ * functions, so that another kernel can stand behind them: the real one, a
+ * test that injects a fault, a simulation. They are called once per turn or
+ * on control paths, never per operation.
+ *
+ * All return a negative errno on failure.
+ */
+#ifndef WEIR_URING_KERNEL_H
+#define WEIR_URING_KERNEL_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <sys/socket.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+#pragma GCC visibility push(default)
+
+struct io_uring_params;
+
+/**
+ * struct weir_listen_request - a listening stream socket, in one call
+ * @address:       in: where to bind; out: where it is bound (port 0 resolved)
+ * @address_bytes: length of @address
+ * @backlog:       connections that may wait for accept, at least 1; the kernel
+ *                 cuts it to net.core.somaxconn
+ * @joins_group:   true: SO_REUSEPORT, share the port with sockets of the same
+ *                 user that set it too; false: fail with -EADDRINUSE if
+ *                 anybody listens there
+ *
+ * Accepted sockets inherit TCP_NODELAY from the listener, so that no call per
+ * connection is needed (tcp(7)).
+ */
+struct weir_listen_request {
+	struct sockaddr_storage address;
+	socklen_t address_bytes;
+	int backlog;
+	bool joins_group;
+};
+
+struct weir_kernel {
+	const char *name;
+	void *ctx; /* first argument of every call; owned by whoever made it */
+
+	/* io_uring_setup(2), io_uring_enter(2), io_uring_register(2) */
+	int (*setup)(void *ctx, uint32_t entry_count,
+		     struct io_uring_params *params);
+	int (*enter)(void *ctx, int ring_fd, uint32_t submit_count,
+		     uint32_t min_complete, uint32_t flags, const void *arg,
+		     size_t arg_bytes);
+	int (*register_op)(void *ctx, int ring_fd, uint32_t opcode, void *arg,
+			   uint32_t arg_count);
+
+	/* Shared mapping of a ring, or with fd -1 private zeroed memory that
+	 * is address space only until it is touched. */
+	int (*map)(void *ctx, size_t bytes, int fd, uint64_t offset,
+		   void **out_memory);
+	int (*unmap)(void *ctx, void *memory, size_t bytes);
+
+	/* A listener must be bound before its group's first loop accepts,
+	 * when no ring may be entered yet, and the port that the kernel chose
+	 * can be read through the ring only since 6.19: hence a call. */
+	int (*listen)(void *ctx, struct weir_listen_request *request);
+
+	/* shutdown(2): the ring's own operation costs a worker thread. */
+	int (*shutdown)(void *ctx, int fd, int how);
+	int (*close)(void *ctx, int fd);
+
+	/* A descriptor that the ring can read 8 bytes from, and the call that
+	 * makes it readable: from any thread, and from a signal handler. */
+	int (*doorbell_open)(void *ctx);
+	int (*doorbell_ring)(void *ctx, int fd);
+
+	uint64_t (*now_ns)(void *ctx); /* monotonic */
+};
+
+/**
+ * weir_kernel_linux() - the kernel that this process runs on
+ *
+ * Return: a constant that lives as long as the process. Thread: any.
+ */
+const struct weir_kernel *weir_kernel_linux(void);
+
+#pragma GCC visibility pop
+#ifdef __cplusplus
+}
+#endif
+
+#endif

@@ -1,0 +1,188 @@
+/* kernel_linux.c - the real kernel behind the seam
+ *
+ * Thin on purpose: a system call each, its errno as the result. The one
+ * decision made here is how a listener is born.
+ */
+#include "kernel.h"
+
+#include "abi.h"
+
+#include <errno.h>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
+#include <sys/eventfd.h>
+#include <sys/mman.h>
+#include <sys/syscall.h>
+#include <time.h>
+#include <unistd.h>
+
+enum {
+	BIND_TRIES = 10,
+	BIND_PAUSE_NS = 5 * 1000 * 1000,
+};
+
+static int linux_result(long result)
+{
+	return result < 0 ? -errno : (int)result;
+}
+
+static int linux_setup(void *ctx, uint32_t entry_count,
+		       struct io_uring_params *params)
+{
+	(void)ctx;
+	return linux_result(
+		syscall(WEIR_NR_IO_URING_SETUP, entry_count, params));
+}
+
+static int linux_enter(void *ctx, int ring_fd, uint32_t submit_count,
+		       uint32_t min_complete, uint32_t flags, const void *arg,
+		       size_t arg_bytes)
+{
+	(void)ctx;
+	return linux_result(syscall(WEIR_NR_IO_URING_ENTER, ring_fd,
+				    submit_count, min_complete, flags, arg,
+				    arg_bytes));
+}
+
+static int linux_register(void *ctx, int ring_fd, uint32_t opcode, void *arg,
+			  uint32_t arg_count)
+{
+	(void)ctx;
+	return linux_result(syscall(WEIR_NR_IO_URING_REGISTER, ring_fd, opcode,
+				    arg, arg_count));
+}
+
+static int linux_map(void *ctx, size_t bytes, int fd, uint64_t offset,
+		     void **out_memory)
+{
+	(void)ctx;
+	int flags = fd < 0 ? MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE
+			   : MAP_SHARED | MAP_POPULATE;
+	void *memory = mmap(NULL, bytes, PROT_READ | PROT_WRITE, flags, fd,
+			    (off_t)offset);
+	if (memory == MAP_FAILED)
+		return -errno;
+	*out_memory = memory;
+	return 0;
+}
+
+static int linux_unmap(void *ctx, void *memory, size_t bytes)
+{
+	(void)ctx;
+	return linux_result(munmap(memory, bytes));
+}
+
+static int linux_close(void *ctx, int fd)
+{
+	(void)ctx;
+	return linux_result(close(fd));
+}
+
+static int linux_shutdown(void *ctx, int fd, int how)
+{
+	(void)ctx;
+	return linux_result(shutdown(fd, how));
+}
+
+/* The teardown of a ring is asynchronous: after a SIGKILL its port stays bound
+ * for about 10 ms, and a restart must not fail on that. */
+static int linux_bind(int fd, const struct weir_listen_request *request)
+{
+	int err = 0;
+	for (int i = 0; i < BIND_TRIES; i++) {
+		if (bind(fd, (const struct sockaddr *)&request->address,
+			 request->address_bytes) == 0)
+			return 0;
+		err = -errno;
+		if (err != -EADDRINUSE)
+			break;
+		struct timespec pause = { .tv_nsec = BIND_PAUSE_NS };
+		(void)nanosleep(&pause, NULL); /* cut short: tries once more */
+	}
+	return err;
+}
+
+static int linux_listener_fill(int fd, struct weir_listen_request *request)
+{
+	const int on = 1;
+	int family = request->address.ss_family;
+	int group_option = request->joins_group ? SO_REUSEPORT : SO_REUSEADDR;
+
+	if (setsockopt(fd, SOL_SOCKET, group_option, &on, sizeof(on)) < 0)
+		return -errno;
+	if (request->joins_group &&
+	    setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof(on)) < 0)
+		return -errno;
+	if ((family == AF_INET || family == AF_INET6) &&
+	    setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof(on)) < 0)
+		return -errno;
+
+	int err = linux_bind(fd, request);
+	if (err < 0)
+		return err;
+	/* Of two members that only set SO_REUSEADDR the second is refused
+	 * here rather than in bind(2). */
+	if (listen(fd, request->backlog) < 0)
+		return -errno;
+	request->address_bytes = sizeof(request->address);
+	return linux_result(getsockname(fd,
+					(struct sockaddr *)&request->address,
+					&request->address_bytes));
+}
+
+static int linux_listen(void *ctx, struct weir_listen_request *request)
+{
+	(void)ctx;
+	int fd = socket(request->address.ss_family, SOCK_STREAM | SOCK_CLOEXEC,
+			0);
+	if (fd < 0)
+		return -errno;
+
+	int err = linux_listener_fill(fd, request);
+	if (err < 0) {
+		(void)close(fd); /* the first error is the one to report */
+		return err;
+	}
+	return fd;
+}
+
+static int linux_doorbell_open(void *ctx)
+{
+	(void)ctx;
+	return linux_result(eventfd(0, EFD_CLOEXEC));
+}
+
+/* write(2) is async-signal-safe; -EAGAIN cannot occur before 2^64 - 2 rings. */
+static int linux_doorbell_ring(void *ctx, int fd)
+{
+	(void)ctx;
+	const uint64_t once = 1;
+	return write(fd, &once, sizeof(once)) < 0 ? -errno : 0;
+}
+
+static uint64_t linux_now_ns(void *ctx)
+{
+	(void)ctx;
+	struct timespec now;
+	(void)clock_gettime(CLOCK_MONOTONIC, &now); /* cannot fail: vDSO */
+	return (uint64_t)now.tv_sec * 1000000000u + (uint64_t)now.tv_nsec;
+}
+
+const struct weir_kernel *weir_kernel_linux(void)
+{
+	static const struct weir_kernel kernel = {
+		.name = "linux",
+		.setup = linux_setup,
+		.enter = linux_enter,
+		.register_op = linux_register,
+		.map = linux_map,
+		.unmap = linux_unmap,
+		.listen = linux_listen,
+		.shutdown = linux_shutdown,
+		.close = linux_close,
+		.doorbell_open = linux_doorbell_open,
+		.doorbell_ring = linux_doorbell_ring,
+		.now_ns = linux_now_ns,
+	};
+	return &kernel;
+}

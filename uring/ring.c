@@ -1,0 +1,426 @@
+/* ring.c - open, enable, enter, close
+ *
+ * Invariant: what is left to submit is sq_tail minus the kernel's SQ head, and
+ * nothing else remembers it.
+ *
+ * Not here: the hot path (ring_inline.h), the operations (op.h), what a failed
+ * set-up means (diagnose.c).
+ */
+#include "ring_inline.h"
+
+#include "diagnose.h"
+
+#include <errno.h>
+#include <stdlib.h>
+
+enum {
+	SQ_ENTRIES_DEFAULT = 1024,
+	SQ_ENTRIES_MAX = 32768,
+	CQ_ENTRIES_MAX = 65536,
+	CQ_PER_SQ_DEFAULT = 8,
+	/* One call hands out this many completions of deferred work without
+	 * being asked for a larger batch (6.13). */
+	TASKRUN_BATCH = 20,
+	NS_PER_S = 1000000000,
+	NS_PER_US = 1000,
+};
+
+#define FAR_AWAY_NS (UINT64_C(86400) * NS_PER_S) /* a day */
+
+#define SETUP_ALWAYS                                                           \
+	(IORING_SETUP_CQSIZE | IORING_SETUP_CLAMP | IORING_SETUP_R_DISABLED)
+#define SETUP_DEFER                                                            \
+	(SETUP_ALWAYS | IORING_SETUP_SUBMIT_ALL | IORING_SETUP_SINGLE_ISSUER | \
+	 IORING_SETUP_DEFER_TASKRUN | IORING_SETUP_TASKRUN_FLAG)
+
+/* Best first. EINVAL, or a flag that the caller forbids, goes one down. */
+static const uint32_t setup_rungs[] = {
+	SETUP_DEFER | IORING_SETUP_NO_SQARRAY,   /* 6.6 */
+	SETUP_DEFER,                             /* 6.1 */
+	SETUP_ALWAYS | IORING_SETUP_SUBMIT_ALL | /* 5.19 */
+		IORING_SETUP_COOP_TASKRUN | IORING_SETUP_TASKRUN_FLAG,
+	SETUP_ALWAYS, /* 5.10 */
+};
+
+static uint64_t ring_estimate_bytes(const struct io_uring_params *params)
+{
+	return (uint64_t)params->sq_entries * sizeof(struct io_uring_sqe) +
+	       (uint64_t)params->cq_entries * sizeof(struct io_uring_cqe);
+}
+
+/* The descriptor of the best rung that the kernel grants. */
+static int ring_setup(const struct weir_ring *ring, uint32_t sq_entry_count,
+		      uint32_t cq_entry_count, uint32_t forbidden_flags,
+		      struct io_uring_params *params)
+{
+	const size_t rung_count = sizeof(setup_rungs) / sizeof(setup_rungs[0]);
+	int fd = -EINVAL;
+	for (size_t i = 0; i < rung_count; i++) {
+		if ((setup_rungs[i] & forbidden_flags) != 0)
+			continue;
+		*params = (struct io_uring_params){
+			.flags = setup_rungs[i],
+			.cq_entries = cq_entry_count,
+		};
+		fd = ring->kernel->setup(ring->kernel->ctx, sq_entry_count,
+					 params);
+		if (fd != -EINVAL)
+			break;
+	}
+	return fd;
+}
+
+static int ring_map(struct weir_ring *ring,
+		    const struct io_uring_params *params)
+{
+	const struct weir_kernel *kernel = ring->kernel;
+	size_t cqes_end = params->cq_off.cqes +
+			  params->cq_entries * sizeof(struct io_uring_cqe);
+	size_t array_end =
+		params->sq_off.array + params->sq_entries * sizeof(uint32_t);
+	size_t ring_bytes = array_end > cqes_end ? array_end : cqes_end;
+	size_t sqes_bytes = params->sq_entries * sizeof(struct io_uring_sqe);
+	void *memory = NULL;
+
+	int err = kernel->map(kernel->ctx, ring_bytes, ring->fd,
+			      IORING_OFF_SQ_RING, &memory);
+	if (err < 0)
+		return err;
+	ring->ring_memory = memory;
+	ring->ring_bytes = ring_bytes;
+
+	err = kernel->map(kernel->ctx, sqes_bytes, ring->fd, IORING_OFF_SQES,
+			  &memory);
+	if (err < 0)
+		return err;
+	ring->sqes = memory;
+	ring->sqes_bytes = sqes_bytes;
+	return 0;
+}
+
+static void ring_wire(struct weir_ring *ring,
+		      const struct io_uring_params *params)
+{
+	char *base = ring->ring_memory;
+	ring->kernel_sq_head = (uint32_t *)(void *)(base + params->sq_off.head);
+	ring->kernel_sq_tail = (uint32_t *)(void *)(base + params->sq_off.tail);
+	ring->kernel_sq_flags =
+		(uint32_t *)(void *)(base + params->sq_off.flags);
+	ring->kernel_cq_head = (uint32_t *)(void *)(base + params->cq_off.head);
+	ring->kernel_cq_tail = (uint32_t *)(void *)(base + params->cq_off.tail);
+	ring->cqes =
+		(struct io_uring_cqe *)(void *)(base + params->cq_off.cqes);
+
+	ring->sq_entry_count = params->sq_entries;
+	ring->sq_mask = params->sq_entries - 1;
+	ring->cq_entry_count = params->cq_entries;
+	ring->cq_mask = params->cq_entries - 1;
+	ring->setup_flags = params->flags;
+	ring->features = params->features;
+
+	/* Where the kernel keeps an index array, entry i names SQE i for ever.
+	 */
+	if ((params->flags & IORING_SETUP_NO_SQARRAY) == 0) {
+		uint32_t *array =
+			(uint32_t *)(void *)(base + params->sq_off.array);
+		for (uint32_t i = 0; i < params->sq_entries; i++)
+			array[i] = i;
+	}
+}
+
+/* 6.1 is recognised by what it can do: it was the first with SENDMSG_ZC. */
+static int ring_require_6_1(struct weir_ring *ring, struct weir_error *error)
+{
+	struct io_uring_probe probe = { .last_op = 0 };
+	int err = weir_ring_register(ring, IORING_REGISTER_PROBE, &probe,
+				     WEIR_PROBE_OP_COUNT);
+	if (err < 0)
+		return weir_error_set(error, err,
+				      "the kernel does not tell which ring "
+				      "operations it has: %s",
+				      strerror(-err));
+	if (probe.last_op < IORING_OP_SENDMSG_ZC)
+		return weir_error_set(
+			error, -EOPNOTSUPP,
+			"this kernel is too old: its last ring "
+			"operation is %u, and weir needs %u "
+			"(SENDMSG_ZC) and multishot receive, that "
+			"is Linux 6.1 or newer",
+			probe.last_op, IORING_OP_SENDMSG_ZC);
+	return 0;
+}
+
+static int ring_explain(struct weir_error *error, int err, uint64_t ring_bytes)
+{
+	struct weir_host_facts facts;
+	weir_host_facts_read(&facts);
+	return weir_diagnose_setup(err, ring_bytes, &facts, error);
+}
+
+/* Names the calling thread for ever, as no thread id does: the pthread_t of a
+ * thread that has ended is soon another's. */
+static uint64_t thread_ticket(void)
+{
+	static uint64_t last_ticket;
+	static _Thread_local uint64_t own_ticket;
+	if (own_ticket == 0)
+		own_ticket = wi_ticket_next(&last_ticket);
+	return own_ticket;
+}
+
+/* A registered index belongs to a thread: on another it names another ring,
+ * or none. */
+static bool ring_index_is_foreign(const struct weir_ring *ring)
+{
+	return ring->has_registered_fd && ring->owner != thread_ticket();
+}
+
+int weir_ring_open(struct weir_ring *ring, const struct weir_ring_opts *opts,
+		   struct weir_error *error)
+{
+	static const struct weir_ring_opts defaults;
+	if (opts == NULL)
+		opts = &defaults;
+	uint32_t sq_entry_count = opts->sq_entry_count != 0
+					  ? opts->sq_entry_count
+					  : SQ_ENTRIES_DEFAULT;
+	uint32_t cq_entry_count = opts->cq_entry_count;
+
+	*ring = (struct weir_ring){
+		.fd = -1,
+		.kernel = opts->kernel != NULL ? opts->kernel
+					       : weir_kernel_linux(),
+		.wants_registered_fd = !opts->no_registered_fd,
+	};
+	if (sq_entry_count > SQ_ENTRIES_MAX)
+		return weir_error_set(error, -EINVAL,
+				      "%u submission entries asked for; the "
+				      "kernel's limit is %d",
+				      sq_entry_count, SQ_ENTRIES_MAX);
+	if (cq_entry_count == 0)
+		cq_entry_count = sq_entry_count * CQ_PER_SQ_DEFAULT;
+	if (cq_entry_count > CQ_ENTRIES_MAX)
+		cq_entry_count = CQ_ENTRIES_MAX;
+	if (cq_entry_count < sq_entry_count)
+		return weir_error_set(error, -EINVAL,
+				      "%u completion entries are fewer than "
+				      "the %u submission entries",
+				      cq_entry_count, sq_entry_count);
+
+	struct io_uring_params params;
+	int fd = ring_setup(ring, sq_entry_count, cq_entry_count,
+			    opts->forbidden_flags, &params);
+	if (fd < 0) {
+		params.sq_entries = sq_entry_count;
+		params.cq_entries = cq_entry_count;
+		return ring_explain(error, fd, ring_estimate_bytes(&params));
+	}
+	ring->fd = fd;
+	ring->enter_fd = fd;
+
+	int err = ring_map(ring, &params);
+	if (err < 0) {
+		err = ring_explain(error, err, ring_estimate_bytes(&params));
+		goto fail;
+	}
+	ring_wire(ring, &params);
+	err = ring_require_6_1(ring, error);
+	if (err < 0)
+		goto fail;
+
+	ring->has_min_wait = !opts->no_min_wait &&
+			     (ring->features & IORING_FEAT_MIN_TIMEOUT) != 0;
+	if (!opts->no_iowait_flag &&
+	    (ring->features & IORING_FEAT_NO_IOWAIT) != 0)
+		ring->enter_flags |= IORING_ENTER_NO_IOWAIT;
+	return 0;
+
+fail:
+	weir_ring_close(ring);
+	return err;
+}
+
+int weir_ring_enable(struct weir_ring *ring)
+{
+	int err =
+		weir_ring_register(ring, IORING_REGISTER_ENABLE_RINGS, NULL, 0);
+	if (err < 0 || !ring->wants_registered_fd)
+		return err < 0 ? err : 0;
+
+	struct io_uring_rsrc_update update = {
+		.offset = UINT32_MAX, /* the kernel chooses the slot */
+		.data = (uint64_t)ring->fd,
+	};
+	/* A refusal (16 slots per thread) costs some nanoseconds, no more. */
+	if (weir_ring_register(ring, IORING_REGISTER_RING_FDS, &update, 1) ==
+	    1) {
+		ring->enter_fd = (int)update.offset;
+		ring->enter_flags |= IORING_ENTER_REGISTERED_RING;
+		ring->has_registered_fd = true;
+		ring->owner = thread_ticket();
+	}
+	return 0;
+}
+
+/* The argument of a call that may sleep. @timespec must outlive the call. */
+static struct io_uring_getevents_arg ring_wait_arg(
+	const struct weir_ring *ring, const struct weir_wait *wait,
+	struct weir_kernel_timespec *timespec)
+{
+	struct io_uring_getevents_arg arg = { .sigmask = 0 };
+	uint64_t timeout_ns = wait->timeout_ns;
+	uint64_t min_wait_ns = 0;
+
+	/* Who waits for one needs no min-wait; longer than the timeout, it
+	 * would replace it. */
+	if (wait->want_count > 1)
+		min_wait_ns = (uint64_t)wait->min_wait_us * NS_PER_US;
+	if (min_wait_ns > timeout_ns)
+		min_wait_ns = timeout_ns;
+
+	if (min_wait_ns > 0 && !ring->has_min_wait) {
+		timeout_ns = min_wait_ns;
+	} else if (min_wait_ns > 0) {
+		arg.min_wait_usec = (uint32_t)(min_wait_ns / NS_PER_US);
+		/* Without a timeout behind it, the end of the min-wait ends
+		 * the call even if nothing came (seen on 6.18): an idle loop
+		 * would spin. */
+		if (timeout_ns == WEIR_TIMEOUT_NEVER)
+			timeout_ns = FAR_AWAY_NS;
+	}
+	if (timeout_ns != WEIR_TIMEOUT_NEVER) {
+		timespec->tv_sec = (int64_t)(timeout_ns / NS_PER_S);
+		timespec->tv_nsec = (int64_t)(timeout_ns % NS_PER_S);
+		arg.ts = (uint64_t)(uintptr_t)timespec;
+	}
+	return arg;
+}
+
+/* How many completions this call may sleep for. The kernel runs the work that
+ * it holds back before it sleeps, so a batch larger than the cap may be asked
+ * for even then, as long as a min-wait bounds the sleep. */
+static uint32_t ring_want(const struct weir_ring *ring,
+			  const struct weir_wait *wait, uint32_t held_back)
+{
+	if (wait == NULL || weir_ring_ready(ring) > 0)
+		return 0;
+	if ((held_back & IORING_SQ_CQ_OVERFLOW) != 0)
+		return 0;
+	if ((held_back & IORING_SQ_TASKRUN) != 0 &&
+	    (wait->want_count <= TASKRUN_BATCH || wait->min_wait_us == 0))
+		return 0;
+	return wait->want_count;
+}
+
+static int ring_enter_result(struct weir_ring *ring, int result)
+{
+	if (result >= 0)
+		return 0;
+	switch (result) {
+	case -EINTR:
+		wi_count(&ring->stats.enters_interrupted, 1);
+		return 0;
+	case -ETIME:
+		wi_count(&ring->stats.enters_timed_out, 1);
+		return 0;
+	case -EAGAIN:
+	case -EBUSY:
+	case -ENOMEM:
+		wi_count(&ring->stats.enters_refused, 1);
+		return 0;
+	default:
+		wi_count(&ring->stats.enters_failed, 1);
+		return result;
+	}
+}
+
+int weir_ring_enter(struct weir_ring *ring, const struct weir_wait *wait)
+{
+	if (ring_index_is_foreign(ring))
+		return -EEXIST;
+
+	wi_count(&ring->stats.sqes, ring->sq_tail - ring->sq_tail_published);
+	ring->sq_tail_published = ring->sq_tail;
+	wi_store_release(ring->kernel_sq_tail, ring->sq_tail);
+
+	uint32_t held_back = weir_ring_held_back(ring);
+	uint32_t want_count = ring_want(ring, wait, held_back);
+	uint32_t flags = ring->enter_flags | IORING_ENTER_GETEVENTS;
+	struct weir_kernel_timespec timespec;
+	struct io_uring_getevents_arg arg;
+	const void *arg_ptr = NULL;
+	size_t arg_bytes = 0;
+	if (want_count > 0) {
+		arg = ring_wait_arg(ring, wait, &timespec);
+		arg_ptr = &arg;
+		arg_bytes = sizeof(arg);
+		flags |= IORING_ENTER_EXT_ARG;
+		wi_count(&ring->stats.enters_waiting, 1);
+	}
+	if ((held_back & IORING_SQ_TASKRUN) != 0)
+		wi_count(&ring->stats.enters_taskrun, 1);
+	if ((held_back & IORING_SQ_CQ_OVERFLOW) != 0)
+		wi_count(&ring->stats.cq_overflows, 1);
+
+	wi_count(&ring->stats.enters, 1);
+	int result = ring->kernel->enter(ring->kernel->ctx, ring->enter_fd,
+					 weir_ring_unsubmitted(ring),
+					 want_count, flags, arg_ptr, arg_bytes);
+	return ring_enter_result(ring, result);
+}
+
+void weir_ring_close(struct weir_ring *ring)
+{
+	const struct weir_kernel *kernel = ring->kernel;
+
+	/* A thread that has ended has given its indices back. */
+	if (ring->has_registered_fd && !ring_index_is_foreign(ring)) {
+		struct io_uring_rsrc_update update = {
+			.offset = (uint32_t)ring->enter_fd,
+		};
+		(void)weir_ring_register(ring, IORING_UNREGISTER_RING_FDS,
+					 &update, 1); /* it was there */
+	}
+	if (ring->sqes != NULL)
+		(void)kernel->unmap(kernel->ctx, ring->sqes, ring->sqes_bytes);
+	if (ring->ring_memory != NULL)
+		(void)kernel->unmap(kernel->ctx, ring->ring_memory,
+				    ring->ring_bytes);
+	if (ring->fd >= 0)
+		(void)kernel->close(kernel->ctx, ring->fd);
+	ring->sqes = NULL;
+	ring->ring_memory = NULL;
+	ring->fd = -1;
+	ring->has_registered_fd = false;
+}
+
+int weir_ring_fd(const struct weir_ring *ring)
+{
+	return ring->fd;
+}
+
+uint32_t weir_ring_setup_flags(const struct weir_ring *ring)
+{
+	return ring->setup_flags;
+}
+
+uint32_t weir_ring_features(const struct weir_ring *ring)
+{
+	return ring->features;
+}
+
+int weir_ring_register(struct weir_ring *ring, uint32_t opcode, void *arg,
+		       uint32_t arg_count)
+{
+	return ring->kernel->register_op(ring->kernel->ctx, ring->fd, opcode,
+					 arg, arg_count);
+}
+
+void weir_ring_stats_read(const struct weir_ring *ring,
+			  struct weir_ring_stats *out_stats)
+{
+#define RING_STAT_COPY(name, help)                                             \
+	out_stats->name = wi_counted(&ring->stats.name);
+	WEIR_RING_STATS(RING_STAT_COPY)
+#undef RING_STAT_COPY
+}

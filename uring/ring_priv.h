@@ -1,0 +1,55 @@
+/* ring_priv.h - struct weir_ring itself; only ring_inline.h and uring/ *.c */
+#ifndef WEIR_URING_RING_PRIV_H
+#define WEIR_URING_RING_PRIV_H
+
+#include "abi.h"
+#include "ring.h"
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+struct weir_ring {
+	/* Submission: sq_tail is ours, published at the next enter. */
+	struct io_uring_sqe *sqes;
+	uint32_t *kernel_sq_head;
+	uint32_t *kernel_sq_tail;
+	uint32_t *kernel_sq_flags;
+	uint32_t sq_tail;
+	uint32_t sq_mask;
+	uint32_t sq_entry_count;
+
+	/* Completion: cq_head is ours, published after each batch. */
+	uint32_t cq_head;
+	struct io_uring_cqe *cqes;
+	uint32_t *kernel_cq_head;
+	uint32_t *kernel_cq_tail;
+	uint32_t cq_mask;
+	uint32_t cq_entry_count;
+
+	/* Entering. */
+	const struct weir_kernel *kernel;
+	int enter_fd;         /* fd, or the registered index */
+	uint32_t enter_flags; /* what every call carries */
+	bool has_min_wait;
+	uint32_t sq_tail_published;
+
+	struct weir_ring_stats stats;
+
+	/* Set once, at open. */
+	int fd;
+	bool wants_registered_fd;
+	bool has_registered_fd;
+	uint64_t owner; /* thread_ticket(), once has_registered_fd */
+	uint32_t setup_flags;
+	uint32_t features;
+	void *ring_memory; /* SQ and CQ indices, CQEs, maybe the SQ array */
+	size_t ring_bytes;
+	size_t sqes_bytes;
+};
+
+#ifdef __cplusplus
+}
+#endif
+
+#endif
