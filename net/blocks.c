@@ -1,0 +1,205 @@
+#include "blocks.h"
+
+#include "poison.h"
+
+#include <assert.h>
+#include <stdbool.h>
+#include <string.h>
+
+enum {
+	AT_HAND_MAX = 512, /* 512 KiB: a busy turn's worth of small replies */
+	/* In the orders table, at the first smallest block of each block. */
+	ORDER_MASK = 0x1f,
+	BLOCK_FREE = 0x40,
+	BLOCK_START = 0x80,
+};
+
+struct wi_block {
+	struct wi_block *next;
+	struct wi_block **prev_next; /* what points at this block */
+};
+
+size_t wi_blocks_round(size_t bytes)
+{
+	return (bytes + WI_BLOCK_BYTES_MAX - 1) & ~(WI_BLOCK_BYTES_MAX - 1);
+}
+
+size_t wi_blocks_table_bytes(size_t bytes)
+{
+	return wi_blocks_round(bytes) / WI_BLOCK_BYTES_MIN;
+}
+
+static size_t block_index(const struct wi_blocks *blocks, const void *block)
+{
+	size_t offset = (size_t)((const uint8_t *)block - blocks->memory);
+	assert(offset < blocks->bytes);
+	assert(offset % WI_BLOCK_BYTES_MIN == 0);
+	return offset / WI_BLOCK_BYTES_MIN;
+}
+
+static void free_push(struct wi_blocks *blocks, void *memory, unsigned order)
+{
+	struct wi_block *block = memory;
+	wi_unpoison(block, sizeof(*block));
+	block->next = blocks->free[order];
+	block->prev_next = &blocks->free[order];
+	if (block->next != NULL)
+		block->next->prev_next = &block->next;
+	blocks->free[order] = block;
+	blocks->orders[block_index(blocks, block)] =
+		(uint8_t)(BLOCK_START | BLOCK_FREE | order);
+}
+
+static void free_remove(struct wi_blocks *blocks, struct wi_block *block)
+{
+	*block->prev_next = block->next;
+	if (block->next != NULL)
+		block->next->prev_next = block->prev_next;
+	blocks->orders[block_index(blocks, block)] = 0;
+	wi_poison(block, sizeof(*block));
+}
+
+void wi_blocks_init(struct wi_blocks *blocks, void *memory, size_t bytes,
+		    void *table)
+{
+	assert(bytes % WI_BLOCK_BYTES_MAX == 0);
+	*blocks = (struct wi_blocks){
+		.memory = memory,
+		.orders = table,
+		.bytes = bytes,
+	};
+	/* Highest first, so that the low addresses are used first. */
+	for (size_t at = bytes; at > 0; at -= WI_BLOCK_BYTES_MAX)
+		free_push(blocks, blocks->memory + at - WI_BLOCK_BYTES_MAX,
+			  WI_BLOCK_ORDER_MAX);
+}
+
+unsigned wi_block_order(size_t bytes)
+{
+	unsigned order = 0;
+	while (order <= WI_BLOCK_ORDER_MAX && wi_block_bytes(order) < bytes)
+		order++;
+	return order;
+}
+
+static void blocks_account(struct wi_blocks *blocks, unsigned order)
+{
+	blocks->used_bytes += wi_block_bytes(order);
+	if (blocks->used_bytes > blocks->peak_bytes)
+		blocks->peak_bytes = blocks->used_bytes;
+}
+
+/* Splits the smallest free block that is large enough. */
+static void *take_split(struct wi_blocks *blocks, unsigned order)
+{
+	unsigned from = order;
+	while (from <= WI_BLOCK_ORDER_MAX && blocks->free[from] == NULL)
+		from++;
+	if (from > WI_BLOCK_ORDER_MAX)
+		return NULL;
+
+	struct wi_block *block = blocks->free[from];
+	free_remove(blocks, block);
+	while (from > order) {
+		from--;
+		free_push(blocks, (uint8_t *)block + wi_block_bytes(from),
+			  from);
+	}
+	blocks->orders[block_index(blocks, block)] =
+		(uint8_t)(BLOCK_START | order);
+	return block;
+}
+
+/* Merges with its buddy as often as that one is free and whole. */
+static void give_merge(struct wi_blocks *blocks, uint8_t *memory,
+		       unsigned order)
+{
+	blocks->orders[block_index(blocks, memory)] = 0;
+	wi_poison(memory, wi_block_bytes(order));
+	while (order < WI_BLOCK_ORDER_MAX) {
+		size_t offset = (size_t)(memory - blocks->memory);
+		uint8_t *buddy =
+			blocks->memory + (offset ^ wi_block_bytes(order));
+		uint8_t mark = blocks->orders[block_index(blocks, buddy)];
+		if (mark != (BLOCK_START | BLOCK_FREE | order))
+			break;
+		free_remove(blocks, (struct wi_block *)(void *)buddy);
+		if (buddy < memory)
+			memory = buddy;
+		order++;
+	}
+	free_push(blocks, memory, order);
+}
+
+/* Small blocks at hand may be all that stands between a large request and a
+ * merge: give them all back. */
+static void at_hand_merge(struct wi_blocks *blocks)
+{
+	while (blocks->at_hand != NULL) {
+		struct wi_block *block = blocks->at_hand;
+		blocks->at_hand = block->next;
+		blocks->at_hand_count--;
+		give_merge(blocks, (uint8_t *)block, 0);
+	}
+}
+
+void *wi_blocks_take(struct wi_blocks *blocks, unsigned order)
+{
+	if (order > WI_BLOCK_ORDER_MAX)
+		return NULL;
+	void *block = NULL;
+	if (order == 0 && blocks->at_hand != NULL) {
+		block = blocks->at_hand;
+		blocks->at_hand = blocks->at_hand->next;
+		blocks->at_hand_count--;
+	} else {
+		block = take_split(blocks, order);
+		if (block == NULL && blocks->at_hand != NULL) {
+			at_hand_merge(blocks);
+			block = take_split(blocks, order);
+		}
+	}
+	if (block == NULL)
+		return NULL;
+	blocks_account(blocks, order);
+	wi_unpoison(block, wi_block_bytes(order));
+	return block;
+}
+
+void wi_blocks_give(struct wi_blocks *blocks, void *memory, unsigned order)
+{
+	assert(blocks->orders[block_index(blocks, memory)] ==
+	       (BLOCK_START | order));
+	assert(blocks->used_bytes >= wi_block_bytes(order));
+
+	blocks->used_bytes -= wi_block_bytes(order);
+	if (order != 0 || blocks->at_hand_count >= AT_HAND_MAX) {
+		give_merge(blocks, memory, order);
+		return;
+	}
+	struct wi_block *block = memory;
+	block->next = blocks->at_hand;
+	blocks->at_hand = block;
+	blocks->at_hand_count++;
+	wi_poison((uint8_t *)memory + sizeof(*block),
+		  WI_BLOCK_BYTES_MIN - sizeof(*block));
+}
+
+size_t wi_blocks_check(const struct wi_blocks *blocks)
+{
+	size_t used_bytes = 0;
+	size_t at = 0;
+	while (at < blocks->bytes) {
+		uint8_t mark = blocks->orders[at / WI_BLOCK_BYTES_MIN];
+		unsigned order = mark & ORDER_MASK;
+		assert((mark & BLOCK_START) != 0);
+		assert(at % wi_block_bytes(order) == 0);
+		if ((mark & BLOCK_FREE) == 0)
+			used_bytes += wi_block_bytes(order);
+		at += wi_block_bytes(order);
+	}
+	assert(at == blocks->bytes);
+	used_bytes -= (size_t)blocks->at_hand_count * WI_BLOCK_BYTES_MIN;
+	assert(used_bytes == blocks->used_bytes);
+	return used_bytes;
+}

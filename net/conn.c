@@ -1,0 +1,252 @@
+/* conn.c - what a handler may do with a connection, and the ways out of it
+ *
+ * Not here: what arrives (conn_input.c), what is submitted (conn_work.c).
+ */
+#include "loop_priv.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+
+static const struct {
+	const char *name;
+	const char *text;
+} close_causes[WEIR_CLOSE_CAUSE_COUNT] = {
+#define CLOSE_CAUSE_ROW(cause, key, line) { key, line },
+	WEIR_CLOSE_CAUSES(CLOSE_CAUSE_ROW)
+#undef CLOSE_CAUSE_ROW
+};
+
+const char *weir_close_cause_name(enum weir_close_cause cause)
+{
+	return cause < WEIR_CLOSE_CAUSE_COUNT ? close_causes[cause].name : "?";
+}
+
+char *weir_close_reason_text(const struct weir_close_reason *reason,
+			     char *out_text)
+{
+	const char *text = reason->cause < WEIR_CLOSE_CAUSE_COUNT
+				   ? close_causes[reason->cause].text
+				   : "?";
+	int length = snprintf(out_text, WEIR_CLOSE_TEXT_BYTES, "%s", text);
+	char *end = out_text + length;
+	size_t room = WEIR_CLOSE_TEXT_BYTES - (size_t)length;
+
+	if (reason->limit != 0)
+		(void)snprintf(end, room, ": %llu bytes, the limit is %llu",
+			       (unsigned long long)reason->value,
+			       (unsigned long long)reason->limit);
+	else if (reason->cause == WEIR_CLOSE_PEER && reason->value != 0)
+		(void)snprintf(end, room,
+			       " with %llu bytes of an unfinished message",
+			       (unsigned long long)reason->value);
+	else if (reason->err != 0)
+		(void)snprintf(end, room, ": %s", strerror(-reason->err));
+	return out_text;
+}
+
+void wi_conn_mark(struct weir_conn *conn)
+{
+	struct weir_loop *loop = conn->loop;
+	if (conn->is_marked)
+		return;
+	conn->is_marked = true;
+	loop->marked[loop->marked_count++] = wi_pool_index(&loop->conns, conn);
+}
+
+void wi_conn_reason_set(struct weir_conn *conn, enum weir_close_cause cause,
+			int err, uint64_t value, uint64_t limit)
+{
+	assert(cause != WEIR_CLOSE_NONE);
+	if (conn->reason.cause != WEIR_CLOSE_NONE)
+		return;
+	conn->reason = (struct weir_close_reason){
+		.cause = cause,
+		.err = err,
+		.value = value,
+		.limit = limit,
+	};
+}
+
+/* What is queued goes out; reading, for the handler, has ended. */
+void wi_conn_drain(struct weir_conn *conn, enum weir_close_cause cause)
+{
+	struct weir_loop *loop = conn->loop;
+	if (conn->state == WEIR_CONN_CONNECTING) {
+		wi_conn_stop(conn, cause, 0);
+		return;
+	}
+	if (conn->state != WEIR_CONN_OPEN)
+		return;
+	wi_conn_reason_set(conn, cause, 0, 0, 0);
+	if (!conn->in_handler) /* which may still be looking at it */
+		wi_stash_clear(&conn->stash, &loop->blocks);
+	conn->is_paused = false;
+	conn->drain_wanted = false;
+	conn->drain_tick = loop->now_tick + loop->drain_ticks;
+	wi_timer_set(&loop->wheel, &conn->timer, conn->drain_tick);
+	wi_conn_state_set(conn, WEIR_CONN_DRAINING);
+	wi_conn_mark(conn);
+}
+
+/* Nothing more is said: cancel what is in flight, then close. */
+void wi_conn_stop(struct weir_conn *conn, enum weir_close_cause cause, int err)
+{
+	if (conn->state != WEIR_CONN_CONNECTING &&
+	    conn->state != WEIR_CONN_OPEN && conn->state != WEIR_CONN_DRAINING)
+		return;
+	wi_conn_reason_set(conn, cause, err, 0, 0);
+	wi_timer_clear(&conn->loop->wheel, &conn->timer);
+	conn->cancel_wanted = conn->in_flight > 0;
+	wi_conn_state_set(conn, WEIR_CONN_STOPPING);
+	wi_conn_mark(conn);
+}
+
+void wi_conn_deadline(struct weir_conn *conn)
+{
+	struct weir_loop *loop = conn->loop;
+	uint32_t due_tick = conn->state == WEIR_CONN_DRAINING
+				    ? conn->drain_tick
+				    : conn->touched_tick + loop->idle_ticks;
+
+	/* Touching a connection is one store: the wheel looks at it here. */
+	if (wi_tick_before(loop->now_tick, due_tick)) {
+		wi_timer_set(&loop->wheel, &conn->timer, due_tick);
+	} else if (conn->state == WEIR_CONN_DRAINING) {
+		wi_loop_count(&loop->stats.drain_deadlines, 1);
+		/* Why it was draining matters less than that it did not end. */
+		conn->reason.cause = WEIR_CLOSE_NONE;
+		wi_conn_stop(conn, WEIR_CLOSE_DRAIN_DEADLINE, 0);
+	} else {
+		wi_loop_count(&loop->stats.idle_deadlines, 1);
+		wi_conn_stop(conn, WEIR_CLOSE_IDLE, 0);
+	}
+}
+
+/* A handler was refused room: it is called again once there is some. */
+static void conn_pause(struct weir_conn *conn)
+{
+	conn->drain_wanted = true;
+	if (conn->is_paused)
+		return;
+	conn->is_paused = true;
+	conn->cancel_wanted = conn->recv_armed;
+	wi_loop_count(&conn->loop->stats.recv_pauses, 1);
+	wi_conn_mark(conn);
+}
+
+uint8_t *weir_conn_reserve(struct weir_conn *conn, size_t byte_count)
+{
+	struct weir_loop *loop = conn->loop;
+	size_t limit = loop->opts.send_bytes_max;
+
+	assert(byte_count > 0);
+	if (conn->state != WEIR_CONN_OPEN)
+		return NULL;
+	if (byte_count > limit) {
+		wi_conn_reason_set(conn, WEIR_CLOSE_QUEUE_LIMIT, -EMSGSIZE,
+				   byte_count, limit);
+		wi_conn_drain(conn, WEIR_CLOSE_QUEUE_LIMIT);
+		return NULL;
+	}
+	if (byte_count > limit - conn->sendq.queued_bytes &&
+	    conn->sendq.queued_bytes > 0) {
+		conn_pause(conn);
+		return NULL;
+	}
+	uint8_t *room = wi_sendq_reserve(&conn->sendq, &loop->blocks,
+					 (uint32_t)byte_count);
+	if (room == NULL) {
+		wi_loop_count(&loop->stats.block_failures, 1);
+		conn_pause(conn);
+		wi_loop_await_blocks(loop, conn);
+	}
+	return room;
+}
+
+void weir_conn_commit(struct weir_conn *conn, size_t byte_count)
+{
+	struct weir_loop *loop = conn->loop;
+	/* Closed between reserve and commit: the bytes are not sent. */
+	if (conn->state != WEIR_CONN_OPEN)
+		byte_count = 0;
+	wi_sendq_commit(&conn->sendq, (uint32_t)byte_count);
+	if (conn->sendq.queued_bytes > loop->opts.send_high_bytes)
+		conn_pause(conn);
+	if (!conn->send_in_flight)
+		wi_conn_mark(conn);
+}
+
+int weir_conn_send(struct weir_conn *conn, const void *bytes, size_t byte_count)
+{
+	if (byte_count == 0)
+		return conn->state == WEIR_CONN_OPEN ? 0 : -ESHUTDOWN;
+	if (conn->state != WEIR_CONN_OPEN)
+		return -ESHUTDOWN;
+	uint8_t *room = weir_conn_reserve(conn, byte_count);
+	if (room == NULL)
+		return conn->state == WEIR_CONN_OPEN ? -EAGAIN : -EMSGSIZE;
+	memcpy(room, bytes, byte_count);
+	weir_conn_commit(conn, byte_count);
+	return 0;
+}
+
+size_t weir_conn_queued_bytes(const struct weir_conn *conn)
+{
+	return conn->sendq.queued_bytes;
+}
+
+void weir_conn_need(struct weir_conn *conn, size_t byte_count)
+{
+	size_t limit = conn->loop->opts.message_bytes_max;
+	if (conn->state != WEIR_CONN_OPEN)
+		return;
+	if (byte_count > limit) {
+		wi_conn_reason_set(conn, WEIR_CLOSE_MESSAGE_LIMIT, -EMSGSIZE,
+				   byte_count, limit);
+		wi_conn_drain(conn, WEIR_CLOSE_MESSAGE_LIMIT);
+		return;
+	}
+	conn->need_bytes = (uint32_t)byte_count;
+}
+
+void weir_conn_close(struct weir_conn *conn)
+{
+	wi_conn_drain(conn, WEIR_CLOSE_LOCAL);
+}
+
+void weir_conn_abort(struct weir_conn *conn)
+{
+	wi_conn_stop(conn, WEIR_CLOSE_ABORTED, 0);
+}
+
+int weir_conn_refuse(struct weir_conn *conn, int err, uint64_t value,
+		     uint64_t limit)
+{
+	assert(err < 0);
+	if (conn->state == WEIR_CONN_OPEN) {
+		wi_conn_reason_set(conn, WEIR_CLOSE_REFUSED, err, value, limit);
+		wi_conn_drain(conn, WEIR_CLOSE_REFUSED);
+	}
+	return err;
+}
+
+void *weir_conn_user(const struct weir_conn *conn)
+{
+	return conn->user;
+}
+
+void weir_conn_user_set(struct weir_conn *conn, void *user)
+{
+	conn->user = user;
+}
+
+struct weir_loop *weir_conn_loop(const struct weir_conn *conn)
+{
+	return conn->loop;
+}
+
+uint32_t weir_conn_index(const struct weir_conn *conn)
+{
+	return wi_pool_index(&conn->loop->conns, conn);
+}

@@ -1,0 +1,180 @@
+/* conn_input.c - from received bytes to the handler
+ *
+ *     buffer of the kernel --- shown in place --------------> on_data
+ *              |                                                ^
+ *              +--- what on_data left ---> stash --- shown -----+
+ *
+ * A message that is whole in a buffer is never copied. What is left of an
+ * incomplete one is kept, and topped up with no more than it is known to need,
+ * so that what follows is shown in place again.
+ */
+#include "loop_priv.h"
+
+#include <errno.h>
+
+enum {
+	/* Buffers that may still arrive for a connection after its reading was
+	 * paused: one task-work run of the kernel hands out up to 33. */
+	READ_AHEAD_BUFFERS = 64,
+};
+
+static uint32_t min_u32(uint32_t a, uint32_t b)
+{
+	return a < b ? a : b;
+}
+
+/* One call of on_data. Returns how many bytes were used. */
+static uint32_t input_show(struct weir_conn *conn, const uint8_t *bytes,
+			   uint32_t byte_count)
+{
+	struct weir_loop *loop = conn->loop;
+
+	conn->need_bytes = 0;
+	if (loop->handlers.on_data == NULL)
+		return byte_count;
+	conn->in_handler = true;
+	ssize_t used =
+		loop->handlers.on_data(conn, bytes, byte_count, loop->ctx);
+	conn->in_handler = false;
+	if (used < 0) {
+		(void)weir_conn_refuse(conn, (int)used, 0, 0);
+		return byte_count;
+	}
+	assert((size_t)used <= byte_count);
+	return (uint32_t)used;
+}
+
+/* Return: whether the connection is still open. */
+static bool input_keep(struct weir_conn *conn, const uint8_t *bytes,
+		       uint32_t byte_count)
+{
+	struct weir_loop *loop = conn->loop;
+	size_t limit = loop->opts.message_bytes_max +
+		       (size_t)READ_AHEAD_BUFFERS * loop->opts.buf_bytes;
+	size_t held = (size_t)wi_stash_count(&conn->stash) + byte_count;
+
+	if (byte_count == 0)
+		return true;
+	if (held > limit) {
+		wi_conn_reason_set(conn, WEIR_CLOSE_MESSAGE_LIMIT, -EMSGSIZE,
+				   held, loop->opts.message_bytes_max);
+		wi_conn_drain(conn, WEIR_CLOSE_MESSAGE_LIMIT);
+		return false;
+	}
+	if (wi_stash_append(&conn->stash, &loop->blocks, bytes, byte_count,
+			    conn->need_bytes) < 0) {
+		wi_loop_count(&loop->stats.block_failures, 1);
+		wi_conn_drain(conn, WEIR_CLOSE_MEMORY);
+		return false;
+	}
+	wi_loop_count(&loop->stats.stash_bytes, byte_count);
+	conn->has_input = true;
+	return true;
+}
+
+/* Shows what is kept, if it is as much as the handler wants. */
+static void input_show_kept(struct weir_conn *conn)
+{
+	struct weir_loop *loop = conn->loop;
+	struct wi_stash *stash = &conn->stash;
+	uint32_t held = wi_stash_count(stash);
+	if (held == 0 || held < conn->need_bytes)
+		return;
+
+	uint32_t used = input_show(conn, stash->bytes + stash->begin, held);
+	if (conn->state != WEIR_CONN_OPEN) {
+		wi_stash_clear(stash, &loop->blocks);
+		conn->has_input = false;
+		return;
+	}
+	wi_stash_use(stash, &loop->blocks, used);
+	conn->has_input = stash->bytes != NULL;
+	if (used == 0 && !conn->is_paused &&
+	    held > loop->opts.message_bytes_max) {
+		wi_conn_reason_set(conn, WEIR_CLOSE_MESSAGE_LIMIT, -EMSGSIZE,
+				   held, loop->opts.message_bytes_max);
+		wi_conn_drain(conn, WEIR_CLOSE_MESSAGE_LIMIT);
+	}
+}
+
+/* Shows a span in place and keeps what is left of it. */
+static void input_in_place(struct weir_conn *conn, const uint8_t *bytes,
+			   uint32_t byte_count)
+{
+	uint32_t used = 0;
+	if (byte_count >= conn->need_bytes)
+		used = input_show(conn, bytes, byte_count);
+	if (conn->state == WEIR_CONN_OPEN)
+		(void)input_keep(conn, bytes + used, byte_count - used);
+}
+
+/* There is kept input, or reading is paused: order comes first. */
+static void input_behind(struct weir_conn *conn, const uint8_t *bytes,
+			 uint32_t byte_count)
+{
+	while (byte_count > 0 && conn->state == WEIR_CONN_OPEN) {
+		uint32_t held = wi_stash_count(&conn->stash);
+		uint32_t take = byte_count;
+		if (held == 0 && !conn->is_paused) {
+			input_in_place(conn, bytes, byte_count);
+			return;
+		}
+		if (!conn->is_paused && conn->need_bytes > held)
+			take = min_u32(byte_count, conn->need_bytes - held);
+		if (!input_keep(conn, bytes, take))
+			return;
+		bytes += take;
+		byte_count -= take;
+		if (!conn->is_paused)
+			input_show_kept(conn);
+	}
+}
+
+void wi_conn_input(struct weir_conn *conn, const uint8_t *bytes,
+		   uint32_t byte_count)
+{
+	struct weir_loop *loop = conn->loop;
+
+	conn->touched_tick = loop->now_tick;
+	if (conn->state != WEIR_CONN_OPEN)
+		wi_loop_count(&loop->stats.recv_discarded_bytes, byte_count);
+	else if (!conn->has_input && !conn->is_paused)
+		input_in_place(conn, bytes, byte_count);
+	else
+		input_behind(conn, bytes, byte_count);
+}
+
+void wi_conn_input_end(struct weir_conn *conn)
+{
+	conn->eof_seen = true;
+	if (conn->state != WEIR_CONN_OPEN || conn->is_paused)
+		return; /* kept input is shown first: wi_conn_resume() */
+	wi_conn_reason_set(conn, WEIR_CLOSE_PEER, 0,
+			   wi_stash_count(&conn->stash), 0);
+	wi_conn_drain(conn, WEIR_CLOSE_PEER);
+}
+
+void wi_conn_resume(struct weir_conn *conn)
+{
+	struct weir_loop *loop = conn->loop;
+
+	assert(conn->state == WEIR_CONN_OPEN);
+	conn->is_paused = false;
+	conn->cancel_wanted = false;
+	if (conn->drain_wanted && loop->handlers.on_drain != NULL) {
+		conn->drain_wanted = false;
+		conn->in_handler = true;
+		loop->handlers.on_drain(conn, loop->ctx);
+		conn->in_handler = false;
+	}
+	conn->drain_wanted = conn->is_paused;
+	if (conn->state == WEIR_CONN_OPEN && !conn->is_paused)
+		input_show_kept(conn);
+	if (conn->state == WEIR_CONN_OPEN && conn->eof_seen)
+		wi_conn_input_end(conn);
+	if (conn->state != WEIR_CONN_OPEN) {
+		wi_stash_clear(&conn->stash, &loop->blocks);
+		conn->has_input = false;
+	}
+	wi_conn_mark(conn);
+}

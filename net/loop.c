@@ -1,0 +1,328 @@
+/* loop.c - one turn after the other
+ *
+ *     flush: wi_listener_work(), wi_conn_work() of each marked connection
+ *     enter: weir_ring_enter()
+ *     reap:  dispatch each completion on the kind in its token
+ *     timers: deadlines, on_tick, connections that wait for memory
+ *
+ * Not here: making and freeing a loop (loop_open.c), how it ends
+ * (loop_stop.c).
+ */
+#include "loop_priv.h"
+
+#include <errno.h>
+
+#include "loop_stop.h"
+
+enum {
+	/* A batch is worth waiting for once turns bring this many completions;
+	 * below, few connections are active and each wants its answer now. */
+	BATCH_BUSY = 12,
+	BATCH_MAX = 128,
+	NS_PER_MS = 1000000,
+};
+
+/* ---- flush ------------------------------------------------------------------
+ */
+
+static void loop_flush(struct weir_loop *loop)
+{
+	uint32_t *walk = loop->marked;
+	const uint32_t count = loop->marked_count;
+
+	/* What is marked meanwhile goes on the other list. */
+	loop->marked = loop->marked_spare;
+	loop->marked_spare = walk;
+	loop->marked_count = 0;
+
+	for (uint32_t i = 0; i < count; i++) {
+		struct weir_conn *conn = (struct weir_conn *)(void *)wi_pool_at(
+			&loop->conns, walk[i]);
+		conn->is_marked = false;
+		if (!wi_conn_work(conn))
+			wi_conn_mark(conn); /* the SQ is full: next turn */
+	}
+	wi_listener_work(loop);
+	wi_stop_work(loop);
+}
+
+/* ---- enter
+ * ------------------------------------------------------------------- */
+
+static uint64_t min_u64(uint64_t a, uint64_t b)
+{
+	return a < b ? a : b;
+}
+
+static uint64_t ns_until(const struct weir_loop *loop, uint64_t when_ns)
+{
+	if (when_ns == UINT64_MAX)
+		return UINT64_MAX;
+	return when_ns > loop->now_ns ? when_ns - loop->now_ns : 0;
+}
+
+static uint64_t loop_tick_ns(const struct weir_loop *loop, uint32_t tick)
+{
+	return loop->start_ns + (uint64_t)tick * WI_TICK_NS;
+}
+
+/* The one timeout that the kernel sees: the nearest of all. */
+static uint64_t loop_timeout_ns(const struct weir_loop *loop,
+				uint64_t timeout_ns)
+{
+	uint32_t ticks = wi_wheel_ticks_to_next(&loop->wheel);
+	if (ticks != UINT32_MAX)
+		timeout_ns = min_u64(
+			timeout_ns,
+			ns_until(loop, loop_tick_ns(loop, loop->wheel.now_tick +
+								  ticks)));
+	timeout_ns = min_u64(timeout_ns, ns_until(loop, loop->next_tick_ns));
+	timeout_ns =
+		min_u64(timeout_ns, ns_until(loop, wi_listener_retry_ns(loop)));
+	return min_u64(timeout_ns, ns_until(loop, wi_stop_due_ns(loop)));
+}
+
+/* How many completions to wait for: as many as the last turns brought, within
+ * bounds, so that a busy loop enters the kernel seldom and an idle one answers
+ * at once. */
+static struct weir_wait loop_wait(const struct weir_loop *loop,
+				  uint64_t timeout_ns)
+{
+	struct weir_wait wait = { .timeout_ns = timeout_ns };
+	uint32_t batch = loop->batch_16 / 16;
+
+	if (loop->marked_count > 0 || timeout_ns == 0)
+		return wait; /* work is left over: look, do not wait */
+	wait.want_count = 1;
+	if (batch >= BATCH_BUSY && loop->opts.batch_wait_us != 0) {
+		wait.want_count = batch < BATCH_MAX ? batch : BATCH_MAX;
+		wait.min_wait_us = loop->opts.batch_wait_us;
+	}
+	return wait;
+}
+
+static void loop_clock(struct weir_loop *loop)
+{
+	loop->now_ns = loop->kernel->now_ns(loop->kernel->ctx);
+	loop->now_tick =
+		(uint32_t)((loop->now_ns - loop->start_ns) / WI_TICK_NS);
+}
+
+/* ---- reap
+ * -------------------------------------------------------------------- */
+
+static void loop_dispatch(struct weir_loop *loop,
+			  const struct io_uring_cqe *cqe)
+{
+	const enum wi_token_kind kind = wi_token_kind(cqe->user_data);
+
+	if (kind >= WI_TOKEN_CONN_FIRST) {
+		struct weir_conn *conn =
+			(struct weir_conn *)(void *)wi_pool_find(
+				&loop->conns, cqe->user_data);
+		if (conn != NULL) {
+			wi_conn_complete(conn, cqe);
+			return;
+		}
+		/* It is gone. Its buffer is not. */
+		wi_loop_count(&loop->stats.stale_completions, 1);
+		if ((cqe->flags & IORING_CQE_F_BUFFER) != 0)
+			weir_bufring_take_back(&loop->bufring,
+					       weir_bufring_id(cqe));
+		return;
+	}
+	switch (kind) {
+	case WI_TOKEN_ACCEPT:
+	case WI_TOKEN_ACCEPT_CANCEL:
+		wi_listener_complete(loop, cqe);
+		break;
+	case WI_TOKEN_DOORBELL:
+		loop->doorbell_armed = false;
+		break;
+	default: /* WI_TOKEN_NONE: nobody cares */
+		break;
+	}
+}
+
+static void loop_reap(struct weir_loop *loop)
+{
+	const uint32_t count = weir_ring_ready(&loop->ring);
+
+	for (uint32_t i = 0; i < count; i++)
+		loop_dispatch(loop, weir_ring_cqe(&loop->ring, i));
+	weir_ring_reaped(&loop->ring, count);
+	weir_bufring_publish(&loop->bufring);
+
+	/* A quarter of the news, three quarters of the past, in sixteenths. */
+	loop->batch_16 += 4 * count - loop->batch_16 / 4;
+}
+
+/* ---- timers
+ * ------------------------------------------------------------------- */
+
+static void loop_retry_blocks(struct weir_loop *loop)
+{
+	const uint32_t count = loop->awaiting_count;
+	if (count == 0 || loop->blocks.used_bytes >= loop->awaiting_used_bytes)
+		return;
+	loop->awaiting_count = 0;
+	for (uint32_t i = 0; i < count; i++) {
+		/* Those that fail again are put back behind this one. */
+		struct weir_conn *conn = (struct weir_conn *)(void *)wi_pool_at(
+			&loop->conns, loop->awaiting[i]);
+		conn->awaits_blocks = false;
+		if (conn->state == WEIR_CONN_OPEN && conn->is_paused)
+			wi_conn_resume(conn);
+	}
+}
+
+static void loop_timers(struct weir_loop *loop)
+{
+	struct wi_timer *timer;
+	while ((timer = wi_wheel_next_due(&loop->wheel, loop->now_tick)) !=
+	       NULL)
+		wi_conn_deadline(
+			(struct weir_conn *)(void *)((char *)timer -
+						     offsetof(struct weir_conn,
+							      timer)));
+
+	if (loop->now_ns >= loop->next_tick_ns) {
+		uint64_t interval_ns =
+			(uint64_t)loop->opts.tick_interval_ms * NS_PER_MS;
+		/* A late loop skips ticks rather than making up for them. */
+		loop->next_tick_ns = loop->now_ns + interval_ns;
+		if (loop->handlers.on_tick != NULL)
+			loop->handlers.on_tick(loop, loop->ctx);
+	}
+	loop_retry_blocks(loop);
+}
+
+static void loop_gauges(struct weir_loop *loop)
+{
+	struct weir_loop_stats *stats = &loop->stats;
+	wi_gauge_set(&stats->conns_open, loop->conns.used_count);
+	wi_gauge_set(&stats->block_bytes_used, loop->blocks.used_bytes);
+	wi_gauge_set(&stats->block_bytes_peak, loop->blocks.peak_bytes);
+}
+
+int weir_loop_turn(struct weir_loop *loop, uint64_t timeout_ns)
+{
+	if (loop->stop_phase == WI_ENDED)
+		return 0;
+	wi_stop_look(loop);
+	loop_flush(loop);
+
+	loop_clock(loop);
+	struct weir_wait wait =
+		loop_wait(loop, loop_timeout_ns(loop, timeout_ns));
+	int err = weir_ring_enter(&loop->ring, &wait);
+	if (err < 0)
+		return err;
+	loop->gather_count = 0;
+	wi_loop_count(&loop->stats.turns, 1);
+
+	loop_clock(loop);
+	loop_reap(loop);
+	loop_timers(loop);
+	loop_gauges(loop);
+	return wi_stop_advance(loop) ? 1 : 0;
+}
+
+int weir_loop_run(struct weir_loop *loop)
+{
+	int result;
+	do {
+		result = weir_loop_turn(loop, WEIR_TIMEOUT_NEVER);
+	} while (result > 0);
+	return result;
+}
+
+/* ---- for the other files of net/
+ * ------------------------------------------------- */
+
+struct weir_conn *wi_loop_conn_take(struct weir_loop *loop)
+{
+	struct weir_conn *conn =
+		(struct weir_conn *)(void *)wi_pool_take(&loop->conns);
+	if (conn == NULL)
+		return NULL;
+	/* Whether the slot is on a list outlives the connection in it. */
+	const struct wi_pool_slot slot = conn->slot;
+	const bool is_marked = conn->is_marked;
+	const bool awaits_blocks = conn->awaits_blocks;
+	*conn = (struct weir_conn){
+		.slot = slot,
+		.is_marked = is_marked,
+		.awaits_blocks = awaits_blocks,
+		.file_slot = WI_NO_FILE,
+		.loop = loop,
+	};
+	return conn;
+}
+
+void wi_loop_conn_give(struct weir_loop *loop, struct weir_conn *conn)
+{
+	assert(conn->state == WEIR_CONN_FREE && conn->in_flight == 0);
+	wi_timer_clear(&loop->wheel, &conn->timer);
+	wi_pool_give(&loop->conns, &conn->slot);
+}
+
+void wi_loop_await_blocks(struct weir_loop *loop, struct weir_conn *conn)
+{
+	if (conn->awaits_blocks)
+		return;
+	conn->awaits_blocks = true;
+	loop->awaiting[loop->awaiting_count++] =
+		wi_pool_index(&loop->conns, conn);
+	loop->awaiting_used_bytes = loop->blocks.used_bytes;
+}
+
+int weir_loop_connect(struct weir_loop *loop, const struct weir_addr *addr,
+		      void *user, struct weir_conn **out_conn)
+{
+	if (loop->stop_phase != WI_RUNNING)
+		return -ESHUTDOWN;
+	if (loop->conns.used_count >= loop->opts.conn_count)
+		return -EAGAIN;
+	struct weir_conn *conn = wi_loop_conn_take(loop);
+	if (conn == NULL)
+		return -EAGAIN;
+	int err = wi_conn_connect(conn, addr, user);
+	if (err < 0) {
+		wi_loop_conn_give(loop, conn);
+		return err;
+	}
+	if (out_conn != NULL)
+		*out_conn = conn;
+	return 0;
+}
+
+uint64_t weir_loop_now_ns(const struct weir_loop *loop)
+{
+	return loop->now_ns;
+}
+
+uint32_t weir_loop_index(const struct weir_loop *loop)
+{
+	return loop->index;
+}
+
+void weir_loop_ladder(const struct weir_loop *loop, struct weir_rung *out_rungs)
+{
+	weir_ladder_read(&loop->ring, out_rungs);
+}
+
+void weir_loop_stats(const struct weir_loop *loop,
+		     struct weir_loop_stats *out_stats)
+{
+	weir_ring_stats_read(&loop->ring, &out_stats->ring);
+#define LOOP_STAT_COPY(name, help)                                             \
+	out_stats->name = wi_counted(&loop->stats.name);
+	WEIR_LOOP_STATS(LOOP_STAT_COPY)
+#undef LOOP_STAT_COPY
+	for (int i = 0; i < WEIR_CLOSE_CAUSE_COUNT; i++)
+		out_stats->closes_by[i] = wi_counted(&loop->stats.closes_by[i]);
+	out_stats->conns_open = wi_counted(&loop->stats.conns_open);
+	out_stats->block_bytes_used = wi_counted(&loop->stats.block_bytes_used);
+	out_stats->block_bytes_peak = wi_counted(&loop->stats.block_bytes_peak);
+}

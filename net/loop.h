@@ -1,0 +1,196 @@
+/* loop.h - one thread, one ring, the connections on it
+ *
+ * One turn:  flush (one send per connection that has output)
+ *            enter (submit everything, wait)          one kernel entry
+ *            reap  (completions update state, mark work)
+ *            timers
+ */
+#ifndef WEIR_NET_LOOP_H
+#define WEIR_NET_LOOP_H
+
+#include "../uring/ladder.h"
+#include "../uring/ring.h"
+#include "addr.h"
+#include "conn.h"
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+#pragma GCC visibility push(default)
+
+/* As an option: no deadline. */
+#define WEIR_NO_TIMEOUT UINT32_MAX
+
+/**
+ * struct weir_loop_opts - zero is the sensible default
+ * @ring:               see ring.h
+ * @conn_count:         connections at a time; 0 for 8192. Accepting pauses
+ *                      there, and resumes when one has closed
+ * @backlog:            connections that may wait for accept; 0 for 4096; cut
+ *                      to what the descriptor limit leaves room for
+ * @buf_count:          receive buffers, a power of two; 0 for 1024
+ * @buf_bytes:          size of each; 0 for 16 KiB
+ * @message_bytes_max:  input kept for one connection; 0 for 1 MiB + 16
+ * @send_high_bytes:    above this queue length reading pauses; 0 for 256 KiB
+ * @send_low_bytes:     at or below it resumes; 0 for a quarter of high
+ * @send_bytes_max:     longest queue; 0 for 4 MiB
+ * @block_memory_bytes: address space for queues and kept input of all
+ *                      connections, touched on demand; 0 for 512 MiB
+ * @idle_timeout_ms:    0 for 75 s
+ * @drain_timeout_ms:   from close or stop to force; 0 for 5 s
+ * @tick_interval_ms:   of on_tick; 0 for never
+ * @batch_wait_us:      how long a busy loop may wait for a fuller batch, at
+ *                      most 50; 0 for 50; WEIR_NO_TIMEOUT: do not wait
+ */
+struct weir_loop_opts {
+	struct weir_ring_opts ring;
+	uint32_t conn_count;
+	uint32_t backlog;
+	uint32_t buf_count;
+	uint32_t buf_bytes;
+	size_t message_bytes_max;
+	size_t send_high_bytes;
+	size_t send_low_bytes;
+	size_t send_bytes_max;
+	size_t block_memory_bytes;
+	uint32_t idle_timeout_ms;
+	uint32_t drain_timeout_ms;
+	uint32_t tick_interval_ms;
+	uint32_t batch_wait_us;
+};
+
+/* Every counter of a loop beside those of its ring: name, what it counts. */
+#define WEIR_LOOP_STATS(X)                                                     \
+	X(turns, "passes of the loop")                                         \
+	X(accepts, "connections accepted")                                     \
+	X(accept_pauses, "times accepting paused: no free slot")               \
+	X(accept_errors, "accepts that failed with an errno")                  \
+	X(accept_drops, "clients dropped by the kernel: table full")           \
+	X(connects, "outbound connections made")                               \
+	X(closes, "connections closed")                                        \
+	X(recvs, "receive completions with data")                              \
+	X(recv_bytes, "bytes received")                                        \
+	X(recv_discarded_bytes, "bytes received after reading had ended")      \
+	X(recv_rearms, "multishot receives armed again")                       \
+	X(recv_pauses, "times reading paused for a full send queue")           \
+	X(recv_enobufs, "receives that found no free buffer")                  \
+	X(stash_bytes, "bytes copied to be shown again")                       \
+	X(sends, "send operations completed")                                  \
+	X(sent_bytes, "bytes taken by the kernel")                             \
+	X(short_sends, "sends that took fewer bytes than asked")               \
+	X(stale_completions, "completions for a connection that was gone")     \
+	X(idle_deadlines, "idle deadlines that fired")                         \
+	X(drain_deadlines, "drain deadlines that fired")                       \
+	X(block_failures, "requests for block memory that were refused")       \
+	X(half_closes, "FINs sent ahead of a close")
+
+/**
+ * struct weir_loop_stats - a copy of all counters
+ * @closes_by: shape [WEIR_CLOSE_CAUSE_COUNT], index enum weir_close_cause
+ * @conns_open, @block_bytes_used: gauges, now; @block_bytes_peak: the most
+ */
+struct weir_loop_stats {
+	struct weir_ring_stats ring;
+#define WEIR_LOOP_STAT_FIELD(name, help) uint64_t name;
+	WEIR_LOOP_STATS(WEIR_LOOP_STAT_FIELD)
+#undef WEIR_LOOP_STAT_FIELD
+	uint64_t closes_by[WEIR_CLOSE_CAUSE_COUNT];
+	uint64_t conns_open;
+	uint64_t block_bytes_used;
+	uint64_t block_bytes_peak;
+};
+
+/**
+ * weir_loop_open() - make a loop, with all the memory it will ever use
+ * @out_loop: written on success only
+ * @opts:     NULL for all defaults; copied
+ * @handlers: copied; @ctx is passed to each of them
+ * @error:    filled on failure; may be NULL
+ *
+ * Return: 0; -EINVAL for an option out of range; -EMFILE, -ENOMEM, and what
+ *         weir_ring_open() returns. Thread: any.
+ */
+int weir_loop_open(struct weir_loop **out_loop,
+		   const struct weir_loop_opts *opts,
+		   const struct weir_handlers *handlers, void *ctx,
+		   struct weir_error *error);
+
+/**
+ * weir_loop_listen() - accept on this listener once the loop runs
+ * @listener_fd: listening; the loop closes it. Before weir_loop_enable().
+ */
+void weir_loop_listen(struct weir_loop *loop, int listener_fd);
+
+/** weir_loop_backlog() - the backlog that its listener should have. */
+uint32_t weir_loop_backlog(const struct weir_loop *loop);
+
+/**
+ * weir_loop_enable() - the calling thread becomes the loop's
+ *
+ * Return: 0; -EBADFD if enabled before.
+ */
+int weir_loop_enable(struct weir_loop *loop);
+
+/**
+ * weir_loop_connect() - open an outbound connection
+ * @addr:     where to; copied
+ * @user:     what weir_conn_user() will return
+ * @out_conn: may be NULL
+ *
+ * on_open follows when it is connected, or else on_close.
+ *
+ * Return: 0; -EAGAIN if all connections are in use; -ESHUTDOWN while the loop
+ *         stops. Thread: the loop's.
+ */
+int weir_loop_connect(struct weir_loop *loop, const struct weir_addr *addr,
+		      void *user, struct weir_conn **out_conn);
+
+/**
+ * weir_loop_turn() - one turn; sleeps at most @timeout_ns
+ *
+ * Return: 1 while there is more to do, 0 once a stopped loop has ended, or a
+ *         negative errno of weir_ring_enter(). Thread: the loop's.
+ */
+int weir_loop_turn(struct weir_loop *loop, uint64_t timeout_ns);
+
+/** weir_loop_run() - turns until the loop has ended. Return: 0, or as turn. */
+int weir_loop_run(struct weir_loop *loop);
+
+/**
+ * weir_loop_stop() - accept no more, answer what was received, then end
+ *
+ * What arrived before the loop sees this is still shown to on_data; then every
+ * connection is drained as by weir_conn_close(), with WEIR_CLOSE_STOPPED. The
+ * drain deadline counts from the first call; a second call forces at once.
+ *
+ * Thread: any; async-signal-safe.
+ */
+void weir_loop_stop(struct weir_loop *loop);
+
+/**
+ * weir_loop_close() - free everything; takes NULL
+ *
+ * Thread: the loop's once it has ended, or any after that thread is gone.
+ */
+void weir_loop_close(struct weir_loop *loop);
+
+/** weir_loop_now_ns() - monotonic time at the start of this turn. */
+uint64_t weir_loop_now_ns(const struct weir_loop *loop);
+
+/** weir_loop_index() - position in its server; 0 for a loop of its own. */
+uint32_t weir_loop_index(const struct weir_loop *loop);
+
+/** weir_loop_ladder() - shape [WEIR_RUNG_COUNT]; thread as there. */
+void weir_loop_ladder(const struct weir_loop *loop,
+		      struct weir_rung *out_rungs);
+
+/** weir_loop_stats() - copy the counters. Thread: any; each value is whole. */
+void weir_loop_stats(const struct weir_loop *loop,
+		     struct weir_loop_stats *out_stats);
+
+#pragma GCC visibility pop
+#ifdef __cplusplus
+}
+#endif
+
+#endif

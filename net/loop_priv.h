@@ -1,0 +1,119 @@
+/* loop_priv.h - struct weir_loop itself, for the files of net/ */
+#ifndef WEIR_NET_LOOP_PRIV_H
+#define WEIR_NET_LOOP_PRIV_H
+
+#include "../uring/bufring.h"
+#include "../uring/op.h"
+#include "../uring/ring_inline.h"
+#include "arena.h"
+#include "blocks.h"
+#include "conn_priv.h"
+#include "listener.h"
+#include "loop.h"
+#include "pool.h"
+#include "timer.h"
+
+enum {
+	WI_RECV_GROUP = 0,
+	WI_GATHER_IOVS = 16,  /* pieces of one gathered send */
+	WI_GATHER_SLOTS = 64, /* gathered sends of one turn; then plain ones */
+};
+
+/* What SENDMSG reads at submission: alive until the enter has returned. */
+struct wi_gather {
+	struct msghdr message;
+	struct iovec iov[WI_GATHER_IOVS];
+};
+
+enum wi_stop_phase {
+	WI_RUNNING = 0,
+	WI_STOP_SEEN,  /* accepts no more; what has arrived is still shown */
+	WI_STOP_CUT,   /* every connection is draining */
+	WI_STOP_FORCE, /* every connection is stopping */
+	WI_STOP_LAST,  /* none is left; the doorbell is being cancelled */
+	WI_ENDED,
+};
+
+struct weir_loop {
+	struct weir_ring ring;
+	struct weir_bufring bufring;
+	struct wi_pool conns;
+	struct wi_blocks blocks;
+	struct wi_wheel wheel;
+	struct wi_listener listener;
+	struct weir_loop_opts opts; /* every default resolved */
+	struct weir_handlers handlers;
+	void *ctx;
+	const struct weir_kernel *kernel;
+	uint32_t index;
+
+	/* Work for the flush of the next turn: slot indices, in two lists so
+	 * that one can be filled while the other is walked. */
+	uint32_t *marked;
+	uint32_t *marked_spare;
+	uint32_t marked_count;
+
+	/* Connections that found the block memory used up, oldest first; tried
+	 * again when some has been given back since. */
+	uint32_t *awaiting;
+	uint32_t awaiting_count;
+	size_t awaiting_used_bytes;
+
+	/* Time. */
+	uint64_t start_ns;
+	uint64_t now_ns;
+	uint32_t now_tick;
+	uint32_t idle_ticks; /* 0: no deadline */
+	uint32_t drain_ticks;
+	uint64_t next_tick_ns; /* of on_tick; UINT64_MAX: never */
+
+	/* How full the last batches were: completions per turn, times 16. */
+	uint32_t batch_16;
+
+	/* Gathered sends of this turn. */
+	struct wi_gather *gathers;
+	uint32_t gather_count;
+
+	/* Stopping. stop_requests is the only word that others write. */
+	uint32_t stop_requests;
+	enum wi_stop_phase stop_phase;
+	uint64_t stop_deadline_ns;
+	uint32_t stop_turns_left; /* enters until what had arrived was shown */
+	int doorbell_fd;
+	bool doorbell_armed;
+	bool doorbell_cancelled;
+	uint64_t doorbell_value; /* the kernel's while armed */
+
+	struct weir_loop_stats stats;
+	struct wi_arena arena; /* holds all of the above as well */
+};
+
+/* The next free SQE; submits early if the queue is full. NULL: the kernel
+ * takes no more now. */
+static inline struct io_uring_sqe *wi_loop_sqe(struct weir_loop *loop)
+{
+	struct io_uring_sqe *sqe = weir_ring_take_sqe(&loop->ring);
+	if (__builtin_expect(sqe == NULL, 0)) {
+		/* An error is seen again by the turn's own enter. */
+		(void)weir_ring_enter(&loop->ring, NULL);
+		loop->gather_count = 0;
+		sqe = weir_ring_take_sqe(&loop->ring);
+	}
+	return sqe;
+}
+
+static inline void wi_loop_count(uint64_t *counter, uint64_t how_many)
+{
+	wi_count(counter, how_many);
+}
+
+/* A slot from the pool, or NULL. */
+struct weir_conn *wi_loop_conn_take(struct weir_loop *loop);
+
+/* The slot is free again: nothing that the kernel holds can name it. */
+void wi_loop_conn_give(struct weir_loop *loop, struct weir_conn *conn);
+
+/* @conn is resumed once block memory has been given back. */
+void wi_loop_await_blocks(struct weir_loop *loop, struct weir_conn *conn);
+
+#endif

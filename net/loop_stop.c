@@ -1,0 +1,143 @@
+#include "loop_stop.h"
+
+#include "loop_priv.h"
+
+#include <errno.h>
+
+enum {
+	/* An enter hands out at least this many pieces of deferred work. */
+	TASKRUN_BATCH = 20,
+	NS_PER_MS = 1000000,
+};
+
+void weir_loop_stop(struct weir_loop *loop)
+{
+	int saved_errno = errno; /* this may be a signal handler */
+	wi_flag_raise(&loop->stop_requests,
+		      wi_flag_seen(&loop->stop_requests) + 1);
+	(void)loop->kernel->doorbell_ring(loop->kernel->ctx, loop->doorbell_fd);
+	errno = saved_errno;
+}
+
+void wi_stop_look(struct weir_loop *loop)
+{
+	if (loop->stop_phase != WI_RUNNING ||
+	    wi_flag_seen(&loop->stop_requests) == 0)
+		return;
+	loop->stop_phase = WI_STOP_SEEN;
+	loop->stop_deadline_ns =
+		loop->opts.drain_timeout_ms == WEIR_NO_TIMEOUT
+			? UINT64_MAX
+			: loop->now_ns + (uint64_t)loop->opts.drain_timeout_ms *
+						 NS_PER_MS;
+	/* One turn to accept what waits, one to arm its receives, and enough
+	 * for the kernel to hand out what every connection has received. */
+	loop->stop_turns_left = loop->conns.used_count / TASKRUN_BATCH + 3;
+}
+
+static uint64_t doorbell_token(void)
+{
+	return wi_token(WI_TOKEN_DOORBELL, 0, 0);
+}
+
+void wi_stop_work(struct weir_loop *loop)
+{
+	const bool is_last = loop->stop_phase == WI_STOP_LAST;
+	if (is_last ? !loop->doorbell_armed || loop->doorbell_cancelled
+		    : loop->doorbell_armed)
+		return;
+
+	struct io_uring_sqe *sqe = wi_loop_sqe(loop);
+	if (sqe == NULL)
+		return; /* again next turn */
+	if (is_last) {
+		weir_op_cancel_token(sqe, doorbell_token());
+		loop->doorbell_cancelled = true;
+	} else {
+		weir_op_read(sqe, loop->doorbell_fd, &loop->doorbell_value,
+			     sizeof(loop->doorbell_value));
+		sqe->user_data = doorbell_token();
+		loop->doorbell_armed = true;
+	}
+}
+
+uint64_t wi_stop_due_ns(const struct weir_loop *loop)
+{
+	switch (loop->stop_phase) {
+	case WI_STOP_SEEN:
+		return 0; /* look at once: what had arrived comes now */
+	case WI_STOP_CUT:
+		return loop->stop_deadline_ns;
+	default:
+		return UINT64_MAX;
+	}
+}
+
+/* Applies @visit to every connection that is not free. */
+static void stop_each(struct weir_loop *loop,
+		      void (*visit)(struct weir_conn *conn))
+{
+	for (uint32_t i = 0; i < loop->conns.fresh_index; i++) {
+		struct weir_conn *conn =
+			(struct weir_conn *)(void *)wi_pool_at(&loop->conns, i);
+		if (conn->state != WEIR_CONN_FREE)
+			visit(conn);
+	}
+}
+
+static void stop_cut(struct weir_conn *conn)
+{
+	/* Paused: it has input that was received and not answered. It is cut
+	 * when that has been shown, or forced at the deadline. */
+	if (!conn->is_paused)
+		wi_conn_drain(conn, WEIR_CLOSE_STOPPED);
+}
+
+static void stop_force(struct weir_conn *conn)
+{
+	if (conn->state == WEIR_CONN_DRAINING ||
+	    conn->state == WEIR_CONN_OPEN ||
+	    conn->state == WEIR_CONN_CONNECTING) {
+		wi_loop_count(&conn->loop->stats.drain_deadlines, 1);
+		conn->reason.cause = WEIR_CLOSE_NONE;
+		wi_conn_stop(conn, WEIR_CLOSE_DRAIN_DEADLINE, 0);
+	}
+}
+
+static bool stop_is_forced(const struct weir_loop *loop)
+{
+	return loop->now_ns >= loop->stop_deadline_ns ||
+	       wi_flag_seen(&loop->stop_requests) > 1;
+}
+
+bool wi_stop_advance(struct weir_loop *loop)
+{
+	switch (loop->stop_phase) {
+	case WI_RUNNING:
+		return true;
+	case WI_STOP_SEEN:
+		if (loop->stop_turns_left > 0) {
+			loop->stop_turns_left--;
+			return true;
+		}
+		loop->stop_phase = WI_STOP_CUT;
+		/* fall through */
+	case WI_STOP_CUT:
+		stop_each(loop, stop_cut);
+		if (stop_is_forced(loop)) {
+			stop_each(loop, stop_force);
+			loop->stop_phase = WI_STOP_FORCE;
+		}
+		break;
+	case WI_STOP_FORCE:
+	case WI_STOP_LAST:
+	case WI_ENDED:
+		break;
+	}
+	if (loop->conns.used_count == 0 && wi_listener_is_gone(loop) &&
+	    loop->stop_phase != WI_ENDED)
+		loop->stop_phase = WI_STOP_LAST;
+	if (loop->stop_phase == WI_STOP_LAST && !loop->doorbell_armed)
+		loop->stop_phase = WI_ENDED;
+	return loop->stop_phase != WI_ENDED;
+}

@@ -1,0 +1,32 @@
+/* loop_stop.h - how a loop ends
+ *
+ *   RUNNING -> STOP_SEEN -> CUT -> (FORCE) -> LAST -> ENDED
+ *
+ *   STOP_SEEN  accepts no more. What had arrived when the stop was seen is
+ *              still shown to on_data, and answered: the kernel hands it out
+ *              in the next enters.
+ *   CUT        every connection drains: its queue, FIN, the peer's FIN.
+ *   FORCE      the drain deadline has passed, or stop was called twice.
+ *   LAST       no connection is left: the doorbell's read is cancelled.
+ */
+#ifndef WEIR_NET_LOOP_STOP_H
+#define WEIR_NET_LOOP_STOP_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+struct weir_loop;
+
+/* Has another thread asked? Start of a turn. */
+void wi_stop_look(struct weir_loop *loop);
+
+/* Keep the doorbell armed, or cancel it: part of the flush. */
+void wi_stop_work(struct weir_loop *loop);
+
+/* When the stop wants the loop awake; UINT64_MAX: not at all. */
+uint64_t wi_stop_due_ns(const struct weir_loop *loop);
+
+/* End of a turn: the next phase, if it is time. Return: false once ended. */
+bool wi_stop_advance(struct weir_loop *loop);
+
+#endif

@@ -1,0 +1,98 @@
+/* pool.h - fixed slots with generations
+ *
+ *     memory: | slot 0 | slot 1 | ... | fresh, never touched ... |
+ *     free:   a list through the slots that were given back
+ *
+ * A slot begins with a struct wi_pool_slot. Its generation changes when it is
+ * given back, so that a token made before names nobody. Slots are handed out
+ * last-in first-out, fresh ones only when no used one is free: memory that
+ * was never needed is never touched.
+ */
+#ifndef WEIR_NET_POOL_H
+#define WEIR_NET_POOL_H
+
+#include "token.h"
+
+#include <stdbool.h>
+#include <stddef.h>
+
+#define WI_POOL_NO_SLOT UINT32_MAX
+
+struct wi_pool_slot {
+	uint32_t generation;
+	uint32_t next_free; /* meaningful while free */
+};
+
+struct wi_pool {
+	uint8_t *memory; /* borrowed, zeroed: shape [slot_count][slot_bytes] */
+	uint32_t slot_bytes;
+	uint32_t slot_count;
+	uint32_t fresh_index; /* slots from here on were never used */
+	uint32_t free_index;  /* head of the list, or WI_POOL_NO_SLOT */
+	uint32_t used_count;
+};
+
+static inline void wi_pool_init(struct wi_pool *pool, void *memory,
+				uint32_t slot_bytes, uint32_t slot_count)
+{
+	assert(slot_bytes >= sizeof(struct wi_pool_slot));
+	pool->memory = (uint8_t *)memory;
+	pool->slot_bytes = slot_bytes;
+	pool->slot_count = slot_count;
+	pool->fresh_index = 0;
+	pool->free_index = WI_POOL_NO_SLOT;
+	pool->used_count = 0;
+}
+
+static inline struct wi_pool_slot *wi_pool_at(const struct wi_pool *pool,
+					      uint32_t index)
+{
+	assert(index < pool->slot_count);
+	return (struct wi_pool_slot *)(void *)(pool->memory +
+					       (size_t)index *
+						       pool->slot_bytes);
+}
+
+static inline uint32_t wi_pool_index(const struct wi_pool *pool,
+				     const void *slot)
+{
+	size_t offset = (size_t)((const uint8_t *)slot - pool->memory);
+	assert(offset % pool->slot_bytes == 0);
+	return (uint32_t)(offset / pool->slot_bytes);
+}
+
+/* A slot, its contents as they were given back (fresh: zero), or NULL. */
+static inline struct wi_pool_slot *wi_pool_take(struct wi_pool *pool)
+{
+	uint32_t index = pool->free_index;
+	if (index != WI_POOL_NO_SLOT)
+		pool->free_index = wi_pool_at(pool, index)->next_free;
+	else if (pool->fresh_index < pool->slot_count)
+		index = pool->fresh_index++;
+	else
+		return NULL;
+	pool->used_count++;
+	return wi_pool_at(pool, index);
+}
+
+static inline void wi_pool_give(struct wi_pool *pool, struct wi_pool_slot *slot)
+{
+	assert(pool->used_count > 0);
+	slot->generation = (slot->generation + 1) & WI_GENERATION_MASK;
+	slot->next_free = pool->free_index;
+	pool->free_index = wi_pool_index(pool, slot);
+	pool->used_count--;
+}
+
+/* The slot that @token names, or NULL if that one is gone. */
+static inline struct wi_pool_slot *wi_pool_find(const struct wi_pool *pool,
+						uint64_t token)
+{
+	uint32_t index = wi_token_slot(token);
+	if (index >= pool->fresh_index)
+		return NULL;
+	struct wi_pool_slot *slot = wi_pool_at(pool, index);
+	return slot->generation == wi_token_generation(token) ? slot : NULL;
+}
+
+#endif

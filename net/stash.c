@@ -1,0 +1,92 @@
+#include "stash.h"
+
+#include <assert.h>
+#include <errno.h>
+#include <stdbool.h>
+#include <string.h>
+
+enum {
+	/* Up to here a promised length is believed at once. */
+	BELIEVED_BYTES = 64 * 1024,
+};
+
+/* How large a block to take for @need_bytes: room for what is expected, but
+ * never more than twice what has really arrived beyond BELIEVED_BYTES. */
+static size_t stash_target(uint32_t need_bytes, uint32_t expected_bytes)
+{
+	size_t ceiling = (size_t)need_bytes * 2;
+	if (ceiling < BELIEVED_BYTES)
+		ceiling = BELIEVED_BYTES;
+	size_t target = expected_bytes < ceiling ? expected_bytes : ceiling;
+	return target < need_bytes ? need_bytes : target;
+}
+
+static int stash_grow(struct wi_stash *stash, struct wi_blocks *blocks,
+		      uint32_t need_bytes, uint32_t expected_bytes)
+{
+	uint32_t held_bytes = wi_stash_count(stash);
+	unsigned order =
+		wi_block_order(stash_target(need_bytes, expected_bytes));
+	uint8_t *block = wi_blocks_take(blocks, order);
+	if (block == NULL) {
+		order = wi_block_order(need_bytes);
+		block = wi_blocks_take(blocks, order);
+	}
+	if (block == NULL)
+		return -ENOMEM;
+	if (held_bytes > 0)
+		memcpy(block, stash->bytes + stash->begin, held_bytes);
+	wi_stash_clear(stash, blocks);
+	*stash = (struct wi_stash){
+		.bytes = block,
+		.end = held_bytes,
+		.order = order,
+	};
+	return 0;
+}
+
+int wi_stash_append(struct wi_stash *stash, struct wi_blocks *blocks,
+		    const uint8_t *bytes, uint32_t byte_count,
+		    uint32_t expected_bytes)
+{
+	uint32_t held_bytes = wi_stash_count(stash);
+	uint32_t need_bytes = held_bytes + byte_count;
+	size_t capacity =
+		stash->bytes != NULL ? wi_block_bytes(stash->order) : 0;
+
+	bool fits_behind = stash->end + byte_count <= capacity;
+	/* Moving the rest to the front must have been paid for by bytes used
+	 * up, or many small steps would copy it many times. */
+	bool fits_moved = need_bytes <= capacity && stash->begin >= held_bytes;
+
+	if (!fits_behind && !fits_moved) {
+		if (expected_bytes < need_bytes)
+			expected_bytes = 2 * need_bytes;
+		int err = stash_grow(stash, blocks, need_bytes, expected_bytes);
+		if (err < 0)
+			return err;
+	} else if (!fits_behind) {
+		memmove(stash->bytes, stash->bytes + stash->begin, held_bytes);
+		stash->begin = 0;
+		stash->end = held_bytes;
+	}
+	memcpy(stash->bytes + stash->end, bytes, byte_count);
+	stash->end += byte_count;
+	return 0;
+}
+
+void wi_stash_use(struct wi_stash *stash, struct wi_blocks *blocks,
+		  uint32_t byte_count)
+{
+	assert(byte_count <= wi_stash_count(stash));
+	stash->begin += byte_count;
+	if (stash->begin == stash->end)
+		wi_stash_clear(stash, blocks);
+}
+
+void wi_stash_clear(struct wi_stash *stash, struct wi_blocks *blocks)
+{
+	if (stash->bytes != NULL)
+		wi_blocks_give(blocks, stash->bytes, stash->order);
+	*stash = (struct wi_stash){ .bytes = NULL };
+}
