@@ -167,9 +167,12 @@ uint8_t *weir_conn_reserve(struct weir_conn *conn, size_t byte_count)
 void weir_conn_commit(struct weir_conn *conn, size_t byte_count)
 {
 	struct weir_loop *loop = conn->loop;
-	/* Closed between reserve and commit: the bytes are not sent. */
-	if (conn->state != WEIR_CONN_OPEN)
-		byte_count = 0;
+	/* Closed between reserve and commit: the bytes are not sent, and a
+	 * long queue is no reason to stop reading up to the peer's FIN. */
+	if (conn->state != WEIR_CONN_OPEN) {
+		wi_sendq_commit(&conn->sendq, 0);
+		return;
+	}
 	wi_sendq_commit(&conn->sendq, (uint32_t)byte_count);
 	if (conn->sendq.queued_bytes > loop->opts.send_high_bytes)
 		conn_pause(conn);

@@ -135,6 +135,8 @@ void wi_conn_input(struct weir_conn *conn, const uint8_t *bytes,
 {
 	struct weir_loop *loop = conn->loop;
 
+	if (conn->touched_tick != loop->now_tick)
+		wi_pace_active(&loop->pace);
 	conn->touched_tick = loop->now_tick;
 	if (conn->state != WEIR_CONN_OPEN)
 		wi_loop_count(&loop->stats.recv_discarded_bytes, byte_count);

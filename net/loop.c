@@ -15,10 +15,6 @@
 #include "loop_stop.h"
 
 enum {
-	/* A batch is worth waiting for once turns bring this many completions;
-	 * below, few connections are active and each wants its answer now. */
-	BATCH_BUSY = 12,
-	BATCH_MAX = 128,
 	NS_PER_MS = 1000000,
 };
 
@@ -82,20 +78,23 @@ static uint64_t loop_timeout_ns(const struct weir_loop *loop,
 	return min_u64(timeout_ns, ns_until(loop, wi_stop_due_ns(loop)));
 }
 
-/* How many completions to wait for: as many as the last turns brought, within
- * bounds, so that a busy loop enters the kernel seldom and an idle one answers
- * at once. */
+/* Sends mostly complete within the call that submits them, so what is queued
+ * counts as done, and the batch is what the peers have yet to say. The sum is
+ * also how much deferred work one call runs: without its bound, batches would
+ * feed on each other until all connections march in step. */
 static struct weir_wait loop_wait(const struct weir_loop *loop,
 				  uint64_t timeout_ns)
 {
 	struct weir_wait wait = { .timeout_ns = timeout_ns };
-	uint32_t batch = loop->batch_16 / 16;
 
 	if (loop->marked_count > 0 || timeout_ns == 0)
 		return wait; /* work is left over: look, do not wait */
 	wait.want_count = 1;
-	if (batch >= BATCH_BUSY && loop->opts.batch_wait_us != 0) {
-		wait.want_count = batch < BATCH_MAX ? batch : BATCH_MAX;
+	uint32_t batch = wi_pace_batch(&loop->pace, loop->opts.batch_wait_us);
+	if (batch > 1) {
+		wait.want_count = weir_ring_unsubmitted(&loop->ring) + batch;
+		if (wait.want_count > WI_PACE_MAX)
+			wait.want_count = WI_PACE_MAX;
 		wait.min_wait_us = loop->opts.batch_wait_us;
 	}
 	return wait;
@@ -152,9 +151,6 @@ static void loop_reap(struct weir_loop *loop)
 		loop_dispatch(loop, weir_ring_cqe(&loop->ring, i));
 	weir_ring_reaped(&loop->ring, count);
 	weir_bufring_publish(&loop->bufring);
-
-	/* A quarter of the news, three quarters of the past, in sixteenths. */
-	loop->batch_16 += 4 * count - loop->batch_16 / 4;
 }
 
 /* ---- timers
@@ -221,8 +217,12 @@ int weir_loop_turn(struct weir_loop *loop, uint64_t timeout_ns)
 	loop->gather_count = 0;
 	wi_loop_count(&loop->stats.turns, 1);
 
+	const uint64_t recvs_before = loop->stats.recvs;
 	loop_clock(loop);
 	loop_reap(loop);
+	wi_pace_turn(&loop->pace, (uint32_t)(loop->stats.recvs - recvs_before),
+		     loop->now_ns - loop->turn_start_ns, loop->now_tick);
+	loop->turn_start_ns = loop->now_ns;
 	loop_timers(loop);
 	loop_gauges(loop);
 	return wi_stop_advance(loop) ? 1 : 0;

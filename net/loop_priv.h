@@ -10,6 +10,7 @@
 #include "conn_priv.h"
 #include "listener.h"
 #include "loop.h"
+#include "pace.h"
 #include "pool.h"
 #include "timer.h"
 
@@ -67,8 +68,8 @@ struct weir_loop {
 	uint32_t drain_ticks;
 	uint64_t next_tick_ns; /* of on_tick; UINT64_MAX: never */
 
-	/* How full the last batches were: completions per turn, times 16. */
-	uint32_t batch_16;
+	struct wi_pace pace;
+	uint64_t turn_start_ns;
 
 	/* Gathered sends of this turn. */
 	struct wi_gather *gathers;

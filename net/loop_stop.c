@@ -61,13 +61,23 @@ void wi_stop_work(struct weir_loop *loop)
 	}
 }
 
+/* No connection is left, and none can come. */
+static bool stop_is_empty(const struct weir_loop *loop)
+{
+	return loop->conns.used_count == 0 && wi_listener_is_gone(loop);
+}
+
 uint64_t wi_stop_due_ns(const struct weir_loop *loop)
 {
 	switch (loop->stop_phase) {
 	case WI_STOP_SEEN:
 		return 0; /* look at once: what had arrived comes now */
 	case WI_STOP_CUT:
-		return loop->stop_deadline_ns;
+		/* The flush that closed the listener leaves no completion to
+		 * wait for. */
+		return stop_is_empty(loop) ? 0 : loop->stop_deadline_ns;
+	case WI_STOP_FORCE:
+		return stop_is_empty(loop) ? 0 : UINT64_MAX;
 	default:
 		return UINT64_MAX;
 	}
@@ -134,8 +144,7 @@ bool wi_stop_advance(struct weir_loop *loop)
 	case WI_ENDED:
 		break;
 	}
-	if (loop->conns.used_count == 0 && wi_listener_is_gone(loop) &&
-	    loop->stop_phase != WI_ENDED)
+	if (stop_is_empty(loop) && loop->stop_phase != WI_ENDED)
 		loop->stop_phase = WI_STOP_LAST;
 	if (loop->stop_phase == WI_STOP_LAST && !loop->doorbell_armed)
 		loop->stop_phase = WI_ENDED;

@@ -93,7 +93,8 @@ void wi_sendq_take_back(struct wi_sendq *sendq, struct wi_blocks *blocks,
 			uint32_t taken_bytes)
 {
 	assert(taken_bytes <= sendq->lent_bytes);
-	assert(sendq->reserved_bytes == 0);
+	/* Of a handler that has returned without a commit: given up. */
+	sendq->reserved_bytes = 0;
 	sendq->lent_bytes = 0;
 	sendq->queued_bytes -= taken_bytes;
 	while (sendq->head != NULL) {

@@ -23,10 +23,11 @@ struct server_seat {
 	pthread_t thread;
 	bool is_running;
 	int cpu;    /* or -1 */
-	int result; /* of weir_loop_run() */
+	int result; /* of weir_loop_enable(), then of weir_loop_run() */
 };
 
-/* Threads wait here until all of them exist, or until start is given up. */
+/* A thread takes its ring, says so, and waits here until all of them have, or
+ * until the start is given up. */
 enum gate { GATE_SHUT = 0, GATE_OPEN, GATE_GIVEN_UP };
 
 struct weir_server {
@@ -35,6 +36,8 @@ struct weir_server {
 	pthread_mutex_t gate_lock;
 	pthread_cond_t gate_moved;
 	enum gate gate;
+	uint32_t
+		ready_count; /* threads that have taken their ring, or failed */
 	struct server_seat seats[]; /* loop_count of them */
 };
 
@@ -79,12 +82,23 @@ static void seat_pin(struct server_seat *seat)
 static enum gate gate_wait(struct weir_server *server)
 {
 	(void)pthread_mutex_lock(&server->gate_lock);
+	server->ready_count++;
+	(void)pthread_cond_broadcast(&server->gate_moved);
 	while (server->gate == GATE_SHUT)
 		(void)pthread_cond_wait(&server->gate_moved,
 					&server->gate_lock);
 	enum gate gate = server->gate;
 	(void)pthread_mutex_unlock(&server->gate_lock);
 	return gate;
+}
+
+static void gate_await_ready(struct weir_server *server, uint32_t count)
+{
+	(void)pthread_mutex_lock(&server->gate_lock);
+	while (server->ready_count < count)
+		(void)pthread_cond_wait(&server->gate_moved,
+					&server->gate_lock);
+	(void)pthread_mutex_unlock(&server->gate_lock);
 }
 
 static void gate_set(struct weir_server *server, enum gate gate)
@@ -99,11 +113,10 @@ static void *seat_main(void *arg)
 {
 	struct server_seat *seat = arg;
 	seat_pin(seat);
+	seat->result = weir_loop_enable(seat->loop);
 	if (gate_wait(seat->server) == GATE_GIVEN_UP)
 		return NULL;
-	seat->result = weir_loop_enable(seat->loop);
-	if (seat->result == 0)
-		seat->result = weir_loop_run(seat->loop);
+	seat->result = weir_loop_run(seat->loop);
 	/* Connections would still be steered to a loop that is gone: a server
 	 * that has lost one ends, and join tells why. */
 	if (seat->result < 0)
@@ -234,6 +247,14 @@ static int threads_start(struct weir_server *server, struct weir_error *error)
 					      "%s",
 					      i + 1, server->loop_count,
 					      strerror(-err));
+	}
+	gate_await_ready(server, server->loop_count);
+	for (uint32_t i = 0; i < server->loop_count; i++) {
+		int err = server->seats[i].result;
+		if (err < 0)
+			return weir_error_set(
+				error, err, "cannot enable ring %u of %u: %s",
+				i + 1, server->loop_count, strerror(-err));
 	}
 	return 0;
 }

@@ -222,6 +222,10 @@ static inline void weir_op_close_slot(struct io_uring_sqe *sqe, uint32_t slot)
  *
  * res: how many were found, 0 included; each of them still gets its own last
  * CQE, and only that one ends the kernel's use of its memory. Linux 6.0.
+ *
+ * Not found does not mean ended: an operation that the kernel has queued for
+ * a retry (IORING_SQ_TASKRUN; seen with a half-done send on 6.18) is missed,
+ * and goes on. Cancel again until its last CQE has come.
  */
 static inline void weir_op_cancel_slot(struct io_uring_sqe *sqe, uint32_t slot)
 {
@@ -235,8 +239,8 @@ static inline void weir_op_cancel_slot(struct io_uring_sqe *sqe, uint32_t slot)
 /**
  * weir_op_cancel_token() - cancel the one operation with this user_data
  *
- * res: 0; -ENOENT: not found; -EALREADY: too late, it ends by itself.
- * Linux 5.5.
+ * res: 0; -ENOENT: not found, which does not mean ended (as above);
+ * -EALREADY: too late, it ends by itself. Linux 5.5.
  */
 static inline void weir_op_cancel_token(struct io_uring_sqe *sqe,
 					uint64_t user_data)

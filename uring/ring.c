@@ -18,9 +18,6 @@ enum {
 	SQ_ENTRIES_MAX = 32768,
 	CQ_ENTRIES_MAX = 65536,
 	CQ_PER_SQ_DEFAULT = 8,
-	/* One call hands out this many completions of deferred work without
-	 * being asked for a larger batch (6.13). */
-	TASKRUN_BATCH = 20,
 	NS_PER_S = 1000000000,
 	NS_PER_US = 1000,
 };
@@ -296,18 +293,19 @@ static struct io_uring_getevents_arg ring_wait_arg(
 	return arg;
 }
 
-/* How many completions this call may sleep for. The kernel runs the work that
- * it holds back before it sleeps, so a batch larger than the cap may be asked
- * for even then, as long as a min-wait bounds the sleep. */
+/* How many completions this call may sleep for.
+ *
+ * With IORING_SQ_TASKRUN set it may still ask the kernel to wait: the kernel
+ * runs the work that it holds back before it sleeps. The flag itself may not
+ * decide: the kernel sets it after it has queued the work, and when the work
+ * was run in between it stays set with nothing behind it. A loop that does not
+ * sleep because of it spins (seen on 6.18, for milliseconds). */
 static uint32_t ring_want(const struct weir_ring *ring,
 			  const struct weir_wait *wait, uint32_t held_back)
 {
 	if (wait == NULL || weir_ring_ready(ring) > 0)
 		return 0;
 	if ((held_back & IORING_SQ_CQ_OVERFLOW) != 0)
-		return 0;
-	if ((held_back & IORING_SQ_TASKRUN) != 0 &&
-	    (wait->want_count <= TASKRUN_BATCH || wait->min_wait_us == 0))
 		return 0;
 	return wait->want_count;
 }

@@ -115,9 +115,11 @@ int weir_ring_enable(struct weir_ring *ring);
  * @wait: NULL for "do not sleep"
  *
  * Submits what the kernel has not consumed yet, whatever an earlier call did:
- * an interrupted or short call loses and doubles nothing. Never sleeps while
- * completions are ready, or while the kernel holds work or overflowed
- * completions back; then it returns at once, and the caller reaps.
+ * an interrupted or short call loses and doubles nothing. Does not sleep while
+ * completions are ready, or overflowed ones wait for room: it returns at once,
+ * and the caller reaps. Work that the kernel holds back (IORING_SQ_TASKRUN) is
+ * run by the kernel before it sleeps; the flag itself may be stale, so it must
+ * not keep a caller from sleeping.
  *
  * Return: 0, also when it was interrupted, timed out or refused for want of
  *         memory: reap, then call again; -EBADR if the kernel dropped a
