@@ -32,7 +32,8 @@ int weir_addr_parse(const char *text, uint16_t port, struct weir_addr *out_addr)
 		return -EINVAL;
 	struct weir_addr addr;
 	memset(&addr, 0, sizeof(addr));
-	if (inet_pton(AF_INET, bare, &v4) == 1) {
+	/* Brackets are for IPv6 only: RFC 3986, 3.2.2. */
+	if (text[0] != '[' && inet_pton(AF_INET, bare, &v4) == 1) {
 		struct sockaddr_in in = { .sin_family = AF_INET,
 					  .sin_addr = v4 };
 		memcpy(&addr.storage, &in, sizeof(in));

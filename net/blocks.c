@@ -10,6 +10,7 @@ enum {
 	AT_HAND_MAX = 512, /* 512 KiB: a busy turn's worth of small replies */
 	/* In the orders table, at the first smallest block of each block. */
 	ORDER_MASK = 0x1f,
+	BLOCK_AT_HAND = 0x20,
 	BLOCK_FREE = 0x40,
 	BLOCK_START = 0x80,
 };
@@ -152,6 +153,7 @@ void *wi_blocks_take(struct wi_blocks *blocks, unsigned order)
 		block = blocks->at_hand;
 		blocks->at_hand = blocks->at_hand->next;
 		blocks->at_hand_count--;
+		blocks->orders[block_index(blocks, block)] = BLOCK_START;
 	} else {
 		block = take_split(blocks, order);
 		if (block == NULL && blocks->at_hand != NULL) {
@@ -181,6 +183,8 @@ void wi_blocks_give(struct wi_blocks *blocks, void *memory, unsigned order)
 	block->next = blocks->at_hand;
 	blocks->at_hand = block;
 	blocks->at_hand_count++;
+	blocks->orders[block_index(blocks, block)] =
+		BLOCK_START | BLOCK_AT_HAND;
 	wi_poison((uint8_t *)memory + sizeof(*block),
 		  WI_BLOCK_BYTES_MIN - sizeof(*block));
 }
@@ -188,18 +192,25 @@ void wi_blocks_give(struct wi_blocks *blocks, void *memory, unsigned order)
 size_t wi_blocks_check(const struct wi_blocks *blocks)
 {
 	size_t used_bytes = 0;
+	size_t at_hand_count = 0;
 	size_t at = 0;
 	while (at < blocks->bytes) {
 		uint8_t mark = blocks->orders[at / WI_BLOCK_BYTES_MIN];
 		unsigned order = mark & ORDER_MASK;
 		assert((mark & BLOCK_START) != 0);
 		assert(at % wi_block_bytes(order) == 0);
-		if ((mark & BLOCK_FREE) == 0)
+		if ((mark & BLOCK_AT_HAND) != 0)
+			at_hand_count++;
+		else if ((mark & BLOCK_FREE) == 0)
 			used_bytes += wi_block_bytes(order);
+		else if (order < WI_BLOCK_ORDER_MAX)
+			assert(mark !=
+			       blocks->orders[(at ^ wi_block_bytes(order)) /
+					      WI_BLOCK_BYTES_MIN]);
 		at += wi_block_bytes(order);
 	}
 	assert(at == blocks->bytes);
-	used_bytes -= (size_t)blocks->at_hand_count * WI_BLOCK_BYTES_MIN;
+	assert(at_hand_count == blocks->at_hand_count);
 	assert(used_bytes == blocks->used_bytes);
 	return used_bytes;
 }

@@ -123,6 +123,15 @@ void wi_conn_deadline(struct weir_conn *conn)
 	}
 }
 
+bool wi_conn_may_hold(const struct weir_conn *conn, size_t byte_count,
+		      size_t held_bytes, unsigned sixteenths)
+{
+	const struct wi_blocks *blocks = &conn->loop->blocks;
+	return held_bytes <= WI_HOLD_LITTLE_BYTES ||
+	       blocks->used_bytes + byte_count <=
+		       blocks->bytes / 16 * sixteenths;
+}
+
 /* A handler was refused room: it is called again once there is some. */
 static void conn_pause(struct weir_conn *conn)
 {
@@ -154,8 +163,12 @@ uint8_t *weir_conn_reserve(struct weir_conn *conn, size_t byte_count)
 		conn_pause(conn);
 		return NULL;
 	}
-	uint8_t *room = wi_sendq_reserve(&conn->sendq, &loop->blocks,
-					 (uint32_t)byte_count);
+	uint8_t *room = NULL;
+	if (wi_conn_may_hold(conn, byte_count,
+			     conn->sendq.queued_bytes + byte_count,
+			     WI_HOLD_OUTPUT_16))
+		room = wi_sendq_reserve(&conn->sendq, &loop->blocks,
+					(uint32_t)byte_count);
 	if (room == NULL) {
 		wi_loop_count(&loop->stats.block_failures, 1);
 		conn_pause(conn);

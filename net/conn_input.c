@@ -44,6 +44,16 @@ static uint32_t input_show(struct weir_conn *conn, const uint8_t *bytes,
 	return (uint32_t)used;
 }
 
+/* What fits into the block that it has may always be kept. */
+static bool input_may_keep(const struct weir_conn *conn, uint32_t byte_count)
+{
+	const size_t held = (size_t)wi_stash_count(&conn->stash) + byte_count;
+	return wi_stash_has_room(&conn->stash, byte_count) ||
+	       wi_conn_may_hold(conn, held, held,
+				conn->is_paused ? WI_HOLD_PAUSED_16
+						: WI_HOLD_INPUT_16);
+}
+
 /* Return: whether the connection is still open. */
 static bool input_keep(struct weir_conn *conn, const uint8_t *bytes,
 		       uint32_t byte_count)
@@ -61,7 +71,8 @@ static bool input_keep(struct weir_conn *conn, const uint8_t *bytes,
 		wi_conn_drain(conn, WEIR_CLOSE_MESSAGE_LIMIT);
 		return false;
 	}
-	if (wi_stash_append(&conn->stash, &loop->blocks, bytes, byte_count,
+	if (!input_may_keep(conn, byte_count) ||
+	    wi_stash_append(&conn->stash, &loop->blocks, bytes, byte_count,
 			    conn->need_bytes) < 0) {
 		wi_loop_count(&loop->stats.block_failures, 1);
 		wi_conn_drain(conn, WEIR_CLOSE_MEMORY);

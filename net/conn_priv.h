@@ -21,6 +21,15 @@ struct io_uring_cqe;
 
 #define WI_NO_FILE UINT32_MAX /* no slot of the table of direct descriptors */
 
+/* See wi_conn_may_hold(). New messages stop first, answers second, and what
+ * had been read ahead of a pause last: it can only be kept or lost. */
+enum {
+	WI_HOLD_LITTLE_BYTES = 4096,
+	WI_HOLD_INPUT_16 = 13,
+	WI_HOLD_OUTPUT_16 = 14,
+	WI_HOLD_PAUSED_16 = 15,
+};
+
 struct weir_conn {
 	/* Line one: all that a turn of receive and reply touches. */
 	struct wi_pool_slot slot; /* first: the pool's */
@@ -98,6 +107,12 @@ void wi_conn_input(struct weir_conn *conn, const uint8_t *bytes,
 
 /* The peer will send no more. (conn_input.c) */
 void wi_conn_input_end(struct weir_conn *conn);
+
+/* Whether it may have @byte_count of block memory, and so hold @held_bytes in
+ * all. Once @sixteenths of the loop's are in use, only those may who hold
+ * little: so a few who hold much cannot stop all others. */
+bool wi_conn_may_hold(const struct weir_conn *conn, size_t byte_count,
+		      size_t held_bytes, unsigned sixteenths);
 
 /* The queue has room again: on_drain, then the input that was held. */
 void wi_conn_resume(struct weir_conn *conn);

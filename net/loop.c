@@ -59,7 +59,7 @@ static uint64_t ns_until(const struct weir_loop *loop, uint64_t when_ns)
 
 static uint64_t loop_tick_ns(const struct weir_loop *loop, uint32_t tick)
 {
-	return loop->start_ns + (uint64_t)tick * WI_TICK_NS;
+	return wi_tick_ns(loop->start_ns, loop->now_ns, tick);
 }
 
 /* The one timeout that the kernel sees: the nearest of all. */

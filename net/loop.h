@@ -35,7 +35,8 @@ extern "C" {
  * @send_low_bytes:     at or below it resumes; 0 for a quarter of high
  * @send_bytes_max:     longest queue; 0 for 4 MiB
  * @block_memory_bytes: address space for queues and kept input of all
- *                      connections, touched on demand; 0 for 512 MiB
+ *                      connections, touched on demand; 0 for 512 MiB. The
+ *                      last three sixteenths are for those who hold little
  * @idle_timeout_ms:    0 for 75 s
  * @drain_timeout_ms:   from close or stop to force; 0 for 5 s
  * @tick_interval_ms:   of on_tick; 0 for never

@@ -174,9 +174,10 @@ static void loop_time_start(struct weir_loop *loop)
 	loop->now_ns = loop->start_ns;
 	if (opts->idle_timeout_ms != WEIR_NO_TIMEOUT)
 		loop->idle_ticks = wi_ticks_from_ms(opts->idle_timeout_ms);
-	/* "Never" is half the range of ticks: 248 days. */
+	/* "Never" is a quarter of the range of ticks, 124 days: at half of it
+	 * the wheel, which lags behind, would take the future for the past. */
 	loop->drain_ticks = opts->drain_timeout_ms == WEIR_NO_TIMEOUT
-				    ? INT32_MAX
+				    ? INT32_MAX / 2
 				    : wi_ticks_from_ms(opts->drain_timeout_ms);
 	loop->next_tick_ns =
 		opts->tick_interval_ms == 0

@@ -17,10 +17,11 @@
 #include <stddef.h>
 
 #define WI_POOL_NO_SLOT UINT32_MAX
+#define WI_POOL_IN_USE (UINT32_MAX - 1)
 
 struct wi_pool_slot {
 	uint32_t generation;
-	uint32_t next_free; /* meaningful while free */
+	uint32_t next_free; /* or WI_POOL_IN_USE */
 };
 
 struct wi_pool {
@@ -36,6 +37,7 @@ static inline void wi_pool_init(struct wi_pool *pool, void *memory,
 				uint32_t slot_bytes, uint32_t slot_count)
 {
 	assert(slot_bytes >= sizeof(struct wi_pool_slot));
+	assert(slot_count < WI_POOL_IN_USE);
 	pool->memory = (uint8_t *)memory;
 	pool->slot_bytes = slot_bytes;
 	pool->slot_count = slot_count;
@@ -61,7 +63,8 @@ static inline uint32_t wi_pool_index(const struct wi_pool *pool,
 	return (uint32_t)(offset / pool->slot_bytes);
 }
 
-/* A slot, its contents as they were given back (fresh: zero), or NULL. */
+/* A slot, what follows its header as it was given back (fresh: zero), or NULL.
+ */
 static inline struct wi_pool_slot *wi_pool_take(struct wi_pool *pool)
 {
 	uint32_t index = pool->free_index;
@@ -72,12 +75,15 @@ static inline struct wi_pool_slot *wi_pool_take(struct wi_pool *pool)
 	else
 		return NULL;
 	pool->used_count++;
-	return wi_pool_at(pool, index);
+	struct wi_pool_slot *slot = wi_pool_at(pool, index);
+	slot->next_free = WI_POOL_IN_USE;
+	return slot;
 }
 
 static inline void wi_pool_give(struct wi_pool *pool, struct wi_pool_slot *slot)
 {
 	assert(pool->used_count > 0);
+	assert(slot->next_free == WI_POOL_IN_USE);
 	slot->generation = (slot->generation + 1) & WI_GENERATION_MASK;
 	slot->next_free = pool->free_index;
 	pool->free_index = wi_pool_index(pool, slot);
@@ -92,7 +98,10 @@ static inline struct wi_pool_slot *wi_pool_find(const struct wi_pool *pool,
 	if (index >= pool->fresh_index)
 		return NULL;
 	struct wi_pool_slot *slot = wi_pool_at(pool, index);
-	return slot->generation == wi_token_generation(token) ? slot : NULL;
+	return slot->generation == wi_token_generation(token) &&
+			       slot->next_free == WI_POOL_IN_USE
+		       ? slot
+		       : NULL;
 }
 
 #endif

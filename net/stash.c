@@ -10,8 +10,8 @@ enum {
 	BELIEVED_BYTES = 64 * 1024,
 };
 
-/* How large a block to take for @need_bytes: room for what is expected, but
- * never more than twice what has really arrived beyond BELIEVED_BYTES. */
+/* How much room to ask for: what is expected, but beyond BELIEVED_BYTES never
+ * more than twice what has really arrived. (The block is that rounded up.) */
 static size_t stash_target(uint32_t need_bytes, uint32_t expected_bytes)
 {
 	size_t ceiling = (size_t)need_bytes * 2;
@@ -55,17 +55,23 @@ int wi_stash_append(struct wi_stash *stash, struct wi_blocks *blocks,
 		stash->bytes != NULL ? wi_block_bytes(stash->order) : 0;
 
 	bool fits_behind = stash->end + byte_count <= capacity;
+	bool fits_moved = need_bytes <= capacity;
 	/* Moving the rest to the front must have been paid for by bytes used
-	 * up, or many small steps would copy it many times. */
-	bool fits_moved = need_bytes <= capacity && stash->begin >= held_bytes;
+	 * up, or many small steps would copy it many times: if it has not, it
+	 * moves to where there is room for as much again. */
+	bool is_paid = stash->begin >= held_bytes;
 
-	if (!fits_behind && !fits_moved) {
-		if (expected_bytes < need_bytes)
+	assert(byte_count > 0);
+	if (!fits_behind && !(fits_moved && is_paid)) {
+		if (expected_bytes < need_bytes ||
+		    (fits_moved && expected_bytes < 2 * need_bytes))
 			expected_bytes = 2 * need_bytes;
 		int err = stash_grow(stash, blocks, need_bytes, expected_bytes);
-		if (err < 0)
+		if (err < 0 && !fits_moved)
 			return err;
-	} else if (!fits_behind) {
+		fits_behind = err == 0;
+	}
+	if (!fits_behind) {
 		memmove(stash->bytes, stash->bytes + stash->begin, held_bytes);
 		stash->begin = 0;
 		stash->end = held_bytes;

@@ -12,6 +12,7 @@
 
 #include "blocks.h"
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -25,6 +26,14 @@ struct wi_stash {
 static inline uint32_t wi_stash_count(const struct wi_stash *stash)
 {
 	return stash->end - stash->begin;
+}
+
+/* Whether @byte_count more fit behind the last, in the block that it has. */
+static inline bool wi_stash_has_room(const struct wi_stash *stash,
+				     uint32_t byte_count)
+{
+	return stash->bytes != NULL &&
+	       stash->end + byte_count <= wi_block_bytes(stash->order);
 }
 
 /* Appends a copy. @expected_bytes: as many as will be in it before any are

@@ -28,8 +28,6 @@ void wi_wheel_init(struct wi_wheel *wheel, struct wi_timer **slots,
 /* The slot where @due_tick is looked at next: its own, or the furthest. */
 static uint32_t wheel_slot_for(const struct wi_wheel *wheel, uint32_t due_tick)
 {
-	if (!wi_tick_before(wheel->now_tick, due_tick))
-		return wheel_slot(wheel->now_tick + 1);
 	if (due_tick - wheel->now_tick >= WI_WHEEL_SLOTS)
 		return wheel_slot(wheel->now_tick + WI_WHEEL_SLOTS - 1);
 	return wheel_slot(due_tick);
@@ -39,6 +37,10 @@ void wi_timer_set(struct wi_wheel *wheel, struct wi_timer *timer,
 		  uint32_t due_tick)
 {
 	wi_timer_clear(wheel, timer);
+	/* However long ago: what lies further back than ticks can tell would
+	 * look like the future. */
+	if (!wi_tick_before(wheel->now_tick, due_tick))
+		due_tick = wheel->now_tick + 1;
 	timer->due_tick = due_tick;
 	wheel_link(wheel, timer, wheel_slot_for(wheel, due_tick));
 	wheel->timer_count++;

@@ -39,11 +39,23 @@ static inline bool wi_tick_before(uint32_t a, uint32_t b)
 	return (int32_t)(a - b) < 0;
 }
 
-/* Rounded up, so that no deadline fires early. */
+/* Rounded up, and one more for the tick that has begun, so that no deadline
+ * fires early. */
 static inline uint32_t wi_ticks_from_ms(uint32_t ms)
 {
 	return (uint32_t)(((uint64_t)ms * 1000000u + WI_TICK_NS - 1) /
-			  WI_TICK_NS);
+			  WI_TICK_NS) +
+	       1;
+}
+
+/* When @tick begins, with ticks counted from @start_ns. Of all that share its
+ * name, the one that is nearest to @now_ns. */
+static inline uint64_t wi_tick_ns(uint64_t start_ns, uint64_t now_ns,
+				  uint32_t tick)
+{
+	uint64_t now_ticks = (now_ns - start_ns) / WI_TICK_NS;
+	int64_t ahead_ticks = (int32_t)(tick - (uint32_t)now_ticks);
+	return start_ns + (now_ticks + (uint64_t)ahead_ticks) * WI_TICK_NS;
 }
 
 void wi_wheel_init(struct wi_wheel *wheel, struct wi_timer **slots,

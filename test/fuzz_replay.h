@@ -1,0 +1,28 @@
+/* fuzz_replay.h - a fuzz target's corpus, run again as an ordinary test
+ *
+ * Each fuzz_<target>.c has one function of libFuzzer's shape that aborts on a
+ * broken promise. The fuzzer calls it through LLVMFuzzerTestOneInput();
+ * uring_test calls it through here.
+ */
+#ifndef WEIR_TEST_FUZZ_REPLAY_H
+#define WEIR_TEST_FUZZ_REPLAY_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+/* The targets. */
+int wi_fuzz_frame_one(const uint8_t *data, size_t size);
+
+/**
+ * wi_fuzz_replay() - run a target over each file of a folder
+ * @folder: regular files; those whose name starts with a dot are passed over
+ * @one:    the target; it sees each file in a block of exactly its size, so
+ *          that the sanitizers see a read past the end
+ *
+ * Return: how many files were run; negative errno if the folder or a file in
+ *         it cannot be read. Thread: any.
+ */
+int wi_fuzz_replay(const char *folder,
+		   int (*one)(const uint8_t *data, size_t size));
+
+#endif

@@ -1,0 +1,86 @@
+/* main.c - uring_test: all suites, or those named on the command line
+ *
+ *     uring_test              run everything
+ *     uring_test ring conn    run these suites
+ *     uring_test --list       name the suites
+ *     CK_FORK=no uring_test   one process, for gdb
+ *     uring_test --child ...  a program that a test runs; see suites.h
+ */
+#include "suites.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+static const struct {
+	const char *name;
+	Suite *(*make)(void);
+} suites[] = {
+	{ "abi", suite_abi },   { "diagnose", suite_diagnose },
+	{ "ring", suite_ring }, { "bufring", suite_bufring },
+	{ "op", suite_op },     { "frame", suite_frame },
+	{ "hist", suite_hist }, { "cli", suite_cli },
+};
+
+enum { SUITE_COUNT = sizeof(suites) / sizeof(suites[0]) };
+
+static const struct {
+	const char *name;
+	int (*run)(const char *argument);
+} children[] = {
+	{ "ring-nops", child_ring_nops },
+};
+
+static int suite_index(const char *name)
+{
+	for (int i = 0; i < SUITE_COUNT; i++)
+		if (strcmp(suites[i].name, name) == 0)
+			return i;
+	return -1;
+}
+
+static int child_run(const char *name, const char *argument)
+{
+	for (size_t i = 0; i < sizeof(children) / sizeof(children[0]); i++)
+		if (strcmp(children[i].name, name) == 0)
+			return children[i].run(argument);
+	(void)fprintf(stderr, "uring_test: no child named '%s'\n", name);
+	return 2;
+}
+
+int main(int argc, char **argv)
+{
+	if (argc == 4 && strcmp(argv[1], "--child") == 0)
+		return child_run(argv[2], argv[3]);
+
+	SRunner *runner = srunner_create(NULL);
+
+	if (argc == 2 && strcmp(argv[1], "--list") == 0) {
+		for (int i = 0; i < SUITE_COUNT; i++)
+			(void)puts(suites[i].name);
+		srunner_free(runner);
+		return EXIT_SUCCESS;
+	}
+	for (int i = 1; i < argc; i++) {
+		int index = suite_index(argv[i]);
+		if (index < 0) {
+			(void)fprintf(stderr,
+				      "uring_test: no suite named '%s'; see "
+				      "--list\n",
+				      argv[i]);
+			srunner_free(runner);
+			return 2;
+		}
+		srunner_add_suite(runner, suites[index].make());
+	}
+	for (int i = 0; argc == 1 && i < SUITE_COUNT; i++)
+		srunner_add_suite(runner, suites[i].make());
+
+	srunner_run_all(runner, CK_ENV);
+	int failed_count = srunner_ntests_failed(runner);
+	int run_count = srunner_ntests_run(runner);
+	srunner_free(runner);
+	(void)printf("%d passed, %d failed\n", run_count - failed_count,
+		     failed_count);
+	return failed_count == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
+}

@@ -1,0 +1,605 @@
+#include "peer.h"
+
+#include <dirent.h>
+#include <errno.h>
+#include <netinet/tcp.h>
+#include <poll.h>
+#include <sched.h>
+#include <stdlib.h>
+#include <time.h>
+#include <unistd.h>
+
+enum {
+	NARROW_BYTES = 4096,
+	STUFFED_MS = 100, /* no room for so long: the server does not read */
+};
+
+static uint64_t now_s(void)
+{
+	struct timespec now;
+	(void)clock_gettime(CLOCK_MONOTONIC, &now);
+	return (uint64_t)now.tv_sec;
+}
+
+/* ---- clients --------------------------------------------------------------
+ */
+
+static void peer_option(int fd, int level, int option, const void *value,
+			socklen_t value_bytes)
+{
+	ck_assert_int_eq(setsockopt(fd, level, option, value, value_bytes), 0);
+}
+
+static int peer_open_with(uint16_t port, int receive_bytes)
+{
+	const struct timeval limit = { .tv_sec = PEER_TIMEOUT_S };
+	const int on = 1;
+	const struct sockaddr_in address = {
+		.sin_family = AF_INET,
+		.sin_port = htons(port),
+		.sin_addr.s_addr = htonl(INADDR_LOOPBACK),
+	};
+	int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+	ck_assert_msg(fd >= 0, "socket: %s", strerror(errno));
+	peer_option(fd, SOL_SOCKET, SO_RCVTIMEO, &limit, sizeof(limit));
+	peer_option(fd, SOL_SOCKET, SO_SNDTIMEO, &limit, sizeof(limit));
+	peer_option(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof(on));
+	if (receive_bytes > 0)
+		peer_option(fd, SOL_SOCKET, SO_RCVBUF, &receive_bytes,
+			    sizeof(receive_bytes));
+	int err =
+		connect(fd, (const struct sockaddr *)&address, sizeof(address));
+	ck_assert_msg(err == 0, "connect to port %u: %s", (unsigned)port,
+		      strerror(errno));
+	return fd;
+}
+
+int peer_open(uint16_t port)
+{
+	return peer_open_with(port, 0);
+}
+
+int peer_open_narrow(uint16_t port)
+{
+	return peer_open_with(port, NARROW_BYTES);
+}
+
+void peer_close(int fd)
+{
+	ck_assert_int_eq(close(fd), 0);
+}
+
+void peer_reset(int fd)
+{
+	wi_reset_on_close(fd);
+	peer_close(fd);
+}
+
+void peer_half_close(int fd)
+{
+	ck_assert_int_eq(shutdown(fd, SHUT_WR), 0);
+}
+
+void peer_send(int fd, const void *bytes, size_t byte_count)
+{
+	wi_write_all(fd, bytes, byte_count);
+}
+
+void peer_recv(int fd, void *bytes, size_t byte_count)
+{
+	wi_read_all(fd, bytes, byte_count);
+}
+
+int peer_recv_rest(int fd, void *bytes, size_t capacity, size_t *out_count)
+{
+	size_t done = 0;
+	for (;;) {
+		ssize_t count =
+			recv(fd, (uint8_t *)bytes + done, capacity - done, 0);
+		if (count > 0) {
+			done += (size_t)count;
+			ck_assert_msg(done < capacity,
+				      "more came than the %zu bytes expected",
+				      capacity - 1);
+			continue;
+		}
+		if (count < 0 && errno == EINTR)
+			continue;
+		*out_count = done;
+		ck_assert_msg(count == 0 || errno != EAGAIN,
+			      "no end of stream within %d s, after %zu bytes",
+			      PEER_TIMEOUT_S, done);
+		return count == 0 ? 0 : -errno;
+	}
+}
+
+void peer_expect_end(int fd)
+{
+	uint8_t byte;
+	size_t count = 0;
+	int err = peer_recv_rest(fd, &byte, sizeof(byte), &count);
+	ck_assert_msg(err == 0, "instead of FIN: %s", strerror(-err));
+	ck_assert_uint_eq(count, 0);
+}
+
+static ssize_t peer_try(ssize_t count)
+{
+	if (count >= 0)
+		return count;
+	ck_assert_msg(errno == EAGAIN || errno == EINTR, "exchange: %s",
+		      strerror(errno));
+	return 0;
+}
+
+void peer_exchange(int fd, const uint8_t *out, size_t out_bytes, uint8_t *in,
+		   size_t in_bytes)
+{
+	size_t sent = 0;
+	size_t received = 0;
+	while (sent < out_bytes || received < in_bytes) {
+		struct pollfd wait = { .fd = fd };
+		if (sent < out_bytes)
+			wait.events |= POLLOUT;
+		if (received < in_bytes)
+			wait.events |= POLLIN;
+		int ready = poll(&wait, 1, PEER_TIMEOUT_S * 1000);
+		ck_assert_msg(ready > 0 || errno == EINTR,
+			      "stuck after %zu of %zu out, %zu of %zu in", sent,
+			      out_bytes, received, in_bytes);
+		if ((wait.revents & POLLOUT) != 0)
+			sent += (size_t)peer_try(
+				send(fd, out + sent, out_bytes - sent,
+				     MSG_DONTWAIT | MSG_NOSIGNAL));
+		if ((wait.revents & (POLLIN | POLLHUP)) == 0)
+			continue;
+		ssize_t count = recv(fd, in + received, in_bytes - received,
+				     MSG_DONTWAIT);
+		ck_assert_msg(count != 0, "end of stream after %zu of %zu",
+			      received, in_bytes);
+		received += (size_t)peer_try(count);
+	}
+}
+
+size_t peer_stuff(int fd, const uint8_t *out, size_t out_bytes)
+{
+	size_t sent = 0;
+	while (sent < out_bytes) {
+		struct pollfd wait = { .fd = fd, .events = POLLOUT };
+		if (poll(&wait, 1, STUFFED_MS) == 0)
+			break;
+		sent += (size_t)peer_try(send(fd, out + sent, out_bytes - sent,
+					      MSG_DONTWAIT | MSG_NOSIGNAL));
+	}
+	return sent;
+}
+
+/* ---- frames ----------------------------------------------------------------
+ */
+
+static void payload_fill(uint8_t *bytes, size_t byte_count, uint32_t seed)
+{
+	/* An odd step, so that a lost or doubled byte shows. */
+	uint32_t word = seed * 2654435761u + 1;
+	for (size_t i = 0; i < byte_count; i++) {
+		word = word * 1664525u + 1013904223u;
+		bytes[i] = (uint8_t)(word >> 24);
+	}
+}
+
+size_t peer_frame_put(uint8_t *out, size_t payload_bytes, uint32_t seed)
+{
+	out[0] = (uint8_t)(payload_bytes >> 24);
+	out[1] = (uint8_t)(payload_bytes >> 16);
+	out[2] = (uint8_t)(payload_bytes >> 8);
+	out[3] = (uint8_t)payload_bytes;
+	payload_fill(out + PEER_PREFIX_BYTES, payload_bytes, seed);
+	return PEER_PREFIX_BYTES + payload_bytes;
+}
+
+static uint8_t *frame_make(size_t payload_bytes, uint32_t seed)
+{
+	uint8_t *frame = malloc(PEER_PREFIX_BYTES + payload_bytes);
+	ck_assert_ptr_nonnull(frame);
+	(void)peer_frame_put(frame, payload_bytes, seed);
+	return frame;
+}
+
+void peer_send_frame(int fd, size_t payload_bytes, uint32_t seed)
+{
+	uint8_t *frame = frame_make(payload_bytes, seed);
+	peer_send(fd, frame, PEER_PREFIX_BYTES + payload_bytes);
+	free(frame);
+}
+
+void peer_expect_frame(int fd, size_t payload_bytes, uint32_t seed)
+{
+	size_t frame_bytes = PEER_PREFIX_BYTES + payload_bytes;
+	uint8_t *want = frame_make(payload_bytes, seed);
+	uint8_t *got = malloc(frame_bytes);
+	ck_assert_ptr_nonnull(got);
+	peer_recv(fd, got, frame_bytes);
+	for (size_t i = 0; i < frame_bytes; i++)
+		ck_assert_msg(got[i] == want[i],
+			      "frame %u of %zu bytes: byte %zu is %02x, not "
+			      "%02x",
+			      seed, payload_bytes, i, got[i], want[i]);
+	free(got);
+	free(want);
+}
+
+void peer_round_trip(int fd, uint32_t seed)
+{
+	peer_send_frame(fd, 16, seed);
+	peer_expect_frame(fd, 16, seed);
+}
+
+void peer_round_trips(const int *fds, size_t count, uint32_t seed)
+{
+	for (size_t i = 0; i < count; i++)
+		peer_send_frame(fds[i], 16, seed + (uint32_t)i);
+	for (size_t i = 0; i < count; i++)
+		peer_expect_frame(fds[i], 16, seed + (uint32_t)i);
+}
+
+/* ---- this process
+ * ------------------------------------------------------------ */
+
+size_t peer_fd_count(void)
+{
+	size_t count = 0;
+	DIR *dir = opendir("/proc/self/fd");
+	ck_assert_ptr_nonnull(dir);
+	for (struct dirent *entry; (entry = readdir(dir)) != NULL;)
+		count += entry->d_name[0] != '.';
+	(void)closedir(dir);
+	return count - 1; /* that of the folder itself */
+}
+
+size_t peer_map_count(const char *name)
+{
+	char line[512];
+	size_t count = 0;
+	FILE *maps = fopen("/proc/self/maps", "re");
+	ck_assert_ptr_nonnull(maps);
+	while (fgets(line, sizeof(line), maps) != NULL)
+		count += strstr(line, name) != NULL;
+	(void)fclose(maps); /* was only read */
+	return count;
+}
+
+/* ---- servers ---------------------------------------------------------------
+ */
+
+static void echo_note(struct echo *echo, uint64_t *counter)
+{
+	(void)pthread_mutex_lock(&echo->lock);
+	(*counter)++;
+	(void)pthread_cond_broadcast(&echo->moved);
+	(void)pthread_mutex_unlock(&echo->lock);
+}
+
+void echo_on_open(struct weir_conn *conn, void *ctx)
+{
+	struct echo *echo = ctx;
+	(void)conn;
+	echo_note(echo, &echo->opens);
+}
+
+ssize_t echo_on_data(struct weir_conn *conn, const uint8_t *bytes,
+		     size_t byte_count, void *ctx)
+{
+	struct echo *echo = ctx;
+	size_t used = 0;
+	struct weir_frame frame;
+
+	echo_note(echo, &echo->shown);
+	for (;;) {
+		int err = weir_frame_decode(&echo->format, bytes + used,
+					    byte_count - used, &frame);
+		if (err == -EAGAIN) {
+			weir_conn_need(conn, frame.need_bytes);
+			return (ssize_t)used;
+		}
+		if (err < 0)
+			return weir_conn_refuse(conn, err, frame.wire_length,
+						frame.limit);
+		uint8_t *room = weir_conn_reserve(conn, frame.frame_bytes);
+		if (room == NULL)
+			return (ssize_t)used;
+		memcpy(room, bytes + used, frame.frame_bytes);
+		weir_conn_commit(conn, frame.frame_bytes);
+		used += frame.frame_bytes;
+		echo_note(echo, &echo->answers);
+	}
+}
+
+void echo_on_drain(struct weir_conn *conn, void *ctx)
+{
+	struct echo *echo = ctx;
+	(void)conn;
+	echo_note(echo, &echo->drains);
+}
+
+void echo_on_close(struct weir_conn *conn,
+		   const struct weir_close_reason *reason, void *ctx)
+{
+	struct echo *echo = ctx;
+	(void)conn;
+	(void)pthread_mutex_lock(&echo->lock);
+	if (echo->closes < ECHO_CLOSES_MAX)
+		echo->reasons[echo->closes] = *reason;
+	(void)pthread_mutex_unlock(&echo->lock);
+	echo_note(echo, &echo->closes);
+}
+
+static struct weir_handlers echo_init(struct echo *echo,
+				      const struct weir_handlers *handlers)
+{
+	struct weir_handlers all = { .on_open = NULL };
+	if (handlers != NULL)
+		all = *handlers;
+	if (all.on_open == NULL)
+		all.on_open = echo_on_open;
+	if (all.on_data == NULL)
+		all.on_data = echo_on_data;
+	if (all.on_drain == NULL)
+		all.on_drain = echo_on_drain;
+	if (all.on_close == NULL)
+		all.on_close = echo_on_close;
+
+	pthread_condattr_t clock;
+	(void)pthread_condattr_init(&clock);
+	(void)pthread_condattr_setclock(&clock, CLOCK_MONOTONIC);
+	(void)pthread_mutex_init(&echo->lock, NULL);
+	(void)pthread_cond_init(&echo->moved, &clock);
+	(void)pthread_condattr_destroy(&clock);
+	echo->opens = 0;
+	echo->drains = 0;
+	echo->shown = 0;
+	echo->answers = 0;
+	echo->closes = 0;
+	return all;
+}
+
+static void echo_fini(struct echo *echo)
+{
+	(void)pthread_cond_destroy(&echo->moved);
+	(void)pthread_mutex_destroy(&echo->lock);
+}
+
+void echo_start(struct echo *echo, const struct weir_server_opts *opts,
+		const struct weir_handlers *handlers)
+{
+	struct weir_server_opts resolved = { .address = "127.0.0.1",
+					     .loop_count = 1,
+					     .is_unpinned = true };
+	struct weir_error error = { .code = 0 };
+	struct weir_handlers all = echo_init(echo, handlers);
+
+	if (opts != NULL) {
+		resolved = *opts;
+		resolved.address = "127.0.0.1";
+		resolved.is_unpinned = true;
+		if (resolved.loop_count == 0)
+			resolved.loop_count = 1;
+	}
+	int err =
+		weir_server_open(&echo->server, &resolved, &all, echo, &error);
+	ck_assert_msg(err == 0, "server: %s", error.text);
+}
+
+uint16_t echo_port(const struct echo *echo)
+{
+	return weir_server_port(echo->server);
+}
+
+static void echo_wait(struct echo *echo, const uint64_t *counter,
+		      uint64_t count, const char *what)
+{
+	struct timespec until;
+	int err = 0;
+	(void)clock_gettime(CLOCK_MONOTONIC, &until);
+	until.tv_sec += PEER_TIMEOUT_S;
+	(void)pthread_mutex_lock(&echo->lock);
+	while (*counter < count && err == 0)
+		err = pthread_cond_timedwait(&echo->moved, &echo->lock, &until);
+	uint64_t seen = *counter;
+	(void)pthread_mutex_unlock(&echo->lock);
+	ck_assert_msg(seen >= count, "%llu of %llu %s within %d s",
+		      (unsigned long long)seen, (unsigned long long)count, what,
+		      PEER_TIMEOUT_S);
+}
+
+void echo_wait_opens(struct echo *echo, uint64_t count)
+{
+	echo_wait(echo, &echo->opens, count, "opens");
+}
+
+void echo_wait_closes(struct echo *echo, uint64_t count)
+{
+	echo_wait(echo, &echo->closes, count, "closes");
+}
+
+void echo_wait_drains(struct echo *echo, uint64_t count)
+{
+	echo_wait(echo, &echo->drains, count, "drains");
+}
+
+void echo_wait_answers(struct echo *echo, uint64_t count)
+{
+	echo_wait(echo, &echo->answers, count, "answers");
+}
+
+struct weir_close_reason echo_close_reason(struct echo *echo, uint64_t index)
+{
+	ck_assert_uint_lt(index, ECHO_CLOSES_MAX);
+	echo_wait_closes(echo, index + 1);
+	return echo->reasons[index]; /* not written again */
+}
+
+uint64_t echo_closes_by(struct echo *echo, enum weir_close_cause cause)
+{
+	uint64_t count = 0;
+	ck_assert_uint_le(echo->closes, ECHO_CLOSES_MAX);
+	(void)pthread_mutex_lock(&echo->lock);
+	for (uint64_t i = 0; i < echo->closes; i++)
+		count += echo->reasons[i].cause == cause;
+	(void)pthread_mutex_unlock(&echo->lock);
+	return count;
+}
+
+void echo_expect_cause(const struct weir_close_reason *reason,
+		       enum weir_close_cause cause)
+{
+	char text[WEIR_CLOSE_TEXT_BYTES];
+	ck_assert_msg(reason->cause == cause, "closed because %s, not %s",
+		      weir_close_reason_text(reason, text),
+		      weir_close_cause_name(cause));
+}
+
+static void stats_add(struct weir_loop_stats *sum,
+		      const struct weir_loop_stats *one)
+{
+#define RING_ADD(name, help) sum->ring.name += one->ring.name;
+	WEIR_RING_STATS(RING_ADD)
+#undef RING_ADD
+#define LOOP_ADD(name, help) sum->name += one->name;
+	WEIR_LOOP_STATS(LOOP_ADD)
+#undef LOOP_ADD
+	for (int i = 0; i < WEIR_CLOSE_CAUSE_COUNT; i++)
+		sum->closes_by[i] += one->closes_by[i];
+	sum->conns_open += one->conns_open;
+	sum->block_bytes_used += one->block_bytes_used;
+	sum->block_bytes_peak += one->block_bytes_peak;
+}
+
+void echo_stats(const struct echo *echo, struct weir_loop_stats *out_stats)
+{
+	struct weir_loop_stats one;
+	memset(out_stats, 0, sizeof(*out_stats));
+	for (uint32_t i = 0; i < weir_server_loop_count(echo->server); i++) {
+		weir_loop_stats(weir_server_loop(echo->server, i), &one);
+		stats_add(out_stats, &one);
+	}
+}
+
+void echo_wait_received(struct echo *echo, uint64_t byte_count)
+{
+	const uint64_t end_s = now_s() + PEER_TIMEOUT_S;
+	struct weir_loop_stats stats;
+	do {
+		(void)sched_yield();
+		ck_assert_msg(now_s() < end_s, "not received within %d s",
+			      PEER_TIMEOUT_S);
+		echo_stats(echo, &stats);
+	} while (stats.recv_bytes < byte_count);
+}
+
+/* Every connection that began has ended, once, and left nothing. */
+static void echo_balance(const struct echo *echo,
+			 const struct weir_loop_stats *stats)
+{
+	uint64_t by_cause = 0;
+	for (int i = 0; i < WEIR_CLOSE_CAUSE_COUNT; i++)
+		by_cause += stats->closes_by[i];
+	ck_assert_uint_eq(by_cause, stats->closes);
+	ck_assert_uint_eq(stats->closes_by[WEIR_CLOSE_NONE], 0);
+	ck_assert_uint_eq(stats->closes, echo->closes);
+	ck_assert_uint_eq(stats->accepts + stats->connects, echo->opens);
+	ck_assert_uint_eq(echo->closes - echo->opens,
+			  stats->closes_by[WEIR_CLOSE_CONNECT]);
+	ck_assert_uint_eq(stats->conns_open, 0);
+	ck_assert_uint_eq(stats->block_bytes_used, 0);
+	ck_assert_uint_eq(stats->accept_drops, 0);
+	ck_assert_uint_eq(stats->ring.enters_failed, 0);
+}
+
+void echo_end_stopped(struct echo *echo, struct weir_loop_stats *out_stats)
+{
+	struct weir_loop_stats stats;
+	int err = weir_server_join(echo->server);
+	ck_assert_msg(err == 0, "a loop ended with %s", strerror(-err));
+	echo_stats(echo, &stats);
+	weir_server_close(echo->server);
+	echo->server = NULL;
+	echo_balance(echo, &stats);
+	echo_fini(echo);
+	if (out_stats != NULL)
+		*out_stats = stats;
+}
+
+void echo_end(struct echo *echo, struct weir_loop_stats *out_stats)
+{
+	weir_server_stop(echo->server);
+	echo_end_stopped(echo, out_stats);
+}
+
+/* ---- a loop of the test's own thread
+ * ------------------------------------------ */
+
+static int local_listen(struct local *local, const struct weir_kernel *kernel)
+{
+	struct weir_addr addr;
+	ck_assert_int_eq(weir_addr_parse("127.0.0.1", 0, &addr), 0);
+	struct weir_listen_request request = {
+		.address = addr.storage,
+		.address_bytes = addr.bytes,
+		.backlog = (int)weir_loop_backlog(local->loop),
+	};
+	int fd = kernel->listen(kernel->ctx, &request);
+	ck_assert_msg(fd >= 0, "listen: %s", strerror(-fd));
+	addr.storage = request.address;
+	local->port = weir_addr_port(&addr);
+	return fd;
+}
+
+void local_start(struct local *local, const struct weir_loop_opts *opts,
+		 const struct weir_handlers *handlers)
+{
+	struct weir_error error = { .code = 0 };
+	struct weir_handlers all = echo_init(&local->echo, handlers);
+	const struct weir_kernel *kernel = weir_kernel_linux();
+	if (opts != NULL && opts->ring.kernel != NULL)
+		kernel = opts->ring.kernel;
+
+	local->echo.server = NULL;
+	int err = weir_loop_open(&local->loop, opts, &all, local, &error);
+	ck_assert_msg(err == 0, "loop: %s", error.text);
+	weir_loop_listen(local->loop, local_listen(local, kernel));
+	err = weir_loop_enable(local->loop);
+	ck_assert_msg(err == 0, "enable: %s", strerror(-err));
+}
+
+void local_turn_until(struct local *local, const uint64_t *counter,
+		      uint64_t count)
+{
+	const uint64_t end_s = now_s() + PEER_TIMEOUT_S;
+	while (*counter < count) {
+		int result = weir_loop_turn(local->loop, 100 * 1000 * 1000);
+		ck_assert_msg(result == 1, "the loop ended with %d", result);
+		ck_assert_msg(now_s() < end_s, "%llu of %llu within %d s",
+			      (unsigned long long)*counter,
+			      (unsigned long long)count, PEER_TIMEOUT_S);
+	}
+}
+
+void local_turns(struct local *local, int count)
+{
+	for (int i = 0; i < count; i++)
+		ck_assert_int_eq(weir_loop_turn(local->loop, 0), 1);
+}
+
+void local_end(struct local *local, struct weir_loop_stats *out_stats)
+{
+	struct weir_loop_stats stats;
+	weir_loop_stop(local->loop);
+	int err = weir_loop_run(local->loop);
+	ck_assert_msg(err == 0, "the loop ended with %s", strerror(-err));
+	weir_loop_stats(local->loop, &stats);
+	weir_loop_close(local->loop);
+	local->loop = NULL;
+	echo_balance(&local->echo, &stats);
+	echo_fini(&local->echo);
+	if (out_stats != NULL)
+		*out_stats = stats;
+}

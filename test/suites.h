@@ -1,0 +1,32 @@
+/* suites.h - one suite per module, run by main.c */
+#ifndef WEIR_TEST_SUITES_H
+#define WEIR_TEST_SUITES_H
+
+#include <check.h>
+
+Suite *suite_frame(void);
+Suite *suite_abi(void);
+Suite *suite_diagnose(void);
+Suite *suite_ring(void);
+Suite *suite_bufring(void);
+Suite *suite_op(void);
+Suite *suite_token(void);
+Suite *suite_blocks(void);
+Suite *suite_timer(void);
+Suite *suite_sendq(void);
+Suite *suite_addr(void);
+Suite *suite_state(void);
+Suite *suite_close_text(void);
+Suite *suite_hist(void);
+Suite *suite_cli(void);
+Suite *suite_conn(void);
+Suite *suite_server(void);
+Suite *suite_stop(void);
+Suite *suite_memory(void);
+Suite *suite_process(void);
+
+/* What `uring_test --child <name> <argument>` runs, in a process of its own:
+ * programs for strace and the like. Each returns an exit code. */
+int child_ring_nops(const char *expectation);
+
+#endif

@@ -1,0 +1,382 @@
+#include "support.h"
+
+#include "uring/ring_inline.h"
+
+#include <errno.h>
+#include <netinet/tcp.h>
+#include <stdlib.h>
+#include <sys/mman.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+/* ---- skipping ------------------------------------------------------------ */
+
+void wi_skip_report(const char *test, const char *reason)
+{
+	const char *suffix = strstr(test, "_fn"); /* Check's, to __func__ */
+	int test_chars = suffix != NULL ? (int)(suffix - test) : 200;
+	(void)printf("skipped: %.*s: %s\n", test_chars, test, reason);
+	(void)fflush(stdout); /* the test's process may not end by exit() */
+}
+
+bool wi_kernel_has_rings(void)
+{
+	struct weir_ring ring;
+	struct weir_error error;
+	if (weir_ring_open(&ring, NULL, &error) < 0) {
+		wi_skip_report("all that need a ring", error.text);
+		return false;
+	}
+	weir_ring_close(&ring);
+	return true;
+}
+
+/* ---- sockets ---------------------------------------------------------------
+ */
+
+static void set_no_delay(int fd)
+{
+	const int on = 1;
+	ck_assert_int_eq(
+		setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof(on)), 0);
+}
+
+int wi_listener(struct sockaddr_in *out_address)
+{
+	struct sockaddr_in address = {
+		.sin_family = AF_INET,
+		.sin_addr.s_addr = htonl(INADDR_LOOPBACK),
+	};
+	socklen_t address_bytes = sizeof(address);
+	int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+	ck_assert_int_ge(fd, 0);
+	ck_assert_int_eq(bind(fd, (struct sockaddr *)&address, sizeof(address)),
+			 0);
+	ck_assert_int_eq(listen(fd, SOMAXCONN), 0);
+	ck_assert_int_eq(
+		getsockname(fd, (struct sockaddr *)&address, &address_bytes),
+		0);
+	*out_address = address;
+	return fd;
+}
+
+int wi_connect(const struct sockaddr_in *address)
+{
+	int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+	ck_assert_int_ge(fd, 0);
+	ck_assert_int_eq(
+		connect(fd, (const struct sockaddr *)address, sizeof(*address)),
+		0);
+	set_no_delay(fd);
+	return fd;
+}
+
+void wi_tcp_pair(int out_fds[2])
+{
+	struct sockaddr_in address;
+	int listener = wi_listener(&address);
+	out_fds[0] = wi_connect(&address);
+	out_fds[1] = accept4(listener, NULL, NULL, SOCK_CLOEXEC);
+	ck_assert_int_ge(out_fds[1], 0);
+	set_no_delay(out_fds[1]);
+	ck_assert_int_eq(close(listener), 0);
+}
+
+void wi_write_all(int fd, const void *bytes, size_t byte_count)
+{
+	size_t done = 0;
+	while (done < byte_count) {
+		ssize_t count = send(fd, (const char *)bytes + done,
+				     byte_count - done, MSG_NOSIGNAL);
+		if (count < 0 && errno == EINTR)
+			continue;
+		ck_assert_msg(count > 0, "write stopped after %zu of %zu: %s",
+			      done, byte_count, strerror(errno));
+		done += (size_t)count;
+	}
+}
+
+void wi_read_all(int fd, void *bytes, size_t byte_count)
+{
+	size_t done = 0;
+	while (done < byte_count) {
+		ssize_t count =
+			read(fd, (char *)bytes + done, byte_count - done);
+		if (count < 0 && errno == EINTR)
+			continue;
+		ck_assert_msg(count > 0, "read stopped after %zu of %zu: %s",
+			      done, byte_count,
+			      count == 0 ? "end of stream" : strerror(errno));
+		done += (size_t)count;
+	}
+}
+
+void wi_reset_on_close(int fd)
+{
+	const struct linger linger = { .l_onoff = 1, .l_linger = 0 };
+	ck_assert_int_eq(
+		setsockopt(fd, SOL_SOCKET, SO_LINGER, &linger, sizeof(linger)),
+		0);
+}
+
+/* ---- guard pages ------------------------------------------------------------
+ */
+
+struct wi_guarded wi_guarded_take(size_t byte_count)
+{
+	size_t page_bytes = (size_t)sysconf(_SC_PAGESIZE);
+	size_t body_bytes =
+		(byte_count + page_bytes - 1) / page_bytes * page_bytes;
+	size_t map_bytes = body_bytes + page_bytes;
+	uint8_t *map = mmap(NULL, map_bytes, PROT_READ | PROT_WRITE,
+			    MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	ck_assert_ptr_ne(map, MAP_FAILED);
+	ck_assert_int_eq(mprotect(map + body_bytes, page_bytes, PROT_NONE), 0);
+	return (struct wi_guarded){
+		.bytes = map + body_bytes - byte_count,
+		.byte_count = byte_count,
+		.map = map,
+		.map_bytes = map_bytes,
+	};
+}
+
+struct wi_guarded wi_guarded_copy(const void *bytes, size_t byte_count)
+{
+	struct wi_guarded guarded = wi_guarded_take(byte_count);
+	if (byte_count > 0)
+		memcpy(guarded.bytes, bytes, byte_count);
+	return guarded;
+}
+
+void wi_guarded_give(struct wi_guarded *guarded)
+{
+	ck_assert_int_eq(munmap(guarded->map, guarded->map_bytes), 0);
+	*guarded = (struct wi_guarded){ .map = NULL };
+}
+
+/* ---- a kernel with faults
+ * ----------------------------------------------------- */
+
+static int faults_setup(void *ctx, uint32_t entry_count,
+			struct io_uring_params *params)
+{
+	struct wi_faults *faults = ctx;
+	const struct weir_kernel *real = weir_kernel_linux();
+	faults->setups++;
+	if (faults->setup_errno != 0)
+		return faults->setup_errno;
+	if (faults->setup_known_flags != 0 &&
+	    (params->flags & ~faults->setup_known_flags) != 0)
+		return -EINVAL;
+	return real->setup(real->ctx, entry_count, params);
+}
+
+static struct wi_entered entered(uint32_t submit_count, uint32_t min_complete,
+				 uint32_t flags, const void *arg)
+{
+	struct wi_entered seen = {
+		.submit_count = submit_count,
+		.min_complete = min_complete,
+		.flags = flags,
+	};
+	if ((flags & IORING_ENTER_EXT_ARG) == 0)
+		return seen;
+	const struct io_uring_getevents_arg *wait = arg;
+	seen.min_wait_us = wait->min_wait_usec;
+	seen.has_timeout = wait->ts != 0;
+	if (seen.has_timeout)
+		memcpy(&seen.timeout, (const void *)(uintptr_t)wait->ts,
+		       sizeof(seen.timeout));
+	return seen;
+}
+
+static void faults_watch(struct wi_faults *faults, uint32_t min_complete)
+{
+	faults->enters++;
+	if (min_complete == 0)
+		return;
+	faults->enters_that_slept++;
+	if (faults->watched == NULL)
+		return;
+	if (weir_ring_ready(faults->watched) > 0)
+		faults->sleeps_while_ready++;
+	if ((weir_ring_held_back(faults->watched) & IORING_SQ_CQ_OVERFLOW) != 0)
+		faults->sleeps_on_overflow++;
+}
+
+static int faults_enter(void *ctx, int ring_fd, uint32_t submit_count,
+			uint32_t min_complete, uint32_t flags, const void *arg,
+			size_t arg_bytes)
+{
+	struct wi_faults *faults = ctx;
+	const struct weir_kernel *real = weir_kernel_linux();
+	enum wi_enter_fault fault = WI_ENTER_WHOLE;
+	uint32_t short_count = faults->enter_short_count;
+
+	faults_watch(faults, min_complete);
+	faults->last = entered(submit_count, min_complete, flags, arg);
+	if (faults->enters_faulty > 0) {
+		faults->enters_faulty--;
+		fault = faults->enter_fault;
+		if (faults->enter_seed != 0) {
+			fault = (enum wi_enter_fault)(
+				wi_random(&faults->enter_seed) %
+				WI_ENTER_FAULT_COUNT);
+			short_count = wi_random(&faults->enter_seed) %
+				      (submit_count + 1);
+		}
+	}
+	switch (fault) {
+	case WI_ENTER_NOT_CALLED:
+		return faults->enter_errno;
+	case WI_ENTER_NOT_TOLD:
+		(void)real->enter(real->ctx, ring_fd, submit_count,
+				  min_complete, flags, arg, arg_bytes);
+		return faults->enter_errno;
+	case WI_ENTER_SHORT:
+		if (short_count < submit_count)
+			submit_count = short_count;
+		/* The wait may be for what was not submitted. */
+		min_complete = 0;
+		break;
+	case WI_ENTER_WHOLE:
+	case WI_ENTER_FAULT_COUNT:
+		break;
+	}
+	return real->enter(real->ctx, ring_fd, submit_count, min_complete,
+			   flags, arg, arg_bytes);
+}
+
+static int faults_register(void *ctx, int ring_fd, uint32_t opcode, void *arg,
+			   uint32_t arg_count)
+{
+	struct wi_faults *faults = ctx;
+	const struct weir_kernel *real = weir_kernel_linux();
+	if (faults->register_errno != 0 && faults->register_opcode == opcode)
+		return faults->register_errno;
+	int result =
+		real->register_op(real->ctx, ring_fd, opcode, arg, arg_count);
+	if (opcode == IORING_REGISTER_PROBE && faults->probe_last_op != 0) {
+		struct io_uring_probe *probe = arg;
+		probe->last_op = faults->probe_last_op;
+	}
+	return result;
+}
+
+static int faults_map(void *ctx, size_t bytes, int fd, uint64_t offset,
+		      void **out_memory)
+{
+	struct wi_faults *faults = ctx;
+	const struct weir_kernel *real = weir_kernel_linux();
+	faults->maps++;
+	if (faults->maps == faults->map_fails_at)
+		return faults->map_errno;
+	return real->map(real->ctx, bytes, fd, offset, out_memory);
+}
+
+static int faults_unmap(void *ctx, void *memory, size_t bytes)
+{
+	struct wi_faults *faults = ctx;
+	const struct weir_kernel *real = weir_kernel_linux();
+	faults->unmaps++;
+	return real->unmap(real->ctx, memory, bytes);
+}
+
+static int faults_close(void *ctx, int fd)
+{
+	struct wi_faults *faults = ctx;
+	const struct weir_kernel *real = weir_kernel_linux();
+	faults->closes++;
+	return real->close(real->ctx, fd);
+}
+
+void wi_faults_init(struct wi_faults *faults)
+{
+	*faults = (struct wi_faults){ .kernel = *weir_kernel_linux() };
+	faults->kernel.name = "linux with faults";
+	faults->kernel.ctx = faults;
+	faults->kernel.setup = faults_setup;
+	faults->kernel.enter = faults_enter;
+	faults->kernel.register_op = faults_register;
+	faults->kernel.map = faults_map;
+	faults->kernel.unmap = faults_unmap;
+	faults->kernel.close = faults_close;
+}
+
+/* ---- rings
+ * ---------------------------------------------------------------------- */
+
+void wi_ring_start(struct weir_ring *ring, const struct weir_ring_opts *opts)
+{
+	struct weir_error error = { .code = 0 };
+	int err = weir_ring_open(ring, opts, &error);
+	ck_assert_msg(err == 0, "open: %s", error.text);
+	err = weir_ring_enable(ring);
+	ck_assert_msg(err == 0, "enable: %s", strerror(-err));
+}
+
+uint32_t wi_ring_reap(struct weir_ring *ring, struct io_uring_cqe *out_cqes,
+		      uint32_t capacity)
+{
+	const struct weir_wait wait = {
+		.want_count = 1,
+		.timeout_ns = WEIR_TIMEOUT_NEVER,
+	};
+	int err = weir_ring_enter(ring, &wait);
+	ck_assert_msg(err == 0, "enter: %s", strerror(-err));
+	uint32_t count = weir_ring_ready(ring);
+	if (count > capacity)
+		count = capacity;
+	for (uint32_t i = 0; i < count; i++)
+		out_cqes[i] = *weir_ring_cqe(ring, i);
+	weir_ring_reaped(ring, count);
+	return count;
+}
+
+void wi_ring_collect(struct weir_ring *ring, struct io_uring_cqe *out_cqes,
+		     uint32_t count)
+{
+	uint32_t done = 0;
+	while (done < count)
+		done += wi_ring_reap(ring, out_cqes + done, count - done);
+}
+
+struct io_uring_cqe wi_ring_next(struct weir_ring *ring)
+{
+	struct io_uring_cqe cqe;
+	wi_ring_collect(ring, &cqe, 1);
+	return cqe;
+}
+
+/* ---- processes
+ * --------------------------------------------------------------------- */
+
+struct child_report {
+	int result;
+	struct weir_error error;
+};
+
+int wi_in_child(int (*body)(void *ctx, struct weir_error *error), void *ctx,
+		struct weir_error *out_error)
+{
+	struct child_report report = { .result = 0 };
+	int ends[2];
+	ck_assert_int_eq(pipe(ends), 0);
+	pid_t child = fork();
+	ck_assert_int_ge(child, 0);
+	if (child == 0) {
+		report.result = body(ctx, &report.error);
+		ssize_t count = write(ends[1], &report, sizeof(report));
+		_exit(count == (ssize_t)sizeof(report) ? 0 : 1);
+	}
+	ck_assert_int_eq(close(ends[1]), 0);
+	wi_read_all(ends[0], &report, sizeof(report));
+	ck_assert_int_eq(close(ends[0]), 0);
+
+	int status = -1;
+	ck_assert_int_eq(waitpid(child, &status, 0), child);
+	ck_assert_msg(WIFEXITED(status) && WEXITSTATUS(status) == 0,
+		      "the child ended with status %#x", (unsigned)status);
+	*out_error = report.error;
+	return report.result;
+}

@@ -1,0 +1,175 @@
+/* support.h - what the test files share
+ *
+ * Everything here either works or fails the running test with a sentence, so
+ * that no caller checks a result. Ports are the kernel's choice, and nothing
+ * waits by sleeping.
+ */
+#ifndef WEIR_TEST_SUPPORT_H
+#define WEIR_TEST_SUPPORT_H
+
+#include "uring/abi.h"
+#include "uring/diagnose.h"
+#include "uring/error.h"
+#include "uring/kernel.h"
+
+#include <check.h>
+#include <netinet/in.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <string.h>
+
+struct weir_ring;
+struct weir_ring_opts;
+
+/* ---- skipping ------------------------------------------------------------ */
+
+/* Leaves the running test, which then counts as passed, with a line that says
+ * why. A macro because a function cannot return from its caller. */
+#define wi_skip_unless(condition, reason)                                      \
+	do {                                                                   \
+		if (!(condition)) {                                            \
+			wi_skip_report(__func__, reason);                      \
+			return;                                                \
+		}                                                              \
+	} while (0)
+
+void wi_skip_report(const char *test, const char *reason);
+
+/* True if this kernel lets us make a ring at all; if not, it has said why. */
+bool wi_kernel_has_rings(void);
+
+/* ---- sockets ---------------------------------------------------------------
+ */
+
+/* A listening IPv4 socket on 127.0.0.1; its address goes to *out_address. */
+int wi_listener(struct sockaddr_in *out_address);
+
+/* Two connected TCP sockets over loopback: TCP_NODELAY on both. */
+void wi_tcp_pair(int out_fds[2]);
+
+/* A blocking connection to @address. */
+int wi_connect(const struct sockaddr_in *address);
+
+/* All of @byte_count, on a blocking socket. */
+void wi_write_all(int fd, const void *bytes, size_t byte_count);
+void wi_read_all(int fd, void *bytes, size_t byte_count);
+
+/* Makes a close of @fd send RST rather than FIN. */
+void wi_reset_on_close(int fd);
+
+/* ---- guard pages ------------------------------------------------------------
+ */
+
+struct wi_guarded {
+	uint8_t *bytes; /* exactly byte_count, then a page that traps */
+	size_t byte_count;
+	void *map;
+	size_t map_bytes;
+};
+
+/* @byte_count bytes that end where touching one more is a SIGSEGV. */
+struct wi_guarded wi_guarded_take(size_t byte_count);
+/* The same, filled from @bytes. */
+struct wi_guarded wi_guarded_copy(const void *bytes, size_t byte_count);
+void wi_guarded_give(struct wi_guarded *guarded);
+
+/* ---- random, repeatable
+ * ------------------------------------------------------- */
+
+/* xorshift64*; @state is never 0. */
+static inline uint32_t wi_random(uint64_t *state)
+{
+	*state ^= *state >> 12;
+	*state ^= *state << 25;
+	*state ^= *state >> 27;
+	return (uint32_t)((*state * 0x2545f4914f6cdd1dULL) >> 32);
+}
+
+/* ---- a kernel with faults
+ * ----------------------------------------------------- */
+
+enum wi_enter_fault {
+	WI_ENTER_WHOLE = 0,  /* pass the call on                             */
+	WI_ENTER_NOT_CALLED, /* fail with enter_errno; the kernel saw nothing */
+	WI_ENTER_NOT_TOLD,   /* call, then fail with enter_errno all the same */
+	WI_ENTER_SHORT,      /* submit only enter_short_count                 */
+	WI_ENTER_FAULT_COUNT /* stays last */
+};
+
+/* The arguments of one enter. */
+struct wi_entered {
+	uint32_t submit_count;
+	uint32_t min_complete;
+	uint32_t flags;
+	uint32_t min_wait_us;
+	bool has_timeout;
+	struct weir_kernel_timespec timeout;
+};
+
+/* The real kernel, with failures where a test asks for them. Zero faults is
+ * the real kernel. */
+struct wi_faults {
+	struct weir_kernel kernel; /* what the ring is given */
+
+	/* The next enters_faulty calls of enter. With a seed, each of them
+	 * draws its own fault instead of enter_fault. */
+	enum wi_enter_fault enter_fault;
+	int enter_errno; /* negative */
+	uint32_t enter_short_count;
+	uint32_t enters_faulty;
+	uint64_t enter_seed;
+
+	int setup_errno;            /* not 0: every setup fails with it */
+	uint32_t setup_known_flags; /* not 0: -EINVAL for any other flag */
+	uint32_t map_fails_at;      /* not 0: the n-th map fails... */
+	int map_errno;              /* ...with this */
+	uint32_t register_opcode;   /* with register_errno: fails always */
+	int register_errno;
+	uint8_t probe_last_op; /* not 0: the answer to PROBE */
+
+	/* What was seen. Calls that were willing to sleep although completions
+	 * were there are looked for on this ring, if it is set. */
+	const struct weir_ring *watched;
+	uint32_t enters;
+	struct wi_entered last; /* the last enter's arguments */
+	uint32_t enters_that_slept;
+	uint32_t sleeps_while_ready;
+	uint32_t sleeps_on_overflow;
+	uint32_t setups;
+	uint32_t maps;
+	uint32_t unmaps;
+	uint32_t closes;
+};
+
+void wi_faults_init(struct wi_faults *faults);
+
+/* ---- rings
+ * ---------------------------------------------------------------------- */
+
+/* Open and enable, or fail the test with the error's text. */
+void wi_ring_start(struct weir_ring *ring, const struct weir_ring_opts *opts);
+
+/* Sleeps until at least one completion is ready, and reaps up to @capacity of
+ * them into @out_cqes. Returns how many; 0 only if the enter was made to fail
+ * by a fault. */
+uint32_t wi_ring_reap(struct weir_ring *ring, struct io_uring_cqe *out_cqes,
+		      uint32_t capacity);
+
+/* wi_ring_reap() until exactly @count are there. */
+void wi_ring_collect(struct weir_ring *ring, struct io_uring_cqe *out_cqes,
+		     uint32_t count);
+
+/* The next completion, reaped. */
+struct io_uring_cqe wi_ring_next(struct weir_ring *ring);
+
+/* ---- processes
+ * --------------------------------------------------------------------- */
+
+/* Runs @body in a forked child and copies what it returns and its error back.
+ * The child must not assert. */
+int wi_in_child(int (*body)(void *ctx, struct weir_error *error), void *ctx,
+		struct weir_error *out_error);
+
+#endif

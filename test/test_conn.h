@@ -1,0 +1,12 @@
+/* test_conn.h - the parts that suite_conn is made of */
+#ifndef WEIR_TEST_CONN_H
+#define WEIR_TEST_CONN_H
+
+#include <check.h>
+
+enum { CONN_TEST_TIMEOUT_S = 60 };
+
+TCase *tcase_conn_misuse(void);
+TCase *tcase_conn_flow(void);
+
+#endif

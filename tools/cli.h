@@ -1,0 +1,114 @@
+/* cli.h - command line options from one table
+ *
+ *     --name value    --name=value    --switch    --help    --version
+ *
+ * The table is the documentation: names, units, limits and defaults in --help
+ * come from it. A default is what the variable holds before cli_parse().
+ */
+#ifndef WEIR_TOOLS_CLI_H
+#define WEIR_TOOLS_CLI_H
+
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+
+enum cli_kind {
+	CLI_GROUP = 0, /* no option: a heading, its text in help           */
+	CLI_SWITCH,    /* out: bool; set to true                           */
+	CLI_UINT,      /* out: uint64_t                                    */
+	CLI_SIZE,      /* out: uint64_t bytes; suffix k, M, G: powers of 2 */
+	CLI_DURATION,  /* out: uint64_t ms; suffix ms, s, m; none means s  */
+	CLI_TEXT,      /* out: const char *; points into argv              */
+	CLI_CHOICE,    /* out: unsigned, an index into choices             */
+	CLI_RANGE,     /* out: struct cli_range, sizes: N or N-M           */
+};
+
+struct cli_range {
+	uint64_t min;
+	uint64_t max;
+};
+
+/**
+ * struct cli_option - one row
+ * @argument:     what --help calls the value; NULL for a switch
+ * @min, @max:    limits of UINT, SIZE, DURATION (ms) and RANGE, inclusive
+ * @choices:      of CHOICE; ends with NULL
+ * @default_text: what --help says instead of the value found in @out; an
+ *                empty text says nothing
+ */
+struct cli_option {
+	const char *name;
+	const char *argument;
+	enum cli_kind kind;
+	void *out;
+	uint64_t min;
+	uint64_t max;
+	const char *const *choices;
+	const char *default_text;
+	const char *help;
+};
+
+/**
+ * struct cli_tool - a command and its table
+ * @summary: the first lines of --help
+ * @closing: the last ones: examples, exit status
+ */
+struct cli_tool {
+	const char *name;
+	const char *version;
+	const char *summary;
+	const struct cli_option *options;
+	size_t option_count;
+	const char *closing;
+};
+
+enum cli_outcome {
+	CLI_GO_ON = 0, /* all options are stored */
+	CLI_HELP,      /* --help was asked for */
+	CLI_VERSION,
+	CLI_WRONG, /* out_error says what, the limit, and what to do */
+};
+
+enum {
+	CLI_EXIT_USAGE = 2,
+	CLI_ERROR_BYTES = 256,
+};
+
+/**
+ * cli_parse() - store every option of @argv; stops at the first error
+ * @out_error: CLI_ERROR_BYTES; one line, written with CLI_WRONG only
+ */
+enum cli_outcome cli_parse(const struct cli_tool *tool, int argc,
+			   char *const *argv, char *out_error);
+
+/** cli_help() - the whole table, for people. */
+void cli_help(const struct cli_tool *tool, FILE *file);
+
+/**
+ * cli_start() - cli_parse(), and print what there is to print
+ *
+ * Return: -1 to go on; otherwise the exit status: 0 after --help or
+ *         --version, CLI_EXIT_USAGE after an error.
+ */
+int cli_start(const struct cli_tool *tool, int argc, char *const *argv);
+
+/**
+ * cli_usage_error() - one printf-like line on stderr, for what a table cannot
+ *                     judge: options that contradict each other
+ *
+ * Return: CLI_EXIT_USAGE.
+ */
+int cli_usage_error(const struct cli_tool *tool, const char *format, ...)
+	__attribute__((format(printf, 2, 3)));
+
+enum {
+	CLI_AMOUNT_BYTES = 32,
+};
+
+/** cli_size_text() - "64", "16k", "1M". Return: @out_text. */
+char *cli_size_text(uint64_t byte_count, char *out_text);
+
+/** cli_duration_text() - "250ms", "5s", "2m". Return: @out_text. */
+char *cli_duration_text(uint64_t ms, char *out_text);
+
+#endif

@@ -1,0 +1,40 @@
+#include <errno.h>
+#include <signal.h>
+#include <stdio.h>
+#include <weir/net/server.h>
+#include <weir/proto/frame.h>
+
+static ssize_t on_data(struct weir_conn *conn, const uint8_t *bytes,
+		       size_t byte_count, void *format)
+{
+	struct weir_frame frame;
+	size_t used = 0;
+	int err;
+	while ((err = weir_frame_decode(format, bytes + used, byte_count - used,
+					&frame)) == 0) {
+		if (weir_conn_send(conn, bytes + used, frame.frame_bytes) < 0)
+			return used; /* queue full: shown again later */
+		used += frame.frame_bytes;
+	}
+	if (err != -EAGAIN)
+		return err; /* answers what came before, then closes */
+	weir_conn_need(conn, frame.need_bytes);
+	return used;
+}
+
+int main(void)
+{
+	struct weir_frame_format format = { .prefix = WEIR_FRAME_U32 };
+	struct weir_handlers handlers = { .on_data = on_data };
+	struct weir_server_opts opts = { .port = 7000 };
+	struct weir_server *server;
+	struct weir_error error;
+	sigset_t stop = { 0 };
+	sigaddset(&stop, SIGTERM);
+	sigprocmask(SIG_BLOCK, &stop, NULL);
+	if (weir_server_open(&server, &opts, &handlers, &format, &error) < 0)
+		return fprintf(stderr, "%s\n", error.text);
+	sigwaitinfo(&stop, NULL); /* the loops have threads of their own */
+	weir_server_stop(server); /* answers what was received, then ends */
+	return weir_server_join(server);
+}

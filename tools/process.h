@@ -1,0 +1,27 @@
+/* process.h - what a tool asks about its own process: time, CPU, limits */
+#ifndef WEIR_TOOLS_PROCESS_H
+#define WEIR_TOOLS_PROCESS_H
+
+#include <stdint.h>
+
+enum {
+	NS_PER_MS = 1000000,
+	NS_PER_S = 1000000000,
+};
+
+/** process_now_ns() - monotonic time, from the vDSO: no kernel entry. */
+uint64_t process_now_ns(void);
+
+struct process_cpu {
+	double user_s;
+	double system_s;
+};
+
+/** process_cpu_read() - all threads, since the start. Source: getrusage(2). */
+struct process_cpu process_cpu_read(void);
+
+/** process_fd_limit_raise() - the soft descriptor limit up to the hard one;
+ *                             best effort. Source: setrlimit(2). */
+void process_fd_limit_raise(void);
+
+#endif
