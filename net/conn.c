@@ -51,7 +51,8 @@ void wi_conn_mark(struct weir_conn *conn)
 	if (conn->is_marked)
 		return;
 	conn->is_marked = true;
-	loop->marked[loop->marked_count++] = wi_pool_index(&loop->conns, conn);
+	loop->marked[loop->marked_count++] =
+		wi_pool_index(&loop->conns, &conn->slot);
 }
 
 void wi_conn_reason_set(struct weir_conn *conn, enum weir_close_cause cause,
@@ -264,5 +265,5 @@ struct weir_loop *weir_conn_loop(const struct weir_conn *conn)
 
 uint32_t weir_conn_index(const struct weir_conn *conn)
 {
-	return wi_pool_index(&conn->loop->conns, conn);
+	return wi_pool_index(&conn->loop->conns, &conn->slot);
 }

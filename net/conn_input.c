@@ -9,19 +9,9 @@
  * so that what follows is shown in place again.
  */
 #include "loop_priv.h"
+#include "min.h"
 
 #include <errno.h>
-
-enum {
-	/* Buffers that may still arrive for a connection after its reading was
-	 * paused: one task-work run of the kernel hands out up to 33. */
-	READ_AHEAD_BUFFERS = 64,
-};
-
-static uint32_t min_u32(uint32_t a, uint32_t b)
-{
-	return a < b ? a : b;
-}
 
 /* One call of on_data. Returns how many bytes were used. */
 static uint32_t input_show(struct weir_conn *conn, const uint8_t *bytes,
@@ -44,6 +34,17 @@ static uint32_t input_show(struct weir_conn *conn, const uint8_t *bytes,
 	return (uint32_t)used;
 }
 
+/* One message, and what may still arrive after reading was paused: all the
+ * buffers there are, in the batch at hand and in the enter that cancels the
+ * receive. Of one long batch a single busy peer can fill every one. */
+static size_t input_limit(const struct weir_loop *loop)
+{
+	const size_t buffers =
+		(size_t)loop->opts.buf_count * loop->opts.buf_bytes;
+	const size_t limit = loop->opts.message_bytes_max + 2 * buffers;
+	return limit < WI_BLOCK_BYTES_MAX ? limit : WI_BLOCK_BYTES_MAX;
+}
+
 /* What fits into the block that it has may always be kept. */
 static bool input_may_keep(const struct weir_conn *conn, uint32_t byte_count)
 {
@@ -59,13 +60,11 @@ static bool input_keep(struct weir_conn *conn, const uint8_t *bytes,
 		       uint32_t byte_count)
 {
 	struct weir_loop *loop = conn->loop;
-	size_t limit = loop->opts.message_bytes_max +
-		       (size_t)READ_AHEAD_BUFFERS * loop->opts.buf_bytes;
-	size_t held = (size_t)wi_stash_count(&conn->stash) + byte_count;
+	const size_t held = (size_t)wi_stash_count(&conn->stash) + byte_count;
 
 	if (byte_count == 0)
 		return true;
-	if (held > limit) {
+	if (held > input_limit(loop)) {
 		wi_conn_reason_set(conn, WEIR_CLOSE_MESSAGE_LIMIT, -EMSGSIZE,
 				   held, loop->opts.message_bytes_max);
 		wi_conn_drain(conn, WEIR_CLOSE_MESSAGE_LIMIT);
@@ -131,7 +130,7 @@ static void input_behind(struct weir_conn *conn, const uint8_t *bytes,
 			return;
 		}
 		if (!conn->is_paused && conn->need_bytes > held)
-			take = min_u32(byte_count, conn->need_bytes - held);
+			take = wi_min_u32(byte_count, conn->need_bytes - held);
 		if (!input_keep(conn, bytes, take))
 			return;
 		bytes += take;

@@ -22,7 +22,7 @@ static uint64_t conn_token(const struct weir_conn *conn,
 			   enum wi_token_kind kind)
 {
 	return wi_token(kind, conn->slot.generation,
-			wi_pool_index(&conn->loop->conns, conn));
+			wi_pool_index(&conn->loop->conns, &conn->slot));
 }
 
 static struct io_uring_sqe *conn_sqe(struct weir_conn *conn,
@@ -270,13 +270,11 @@ static void conn_on_recv(struct weir_conn *conn, const struct io_uring_cqe *cqe)
 	if (res > 0) {
 		wi_loop_count(&loop->stats.recvs, 1);
 		wi_loop_count(&loop->stats.recv_bytes, (uint64_t)res);
-		wi_conn_input(conn,
-			      weir_bufring_bytes(&loop->bufring,
-						 weir_bufring_id(cqe)),
+		wi_conn_input(conn, wi_bufs_bytes(&loop->bufs, cqe),
 			      (uint32_t)res);
 	}
 	if ((cqe->flags & IORING_CQE_F_BUFFER) != 0)
-		weir_bufring_take_back(&loop->bufring, weir_bufring_id(cqe));
+		wi_bufs_take_back(&loop->bufs, cqe);
 	if (res <= 0) {
 		switch (res) {
 		case 0:

@@ -9,6 +9,7 @@
  * (loop_stop.c).
  */
 #include "loop_priv.h"
+#include "min.h"
 
 #include <errno.h>
 
@@ -45,11 +46,6 @@ static void loop_flush(struct weir_loop *loop)
 /* ---- enter
  * ------------------------------------------------------------------- */
 
-static uint64_t min_u64(uint64_t a, uint64_t b)
-{
-	return a < b ? a : b;
-}
-
 static uint64_t ns_until(const struct weir_loop *loop, uint64_t when_ns)
 {
 	if (when_ns == UINT64_MAX)
@@ -68,14 +64,14 @@ static uint64_t loop_timeout_ns(const struct weir_loop *loop,
 {
 	uint32_t ticks = wi_wheel_ticks_to_next(&loop->wheel);
 	if (ticks != UINT32_MAX)
-		timeout_ns = min_u64(
+		timeout_ns = wi_min_u64(
 			timeout_ns,
 			ns_until(loop, loop_tick_ns(loop, loop->wheel.now_tick +
 								  ticks)));
-	timeout_ns = min_u64(timeout_ns, ns_until(loop, loop->next_tick_ns));
-	timeout_ns =
-		min_u64(timeout_ns, ns_until(loop, wi_listener_retry_ns(loop)));
-	return min_u64(timeout_ns, ns_until(loop, wi_stop_due_ns(loop)));
+	timeout_ns = wi_min_u64(timeout_ns, ns_until(loop, loop->next_tick_ns));
+	timeout_ns = wi_min_u64(timeout_ns,
+				ns_until(loop, wi_listener_retry_ns(loop)));
+	return wi_min_u64(timeout_ns, ns_until(loop, wi_stop_due_ns(loop)));
 }
 
 /* Sends mostly complete within the call that submits them, so what is queued
@@ -126,8 +122,7 @@ static void loop_dispatch(struct weir_loop *loop,
 		/* It is gone. Its buffer is not. */
 		wi_loop_count(&loop->stats.stale_completions, 1);
 		if ((cqe->flags & IORING_CQE_F_BUFFER) != 0)
-			weir_bufring_take_back(&loop->bufring,
-					       weir_bufring_id(cqe));
+			wi_bufs_take_back(&loop->bufs, cqe);
 		return;
 	}
 	switch (kind) {
@@ -150,7 +145,6 @@ static void loop_reap(struct weir_loop *loop)
 	for (uint32_t i = 0; i < count; i++)
 		loop_dispatch(loop, weir_ring_cqe(&loop->ring, i));
 	weir_ring_reaped(&loop->ring, count);
-	weir_bufring_publish(&loop->bufring);
 }
 
 /* ---- timers
@@ -214,14 +208,18 @@ int weir_loop_turn(struct weir_loop *loop, uint64_t timeout_ns)
 	int err = weir_ring_enter(&loop->ring, &wait);
 	if (err < 0)
 		return err;
-	loop->gather_count = 0;
+	wi_loop_gathers_give(loop);
 	wi_loop_count(&loop->stats.turns, 1);
 
 	const uint64_t recvs_before = loop->stats.recvs;
+	const uint64_t enobufs_before = loop->stats.recv_enobufs;
 	loop_clock(loop);
 	loop_reap(loop);
-	wi_pace_turn(&loop->pace, (uint32_t)(loop->stats.recvs - recvs_before),
-		     loop->now_ns - loop->turn_start_ns, loop->now_tick);
+	const uint32_t recvs = (uint32_t)(loop->stats.recvs - recvs_before);
+	wi_bufs_turn(&loop->bufs, recvs,
+		     loop->stats.recv_enobufs != enobufs_before);
+	wi_pace_turn(&loop->pace, recvs, loop->now_ns - loop->turn_start_ns,
+		     loop->now_tick);
 	loop->turn_start_ns = loop->now_ns;
 	loop_timers(loop);
 	loop_gauges(loop);
@@ -273,7 +271,7 @@ void wi_loop_await_blocks(struct weir_loop *loop, struct weir_conn *conn)
 		return;
 	conn->awaits_blocks = true;
 	loop->awaiting[loop->awaiting_count++] =
-		wi_pool_index(&loop->conns, conn);
+		wi_pool_index(&loop->conns, &conn->slot);
 	loop->awaiting_used_bytes = loop->blocks.used_bytes;
 }
 

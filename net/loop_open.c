@@ -132,14 +132,15 @@ static size_t loop_bytes(const struct weir_loop_opts *opts)
 	wi_arena_add(&sum, slots * sizeof(uint32_t));
 	wi_arena_add(&sum, WI_WHEEL_SLOTS * sizeof(struct wi_timer *));
 	wi_arena_add(&sum, WI_GATHER_SLOTS * sizeof(struct wi_gather));
+	wi_arena_add(&sum, opts->buf_count * sizeof(uint16_t));
 	wi_arena_add(&sum, (size_t)opts->buf_count * opts->buf_bytes);
 	wi_arena_add(&sum, wi_blocks_table_bytes(opts->block_memory_bytes));
 	wi_arena_add(&sum, opts->block_memory_bytes);
 	return sum;
 }
 
-/* Returns the memory of the receive buffers. */
-static void *loop_carve(struct weir_loop *loop)
+/* Returns the memory of the receive buffers, and that of their shelf. */
+static void *loop_carve(struct weir_loop *loop, uint16_t **out_shelf)
 {
 	const struct weir_loop_opts *opts = &loop->opts;
 	struct wi_arena *arena = &loop->arena;
@@ -157,6 +158,7 @@ static void *loop_carve(struct weir_loop *loop)
 		      0);
 	loop->gathers = wi_arena_carve(arena, WI_GATHER_SLOTS *
 						      sizeof(struct wi_gather));
+	*out_shelf = wi_arena_carve(arena, opts->buf_count * sizeof(uint16_t));
 	void *buffers = wi_arena_carve(arena, (size_t)opts->buf_count *
 						      opts->buf_bytes);
 	void *table = wi_arena_carve(
@@ -187,7 +189,7 @@ static void loop_time_start(struct weir_loop *loop)
 }
 
 static int loop_open_ring(struct weir_loop *loop, void *buffers,
-			  struct weir_error *error)
+			  uint16_t *shelf, struct weir_error *error)
 {
 	const struct weir_loop_opts *opts = &loop->opts;
 	int err = weir_ring_open(&loop->ring, &opts->ring, error);
@@ -196,11 +198,12 @@ static int loop_open_ring(struct weir_loop *loop, void *buffers,
 	err = weir_filetab_open(&loop->ring, loop->conns.slot_count, error);
 	if (err < 0)
 		return err;
-	err = weir_bufring_open(&loop->bufring, &loop->ring, WI_RECV_GROUP,
+	err = weir_bufring_open(&loop->bufs.bufring, &loop->ring, WI_RECV_GROUP,
 				buffers, opts->buf_count, opts->buf_bytes,
 				error);
 	if (err < 0)
 		return err;
+	wi_bufs_init(&loop->bufs, shelf);
 	loop->doorbell_fd = loop->kernel->doorbell_open(loop->kernel->ctx);
 	if (loop->doorbell_fd < 0)
 		return weir_error_set(error, loop->doorbell_fd,
@@ -249,10 +252,11 @@ int weir_loop_open(struct weir_loop **out_loop,
 	loop->ring.kernel = kernel;
 	loop->doorbell_fd = -1;
 	wi_listener_init(&loop->listener, -1);
-	void *buffers = loop_carve(loop);
+	uint16_t *shelf;
+	void *buffers = loop_carve(loop, &shelf);
 	loop_time_start(loop);
 
-	err = loop_open_ring(loop, buffers, error);
+	err = loop_open_ring(loop, buffers, shelf, error);
 	if (err < 0) {
 		weir_loop_close(loop);
 		return err;
@@ -283,7 +287,7 @@ void weir_loop_close(struct weir_loop *loop)
 		return;
 	const struct weir_kernel *kernel = loop->kernel;
 	/* The ring first: the kernel lets go of all that lies in the arena. */
-	weir_bufring_close(&loop->bufring);
+	weir_bufring_close(&loop->bufs.bufring);
 	weir_ring_close(&loop->ring);
 	if (loop->listener.fd >= 0)
 		(void)kernel->close(kernel->ctx, loop->listener.fd);

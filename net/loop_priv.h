@@ -2,11 +2,11 @@
 #ifndef WEIR_NET_LOOP_PRIV_H
 #define WEIR_NET_LOOP_PRIV_H
 
-#include "../uring/bufring.h"
 #include "../uring/op.h"
 #include "../uring/ring_inline.h"
 #include "arena.h"
 #include "blocks.h"
+#include "bufs.h"
 #include "conn_priv.h"
 #include "listener.h"
 #include "loop.h"
@@ -37,7 +37,7 @@ enum wi_stop_phase {
 
 struct weir_loop {
 	struct weir_ring ring;
-	struct weir_bufring bufring;
+	struct wi_bufs bufs;
 	struct wi_pool conns;
 	struct wi_blocks blocks;
 	struct wi_wheel wheel;
@@ -89,6 +89,14 @@ struct weir_loop {
 	struct wi_arena arena; /* holds all of the above as well */
 };
 
+/* After an enter. The kernel reads a gather when it consumes its SQE, which an
+ * interrupted, short or refused enter puts off to a later one. */
+static inline void wi_loop_gathers_give(struct weir_loop *loop)
+{
+	if (weir_ring_unsubmitted(&loop->ring) == 0)
+		loop->gather_count = 0;
+}
+
 /* The next free SQE; submits early if the queue is full. NULL: the kernel
  * takes no more now. */
 static inline struct io_uring_sqe *wi_loop_sqe(struct weir_loop *loop)
@@ -97,7 +105,7 @@ static inline struct io_uring_sqe *wi_loop_sqe(struct weir_loop *loop)
 	if (__builtin_expect(sqe == NULL, 0)) {
 		/* An error is seen again by the turn's own enter. */
 		(void)weir_ring_enter(&loop->ring, NULL);
-		loop->gather_count = 0;
+		wi_loop_gathers_give(loop);
 		sqe = weir_ring_take_sqe(&loop->ring);
 	}
 	return sqe;

@@ -17,11 +17,10 @@
 #include <stddef.h>
 
 #define WI_POOL_NO_SLOT UINT32_MAX
-#define WI_POOL_IN_USE (UINT32_MAX - 1)
 
 struct wi_pool_slot {
 	uint32_t generation;
-	uint32_t next_free; /* or WI_POOL_IN_USE */
+	uint32_t link; /* in use: its own index; free: the next free one */
 };
 
 struct wi_pool {
@@ -37,7 +36,7 @@ static inline void wi_pool_init(struct wi_pool *pool, void *memory,
 				uint32_t slot_bytes, uint32_t slot_count)
 {
 	assert(slot_bytes >= sizeof(struct wi_pool_slot));
-	assert(slot_count < WI_POOL_IN_USE);
+	assert(slot_count < WI_POOL_NO_SLOT);
 	pool->memory = (uint8_t *)memory;
 	pool->slot_bytes = slot_bytes;
 	pool->slot_count = slot_count;
@@ -55,12 +54,13 @@ static inline struct wi_pool_slot *wi_pool_at(const struct wi_pool *pool,
 						       pool->slot_bytes);
 }
 
+/* Of a slot in use. Read, not computed: a division costs more than a turn of
+ * the loop has to spare. */
 static inline uint32_t wi_pool_index(const struct wi_pool *pool,
-				     const void *slot)
+				     const struct wi_pool_slot *slot)
 {
-	size_t offset = (size_t)((const uint8_t *)slot - pool->memory);
-	assert(offset % pool->slot_bytes == 0);
-	return (uint32_t)(offset / pool->slot_bytes);
+	assert(wi_pool_at(pool, slot->link) == slot);
+	return slot->link;
 }
 
 /* A slot, what follows its header as it was given back (fresh: zero), or NULL.
@@ -69,24 +69,24 @@ static inline struct wi_pool_slot *wi_pool_take(struct wi_pool *pool)
 {
 	uint32_t index = pool->free_index;
 	if (index != WI_POOL_NO_SLOT)
-		pool->free_index = wi_pool_at(pool, index)->next_free;
+		pool->free_index = wi_pool_at(pool, index)->link;
 	else if (pool->fresh_index < pool->slot_count)
 		index = pool->fresh_index++;
 	else
 		return NULL;
 	pool->used_count++;
 	struct wi_pool_slot *slot = wi_pool_at(pool, index);
-	slot->next_free = WI_POOL_IN_USE;
+	slot->link = index;
 	return slot;
 }
 
 static inline void wi_pool_give(struct wi_pool *pool, struct wi_pool_slot *slot)
 {
 	assert(pool->used_count > 0);
-	assert(slot->next_free == WI_POOL_IN_USE);
+	const uint32_t index = wi_pool_index(pool, slot);
 	slot->generation = (slot->generation + 1) & WI_GENERATION_MASK;
-	slot->next_free = pool->free_index;
-	pool->free_index = wi_pool_index(pool, slot);
+	slot->link = pool->free_index;
+	pool->free_index = index;
 	pool->used_count--;
 }
 
@@ -99,7 +99,7 @@ static inline struct wi_pool_slot *wi_pool_find(const struct wi_pool *pool,
 		return NULL;
 	struct wi_pool_slot *slot = wi_pool_at(pool, index);
 	return slot->generation == wi_token_generation(token) &&
-			       slot->next_free == WI_POOL_IN_USE
+			       slot->link == index
 		       ? slot
 		       : NULL;
 }

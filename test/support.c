@@ -168,7 +168,9 @@ static int faults_setup(void *ctx, uint32_t entry_count,
 	if (faults->setup_known_flags != 0 &&
 	    (params->flags & ~faults->setup_known_flags) != 0)
 		return -EINVAL;
-	return real->setup(real->ctx, entry_count, params);
+	int fd = real->setup(real->ctx, entry_count, params);
+	params->features &= ~faults->setup_hidden_features;
+	return fd;
 }
 
 static struct wi_entered entered(uint32_t submit_count, uint32_t min_complete,

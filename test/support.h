@@ -121,11 +121,12 @@ struct wi_faults {
 	uint32_t enters_faulty;
 	uint64_t enter_seed;
 
-	int setup_errno;            /* not 0: every setup fails with it */
-	uint32_t setup_known_flags; /* not 0: -EINVAL for any other flag */
-	uint32_t map_fails_at;      /* not 0: the n-th map fails... */
-	int map_errno;              /* ...with this */
-	uint32_t register_opcode;   /* with register_errno: fails always */
+	int setup_errno;                /* not 0: every setup fails with it */
+	uint32_t setup_known_flags;     /* not 0: -EINVAL for any other flag */
+	uint32_t setup_hidden_features; /* IORING_FEAT_* not reported */
+	uint32_t map_fails_at;          /* not 0: the n-th map fails... */
+	int map_errno;                  /* ...with this */
+	uint32_t register_opcode;       /* with register_errno: fails always */
 	int register_errno;
 	uint8_t probe_last_op; /* not 0: the answer to PROBE */
 

@@ -30,8 +30,7 @@ static void range_end(void)
 	wi_range_close(&range);
 }
 
-/* ---- sizes ------------------------------------------------------------------
- */
+/* ---- sizes --------------------------------------------------------------- */
 
 static const struct {
 	size_t bytes;
@@ -96,8 +95,7 @@ START_TEST(blocks_round_a_range_up_to_the_largest_block)
 }
 END_TEST
 
-/* ---- one order at a time
- * ------------------------------------------------------ */
+/* ---- one order at a time ------------------------------------------------- */
 
 static size_t index_of(const void *block)
 {
@@ -185,8 +183,7 @@ START_TEST(blocks_of_an_empty_range_are_never_there)
 }
 END_TEST
 
-/* ---- accounting
- * --------------------------------------------------------------- */
+/* ---- accounting ---------------------------------------------------------- */
 
 START_TEST(blocks_count_what_is_used_and_the_most_that_ever_was)
 {
@@ -219,8 +216,7 @@ START_TEST(blocks_count_what_is_used_and_the_most_that_ever_was)
 }
 END_TEST
 
-/* ---- at hand
- * -------------------------------------------------------------------- */
+/* ---- at hand ------------------------------------------------------------- */
 
 START_TEST(blocks_at_hand_come_back_last_in_first_out)
 {
@@ -328,8 +324,7 @@ START_TEST(blocks_given_back_are_poisoned_but_for_their_links)
 END_TEST
 #endif
 
-/* ---- chance
- * --------------------------------------------------------------------- */
+/* ---- chance -------------------------------------------------------------- */
 
 /* A map of the smallest blocks: who owns each. */
 struct held {
@@ -457,8 +452,7 @@ START_TEST(blocks_never_overlap_and_all_merge_after_random_use)
 }
 END_TEST
 
-/* ---- misuse
- * ----------------------------------------------------------------------- */
+/* ---- misuse -------------------------------------------------------------- */
 
 static void misuse_init_odd(void *ctx)
 {
@@ -564,6 +558,14 @@ static void check_used(void *ctx)
 	(void)wi_blocks_check(blocks);
 }
 
+static void check_at_hand(void *ctx)
+{
+	(void)ctx;
+	wi_blocks_give(blocks, wi_blocks_take(blocks, 0), 0);
+	blocks->at_hand_count = 2;
+	(void)wi_blocks_check(blocks);
+}
+
 static const struct {
 	const char *what;
 	void (*misuse)(void *ctx);
@@ -581,6 +583,7 @@ static const struct {
 	{ "a table that goes past the end", check_past_the_end },
 	{ "a table with two free buddies", check_unmerged },
 	{ "a table that differs from the account", check_used },
+	{ "a table that differs from the list at hand", check_at_hand },
 };
 
 START_TEST(blocks_misuse_aborts)

@@ -24,8 +24,8 @@ static uint8_t *frames_make(size_t frame_count, size_t payload_bytes)
  *
  *   queue   send_high_bytes, and the answers to what one call of on_data was
  *           shown, which is a buffer or else all of the kept input
- *   input   one message, and the buffers that the kernel hands out before the
- *           cancelled receive has ended: at most the 64 of conn_input.c
+ *   input   one message, and what the kernel hands out before the cancelled
+ *           receive has ended: at most all receive buffers, twice
  *
  * Blocks are powers of two and grow by doubling, so a chunk of the queue takes
  * up to twice its bytes and the kept input, while it is moved to a larger
@@ -33,7 +33,8 @@ static uint8_t *frames_make(size_t frame_count, size_t payload_bytes)
  * so one more of 256 KiB may be partly sent. */
 static size_t conn_bytes_max(const struct weir_loop_opts *opts)
 {
-	size_t input = opts->message_bytes_max + (size_t)64 * opts->buf_bytes;
+	size_t input = opts->message_bytes_max +
+		       (size_t)2 * opts->buf_count * opts->buf_bytes;
 	size_t queue = opts->send_high_bytes + input;
 	if (queue > opts->send_bytes_max)
 		queue = opts->send_bytes_max;
@@ -45,13 +46,13 @@ static size_t conn_bytes_max(const struct weir_loop_opts *opts)
 
 START_TEST(a_peer_that_never_reads_is_not_read_from_and_loses_nothing)
 {
-	enum { FRAMES = 48 * KIB, PAYLOAD = 1020 };
+	enum { FRAMES = 40 * KIB, PAYLOAD = 1020 };
 	const struct weir_server_opts opts = {
 		.loop = { .send_high_bytes = 64 * KIB,
 			  .send_bytes_max = 256 * KIB,
 			  .message_bytes_max = 8 * KIB,
 			  .buf_bytes = 4 * KIB,
-			  .buf_count = 64 },
+			  .buf_count = 32 },
 	};
 	const size_t total = (size_t)FRAMES * (PEER_PREFIX_BYTES + PAYLOAD);
 	struct echo echo = { .server = NULL };

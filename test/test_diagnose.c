@@ -255,6 +255,34 @@ START_TEST(ring_above_the_limit_of_locked_memory_names_the_limit)
 }
 END_TEST
 
+static int body_no_descriptor(void *ctx, struct weir_error *error)
+{
+	struct weir_host_facts *facts = ctx;
+	const struct rlimit none = { 0, 0 };
+	struct weir_ring ring;
+	if (setrlimit(RLIMIT_NOFILE, &none) < 0)
+		return -errno;
+	weir_host_facts_read(facts);
+	if (facts->io_uring_disabled != WEIR_HOST_UNKNOWN ||
+	    facts->seccomp_mode != WEIR_HOST_UNKNOWN || facts->fd_limit != 0)
+		return 1;
+	int err = weir_ring_open(&ring, NULL, error);
+	weir_ring_close(&ring);
+	return err;
+}
+
+START_TEST(ring_without_a_descriptor_left_names_the_limit)
+{
+	struct weir_host_facts facts;
+	struct weir_error error = { .text = "" };
+	const char *const names[3] = { "no descriptor", "limit is 0",
+				       "ulimit -n" };
+	int err = wi_in_child(body_no_descriptor, &facts, &error);
+	ck_assert_msg(err == -EMFILE, "got %d: %s", err, error.text);
+	expect_names("the limit is 0", &error, names);
+}
+END_TEST
+
 /* A filter that answers io_uring_setup with an errno: no more is needed, so no
  * architecture check and no library. */
 static int body_seccomp(void *ctx, struct weir_error *error)
@@ -392,6 +420,19 @@ START_TEST(ladder_tells_which_rungs_are_on)
 }
 END_TEST
 
+START_TEST(rung_that_the_kernel_does_not_report_is_off)
+{
+	struct wi_faults faults;
+	wi_faults_init(&faults);
+	const struct weir_ring_opts opts = { .kernel = &faults.kernel };
+	uint32_t never = ladder_off(&opts);
+	faults.setup_hidden_features = IORING_FEAT_MIN_TIMEOUT;
+	ck_assert_uint_eq(ladder_off(&opts), never | BIT(MIN_WAIT));
+	faults.setup_hidden_features = IORING_FEAT_NO_IOWAIT;
+	ck_assert_uint_eq(ladder_off(&opts), never | BIT(NO_IOWAIT));
+}
+END_TEST
+
 START_TEST(ladder_of_a_ring_not_yet_enabled_has_no_registered_descriptor)
 {
 	struct weir_ring ring;
@@ -423,6 +464,7 @@ Suite *suite_diagnose(void)
 		return suite;
 	tcase_add_test(tcase, kernel_that_is_too_old_is_named_by_what_it_lacks);
 	tcase_add_test(tcase, kernel_that_does_not_answer_the_probe_is_refused);
+	tcase_add_test(tcase, ring_without_a_descriptor_left_names_the_limit);
 	tcase_add_test(tcase,
 		       ring_above_the_limit_of_locked_memory_names_the_limit);
 	tcase_add_loop_test(tcase,
@@ -430,6 +472,7 @@ Suite *suite_diagnose(void)
 			    COUNT_OF(filters));
 	tcase_add_loop_test(tcase, ladder_tells_which_rungs_are_on, 0,
 			    COUNT_OF(ladders));
+	tcase_add_test(tcase, rung_that_the_kernel_does_not_report_is_off);
 	tcase_add_test(
 		tcase,
 		ladder_of_a_ring_not_yet_enabled_has_no_registered_descriptor);

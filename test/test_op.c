@@ -167,8 +167,7 @@ static size_t pattern_read_some(int fd, size_t from)
 		return 0;
 	}
 	size_t same = 0;
-	while (same < (size_t)count &&
-	       bytes[same] == pattern_byte(from + same))
+	while (same < (size_t)count && bytes[same] == pattern_byte(from + same))
 		same++;
 	ck_assert_msg(same == (size_t)count, "byte %zu is not what was sent",
 		      from + same);
@@ -1007,6 +1006,36 @@ START_TEST(port_is_shared_only_by_those_who_join)
 }
 END_TEST
 
+START_TEST(listener_may_be_a_unix_socket)
+{
+	const struct weir_kernel *kernel = weir_kernel_linux();
+	struct weir_listen_request request = {
+		.address.ss_family = AF_UNIX,
+		.address_bytes = sizeof(sa_family_t), /* autobind, unix(7) */
+		.backlog = 1,
+	};
+	int listener = kernel->listen(kernel->ctx, &request);
+	ck_assert_msg(listener >= 0, "listen: %s", strerror(-listener));
+	ck_assert_uint_gt(request.address_bytes, sizeof(sa_family_t));
+	int client = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+	ck_assert_int_ge(client, 0);
+	ck_assert_int_eq(connect(client, (struct sockaddr *)&request.address,
+				 request.address_bytes),
+			 0);
+	ck_assert_int_eq(close(client), 0);
+	ck_assert_int_eq(close(listener), 0);
+
+	/* A group of them is not to be had on newer kernels. */
+	request.joins_group = true;
+	request.address_bytes = sizeof(sa_family_t);
+	listener = kernel->listen(kernel->ctx, &request);
+	if (listener >= 0)
+		ck_assert_int_eq(close(listener), 0);
+	else
+		ck_assert_int_eq(listener, -EOPNOTSUPP);
+}
+END_TEST
+
 START_TEST(listener_that_cannot_be_is_refused_and_leaks_nothing)
 {
 	const struct weir_kernel *kernel = weir_kernel_linux();
@@ -1070,6 +1099,7 @@ Suite *suite_op(void)
 	Suite *suite = suite_create("op");
 	TCase *tcase = add_case(suite, "kernel");
 	tcase_add_test(tcase, listener_gets_a_port_and_hands_no_delay_down);
+	tcase_add_test(tcase, listener_may_be_a_unix_socket);
 	tcase_add_loop_test(tcase, port_is_shared_only_by_those_who_join, 0,
 			    COUNT_OF(shared_ports));
 	tcase_add_test(tcase,

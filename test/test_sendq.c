@@ -63,8 +63,7 @@ static void stream_verify(const uint8_t *bytes, uint32_t from,
 			ck_abort_msg("byte %u of the stream differs", from + i);
 }
 
-/* ---- the send queue
- * --------------------------------------------------------------- */
+/* ---- the send queue ------------------------------------------------------ */
 
 /* Reserves @reserve_bytes and commits the first @byte_count of them. */
 static void push(uint32_t reserve_bytes, uint32_t byte_count)
@@ -79,8 +78,9 @@ static void push(uint32_t reserve_bytes, uint32_t byte_count)
 	in_count += byte_count;
 }
 
-/* Everything that @iov_count pieces describe is the stream from its head. */
-static uint32_t gather_verify(int iov_count)
+/* What @iov_count pieces describe is the stream from its head; looks at the
+ * first @look_bytes of it. Returns how many they describe. */
+static uint32_t gather_look(int iov_count, uint32_t look_bytes)
 {
 	struct iovec iov[IOV_COUNT];
 	uint32_t sum = 0;
@@ -90,14 +90,21 @@ static uint32_t gather_verify(int iov_count)
 	for (int i = 0; i < count; i++) {
 		if (iov[i].iov_len == 0)
 			ck_abort_msg("piece %d is empty", i);
-		stream_verify(iov[i].iov_base, out_count + sum,
-			      (uint32_t)iov[i].iov_len);
-		sum += (uint32_t)iov[i].iov_len;
+		uint32_t bytes = (uint32_t)iov[i].iov_len;
+		uint32_t look = bytes < look_bytes ? bytes : look_bytes;
+		stream_verify(iov[i].iov_base, out_count + sum, look);
+		look_bytes -= look;
+		sum += bytes;
 	}
 	if (count < iov_count && sum != sendq.queued_bytes)
 		ck_abort_msg("%u bytes shown, %u queued", sum,
 			     sendq.queued_bytes);
 	return sum;
+}
+
+static uint32_t gather_verify(int iov_count)
+{
+	return gather_look(iov_count, UINT32_MAX);
 }
 
 static void queue_verify(void)
@@ -440,13 +447,16 @@ START_TEST(sendq_keeps_the_stream_over_random_pushes_and_short_sends)
 	uint64_t state = 0x5e9d + (uint64_t)_i;
 	uint32_t refused_count = 0;
 	uint32_t emptied_count = 0;
+	void *half = wi_blocks_take(blocks, WI_BLOCK_ORDER_MAX);
 
 	for (int step = 0; step < 6000; step++) {
 		/* Tides, so that it runs full and runs empty. */
 		bool is_rising = step / 1000 % 2 == 0;
 		uint32_t dice = wi_random(&state) % 8;
-		if (is_rising ? dice < 6 : dice < 2)
+		if (is_rising ? dice < 7 : dice < 2)
 			chance_push(&state, &refused_count);
+		if (is_rising && dice != 0)
+			continue;
 		if (sendq.lent_bytes > 0 && wi_random(&state) % 2 == 0) {
 			uint32_t lent_bytes = sendq.lent_bytes;
 			uint32_t taken_bytes = lent_bytes;
@@ -456,9 +466,13 @@ START_TEST(sendq_keeps_the_stream_over_random_pushes_and_short_sends)
 			wi_sendq_take_back(&sendq, blocks, taken_bytes);
 			out_count += taken_bytes;
 		} else if (sendq.lent_bytes == 0 && sendq.queued_bytes > 0) {
-			uint32_t bytes = gather_verify(
-				1 + (int)(wi_random(&state) % IOV_COUNT));
-			wi_sendq_lend(&sendq, 1 + wi_random(&state) % bytes);
+			int pieces = 1 + (int)(wi_random(&state) % IOV_COUNT);
+			uint32_t bytes = gather_look(pieces, 0);
+			if (is_rising && bytes > 4 * KIB)
+				bytes = 4 * KIB; /* a slow reader */
+			bytes = 1 + wi_random(&state) % bytes;
+			(void)gather_look(pieces, bytes);
+			wi_sendq_lend(&sendq, bytes);
 		}
 		wi_sendq_check(&sendq);
 		if (sendq.queued_bytes != in_count - out_count)
@@ -479,12 +493,12 @@ START_TEST(sendq_keeps_the_stream_over_random_pushes_and_short_sends)
 	}
 	ck_assert_uint_eq(out_count, in_count);
 	wi_sendq_clear(&sendq, blocks);
+	wi_blocks_give(blocks, half, WI_BLOCK_ORDER_MAX);
 	wi_range_is_whole(&range);
 }
 END_TEST
 
-/* ---- misuse of the send queue
- * ------------------------------------------------------- */
+/* ---- misuse of the send queue -------------------------------------------- */
 
 static void misuse_commit(void *ctx)
 {
@@ -595,6 +609,12 @@ static void misuse_stash_use(void *ctx)
 	wi_stash_use(&stash, blocks, 4);
 }
 
+static void misuse_stash_append(void *ctx)
+{
+	(void)ctx;
+	(void)wi_stash_append(&stash, blocks, (const uint8_t *)"", 0, 0);
+}
+
 static const struct {
 	const char *what;
 	void (*misuse)(void *ctx);
@@ -613,6 +633,7 @@ static const struct {
 	{ "a sum that differs from the chunks", check_sum },
 	{ "more lent than queued", check_lent },
 	{ "using more than is kept", misuse_stash_use },
+	{ "appending nothing", misuse_stash_append },
 };
 
 START_TEST(sendq_and_stash_misuse_aborts)
@@ -622,8 +643,7 @@ START_TEST(sendq_and_stash_misuse_aborts)
 }
 END_TEST
 
-/* ---- the stash
- * ---------------------------------------------------------------------- */
+/* ---- the stash ----------------------------------------------------------- */
 
 static struct {
 	uint64_t copied_bytes; /* moved within the stash, or to another block */
@@ -668,7 +688,8 @@ static void stash_verify(void)
 		ck_abort_msg("%u bytes kept up to %u in %zu, not %u",
 			     wi_stash_count(&stash), stash.end,
 			     blocks->used_bytes, held);
-	stream_verify(stash.bytes + stash.begin, out_count, held);
+	if (held > 0)
+		stream_verify(stash.bytes + stash.begin, out_count, held);
 }
 
 static void cost_start(void)
@@ -691,6 +712,19 @@ START_TEST(stash_shows_what_was_appended_and_not_used)
 	use(26); /* the last byte gives the block back */
 	stash_verify();
 	wi_range_is_whole(&range);
+}
+END_TEST
+
+START_TEST(stash_has_room_for_what_fits_behind_the_last_byte)
+{
+	ck_assert(!wi_stash_has_room(&stash, 0)); /* it has no block */
+	ck_assert(!wi_stash_has_room(&stash, 1));
+	ck_assert_int_eq(append(1000, 1000), 0);
+	ck_assert(wi_stash_has_room(&stash, 24));
+	ck_assert(!wi_stash_has_room(&stash, 25));
+	use(999); /* in front of it does not count */
+	ck_assert(wi_stash_has_room(&stash, 24));
+	ck_assert(!wi_stash_has_room(&stash, 25));
 }
 END_TEST
 
@@ -861,6 +895,16 @@ START_TEST(stash_moves_to_the_front_of_its_block_when_there_is_no_other)
 }
 END_TEST
 
+START_TEST(stash_that_must_move_makes_room_for_all_that_is_expected)
+{
+	ck_assert_int_eq(append(1024, 1024), 0);
+	use(10);
+	ck_assert_int_eq(append(10, 50000), 0); /* would fit, once moved */
+	ck_assert_uint_eq(blocks->used_bytes, 64 * KIB);
+	stash_verify();
+}
+END_TEST
+
 START_TEST(stash_is_content_with_a_smaller_block_when_memory_is_short)
 {
 	void *small = wi_blocks_take(blocks, 2);
@@ -964,6 +1008,7 @@ Suite *suite_sendq(void)
 	tcase_add_checked_fixture(kept, stream_start, stream_end);
 	tcase_set_timeout(kept, 60);
 	tcase_add_test(kept, stash_shows_what_was_appended_and_not_used);
+	tcase_add_test(kept, stash_has_room_for_what_fits_behind_the_last_byte);
 	tcase_add_test(kept, stash_clear_gives_the_block_back);
 	tcase_add_loop_test(
 		kept, stash_believes_a_promise_only_as_far_as_bytes_have_come,
@@ -989,6 +1034,8 @@ Suite *suite_sendq(void)
 	tcase_add_test(
 		kept,
 		stash_is_content_with_a_smaller_block_when_memory_is_short);
+	tcase_add_test(
+		kept, stash_that_must_move_makes_room_for_all_that_is_expected);
 	tcase_add_test(kept, stash_moves_to_the_front_once_it_is_paid_for);
 	tcase_add_loop_test(kept,
 			    stash_keeps_the_stream_over_random_appends_and_uses,

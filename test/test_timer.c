@@ -68,8 +68,7 @@ static const uint32_t distances[] = {
 
 enum { DISTANCE_COUNT = sizeof(distances) / sizeof(distances[0]) };
 
-/* ---- one timer
- * ------------------------------------------------------------------ */
+/* ---- one timer ----------------------------------------------------------- */
 
 START_TEST(timer_fires_at_its_tick_when_every_tick_is_looked_at)
 {
@@ -172,8 +171,7 @@ START_TEST(wheel_stays_where_it_is_when_time_does_not_move_or_goes_back)
 }
 END_TEST
 
-/* ---- set, clear, set anew
- * ---------------------------------------------------------- */
+/* ---- set, clear, set anew ------------------------------------------------ */
 
 START_TEST(timer_that_was_cleared_does_not_fire)
 {
@@ -248,8 +246,7 @@ START_TEST(timer_set_anew_each_time_it_fires_keeps_its_pace)
 }
 END_TEST
 
-/* ---- time to sleep
- * ------------------------------------------------------------------ */
+/* ---- time to sleep ------------------------------------------------------- */
 
 START_TEST(wheel_with_no_timer_has_no_next)
 {
@@ -281,8 +278,7 @@ START_TEST(wheel_tells_the_next_of_any_two_slots)
 }
 END_TEST
 
-/* ---- chance
- * -------------------------------------------------------------------------- */
+/* ---- chance -------------------------------------------------------------- */
 
 static bool is_due(uint32_t due_tick, uint32_t now_tick)
 {
@@ -419,8 +415,7 @@ START_TEST(wheel_agrees_with_a_list_of_deadlines_over_random_jumps)
 }
 END_TEST
 
-/* ---- ticks
- * -------------------------------------------------------------------------- */
+/* ---- ticks --------------------------------------------------------------- */
 
 static const struct {
 	uint32_t a;
@@ -468,8 +463,47 @@ START_TEST(deadline_in_ms_is_never_early_and_at_most_two_ticks_late)
 }
 END_TEST
 
-/* ---- misuse
- * -------------------------------------------------------------------------- */
+static const struct {
+	const char *what;
+	uint64_t now_ticks; /* since the start, not wrapped */
+	int64_t ahead_ticks;
+} tick_ns_cases[] = {
+	{ "the start itself", 0, 0 },
+	{ "this very tick", 1000, 0 },
+	{ "one to come", 1000, 1 },
+	{ "one that has passed", 1000, -1 },
+	{ "the other side of the wrap, to come", UINT32_MAX - 10, 100 },
+	{ "the other side of the wrap, passed", UINT64_C(0x100000005), -100 },
+	{ "497 days on, to come", UINT64_C(0x100000000), 7500 },
+	{ "many wraps on, passed", UINT64_C(0x700000123), -7500 },
+	{ "as far ahead as can be told", 77, INT32_MAX },
+	{ "as far back as can be told", UINT64_C(0x180000000), INT32_MIN },
+};
+
+START_TEST(tick_begins_at_the_time_that_is_nearest_of_its_name)
+{
+	static const uint64_t starts_ns[] = { 0, 123456789, UINT64_C(1) << 60 };
+	static const uint64_t moments_ns[] = { 0, WI_TICK_NS - 1 };
+	const uint64_t now_ticks = tick_ns_cases[_i].now_ticks;
+	const uint64_t want_ticks =
+		now_ticks + (uint64_t)tick_ns_cases[_i].ahead_ticks;
+
+	for (int i = 0; i < 6; i++) {
+		uint64_t start_ns = starts_ns[i / 2];
+		uint64_t now_ns =
+			start_ns + now_ticks * WI_TICK_NS + moments_ns[i % 2];
+		uint64_t want_ns = start_ns + want_ticks * WI_TICK_NS;
+		uint64_t got_ns =
+			wi_tick_ns(start_ns, now_ns, (uint32_t)want_ticks);
+		ck_assert_msg(got_ns == want_ns, "%s: got %llu, want %llu",
+			      tick_ns_cases[_i].what,
+			      (unsigned long long)got_ns,
+			      (unsigned long long)want_ns);
+	}
+}
+END_TEST
+
+/* ---- misuse -------------------------------------------------------------- */
 
 static void misuse_foreign_wheel(void *ctx)
 {
@@ -541,6 +575,9 @@ Suite *suite_timer(void)
 	tcase_add_loop_test(
 		ticks, deadline_in_ms_is_never_early_and_at_most_two_ticks_late,
 		0, sizeof(deadlines_ms) / sizeof(deadlines_ms[0]));
+	tcase_add_loop_test(
+		ticks, tick_begins_at_the_time_that_is_nearest_of_its_name, 0,
+		sizeof(tick_ns_cases) / sizeof(tick_ns_cases[0]));
 	suite_add_tcase(suite, ticks);
 	return suite;
 }

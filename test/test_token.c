@@ -13,8 +13,7 @@ enum {
 	CHANCE_STEPS = 20000,
 };
 
-/* ---- tokens ----------------------------------------------------------------
- */
+/* ---- tokens -------------------------------------------------------------- */
 
 static const uint32_t generations[] = { 0, 1, 0x800000, WI_GENERATION_MASK - 1,
 					WI_GENERATION_MASK };
@@ -75,8 +74,7 @@ START_TEST(token_of_a_connection_is_told_from_the_others_by_its_kind)
 }
 END_TEST
 
-/* ---- the pool
- * ---------------------------------------------------------------- */
+/* ---- the pool ------------------------------------------------------------ */
 
 struct thing {
 	struct wi_pool_slot slot;
@@ -96,8 +94,9 @@ static void pool_start(void)
 /* What an operation on @slot would carry now. */
 static uint64_t token_now(const struct wi_pool_slot *slot)
 {
+	const struct thing *thing = (const struct thing *)(const void *)slot;
 	return wi_token(WI_TOKEN_RECV, slot->generation,
-			wi_pool_index(&pool, slot));
+			(uint32_t)(thing - things));
 }
 
 START_TEST(pool_hands_out_fresh_slots_in_order_and_then_none)
@@ -293,8 +292,7 @@ START_TEST(pool_agrees_with_a_stack_whatever_is_taken_and_given)
 }
 END_TEST
 
-/* ---- misuse
- * ------------------------------------------------------------------- */
+/* ---- misuse -------------------------------------------------------------- */
 
 static void misuse_kind(void *ctx)
 {
@@ -314,6 +312,12 @@ static void misuse_slot_too_small(void *ctx)
 	wi_pool_init(&pool, things, sizeof(struct wi_pool_slot) - 1, 1);
 }
 
+static void misuse_too_many_slots(void *ctx)
+{
+	(void)ctx;
+	wi_pool_init(&pool, things, sizeof(struct thing), WI_POOL_NO_SLOT);
+}
+
 static void misuse_index(void *ctx)
 {
 	(void)ctx;
@@ -323,7 +327,18 @@ static void misuse_index(void *ctx)
 static void misuse_between_slots(void *ctx)
 {
 	(void)ctx;
-	(void)wi_pool_index(&pool, (uint8_t *)things + 4);
+	(void)wi_pool_index(
+		&pool, (struct wi_pool_slot *)(void *)&things[0].slot.link);
+}
+
+static void misuse_index_of_free(void *ctx)
+{
+	(void)ctx;
+	(void)wi_pool_take(&pool);
+	(void)wi_pool_take(&pool);
+	wi_pool_give(&pool, &things[0].slot);
+	wi_pool_give(&pool, &things[1].slot);
+	(void)wi_pool_index(&pool, &things[1].slot);
 }
 
 static void misuse_give_unused(void *ctx)
@@ -348,8 +363,10 @@ static const struct {
 	{ "a token of no kind", misuse_kind },
 	{ "a token of 25 bits of generation", misuse_generation },
 	{ "slots smaller than their header", misuse_slot_too_small },
+	{ "more slots than the list can name", misuse_too_many_slots },
 	{ "an index past the end", misuse_index },
 	{ "a pointer between two slots", misuse_between_slots },
+	{ "the index of a free slot", misuse_index_of_free },
 	{ "giving to a pool that has all its slots", misuse_give_unused },
 	{ "giving a slot twice", misuse_give_twice },
 };

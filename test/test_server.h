@@ -1,0 +1,13 @@
+/* test_server.h - the parts that suite_server is made of */
+#ifndef WEIR_TEST_SERVER_H
+#define WEIR_TEST_SERVER_H
+
+#include <check.h>
+
+enum { SERVER_TEST_TIMEOUT_S = 60 };
+
+TCase *tcase_server_start(void);
+TCase *tcase_server_peers(void);
+TCase *tcase_server_outbound(void);
+
+#endif
