@@ -69,6 +69,18 @@ void wi_conn_reason_set(struct weir_conn *conn, enum weir_close_cause cause,
 	};
 }
 
+/* A cancel can miss an operation that is alive: one that the kernel has queued
+ * for a retry is found by nobody (a half-done send with MSG_WAITALL, seen on
+ * 6.18). So what is still in flight is cancelled again at every tick. */
+static void conn_watch_cancel(struct weir_conn *conn)
+{
+	struct weir_loop *loop = conn->loop;
+	if (conn->in_flight > 0)
+		wi_timer_set(&loop->wheel, &conn->timer, loop->now_tick + 1);
+	else
+		wi_timer_clear(&loop->wheel, &conn->timer);
+}
+
 /* What is queued goes out; reading, for the handler, has ended. */
 void wi_conn_drain(struct weir_conn *conn, enum weir_close_cause cause)
 {
@@ -97,8 +109,8 @@ void wi_conn_stop(struct weir_conn *conn, enum weir_close_cause cause, int err)
 	    conn->state != WEIR_CONN_OPEN && conn->state != WEIR_CONN_DRAINING)
 		return;
 	wi_conn_reason_set(conn, cause, err, 0, 0);
-	wi_timer_clear(&conn->loop->wheel, &conn->timer);
 	conn->cancel_wanted = conn->in_flight > 0;
+	conn_watch_cancel(conn);
 	wi_conn_state_set(conn, WEIR_CONN_STOPPING);
 	wi_conn_mark(conn);
 }
@@ -110,6 +122,13 @@ void wi_conn_deadline(struct weir_conn *conn)
 				    ? conn->drain_tick
 				    : conn->touched_tick + loop->idle_ticks;
 
+	if (conn->state == WEIR_CONN_STOPPING ||
+	    conn->state == WEIR_CONN_CLOSING) {
+		conn->cancel_wanted = conn->state == WEIR_CONN_STOPPING;
+		conn_watch_cancel(conn);
+		wi_conn_mark(conn);
+		return;
+	}
 	/* Touching a connection is one store: the wheel looks at it here. */
 	if (wi_tick_before(loop->now_tick, due_tick)) {
 		wi_timer_set(&loop->wheel, &conn->timer, due_tick);

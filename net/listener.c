@@ -4,6 +4,7 @@
 
 enum {
 	RETRY_NS = 100 * 1000 * 1000, /* after an error of accept */
+	ONE_BY_ONE = 64,              /* free connections, or fewer */
 };
 
 void wi_listener_init(struct wi_listener *listener, int fd)
@@ -21,13 +22,24 @@ static bool listener_is_full(const struct weir_loop *loop)
 	return loop->conns.used_count >= loop->opts.conn_count;
 }
 
+/* Once the loop stops, all who wait are let in: the table has room for them. */
+static bool listener_is_nearly_full(const struct weir_loop *loop)
+{
+	return loop->stop_phase == WI_RUNNING &&
+	       loop->conns.used_count + ONE_BY_ONE >= loop->opts.conn_count;
+}
+
 static void listener_arm(struct weir_loop *loop)
 {
 	struct wi_listener *listener = &loop->listener;
 	struct io_uring_sqe *sqe = wi_loop_sqe(loop);
 	if (sqe == NULL)
 		return; /* again next turn */
-	weir_op_accept_slot_multishot(sqe, listener->fd);
+	listener->is_multishot = !listener_is_nearly_full(loop);
+	if (listener->is_multishot)
+		weir_op_accept_slot_multishot(sqe, listener->fd);
+	else
+		weir_op_accept_slot(sqe, listener->fd);
 	sqe->user_data = accept_token(WI_TOKEN_ACCEPT);
 	listener->state = WI_LISTENER_ARMED;
 	listener->is_paused = false;
@@ -77,7 +89,8 @@ void wi_listener_work(struct weir_loop *loop)
 			listener_arm(loop);
 		break;
 	case WI_LISTENER_ARMED:
-		if (is_stopping || listener_is_full(loop))
+		if (is_stopping || listener_is_full(loop) ||
+		    (listener->is_multishot && listener_is_nearly_full(loop)))
 			listener_cancel(loop);
 		break;
 	case WI_LISTENER_CANCELLING: /* the accept's own last CQE decides */

@@ -5,6 +5,8 @@
  * The kernel accepts first and looks for a free slot of the table second: into
  * a full table it drops the client. So accepting pauses at conn_count, and the
  * table has room beyond for a whole backlog that may be accepted meanwhile.
+ * A multishot accept takes all who wait at once, so near conn_count clients are
+ * accepted one by one.
  */
 #ifndef WEIR_NET_LISTENER_H
 #define WEIR_NET_LISTENER_H
@@ -24,6 +26,7 @@ enum wi_listener_state {
 struct wi_listener {
 	int fd; /* owned; -1: this loop accepts nothing */
 	enum wi_listener_state state;
+	bool is_multishot; /* what is armed goes on by itself */
 	bool is_paused;    /* counted once per pause */
 	uint64_t retry_ns; /* after an error: not before; 0: at once */
 };

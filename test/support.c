@@ -186,9 +186,11 @@ static struct wi_entered entered(uint32_t submit_count, uint32_t min_complete,
 	const struct io_uring_getevents_arg *wait = arg;
 	seen.min_wait_us = wait->min_wait_usec;
 	seen.has_timeout = wait->ts != 0;
-	if (seen.has_timeout)
-		memcpy(&seen.timeout, (const void *)(uintptr_t)wait->ts,
-		       sizeof(seen.timeout));
+	if (seen.has_timeout) {
+		/* NOLINTNEXTLINE(performance-no-int-to-ptr): ABI */
+		const void *timeout = (const void *)(uintptr_t)wait->ts;
+		memcpy(&seen.timeout, timeout, sizeof(seen.timeout));
+	}
 	return seen;
 }
 

@@ -57,7 +57,7 @@ static const struct {
 };
 START_TEST(kernel_has_every_operation_that_6_1_has)
 {
-	static struct io_uring_probe probe;
+	struct io_uring_probe probe = { .last_op = 0 };
 	struct weir_ring ring;
 	ck_assert_int_eq(weir_ring_open(&ring, NULL, NULL), 0);
 	ck_assert_int_ge(weir_ring_register(&ring, IORING_REGISTER_PROBE,

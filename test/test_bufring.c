@@ -68,7 +68,7 @@ static void message_fill(uint8_t message[BUF_BYTES], uint32_t number)
 {
 	memcpy(message, &number, sizeof(number));
 	for (size_t i = sizeof(number); i < BUF_BYTES; i++)
-		message[i] = (uint8_t)(number * 31 + i);
+		message[i] = (uint8_t)((size_t)number * 31 + i);
 }
 
 static void rig_send(struct rig *rig, uint32_t number)

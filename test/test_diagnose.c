@@ -19,6 +19,7 @@
 
 #define COUNT_OF(array) (sizeof(array) / sizeof((array)[0]))
 
+#define RING_BYTES (UINT64_C(3072) * 1024)
 #define FREE_HOST                                                              \
 	{                                                                      \
 		0, 0, UINT64_MAX, 1024                                         \
@@ -108,13 +109,13 @@ static void expect_names(const char *when, const struct weir_error *error,
 START_TEST(refused_ring_names_cause_and_remedy)
 {
 	struct weir_error error = { .code = 0 };
-	ck_assert_int_eq(weir_diagnose_setup(causes[_i].err, 3072 * 1024,
+	ck_assert_int_eq(weir_diagnose_setup(causes[_i].err, RING_BYTES,
 					     &causes[_i].facts, &error),
 			 causes[_i].err);
 	ck_assert_int_eq(error.code, causes[_i].err);
 	expect_names(causes[_i].when, &error, causes[_i].names);
 
-	ck_assert_int_eq(weir_diagnose_setup(causes[_i].err, 3072 * 1024,
+	ck_assert_int_eq(weir_diagnose_setup(causes[_i].err, RING_BYTES,
 					     &causes[_i].facts, NULL),
 			 causes[_i].err);
 }

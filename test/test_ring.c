@@ -45,7 +45,7 @@ static const struct {
 	  IORING_SETUP_SINGLE_ISSUER | IORING_SETUP_DEFER_TASKRUN |
 		  IORING_SETUP_NO_SQARRAY },
 	{ "SUBMIT_ALL is forbidden", IORING_SETUP_SUBMIT_ALL, 0,
-	  DEFERS | COOPERATES | IORING_SETUP_NO_SQARRAY },
+	  DEFERS | IORING_SETUP_COOP_TASKRUN | IORING_SETUP_NO_SQARRAY },
 };
 
 enum { RUNG_COUNT = COUNT_OF(rungs) };
@@ -160,7 +160,8 @@ static const struct {
 } descents[] = {
 	{ "the kernel is 6.6", KNOWS_5_10 | DEFERS | IORING_SETUP_NO_SQARRAY, 1,
 	  DEFERS | IORING_SETUP_NO_SQARRAY },
-	{ "the kernel is 6.1", KNOWS_5_10 | DEFERS | COOPERATES, 2, DEFERS },
+	{ "the kernel is 6.1", KNOWS_5_10 | DEFERS | IORING_SETUP_COOP_TASKRUN,
+	  2, DEFERS },
 	{ "the kernel is 5.19", KNOWS_5_10 | COOPERATES, 3, COOPERATES },
 	{ "the kernel is 5.10", KNOWS_5_10, 4, 0 },
 };
