@@ -7,7 +7,7 @@
 #include <string.h>
 
 enum {
-	AT_HAND_MAX = 512, /* 512 KiB: a busy turn's worth of small replies */
+	AT_HAND_BYTES_MAX = 1024 * 1024, /* what a second-level cache holds */
 	/* In the orders table, at the first smallest block of each block. */
 	ORDER_MASK = 0x1f,
 	BLOCK_AT_HAND = 0x20,
@@ -106,8 +106,6 @@ static void *take_split(struct wi_blocks *blocks, unsigned order)
 		free_push(blocks, (uint8_t *)block + wi_block_bytes(from),
 			  from);
 	}
-	blocks->orders[block_index(blocks, block)] =
-		(uint8_t)(BLOCK_START | order);
 	return block;
 }
 
@@ -132,37 +130,63 @@ static void give_merge(struct wi_blocks *blocks, uint8_t *memory,
 	free_push(blocks, memory, order);
 }
 
-/* Small blocks at hand may be all that stands between a large request and a
- * merge: give them all back. */
-static void at_hand_merge(struct wi_blocks *blocks)
+static struct wi_block *at_hand_pop(struct wi_blocks *blocks, unsigned order)
 {
-	while (blocks->at_hand != NULL) {
-		struct wi_block *block = blocks->at_hand;
-		blocks->at_hand = block->next;
-		blocks->at_hand_count--;
-		give_merge(blocks, (uint8_t *)block, 0);
+	if (order >= WI_BLOCK_ORDERS_AT_HAND)
+		return NULL;
+	struct wi_block *block = blocks->at_hand[order];
+	if (block == NULL)
+		return NULL;
+	blocks->at_hand[order] = block->next;
+	blocks->at_hand_bytes -= wi_block_bytes(order);
+	blocks->at_hand_count--;
+	return block;
+}
+
+/* Return: false if it is too large, or enough are at hand. */
+static bool at_hand_push(struct wi_blocks *blocks, void *memory, unsigned order)
+{
+	struct wi_block *block = memory;
+	if (order >= WI_BLOCK_ORDERS_AT_HAND ||
+	    blocks->at_hand_bytes + wi_block_bytes(order) > AT_HAND_BYTES_MAX)
+		return false;
+	block->next = blocks->at_hand[order];
+	blocks->at_hand[order] = block;
+	blocks->at_hand_bytes += wi_block_bytes(order);
+	blocks->at_hand_count++;
+	blocks->orders[block_index(blocks, block)] =
+		(uint8_t)(BLOCK_START | BLOCK_AT_HAND | order);
+	wi_poison((uint8_t *)memory + sizeof(*block),
+		  wi_block_bytes(order) - sizeof(*block));
+	return true;
+}
+
+/* Blocks at hand may be all that stands between a request and a merge: give
+ * them all back. Return: false if there were none. */
+static bool at_hand_merge(struct wi_blocks *blocks)
+{
+	const bool had_some = blocks->at_hand_count > 0;
+	for (unsigned order = 0; order < WI_BLOCK_ORDERS_AT_HAND; order++) {
+		struct wi_block *block;
+		while ((block = at_hand_pop(blocks, order)) != NULL)
+			give_merge(blocks, (uint8_t *)block, order);
 	}
+	return had_some;
 }
 
 void *wi_blocks_take(struct wi_blocks *blocks, unsigned order)
 {
 	if (order > WI_BLOCK_ORDER_MAX)
 		return NULL;
-	void *block = NULL;
-	if (order == 0 && blocks->at_hand != NULL) {
-		block = blocks->at_hand;
-		blocks->at_hand = blocks->at_hand->next;
-		blocks->at_hand_count--;
-		blocks->orders[block_index(blocks, block)] = BLOCK_START;
-	} else {
+	void *block = at_hand_pop(blocks, order);
+	if (block == NULL)
 		block = take_split(blocks, order);
-		if (block == NULL && blocks->at_hand != NULL) {
-			at_hand_merge(blocks);
-			block = take_split(blocks, order);
-		}
-	}
+	if (block == NULL && at_hand_merge(blocks))
+		block = take_split(blocks, order);
 	if (block == NULL)
 		return NULL;
+	blocks->orders[block_index(blocks, block)] =
+		(uint8_t)(BLOCK_START | order);
 	blocks_account(blocks, order);
 	wi_unpoison(block, wi_block_bytes(order));
 	return block;
@@ -175,18 +199,8 @@ void wi_blocks_give(struct wi_blocks *blocks, void *memory, unsigned order)
 	assert(blocks->used_bytes >= wi_block_bytes(order));
 
 	blocks->used_bytes -= wi_block_bytes(order);
-	if (order != 0 || blocks->at_hand_count >= AT_HAND_MAX) {
+	if (!at_hand_push(blocks, memory, order))
 		give_merge(blocks, memory, order);
-		return;
-	}
-	struct wi_block *block = memory;
-	block->next = blocks->at_hand;
-	blocks->at_hand = block;
-	blocks->at_hand_count++;
-	blocks->orders[block_index(blocks, block)] =
-		BLOCK_START | BLOCK_AT_HAND;
-	wi_poison((uint8_t *)memory + sizeof(*block),
-		  WI_BLOCK_BYTES_MIN - sizeof(*block));
 }
 
 size_t wi_blocks_check(const struct wi_blocks *blocks)

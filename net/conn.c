@@ -8,6 +8,10 @@
 #include <stdio.h>
 #include <string.h>
 
+enum {
+	QUIET_TICKS = WI_TICKS_PER_S, /* without a byte: is it still there? */
+};
+
 static const struct {
 	const char *name;
 	const char *text;
@@ -115,31 +119,83 @@ void wi_conn_stop(struct weir_conn *conn, enum weir_close_cause cause, int err)
 	wi_conn_mark(conn);
 }
 
-void wi_conn_deadline(struct weir_conn *conn)
+/* The loop stops. What the kernel has received of this connection by now is
+ * still shown, by single receives that do not wait. */
+void wi_conn_last_look(struct weir_conn *conn)
+{
+	if (conn->state != WEIR_CONN_OPEN || conn->last_look)
+		return;
+	conn->last_look = true;
+	conn->cancel_wanted = conn->recv_armed;
+	wi_conn_mark(conn);
+}
+
+/* Reset by its peer, a socket may not tell: when the data in front of the RST
+ * and the RST itself wake a multishot receive only once, the kernel hands out
+ * the data and waits for a next event that never comes (seen on 6.18). So after
+ * QUIET_TICKS it is asked, once. */
+void wi_conn_timer_set(struct weir_conn *conn)
 {
 	struct weir_loop *loop = conn->loop;
-	uint32_t due_tick = conn->state == WEIR_CONN_DRAINING
-				    ? conn->drain_tick
-				    : conn->touched_tick + loop->idle_ticks;
+	uint32_t ticks = loop->idle_ticks;
+	if (!conn->is_checked && (ticks == 0 || ticks > QUIET_TICKS))
+		ticks = QUIET_TICKS;
+	if (ticks != 0)
+		wi_timer_set(&loop->wheel, &conn->timer,
+			     conn->touched_tick + ticks);
+}
 
-	if (conn->state == WEIR_CONN_STOPPING ||
-	    conn->state == WEIR_CONN_CLOSING) {
+/* Touching a connection is one store: the wheel looks at it here. */
+static void deadline_open(struct weir_conn *conn)
+{
+	struct weir_loop *loop = conn->loop;
+	const uint32_t quiet_ticks = loop->now_tick - conn->touched_tick;
+
+	if (loop->idle_ticks != 0 && quiet_ticks >= loop->idle_ticks) {
+		wi_loop_count(&loop->stats.idle_deadlines, 1);
+		wi_conn_stop(conn, WEIR_CLOSE_IDLE, 0);
+		return;
+	}
+	if (!conn->is_checked && quiet_ticks >= QUIET_TICKS) {
+		conn->is_checked = true;
+		conn->check_wanted = true;
+		wi_conn_mark(conn);
+	}
+	wi_conn_timer_set(conn);
+}
+
+static void deadline_draining(struct weir_conn *conn)
+{
+	struct weir_loop *loop = conn->loop;
+	if (wi_tick_before(loop->now_tick, conn->drain_tick)) {
+		wi_timer_set(&loop->wheel, &conn->timer, conn->drain_tick);
+		return;
+	}
+	wi_loop_count(&loop->stats.drain_deadlines, 1);
+	/* Why it was draining matters less than that it did not end. */
+	conn->reason.cause = WEIR_CLOSE_NONE;
+	wi_conn_stop(conn, WEIR_CLOSE_DRAIN_DEADLINE, 0);
+}
+
+void wi_conn_deadline(struct weir_conn *conn)
+{
+	switch ((enum weir_conn_state)conn->state) {
+	case WEIR_CONN_STOPPING:
+	case WEIR_CONN_CLOSING:
 		conn->cancel_wanted = conn->state == WEIR_CONN_STOPPING;
 		conn_watch_cancel(conn);
 		wi_conn_mark(conn);
-		return;
-	}
-	/* Touching a connection is one store: the wheel looks at it here. */
-	if (wi_tick_before(loop->now_tick, due_tick)) {
-		wi_timer_set(&loop->wheel, &conn->timer, due_tick);
-	} else if (conn->state == WEIR_CONN_DRAINING) {
-		wi_loop_count(&loop->stats.drain_deadlines, 1);
-		/* Why it was draining matters less than that it did not end. */
-		conn->reason.cause = WEIR_CLOSE_NONE;
-		wi_conn_stop(conn, WEIR_CLOSE_DRAIN_DEADLINE, 0);
-	} else {
-		wi_loop_count(&loop->stats.idle_deadlines, 1);
-		wi_conn_stop(conn, WEIR_CLOSE_IDLE, 0);
+		break;
+	case WEIR_CONN_DRAINING:
+		deadline_draining(conn);
+		break;
+	case WEIR_CONN_CONNECTING:
+	case WEIR_CONN_OPEN:
+		deadline_open(conn);
+		break;
+	case WEIR_CONN_FREE:
+	case WEIR_CONN_STATE_COUNT:
+		break;
 	}
 }
 

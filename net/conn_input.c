@@ -148,6 +148,10 @@ void wi_conn_input(struct weir_conn *conn, const uint8_t *bytes,
 	if (conn->touched_tick != loop->now_tick)
 		wi_pace_active(&loop->pace);
 	conn->touched_tick = loop->now_tick;
+	if (conn->is_checked && conn->state == WEIR_CONN_OPEN) {
+		conn->is_checked = false;
+		wi_conn_timer_set(conn);
+	}
 	if (conn->state != WEIR_CONN_OPEN)
 		wi_loop_count(&loop->stats.recv_discarded_bytes, byte_count);
 	else if (!conn->has_input && !conn->is_paused)

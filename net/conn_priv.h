@@ -51,8 +51,12 @@ struct weir_conn {
 	bool fin_sent : 1;         /* our FIN; DRAINING waits for the peer's */
 	bool was_opened : 1;       /* on_open was called */
 	bool awaits_blocks : 1;    /* on the loop's list of those */
-	uint32_t file_slot;        /* or WI_NO_FILE */
-	uint32_t touched_tick;     /* the last time that bytes moved */
+	bool check_wanted : 1; /* quiet: ask the socket whether it is alive */
+	bool is_checked : 1;   /* asked since bytes last arrived */
+	bool last_look : 1;    /* the loop stops: it is shown what has arrived,
+				* and drains then */
+	uint32_t file_slot;    /* or WI_NO_FILE */
+	uint32_t touched_tick; /* the last time that bytes moved */
 	struct wi_sendq sendq;
 	struct weir_loop *loop; /* borrowed */
 
@@ -73,6 +77,9 @@ struct weir_conn {
 static_assert(sizeof(struct weir_conn) == 192, "three cache lines");
 static_assert(offsetof(struct weir_conn, user) == 64, "line one is 64 bytes");
 static_assert(offsetof(struct weir_conn, timer) == 128, "line two as well");
+
+/* When the timer of an open connection is to fire next. */
+void wi_conn_timer_set(struct weir_conn *conn);
 
 /* A fresh slot becomes an accepted connection; calls on_open. */
 void wi_conn_accepted(struct weir_conn *conn, uint32_t file_slot);
@@ -100,6 +107,7 @@ void wi_conn_reason_set(struct weir_conn *conn, enum weir_close_cause cause,
 			int err, uint64_t value, uint64_t limit);
 void wi_conn_drain(struct weir_conn *conn, enum weir_close_cause cause);
 void wi_conn_stop(struct weir_conn *conn, enum weir_close_cause cause, int err);
+void wi_conn_last_look(struct weir_conn *conn);
 
 /* Bytes have arrived; borrowed until the call returns. (conn_input.c) */
 void wi_conn_input(struct weir_conn *conn, const uint8_t *bytes,

@@ -43,7 +43,11 @@ static bool work_recv(struct weir_conn *conn)
 	struct io_uring_sqe *sqe = conn_sqe(conn, WI_TOKEN_RECV);
 	if (sqe == NULL)
 		return false;
-	weir_op_recv_multishot(sqe, (int32_t)conn->file_slot, WI_RECV_GROUP, 1);
+	if (conn->last_look && conn->state == WEIR_CONN_OPEN)
+		weir_op_recv_now(sqe, (int32_t)conn->file_slot, WI_RECV_GROUP);
+	else
+		weir_op_recv_multishot(sqe, (int32_t)conn->file_slot,
+				       WI_RECV_GROUP, 1);
 	weir_op_on_slot(sqe);
 	conn->recv_armed = true;
 	return true;
@@ -91,6 +95,23 @@ static bool work_send(struct weir_conn *conn)
 	work_send_fill(conn, sqe);
 	weir_op_on_slot(sqe);
 	conn->send_in_flight = true;
+	return true;
+}
+
+/* A send of nothing: it fails on a socket that was reset. Bytes on their way
+ * out ask the same. */
+static bool work_check(struct weir_conn *conn)
+{
+	if (!conn->check_wanted)
+		return true;
+	if (!conn->send_in_flight) {
+		struct io_uring_sqe *sqe = conn_sqe(conn, WI_TOKEN_CHECK);
+		if (sqe == NULL)
+			return false;
+		weir_op_send(sqe, (int32_t)conn->file_slot, NULL, 0, 0);
+		weir_op_on_slot(sqe);
+	}
+	conn->check_wanted = false;
 	return true;
 }
 
@@ -239,8 +260,8 @@ static bool work_stopping(struct weir_conn *conn)
 bool wi_conn_work(struct weir_conn *conn)
 {
 	if (conn->state == WEIR_CONN_OPEN)
-		return work_send(conn) && work_cancel_recv(conn) &&
-		       work_recv(conn);
+		return work_send(conn) && work_check(conn) &&
+		       work_cancel_recv(conn) && work_recv(conn);
 	if (conn->state == WEIR_CONN_CONNECTING)
 		return work_connecting(conn);
 	if (conn->state == WEIR_CONN_DRAINING && !work_draining(conn))
@@ -258,6 +279,15 @@ static void conn_lost(struct weir_conn *conn, int err)
 	bool is_reset =
 		err == -ECONNRESET || err == -EPIPE || err == -ECONNABORTED;
 	wi_conn_stop(conn, is_reset ? WEIR_CLOSE_RESET : WEIR_CLOSE_ERROR, err);
+}
+
+/* All that had arrived before this completion has been seen. */
+static bool recv_was_last(const struct io_uring_cqe *cqe)
+{
+	return cqe->res == -EAGAIN ||
+	       (cqe->res > 0 &&
+		(cqe->flags &
+		 (IORING_CQE_F_MORE | IORING_CQE_F_SOCK_NONEMPTY)) == 0);
 }
 
 static void conn_on_recv(struct weir_conn *conn, const struct io_uring_cqe *cqe)
@@ -285,16 +315,20 @@ static void conn_on_recv(struct weir_conn *conn, const struct io_uring_cqe *cqe)
 			break;
 		case -ECANCELED: /* paused, or stopping */
 		case -EINTR:
+		case -EAGAIN: /* the last look: there is nothing more */
 			break;
 		default:
 			conn_lost(conn, res);
 			break;
 		}
 	}
+	if (conn->last_look && recv_was_last(cqe) && !conn->is_paused)
+		wi_conn_drain(conn, WEIR_CLOSE_STOPPED);
 
 	/* A cancel that came between two of its completions missed it. */
 	if (has_more && !conn->cancel_in_flight &&
-	    (conn->is_paused || conn->state == WEIR_CONN_STOPPING))
+	    (conn->is_paused || conn->last_look ||
+	     conn->state == WEIR_CONN_STOPPING))
 		conn->cancel_wanted = true;
 	if (!has_more) {
 		if (conn->state == WEIR_CONN_OPEN && !conn->eof_seen)
@@ -373,14 +407,15 @@ static void conn_opened(struct weir_conn *conn)
 	conn->touched_tick = loop->now_tick;
 	conn->was_opened = true;
 	wi_conn_state_set(conn, WEIR_CONN_OPEN);
-	if (loop->idle_ticks != 0)
-		wi_timer_set(&loop->wheel, &conn->timer,
-			     loop->now_tick + loop->idle_ticks);
+	conn->is_checked = false;
+	wi_conn_timer_set(conn);
 	if (loop->handlers.on_open != NULL) {
 		conn->in_handler = true;
 		loop->handlers.on_open(conn, loop->ctx);
 		conn->in_handler = false;
 	}
+	if (loop->stop_phase != WI_RUNNING)
+		wi_conn_last_look(conn);
 	wi_conn_mark(conn);
 }
 
@@ -433,6 +468,23 @@ static void conn_on_shutdown(struct weir_conn *conn,
 	wi_conn_mark(conn);
 }
 
+static void conn_on_check(struct weir_conn *conn,
+			  const struct io_uring_cqe *cqe)
+{
+	switch (cqe->res) {
+	case 0: /* alive */
+	case -ECANCELED:
+	case -EINTR:
+	case -EAGAIN:
+		break;
+	default:
+		conn_lost(conn, cqe->res);
+		break;
+	}
+	if (conn->state != WEIR_CONN_OPEN)
+		wi_conn_mark(conn);
+}
+
 void wi_conn_complete(struct weir_conn *conn, const struct io_uring_cqe *cqe)
 {
 	if ((cqe->flags & IORING_CQE_F_MORE) == 0) {
@@ -467,6 +519,9 @@ void wi_conn_complete(struct weir_conn *conn, const struct io_uring_cqe *cqe)
 	case WI_TOKEN_SHUTDOWN:
 		conn_on_shutdown(conn, cqe);
 		break;
+	case WI_TOKEN_CHECK:
+		conn_on_check(conn, cqe);
+		break;
 	case WI_TOKEN_NONE:
 	case WI_TOKEN_DOORBELL:
 	case WI_TOKEN_ACCEPT:
@@ -497,9 +552,8 @@ int wi_conn_connect(struct weir_conn *conn, const struct weir_addr *addr,
 	conn->connect_to = copy;
 	conn->user = user;
 	conn->touched_tick = loop->now_tick;
-	if (loop->idle_ticks != 0)
-		wi_timer_set(&loop->wheel, &conn->timer,
-			     loop->now_tick + loop->idle_ticks);
+	conn->is_checked = true; /* there is nothing to ask yet */
+	wi_conn_timer_set(conn);
 	wi_conn_state_set(conn, WEIR_CONN_CONNECTING);
 	wi_conn_mark(conn);
 	return 0;

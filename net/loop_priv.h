@@ -79,7 +79,9 @@ struct weir_loop {
 	uint32_t stop_requests;
 	enum wi_stop_phase stop_phase;
 	uint64_t stop_deadline_ns;
-	uint32_t stop_turns_left; /* enters until what had arrived was shown */
+	uint32_t stop_turns_left; /* until no more are let in */
+	uint64_t stop_accepts;    /* as of the last turn */
+	uint64_t stop_accepts_max;
 	int doorbell_fd;
 	bool doorbell_armed;
 	bool doorbell_cancelled;

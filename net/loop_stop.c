@@ -7,6 +7,8 @@
 enum {
 	/* An enter hands out at least this many pieces of deferred work. */
 	TASKRUN_BATCH = 20,
+	/* To arm an accept, to complete it, and to see that no more come. */
+	ACCEPT_TURNS = 3,
 	NS_PER_MS = 1000000,
 };
 
@@ -17,6 +19,18 @@ void weir_loop_stop(struct weir_loop *loop)
 		      wi_flag_seen(&loop->stop_requests) + 1);
 	(void)loop->kernel->doorbell_ring(loop->kernel->ctx, loop->doorbell_fd);
 	errno = saved_errno;
+}
+
+/* Applies @visit to every connection that is not free. */
+static void stop_each(struct weir_loop *loop,
+		      void (*visit)(struct weir_conn *conn))
+{
+	for (uint32_t i = 0; i < loop->conns.fresh_index; i++) {
+		struct weir_conn *conn =
+			(struct weir_conn *)(void *)wi_pool_at(&loop->conns, i);
+		if (conn->state != WEIR_CONN_FREE)
+			visit(conn);
+	}
 }
 
 void wi_stop_look(struct weir_loop *loop)
@@ -30,9 +44,12 @@ void wi_stop_look(struct weir_loop *loop)
 			? UINT64_MAX
 			: loop->now_ns + (uint64_t)loop->opts.drain_timeout_ms *
 						 NS_PER_MS;
-	/* One turn to accept what waits, one to arm its receives, and enough
-	 * for the kernel to hand out what every connection has received. */
-	loop->stop_turns_left = loop->conns.used_count / TASKRUN_BATCH + 3;
+	/* Enough for the kernel to come to the accept that it holds back. */
+	loop->stop_turns_left =
+		loop->conns.used_count / TASKRUN_BATCH + ACCEPT_TURNS;
+	loop->stop_accepts = loop->stats.accepts;
+	loop->stop_accepts_max = loop->stats.accepts + loop->opts.backlog;
+	stop_each(loop, wi_conn_last_look);
 }
 
 static uint64_t doorbell_token(void)
@@ -83,23 +100,11 @@ uint64_t wi_stop_due_ns(const struct weir_loop *loop)
 	}
 }
 
-/* Applies @visit to every connection that is not free. */
-static void stop_each(struct weir_loop *loop,
-		      void (*visit)(struct weir_conn *conn))
-{
-	for (uint32_t i = 0; i < loop->conns.fresh_index; i++) {
-		struct weir_conn *conn =
-			(struct weir_conn *)(void *)wi_pool_at(&loop->conns, i);
-		if (conn->state != WEIR_CONN_FREE)
-			visit(conn);
-	}
-}
-
+/* The open ones end by themselves: each drains after its last look, or when a
+ * pause that holds the last look up is over. */
 static void stop_cut(struct weir_conn *conn)
 {
-	/* Paused: it has input that was received and not answered. It is cut
-	 * when that has been shown, or forced at the deadline. */
-	if (!conn->is_paused)
+	if (conn->state == WEIR_CONN_CONNECTING)
 		wi_conn_drain(conn, WEIR_CLOSE_STOPPED);
 }
 
@@ -120,26 +125,40 @@ static bool stop_is_forced(const struct weir_loop *loop)
 	       wi_flag_seen(&loop->stop_requests) > 1;
 }
 
+/* Whether those who waited in the backlog may still be coming in. No more than
+ * it holds: who comes after the stop must not put it off for ever. */
+static bool stop_still_accepts(struct weir_loop *loop)
+{
+	const uint64_t accepts = loop->stats.accepts;
+	if (accepts != loop->stop_accepts && accepts < loop->stop_accepts_max &&
+	    loop->stop_turns_left < ACCEPT_TURNS)
+		loop->stop_turns_left = ACCEPT_TURNS;
+	loop->stop_accepts = accepts;
+	return loop->stop_turns_left > 0;
+}
+
 bool wi_stop_advance(struct weir_loop *loop)
 {
 	switch (loop->stop_phase) {
 	case WI_RUNNING:
 		return true;
 	case WI_STOP_SEEN:
-		if (loop->stop_turns_left > 0) {
+		if (!stop_is_forced(loop) && stop_still_accepts(loop)) {
 			loop->stop_turns_left--;
 			return true;
 		}
 		loop->stop_phase = WI_STOP_CUT;
+		stop_each(loop, stop_cut);
 		/* fall through */
 	case WI_STOP_CUT:
-		stop_each(loop, stop_cut);
-		if (stop_is_forced(loop)) {
-			stop_each(loop, stop_force);
-			loop->stop_phase = WI_STOP_FORCE;
-		}
-		break;
+		if (!stop_is_forced(loop))
+			break;
+		loop->stop_phase = WI_STOP_FORCE;
+		/* fall through */
 	case WI_STOP_FORCE:
+		/* Each turn: an accept may complete ahead of its cancel. */
+		stop_each(loop, stop_force);
+		break;
 	case WI_STOP_LAST:
 	case WI_ENDED:
 		break;

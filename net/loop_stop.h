@@ -2,10 +2,11 @@
  *
  *   RUNNING -> STOP_SEEN -> CUT -> (FORCE) -> LAST -> ENDED
  *
- *   STOP_SEEN  accepts no more. What had arrived when the stop was seen is
- *              still shown to on_data, and answered: the kernel hands it out
- *              in the next enters.
- *   CUT        every connection drains: its queue, FIN, the peer's FIN.
+ *   STOP_SEEN  every connection has its last look: what the kernel had
+ *              received by then is still shown to on_data, and answered; then
+ *              it drains: its queue, FIN, the peer's FIN. Clients that waited
+ *              in the backlog come in, and have theirs.
+ *   CUT        accepts no more; connections are on their way out.
  *   FORCE      the drain deadline has passed, or stop was called twice.
  *   LAST       no connection is left: the doorbell's read is cancelled.
  */

@@ -27,6 +27,7 @@ enum wi_token_kind {
 	WI_TOKEN_CONNECT,
 	WI_TOKEN_INSTALL,
 	WI_TOKEN_SHUTDOWN,
+	WI_TOKEN_CHECK,
 	WI_TOKEN_KIND_COUNT /* stays last */
 };
 

@@ -47,21 +47,38 @@ static int peer_open_with(uint16_t port, int receive_bytes)
 	if (receive_bytes > 0)
 		peer_option(fd, SOL_SOCKET, SO_RCVBUF, &receive_bytes,
 			    sizeof(receive_bytes));
-	int err =
-		connect(fd, (const struct sockaddr *)&address, sizeof(address));
-	ck_assert_msg(err == 0, "connect to port %u: %s", (unsigned)port,
-		      strerror(errno));
+	int err;
+	do { /* interrupted, it goes on: to ask again is to wait for it */
+		err = connect(fd, (const struct sockaddr *)&address,
+			      sizeof(address));
+	} while (err < 0 && errno == EINTR);
+	if (err == 0)
+		return fd;
+	err = -errno;
+	peer_close(fd);
+	return err;
+}
+
+int peer_try_open(uint16_t port)
+{
+	return peer_open_with(port, 0);
+}
+
+static int peer_opened(int fd, uint16_t port)
+{
+	ck_assert_msg(fd >= 0, "connect to port %u: %s", (unsigned)port,
+		      strerror(-fd));
 	return fd;
 }
 
 int peer_open(uint16_t port)
 {
-	return peer_open_with(port, 0);
+	return peer_opened(peer_open_with(port, 0), port);
 }
 
 int peer_open_narrow(uint16_t port)
 {
-	return peer_open_with(port, NARROW_BYTES);
+	return peer_opened(peer_open_with(port, NARROW_BYTES), port);
 }
 
 void peer_close(int fd)

@@ -28,6 +28,8 @@ enum {
 
 /* Connected to 127.0.0.1:@port, TCP_NODELAY, with time limits. */
 int peer_open(uint16_t port);
+/* The same, or a negative errno. */
+int peer_try_open(uint16_t port);
 /* The same with a small SO_RCVBUF: its window closes soon. */
 int peer_open_narrow(uint16_t port);
 void peer_close(int fd);

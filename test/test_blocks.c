@@ -11,7 +11,7 @@ enum {
 	ORDER_COUNT = WI_BLOCK_ORDER_MAX + 1,
 	SMALLEST_COUNT = WI_RANGE_LARGEST
 			 << WI_BLOCK_ORDER_MAX, /* in the range */
-	AT_HAND_MAX = 512,                      /* as in blocks.c */
+	AT_HAND_MAX = 1024, /* smallest ones: as in blocks.c */
 	CHANCE_STEPS = 100000,
 	CHANCE_HELD_MAX = 4000,
 };
@@ -234,10 +234,15 @@ END_TEST
 
 START_TEST(blocks_at_hand_are_small_ones_only)
 {
-	void *block = wi_blocks_take(blocks, 1);
-	wi_blocks_give(blocks, block, 1);
-	ck_assert_uint_eq(blocks->at_hand_count, 0);
-	ck_assert_ptr_null(blocks->at_hand);
+	for (unsigned order = 0; order <= WI_BLOCK_ORDER_MAX; order++) {
+		void *block = wi_blocks_take(blocks, order);
+		const uint32_t before = blocks->at_hand_count;
+		const bool is_small = order < WI_BLOCK_ORDERS_AT_HAND;
+		wi_blocks_give(blocks, block, order);
+		ck_assert_uint_eq(blocks->at_hand_count,
+				  before + (is_small ? 1 : 0));
+	}
+	ck_assert_uint_eq(wi_blocks_check(blocks), 0);
 }
 END_TEST
 
@@ -279,7 +284,7 @@ START_TEST(blocks_at_hand_are_merged_when_a_large_one_is_wanted)
 	for (unsigned order = 1; order < WI_BLOCK_ORDER_MAX; order++)
 		wi_blocks_give(blocks, rest[order], order);
 	wi_blocks_give(blocks, rest[0], 0);
-	ck_assert_uint_eq(blocks->at_hand_count, 3);
+	ck_assert_uint_eq(blocks->at_hand_count, 2 + WI_BLOCK_ORDERS_AT_HAND);
 
 	void *first = wi_blocks_take(blocks, WI_BLOCK_ORDER_MAX);
 	ck_assert_ptr_nonnull(first);

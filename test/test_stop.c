@@ -337,7 +337,7 @@ static int late_enter(void *ctx, int ring_fd, uint32_t submit_count,
 	struct late *late = ctx;
 	const struct weir_kernel *real = weir_kernel_linux();
 	if (late->at > 0 && --late->at == 0)
-		late->fd = peer_open(late->port);
+		late->fd = peer_try_open(late->port);
 	return real->enter(real->ctx, ring_fd, submit_count, min_complete,
 			   flags, arg, arg_bytes);
 }

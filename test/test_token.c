@@ -62,6 +62,7 @@ START_TEST(token_of_a_connection_is_told_from_the_others_by_its_kind)
 		WI_TOKEN_RECV,    WI_TOKEN_SEND,    WI_TOKEN_CANCEL,
 		WI_TOKEN_CLOSE,   WI_TOKEN_SOCKET,  WI_TOKEN_SETSOCKOPT,
 		WI_TOKEN_CONNECT, WI_TOKEN_INSTALL, WI_TOKEN_SHUTDOWN,
+		WI_TOKEN_CHECK,
 	};
 	for (size_t i = 0; i < sizeof(others) / sizeof(others[0]); i++)
 		ck_assert_int_lt(others[i], WI_TOKEN_CONN_FIRST);

@@ -95,6 +95,23 @@ static inline void weir_op_recv_multishot(struct io_uring_sqe *sqe, int32_t fd,
 }
 
 /**
+ * weir_op_recv_now() - once, into a buffer of @group, what is there already
+ *
+ * res as weir_op_recv_multishot(), once and without IORING_CQE_F_MORE; -EAGAIN:
+ * nothing has arrived, and it does not wait. IORING_CQE_F_SOCK_NONEMPTY in the
+ * flags: there is more. Linux 5.7; the flag 5.19.
+ */
+static inline void weir_op_recv_now(struct io_uring_sqe *sqe, int32_t fd,
+				    uint16_t group)
+{
+	sqe->opcode = IORING_OP_RECV;
+	sqe->fd = fd;
+	sqe->flags |= IOSQE_BUFFER_SELECT;
+	sqe->buf_group = group;
+	sqe->msg_flags = MSG_DONTWAIT;
+}
+
+/**
  * weir_op_send() - send(2)
  * @bytes:     the kernel's until the CQE
  * @msg_flags: MSG_WAITALL makes the kernel go on after a short write
