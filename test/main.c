@@ -29,6 +29,11 @@ static const struct {
 	{ "addr", suite_addr },
 	{ "state", suite_state },
 	{ "close_text", suite_close_text },
+	{ "conn", suite_conn },
+	{ "server", suite_server },
+	{ "stop", suite_stop },
+	{ "memory", suite_memory },
+	{ "process", suite_process },
 	{ "hist", suite_hist },
 	{ "cli", suite_cli },
 };

@@ -575,19 +575,33 @@ static int local_listen(struct local *local, const struct weir_kernel *kernel)
 	return fd;
 }
 
+static uint64_t local_now_ns(void *ctx)
+{
+	const struct local *local = ctx;
+	const struct weir_kernel *real = weir_kernel_linux();
+	return real->now_ns(real->ctx) + local->ahead_ns;
+}
+
 void local_start(struct local *local, const struct weir_loop_opts *opts,
 		 const struct weir_handlers *handlers)
 {
 	struct weir_error error = { .code = 0 };
 	struct weir_handlers all = echo_init(&local->echo, handlers);
-	const struct weir_kernel *kernel = weir_kernel_linux();
-	if (opts != NULL && opts->ring.kernel != NULL)
-		kernel = opts->ring.kernel;
+	struct weir_loop_opts resolved = { .conn_count = 0 };
+	if (opts != NULL)
+		resolved = *opts;
+	local->kernel = *weir_kernel_linux();
+	local->kernel.ctx = local;
+	local->kernel.now_ns = local_now_ns;
+	if (resolved.ring.kernel == NULL)
+		resolved.ring.kernel = &local->kernel;
 
+	local->ahead_ns = 0;
 	local->echo.server = NULL;
-	int err = weir_loop_open(&local->loop, opts, &all, local, &error);
+	int err = weir_loop_open(&local->loop, &resolved, &all, local, &error);
 	ck_assert_msg(err == 0, "loop: %s", error.text);
-	weir_loop_listen(local->loop, local_listen(local, kernel));
+	weir_loop_listen(local->loop,
+			 local_listen(local, resolved.ring.kernel));
 	err = weir_loop_enable(local->loop);
 	ck_assert_msg(err == 0, "enable: %s", strerror(-err));
 }

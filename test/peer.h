@@ -131,6 +131,10 @@ struct local {
 	struct echo echo; /* first; its server is NULL */
 	struct weir_loop *loop;
 	uint16_t port;
+	/* Time as the loop sees it runs ahead by so much, if the options name
+	 * no kernel of their own. */
+	uint64_t ahead_ns;
+	struct weir_kernel kernel;
 };
 
 void local_start(struct local *local, const struct weir_loop_opts *opts,

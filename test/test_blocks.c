@@ -7,6 +7,9 @@
 #include "suites.h"
 #include "support.h"
 
+#define KIB ((size_t)1024)
+#define MIB (1024 * KIB)
+
 enum {
 	ORDER_COUNT = WI_BLOCK_ORDER_MAX + 1,
 	SMALLEST_COUNT = WI_RANGE_LARGEST
@@ -43,13 +46,13 @@ static const struct {
 	{ 1025, 1 },
 	{ 2048, 1 },
 	{ 2049, 2 },
-	{ 64 * 1024, 6 },
-	{ 64 * 1024 + 1, 7 },
-	{ 4 * 1024 * 1024, 12 },
-	{ 4 * 1024 * 1024 + 1, 13 },
-	{ 8 * 1024 * 1024 - 1, 13 },
-	{ 8 * 1024 * 1024, 13 },
-	{ 8 * 1024 * 1024 + 1, 14 },
+	{ 64 * KIB, 6 },
+	{ 64 * KIB + 1, 7 },
+	{ 4 * MIB, 12 },
+	{ 4 * MIB + 1, 13 },
+	{ 8 * MIB - 1, 13 },
+	{ 8 * MIB, 13 },
+	{ 8 * MIB + 1, 14 },
 	{ SIZE_MAX, 14 },
 };
 
@@ -189,30 +192,30 @@ START_TEST(blocks_count_what_is_used_and_the_most_that_ever_was)
 {
 	void *one = wi_blocks_take(blocks, 0);
 	void *four = wi_blocks_take(blocks, 2);
-	ck_assert_uint_eq(blocks->used_bytes, 5 * 1024);
-	ck_assert_uint_eq(blocks->peak_bytes, 5 * 1024);
+	ck_assert_uint_eq(blocks->used_bytes, 5 * KIB);
+	ck_assert_uint_eq(blocks->peak_bytes, 5 * KIB);
 
 	wi_blocks_give(blocks, four, 2);
 	ck_assert_uint_eq(blocks->used_bytes, 1024);
-	ck_assert_uint_eq(blocks->peak_bytes, 5 * 1024);
+	ck_assert_uint_eq(blocks->peak_bytes, 5 * KIB);
 
 	void *two = wi_blocks_take(blocks, 1);
-	ck_assert_uint_eq(blocks->used_bytes, 3 * 1024);
-	ck_assert_uint_eq(blocks->peak_bytes, 5 * 1024);
-	ck_assert_uint_eq(wi_blocks_check(blocks), 3 * 1024);
+	ck_assert_uint_eq(blocks->used_bytes, 3 * KIB);
+	ck_assert_uint_eq(blocks->peak_bytes, 5 * KIB);
+	ck_assert_uint_eq(wi_blocks_check(blocks), 3 * KIB);
 
 	/* What is not to be had counts for nothing. */
 	ck_assert_ptr_null(wi_blocks_take(blocks, WI_BLOCK_ORDER_MAX + 1));
 	void *half = wi_blocks_take(blocks, WI_BLOCK_ORDER_MAX);
 	ck_assert_ptr_null(wi_blocks_take(blocks, WI_BLOCK_ORDER_MAX));
-	ck_assert_uint_eq(blocks->used_bytes, 3 * 1024 + WI_BLOCK_BYTES_MAX);
-	ck_assert_uint_eq(blocks->peak_bytes, 3 * 1024 + WI_BLOCK_BYTES_MAX);
+	ck_assert_uint_eq(blocks->used_bytes, 3 * KIB + WI_BLOCK_BYTES_MAX);
+	ck_assert_uint_eq(blocks->peak_bytes, 3 * KIB + WI_BLOCK_BYTES_MAX);
 
 	wi_blocks_give(blocks, half, WI_BLOCK_ORDER_MAX);
 	wi_blocks_give(blocks, two, 1);
 	wi_blocks_give(blocks, one, 0); /* at hand, and not in use */
 	ck_assert_uint_eq(blocks->used_bytes, 0);
-	ck_assert_uint_eq(blocks->peak_bytes, 3 * 1024 + WI_BLOCK_BYTES_MAX);
+	ck_assert_uint_eq(blocks->peak_bytes, 3 * KIB + WI_BLOCK_BYTES_MAX);
 }
 END_TEST
 

@@ -13,10 +13,11 @@
 
 #include <errno.h>
 
+#define KIB ((size_t)1024)
+#define MIB (1024 * KIB)
+
 enum {
 	IOV_COUNT = 16,
-	KIB = 1024,
-	MIB = 1024 * 1024,
 	CHUNK_HEADER_BYTES = sizeof(struct wi_chunk),
 	/* What the first chunk holds. */
 	SMALL_BYTES = WI_BLOCK_BYTES_MIN - CHUNK_HEADER_BYTES,
@@ -422,7 +423,10 @@ static void chance_push(uint64_t *state, uint32_t *refused_count)
 
 	uint8_t *room = wi_sendq_reserve(&sendq, blocks, reserve_bytes);
 	if (room == NULL) {
-		if (memcmp(&sendq, &before, sizeof(before)) != 0)
+		if (sendq.head != before.head || sendq.tail != before.tail ||
+		    sendq.queued_bytes != before.queued_bytes ||
+		    sendq.lent_bytes != before.lent_bytes ||
+		    sendq.reserved_bytes != before.reserved_bytes)
 			ck_abort_msg("a refusal changed the queue");
 		(*refused_count)++;
 		return;
@@ -660,7 +664,9 @@ static int append(uint32_t byte_count, uint32_t expected_bytes)
 	int err = wi_stash_append(&stash, blocks, bytes, byte_count,
 				  expected_bytes);
 	if (err < 0) {
-		if (memcmp(&stash, &before, sizeof(before)) != 0)
+		if (stash.bytes != before.bytes ||
+		    stash.begin != before.begin || stash.end != before.end ||
+		    stash.order != before.order)
 			ck_abort_msg("a refusal changed the stash");
 		return err;
 	}
@@ -890,6 +896,8 @@ START_TEST(stash_moves_to_the_front_of_its_block_when_there_is_no_other)
 	wi_range_hog(&range, 0);
 	/* To move 1014 bytes for 10 is dear, and better than to fail. */
 	ck_assert_int_eq(append(10, 0), 0);
+	ck_assert_uint_eq(stash.begin, 0);
+	ck_assert_uint_eq(stash.end, 1024);
 	stream_verify(stash.bytes + stash.begin, out_count, 1024);
 	ck_assert_int_eq(append(1, 0), -ENOMEM);
 	stream_verify(stash.bytes + stash.begin, out_count, 1024);

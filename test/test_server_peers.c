@@ -5,7 +5,7 @@
 #include <errno.h>
 #include <stdlib.h>
 
-enum { REQUESTS = 4 };
+enum { REQUESTS = 4, NS_PER_S = 1000000000 };
 
 /* Four requests, an empty one among them. */
 static size_t exchange_make(uint8_t *wire)
@@ -104,6 +104,11 @@ static void exchange_end(struct local *local, enum ending ending, size_t at,
 	case ENDING_COUNT:
 		break;
 	}
+	/* A reset in the same wake-up as data is found when the connection has
+	 * been quiet for a while. */
+	local_turns(local, 5);
+	if (local->echo.closes == closes)
+		local->ahead_ns += 2 * (uint64_t)NS_PER_S;
 	local_turn_until(local, &local->echo.closes, closes + 1);
 	expect_ending(ending, &local->echo.reasons[closes], at - whole);
 	if (ending == ENDS_HALF) {
@@ -120,7 +125,11 @@ START_TEST(a_peer_may_end_at_every_byte_of_an_exchange)
 	const size_t wire_bytes = exchange_make(wire);
 	uint64_t ends = 0;
 
-	local_start(&local, NULL, NULL);
+	/* No idle deadline: nobody but the reset itself ends a connection. */
+	local_start(
+		&local,
+		&(struct weir_loop_opts){ .idle_timeout_ms = WEIR_NO_TIMEOUT },
+		NULL);
 	int neighbour = peer_open(local.port);
 	for (int ending = 0; ending < ENDING_COUNT; ending++) {
 		for (size_t at = 0; at <= wire_bytes; at++) {
@@ -239,6 +248,69 @@ START_TEST(who_says_nothing_is_closed_at_the_idle_deadline)
 }
 END_TEST
 
+/* In the loop's own time: not before the deadline, and at most one tick, and
+ * the turn that sees it, behind. */
+START_TEST(the_idle_deadline_counts_from_the_last_byte)
+{
+	enum { IDLE_MS = 5000 };
+	const struct weir_loop_opts opts = { .idle_timeout_ms = IDLE_MS };
+	const uint64_t ms_ns = 1000000;
+	struct local local = { .loop = NULL };
+
+	local_start(&local, &opts, NULL);
+	int fd = peer_open(local.port);
+	local_turn_until(&local, &local.echo.opens, 1);
+	for (uint32_t i = 1; i <= 5; i++) {
+		local.ahead_ns += (IDLE_MS - 1000) * ms_ns;
+		local_turns(&local, 5);
+		ck_assert_uint_eq(local.echo.closes, 0);
+		peer_send_frame(fd, 16, i);
+		local_turn_until(&local, &local.echo.answers, i);
+		local_turns(&local, 1);
+		peer_expect_frame(fd, 16, i);
+	}
+	local.ahead_ns += IDLE_MS * ms_ns;
+	local_turn_until(&local, &local.echo.closes, 1);
+	echo_expect_cause(&local.echo.reasons[0], WEIR_CLOSE_IDLE);
+	peer_expect_end(fd);
+	peer_close(fd);
+	local_end(&local, NULL);
+}
+END_TEST
+
+START_TEST(a_quiet_connection_is_asked_once_whether_it_is_alive)
+{
+	const struct weir_loop_opts opts = { .idle_timeout_ms =
+						     WEIR_NO_TIMEOUT };
+	struct weir_loop_stats before;
+	struct weir_loop_stats stats;
+	struct local local = { .loop = NULL };
+
+	local_start(&local, &opts, NULL);
+	int fd = peer_open(local.port);
+	local_turn_until(&local, &local.echo.opens, 1);
+	local_turns(&local, 5);
+	for (uint32_t i = 0; i < 3; i++) {
+		weir_loop_stats(local.loop, &before);
+		for (int j = 0; j < 10; j++) {
+			local.ahead_ns += NS_PER_S;
+			local_turns(&local, 3);
+		}
+		weir_loop_stats(local.loop, &stats);
+		ck_assert_uint_eq(stats.ring.sqes, before.ring.sqes + 1);
+		ck_assert_uint_eq(stats.conns_open, 1);
+		/* And again after it has said something. */
+		peer_send_frame(fd, 16, i);
+		local_turn_until(&local, &local.echo.answers, i + 1);
+		local_turns(&local, 3);
+		peer_expect_frame(fd, 16, i);
+	}
+	peer_close(fd);
+	local_turn_until(&local, &local.echo.closes, 1);
+	local_end(&local, NULL);
+}
+END_TEST
+
 START_TEST(a_peer_that_never_closes_is_cut_at_the_drain_deadline)
 {
 	const struct weir_server_opts opts = {
@@ -261,29 +333,30 @@ START_TEST(a_peer_that_never_closes_is_cut_at_the_drain_deadline)
 }
 END_TEST
 
-/* Found as a bug: the deadline that never comes once came at once, for ever. */
+/* Found as a bug: the deadline that never comes was taken for one that had
+ * passed, and the loop looked at it for ever. */
 START_TEST(a_drain_without_a_deadline_does_not_stop_the_loop)
 {
-	const struct weir_server_opts opts = {
-		.loop = { .drain_timeout_ms = WEIR_NO_TIMEOUT,
-			  .idle_timeout_ms = 20 },
-	};
-	struct echo echo = { .format = { .payload_bytes_max = 10 } };
-
-	echo_start(&echo, &opts, NULL);
-	int draining = peer_open(echo_port(&echo));
-	peer_send_frame(draining, 11, 1); /* refused */
-	peer_expect_end(draining);
-	for (int i = 0; i < 3; i++) { /* the wheel turns meanwhile */
-		int idle = peer_open(echo_port(&echo));
-		peer_expect_end(idle);
-		peer_close(idle);
+	const struct weir_loop_opts opts = { .drain_timeout_ms =
+						     WEIR_NO_TIMEOUT };
+	struct local local = { .echo = { .format = { .payload_bytes_max =
+							     10 } } };
+	local_start(&local, &opts, NULL);
+	int fd = peer_open(local.port);
+	local_turn_until(&local, &local.echo.opens, 1);
+	local_turns(&local, 2);
+	local.ahead_ns += NS_PER_S; /* the wheel lags behind the turn */
+	peer_send_frame(fd, 11, 1); /* refused */
+	turn_until_received(&local, PEER_PREFIX_BYTES + 11);
+	for (int i = 0; i < 10; i++) {
+		local.ahead_ns += NS_PER_S;
+		local_turns(&local, 2);
 	}
-	echo_wait_closes(&echo, 3);
-	peer_close(draining);
-	struct weir_close_reason reason = echo_close_reason(&echo, 3);
-	echo_expect_cause(&reason, WEIR_CLOSE_REFUSED);
-	echo_end(&echo, NULL);
+	peer_expect_end(fd);
+	peer_close(fd);
+	local_turn_until(&local, &local.echo.closes, 1);
+	echo_expect_cause(&local.echo.reasons[0], WEIR_CLOSE_REFUSED);
+	local_end(&local, NULL);
 }
 END_TEST
 
@@ -318,6 +391,9 @@ TCase *tcase_server_peers(void)
 		tcase,
 		a_half_close_after_the_last_request_gets_all_answers_then_fin);
 	tcase_add_test(tcase, who_says_nothing_is_closed_at_the_idle_deadline);
+	tcase_add_test(tcase, the_idle_deadline_counts_from_the_last_byte);
+	tcase_add_test(tcase,
+		       a_quiet_connection_is_asked_once_whether_it_is_alive);
 	tcase_add_test(tcase,
 		       a_peer_that_never_closes_is_cut_at_the_drain_deadline);
 	tcase_add_test(tcase,

@@ -154,7 +154,7 @@ START_TEST(pool_touches_no_slot_before_it_is_needed)
 			      PROT_READ | PROT_WRITE,
 			      MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
 	ck_assert_ptr_ne(pages, MAP_FAILED);
-	ck_assert_int_eq(mprotect(pages + 2 * PAGE_BYTES,
+	ck_assert_int_eq(mprotect(pages + (size_t)2 * PAGE_BYTES,
 				  (size_t)(SLOT_COUNT - 2) * PAGE_BYTES,
 				  PROT_NONE),
 			 0);
