@@ -203,7 +203,7 @@ bool wi_conn_may_hold(const struct weir_conn *conn, size_t byte_count,
 		      size_t held_bytes, unsigned sixteenths)
 {
 	const struct wi_blocks *blocks = &conn->loop->blocks;
-	return held_bytes <= WI_HOLD_LITTLE_BYTES ||
+	return held_bytes <= WI_HOLD_LITTLE_BYTES || blocks->used_bytes == 0 ||
 	       blocks->used_bytes + byte_count <=
 		       blocks->bytes / 16 * sixteenths;
 }

@@ -150,17 +150,28 @@ static void loop_reap(struct weir_loop *loop)
 /* ---- timers
  * ------------------------------------------------------------------- */
 
+static struct weir_conn *loop_awaiting_pop(struct weir_loop *loop)
+{
+	const uint32_t index = loop->awaiting[loop->awaiting_head];
+	struct weir_conn *conn =
+		(struct weir_conn *)(void *)wi_pool_at(&loop->conns, index);
+	loop->awaiting_head =
+		(loop->awaiting_head + 1) % loop->conns.slot_count;
+	loop->awaiting_count--;
+	conn->awaits_blocks = false;
+	return conn;
+}
+
 static void loop_retry_blocks(struct weir_loop *loop)
 {
 	const uint32_t count = loop->awaiting_count;
 	if (count == 0 || loop->blocks.used_bytes >= loop->awaiting_used_bytes)
 		return;
-	loop->awaiting_count = 0;
+	loop->awaiting_used_bytes = 0;
 	for (uint32_t i = 0; i < count; i++) {
-		/* Those that fail again are put back behind this one. */
-		struct weir_conn *conn = (struct weir_conn *)(void *)wi_pool_at(
-			&loop->conns, loop->awaiting[i]);
-		conn->awaits_blocks = false;
+		/* It may have to wait again, and its handler may make others
+		 * wait: they go to the end. */
+		struct weir_conn *conn = loop_awaiting_pop(loop);
 		if (conn->state == WEIR_CONN_OPEN && conn->is_paused)
 			wi_conn_resume(conn);
 	}
@@ -270,9 +281,12 @@ void wi_loop_await_blocks(struct weir_loop *loop, struct weir_conn *conn)
 	if (conn->awaits_blocks)
 		return;
 	conn->awaits_blocks = true;
-	loop->awaiting[loop->awaiting_count++] =
-		wi_pool_index(&loop->conns, &conn->slot);
-	loop->awaiting_used_bytes = loop->blocks.used_bytes;
+	uint32_t end = (loop->awaiting_head + loop->awaiting_count++) %
+		       loop->conns.slot_count;
+	loop->awaiting[end] = wi_pool_index(&loop->conns, &conn->slot);
+	/* The most of all: any of them may be helped by what is given back. */
+	if (loop->awaiting_used_bytes < loop->blocks.used_bytes)
+		loop->awaiting_used_bytes = loop->blocks.used_bytes;
 }
 
 int weir_loop_connect(struct weir_loop *loop, const struct weir_addr *addr,

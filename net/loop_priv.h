@@ -56,7 +56,8 @@ struct weir_loop {
 
 	/* Connections that found the block memory used up, oldest first; tried
 	 * again when some has been given back since. */
-	uint32_t *awaiting;
+	uint32_t *awaiting; /* goes round; each of them is in it once at most */
+	uint32_t awaiting_head;
 	uint32_t awaiting_count;
 	size_t awaiting_used_bytes;
 

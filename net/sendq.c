@@ -3,8 +3,9 @@
 #include <assert.h>
 
 enum {
-	/* A long queue grows in chunks as large as itself, up to this. */
-	CHUNK_BYTES_MAX = 256 * 1024,
+	/* A long queue grows in chunks as large as itself, up to this: one
+	 * block, header included. */
+	CHUNK_BYTES_MAX = 256 * 1024 - sizeof(struct wi_chunk),
 };
 
 /* A chunk for @bytes, larger if the queue is already long. */

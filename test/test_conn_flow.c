@@ -333,6 +333,100 @@ START_TEST(answers_that_use_up_the_memory_delay_only_those_who_do_not_read)
 }
 END_TEST
 
+/* ---- waiting for memory
+ * ------------------------------------------------------ */
+
+enum { WAITERS = 6, BIG_BYTES = 6 * MIB, SMALL_BYTES = 16 * KIB };
+
+/* Connection 0 holds all of the memory. 1 and 2 wait for it; when 1 is told
+ * that there is some, it gives it to 3 and has 4 and 5 wait as well. */
+struct waiting {
+	struct local local; /* first */
+	struct weir_conn *conns[WAITERS];
+	uint64_t told[WAITERS]; /* calls of on_drain */
+	uint8_t *big;
+};
+
+static void waiting_on_open(struct weir_conn *conn, void *ctx)
+{
+	struct waiting *waiting = ctx;
+	waiting->conns[waiting->local.echo.opens] = conn;
+	echo_on_open(conn, ctx);
+}
+
+static size_t waiting_index(const struct waiting *waiting,
+			    const struct weir_conn *conn)
+{
+	size_t index = 0;
+	while (waiting->conns[index] != conn)
+		index++;
+	return index;
+}
+
+static void waiting_on_drain(struct weir_conn *conn, void *ctx)
+{
+	struct waiting *waiting = ctx;
+	size_t index = waiting_index(waiting, conn);
+	if (waiting->told[index]++ > 0 || index != 1)
+		return;
+	for (size_t i = 3; i < WAITERS; i++)
+		(void)weir_conn_send(waiting->conns[i], waiting->big,
+				     BIG_BYTES);
+}
+
+/* Reads what @fd has been sent, while the loop turns. */
+static void waiting_read(struct waiting *waiting, int fd, size_t byte_count)
+{
+	static uint8_t scratch[64 * KIB];
+	while (byte_count > 0) {
+		ck_assert_int_eq(weir_loop_turn(waiting->local.loop, 1000000),
+				 1);
+		ssize_t count =
+			recv(fd, scratch,
+			     byte_count < sizeof(scratch) ? byte_count
+							  : sizeof(scratch),
+			     MSG_DONTWAIT);
+		byte_count -= count > 0 ? (size_t)count : 0;
+	}
+}
+
+START_TEST(whoever_waits_for_memory_is_told_when_there_is_some)
+{
+	const struct weir_loop_opts opts = { .block_memory_bytes = 1,
+					     .send_bytes_max = 7 * MIB };
+	struct waiting waiting = { .big = calloc(1, BIG_BYTES) };
+	struct local *local = &waiting.local;
+	struct weir_loop_stats stats;
+	int fds[WAITERS];
+
+	local_start(local, &opts,
+		    &(struct weir_handlers){ .on_open = waiting_on_open,
+					     .on_drain = waiting_on_drain });
+	for (uint64_t i = 0; i < WAITERS; i++) {
+		fds[i] = peer_open(local->port);
+		local_turn_until(local, &local->echo.opens, i + 1);
+	}
+	ck_assert_int_eq(
+		weir_conn_send(waiting.conns[0], waiting.big, BIG_BYTES), 0);
+	for (size_t i = 1; i <= 2; i++)
+		ck_assert_int_eq(weir_conn_send(waiting.conns[i], waiting.big,
+						SMALL_BYTES),
+				 -EAGAIN);
+	waiting_read(&waiting, fds[0], BIG_BYTES);
+	local_turn_until(local, &waiting.told[1], 1);
+	waiting_read(&waiting, fds[3], BIG_BYTES);
+	for (size_t i = 2; i < WAITERS; i++)
+		local_turn_until(local, &waiting.told[i], 1);
+	weir_loop_stats(local->loop, &stats);
+	ck_assert_uint_eq(stats.block_bytes_used, 0);
+	for (size_t i = 0; i < WAITERS; i++)
+		peer_close(fds[i]);
+	local_turn_until(local, &local->echo.closes, WAITERS);
+	local_end(local, NULL);
+	free(waiting.big);
+}
+END_TEST
+
 TCase *tcase_conn_flow(void)
 {
 	TCase *tcase = tcase_create("flow");
@@ -354,5 +448,7 @@ TCase *tcase_conn_flow(void)
 	tcase_add_test(
 		tcase,
 		answers_that_use_up_the_memory_delay_only_those_who_do_not_read);
+	tcase_add_test(tcase,
+		       whoever_waits_for_memory_is_told_when_there_is_some);
 	return tcase;
 }
