@@ -337,10 +337,7 @@ int weir_ring_enter(struct weir_ring *ring, const struct weir_wait *wait)
 	if (ring_index_is_foreign(ring))
 		return -EEXIST;
 
-	wi_count(&ring->stats.sqes, ring->sq_tail - ring->sq_tail_published);
-	ring->sq_tail_published = ring->sq_tail;
-	wi_store_release(ring->kernel_sq_tail, ring->sq_tail);
-
+	weir_ring_publish(ring);
 	uint32_t held_back = weir_ring_held_back(ring);
 	uint32_t want_count = ring_want(ring, wait, held_back);
 	uint32_t flags = ring->enter_flags | IORING_ENTER_GETEVENTS;

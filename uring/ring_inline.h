@@ -56,6 +56,19 @@ static inline struct io_uring_sqe *weir_ring_take_sqe(struct weir_ring *ring)
 	return sqe;
 }
 
+/**
+ * weir_ring_publish() - the kernel may read every entry taken so far
+ *
+ * weir_ring_enter() does this itself: publishing alone starts nothing, unless
+ * a kernel thread polls the queue.
+ */
+static inline void weir_ring_publish(struct weir_ring *ring)
+{
+	wi_count(&ring->stats.sqes, ring->sq_tail - ring->sq_tail_published);
+	ring->sq_tail_published = ring->sq_tail;
+	wi_store_release(ring->kernel_sq_tail, ring->sq_tail);
+}
+
 /** weir_ring_ready() - completions that can be read now. */
 static inline uint32_t weir_ring_ready(const struct weir_ring *ring)
 {
