@@ -259,6 +259,14 @@ int weir_ring_enable(struct weir_ring *ring)
 	return 0;
 }
 
+/* A wait without any limit of time goes without the extended argument, which
+ * costs the kernel a guarded copy of user memory. */
+static bool ring_wait_is_unlimited(const struct weir_wait *wait)
+{
+	return wait->timeout_ns == WEIR_TIMEOUT_NEVER &&
+	       (wait->want_count <= 1 || wait->min_wait_us == 0);
+}
+
 /* The argument of a call that may sleep. @timespec must outlive the call. */
 static struct io_uring_getevents_arg ring_wait_arg(
 	const struct weir_ring *ring, const struct weir_wait *wait,
@@ -310,6 +318,14 @@ static uint32_t ring_want(const struct weir_ring *ring,
 	return wait->want_count;
 }
 
+static void ring_count_held_back(struct weir_ring *ring, uint32_t held_back)
+{
+	if ((held_back & IORING_SQ_TASKRUN) != 0)
+		wi_count(&ring->stats.enters_taskrun, 1);
+	if ((held_back & IORING_SQ_CQ_OVERFLOW) != 0)
+		wi_count(&ring->stats.cq_overflows, 1);
+}
+
 static int ring_enter_result(struct weir_ring *ring, int result)
 {
 	if (result >= 0)
@@ -346,16 +362,16 @@ int weir_ring_enter(struct weir_ring *ring, const struct weir_wait *wait)
 	const void *arg_ptr = NULL;
 	size_t arg_bytes = 0;
 	if (want_count > 0) {
-		arg = ring_wait_arg(ring, wait, &timespec);
-		arg_ptr = &arg;
-		arg_bytes = sizeof(arg);
-		flags |= IORING_ENTER_EXT_ARG;
 		wi_count(&ring->stats.enters_waiting, 1);
+		if (!ring_wait_is_unlimited(wait)) {
+			arg = ring_wait_arg(ring, wait, &timespec);
+			arg_ptr = &arg;
+			arg_bytes = sizeof(arg);
+			flags |= IORING_ENTER_EXT_ARG;
+		}
 	}
-	if ((held_back & IORING_SQ_TASKRUN) != 0)
-		wi_count(&ring->stats.enters_taskrun, 1);
-	if ((held_back & IORING_SQ_CQ_OVERFLOW) != 0)
-		wi_count(&ring->stats.cq_overflows, 1);
+	if (held_back != 0)
+		ring_count_held_back(ring, held_back);
 
 	wi_count(&ring->stats.enters, 1);
 	int result = ring->kernel->enter(ring->kernel->ctx, ring->enter_fd,

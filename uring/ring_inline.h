@@ -28,7 +28,7 @@ extern "C" {
  */
 static inline uint32_t weir_ring_unsubmitted(const struct weir_ring *ring)
 {
-	return ring->sq_tail - wi_load_acquire(ring->kernel_sq_head);
+	return (uint32_t)ring->sq_tail - wi_load_acquire(ring->kernel_sq_head);
 }
 
 /** weir_ring_sq_space() - how many SQEs can be taken before it is full. */
@@ -64,15 +64,14 @@ static inline struct io_uring_sqe *weir_ring_take_sqe(struct weir_ring *ring)
  */
 static inline void weir_ring_publish(struct weir_ring *ring)
 {
-	wi_count(&ring->stats.sqes, ring->sq_tail - ring->sq_tail_published);
-	ring->sq_tail_published = ring->sq_tail;
-	wi_store_release(ring->kernel_sq_tail, ring->sq_tail);
+	wi_store_release(ring->kernel_sq_tail, (uint32_t)ring->sq_tail);
+	wi_gauge_set(&ring->stats.sqes, ring->sq_tail);
 }
 
 /** weir_ring_ready() - completions that can be read now. */
 static inline uint32_t weir_ring_ready(const struct weir_ring *ring)
 {
-	return wi_load_acquire(ring->kernel_cq_tail) - ring->cq_head;
+	return wi_load_acquire(ring->kernel_cq_tail) - (uint32_t)ring->cq_head;
 }
 
 /** weir_ring_cqe() - the @index-th ready one, @index < weir_ring_ready(). */
@@ -86,8 +85,8 @@ static inline const struct io_uring_cqe *weir_ring_cqe(
 static inline void weir_ring_reaped(struct weir_ring *ring, uint32_t count)
 {
 	ring->cq_head += count;
-	wi_store_release(ring->kernel_cq_head, ring->cq_head);
-	wi_count(&ring->stats.cqes, count);
+	wi_store_release(ring->kernel_cq_head, (uint32_t)ring->cq_head);
+	wi_gauge_set(&ring->stats.cqes, ring->cq_head);
 }
 
 /**
