@@ -6,6 +6,7 @@
 #include "kernel.h"
 
 #include "abi.h"
+#include "enter_priv.h"
 
 #include <errno.h>
 #include <netinet/in.h>
@@ -34,47 +35,13 @@ static int linux_setup(void *ctx, uint32_t entry_count,
 		syscall(WEIR_NR_IO_URING_SETUP, entry_count, params));
 }
 
-/* io_uring_enter(2): the one call of the hot path, so without syscall(3) in
- * between, its detour over errno, and one more return: processors that forget
- * their return addresses in the kernel (a mitigation) mispredict each of them.
- * What that is worth: tools/bench micro. */
-static int linux_enter(void *ctx, int ring_fd, uint32_t submit_count,
-		       uint32_t min_complete, uint32_t flags, const void *arg,
-		       size_t arg_bytes)
+int wi_linux_enter(void *ctx, int ring_fd, uint32_t submit_count,
+		   uint32_t min_complete, uint32_t flags, const void *arg,
+		   size_t arg_bytes)
 {
 	(void)ctx;
-#if defined(__x86_64__) && !defined(__ILP32__)
-	long result = WEIR_NR_IO_URING_ENTER;
-	register long flags_in __asm__("r10") = flags;
-	register const void *arg_in __asm__("r8") = arg;
-	register size_t arg_bytes_in __asm__("r9") = arg_bytes;
-	__asm__ volatile("syscall"
-			 : "+a"(result)
-			 : "D"((long)ring_fd), "S"((long)submit_count),
-			   "d"((long)min_complete), "r"(flags_in), "r"(arg_in),
-			   "r"(arg_bytes_in)
-			 : "rcx", "r11", "memory");
-	return (int)result;
-#elif defined(__aarch64__)
-	register long number __asm__("x8") = WEIR_NR_IO_URING_ENTER;
-	register long result __asm__("x0") = ring_fd;
-	register long submit_count_in __asm__("x1") = submit_count;
-	register long min_complete_in __asm__("x2") = min_complete;
-	register long flags_in __asm__("x3") = flags;
-	register const void *arg_in __asm__("x4") = arg;
-	register size_t arg_bytes_in __asm__("x5") = arg_bytes;
-	__asm__ volatile("svc #0"
-			 : "+r"(result)
-			 : "r"(number), "r"(submit_count_in),
-			   "r"(min_complete_in), "r"(flags_in), "r"(arg_in),
-			   "r"(arg_bytes_in)
-			 : "memory");
-	return (int)result;
-#else
-	return linux_result(syscall(WEIR_NR_IO_URING_ENTER, ring_fd,
-				    submit_count, min_complete, flags, arg,
-				    arg_bytes));
-#endif
+	return wi_enter(ring_fd, submit_count, min_complete, flags, arg,
+			arg_bytes);
 }
 
 static int linux_register(void *ctx, int ring_fd, uint32_t opcode, void *arg,
@@ -206,7 +173,7 @@ const struct weir_kernel *weir_kernel_linux(void)
 	static const struct weir_kernel kernel = {
 		.name = "linux",
 		.setup = linux_setup,
-		.enter = linux_enter,
+		.enter = wi_linux_enter,
 		.register_op = linux_register,
 		.map = linux_map,
 		.unmap = linux_unmap,

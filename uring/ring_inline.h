@@ -45,7 +45,8 @@ static inline uint32_t weir_ring_sq_space(const struct weir_ring *ring)
  */
 static inline struct io_uring_sqe *weir_ring_take_sqe(struct weir_ring *ring)
 {
-	if (weir_ring_unsubmitted(ring) >= ring->sq_entry_count) {
+	/* The mask is the count less one, and needed below anyway. */
+	if (weir_ring_unsubmitted(ring) > ring->sq_mask) {
 		wi_count(&ring->stats.sq_full, 1);
 		return NULL;
 	}

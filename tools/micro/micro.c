@@ -47,12 +47,7 @@ static const struct {
 };
 
 /* Four rings on each side: registered, plain, without a kernel. */
-enum ring_use {
-	RING_REGISTERED,
-	RING_PLAIN,
-	RING_FAKE,
-	RING_USE_COUNT
-};
+enum ring_use { RING_REGISTERED, RING_PLAIN, RING_FAKE, RING_USE_COUNT };
 
 struct bench {
 	struct micro_weir *weir[RING_USE_COUNT];
@@ -166,8 +161,8 @@ static double slice(const struct bench *bench, int side, enum micro_row row,
 		(void)fprintf(stderr,
 			      "weir-micro: %s, row %s: %ju of %ju operations "
 			      "came back well\n",
-			      side_names[side], rows[row].name,
-			      (uintmax_t)seen, (uintmax_t)operations);
+			      side_names[side], rows[row].name, (uintmax_t)seen,
+			      (uintmax_t)operations);
 		exit(1);
 	}
 	return (double)spent_ns / (double)operations;
@@ -249,12 +244,12 @@ static void report_print(const struct result *results, uint32_t round_count)
 		(void)printf("%-40s  %10.2f", rows[row].text,
 			     median(result->ns[SIDE_WEIR], round_count));
 		if (has_side(SIDE_LIBURING))
-			(void)printf("  %10.2f  %6.3f  %6.3f  %6.3f",
-				     median(result->ns[SIDE_LIBURING],
-					    round_count),
-				     median(result->ratio, round_count),
-				     least(result->ratio, round_count),
-				     greatest(result->ratio, round_count));
+			(void)printf(
+				"  %10.2f  %6.3f  %6.3f  %6.3f",
+				median(result->ns[SIDE_LIBURING], round_count),
+				median(result->ratio, round_count),
+				least(result->ratio, round_count),
+				greatest(result->ratio, round_count));
 		(void)putchar('\n');
 	}
 }
@@ -269,9 +264,9 @@ static void json_spread(struct json *json, const char *key,
 	json_object_close(json);
 }
 
-static void report_json(const struct bench *bench,
-			const struct result *results, uint32_t round_count,
-			uint32_t slice_count, const char *path)
+static void report_json(const struct bench *bench, const struct result *results,
+			uint32_t round_count, uint32_t slice_count,
+			const char *path)
 {
 	FILE *file = fopen(path, "we");
 	if (file == NULL)

@@ -32,7 +32,7 @@ enum micro_row {
 #define MICRO_ROW_NAME(name, batch, text) MICRO_##name,
 	MICRO_ROWS(MICRO_ROW_NAME)
 #undef MICRO_ROW_NAME
-	MICRO_ROW_COUNT
+		MICRO_ROW_COUNT
 };
 
 enum {

@@ -4,13 +4,14 @@
 #include <errno.h>
 #include <liburing.h>
 #include <stdlib.h>
+#include <string.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
 struct micro_liburing {
 	struct io_uring ring;
 	uint64_t token;
-	uint8_t bytes[MICRO_RECV_BYTES];
+	_Alignas(64) uint8_t bytes[MICRO_RECV_BYTES];
 };
 #define side micro_liburing
 
@@ -70,7 +71,8 @@ static inline void side_reap(struct side *side, uint64_t *seen)
 	struct io_uring_cqe *cqe;
 	unsigned head;
 	unsigned count = 0;
-	io_uring_for_each_cqe (&side->ring, head, cqe) {
+	io_uring_for_each_cqe(&side->ring, head, cqe)
+	{
 		*seen += (cqe->res >= 0) + (uint64_t)(cqe->user_data >> 63);
 		count++;
 	}
@@ -79,19 +81,17 @@ static inline void side_reap(struct side *side, uint64_t *seen)
 
 static inline void side_fake_submitted(struct side *side)
 {
-	__atomic_store_n(
-		side->ring.sq.khead,
-		__atomic_load_n(side->ring.sq.ktail, __ATOMIC_RELAXED),
-		__ATOMIC_RELAXED);
+	__atomic_store_n(side->ring.sq.khead,
+			 __atomic_load_n(side->ring.sq.ktail, __ATOMIC_RELAXED),
+			 __ATOMIC_RELAXED);
 }
 
 static inline void side_fake_completed(struct side *side, uint32_t count)
 {
-	__atomic_store_n(side->ring.cq.ktail,
-			 __atomic_load_n(side->ring.cq.ktail,
-					 __ATOMIC_RELAXED) +
-				 count,
-			 __ATOMIC_RELAXED);
+	__atomic_store_n(
+		side->ring.cq.ktail,
+		__atomic_load_n(side->ring.cq.ktail, __ATOMIC_RELAXED) + count,
+		__ATOMIC_RELAXED);
 }
 
 #include "rows.h"
@@ -100,9 +100,10 @@ static inline void side_fake_completed(struct side *side, uint32_t count)
 int micro_liburing_open(struct micro_liburing **out_side,
 			struct micro_setup *setup)
 {
-	struct micro_liburing *side = calloc(1, sizeof(*side));
+	struct micro_liburing *side = aligned_alloc(64, sizeof(*side));
 	if (side == NULL)
 		return -ENOMEM;
+	memset(side, 0, sizeof(*side));
 	struct io_uring_params params = {
 		.flags = setup->setup_flags,
 		.cq_entries = MICRO_CQ_ENTRY_COUNT,

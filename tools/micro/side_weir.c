@@ -6,11 +6,12 @@
 
 #include <errno.h>
 #include <stdlib.h>
+#include <string.h>
 
 struct micro_weir {
 	struct weir_ring ring;
 	uint64_t token;
-	uint8_t bytes[MICRO_RECV_BYTES];
+	_Alignas(64) uint8_t bytes[MICRO_RECV_BYTES];
 };
 #define side micro_weir
 
@@ -77,19 +78,19 @@ static inline void side_reap(struct side *side, uint64_t *seen)
 
 static inline void side_fake_submitted(struct side *side)
 {
-	__atomic_store_n(side->ring.kernel_sq_head,
-			 __atomic_load_n(side->ring.kernel_sq_tail,
-					 __ATOMIC_RELAXED),
-			 __ATOMIC_RELAXED);
+	__atomic_store_n(
+		side->ring.kernel_sq_head,
+		__atomic_load_n(side->ring.kernel_sq_tail, __ATOMIC_RELAXED),
+		__ATOMIC_RELAXED);
 }
 
 static inline void side_fake_completed(struct side *side, uint32_t count)
 {
-	__atomic_store_n(side->ring.kernel_cq_tail,
-			 __atomic_load_n(side->ring.kernel_cq_tail,
-					 __ATOMIC_RELAXED) +
-				 count,
-			 __ATOMIC_RELAXED);
+	__atomic_store_n(
+		side->ring.kernel_cq_tail,
+		__atomic_load_n(side->ring.kernel_cq_tail, __ATOMIC_RELAXED) +
+			count,
+		__ATOMIC_RELAXED);
 }
 
 #include "rows.h"
@@ -97,9 +98,10 @@ static inline void side_fake_completed(struct side *side, uint32_t count)
 
 int micro_weir_open(struct micro_weir **out_side, struct micro_setup *setup)
 {
-	struct micro_weir *side = calloc(1, sizeof(*side));
+	struct micro_weir *side = aligned_alloc(64, sizeof(*side));
 	if (side == NULL)
 		return -ENOMEM;
+	memset(side, 0, sizeof(*side));
 	/* NO_SQARRAY is newer than Debian's liburing, which would write over
 	 * the ring's indices. */
 	int err = weir_ring_open(
