@@ -14,7 +14,7 @@
 #include "barrier.h"
 #include "ring_priv.h"
 
-#include <string.h>
+#include <assert.h>
 
 #ifdef __cplusplus
 extern "C" {
@@ -37,6 +37,28 @@ static inline uint32_t weir_ring_sq_space(const struct weir_ring *ring)
 	return ring->sq_entry_count - weir_ring_unsubmitted(ring);
 }
 
+/* Most operations answer EINVAL to a stale byte in an unused field. Field by
+ * field, because compilers join these stores with those of the operation that
+ * follows; those of a memset() they keep. */
+static inline void wi_sqe_clear(struct io_uring_sqe *sqe)
+{
+	static_assert(sizeof(*sqe) == 64, "every field is named below");
+	sqe->opcode = 0;
+	sqe->flags = 0;
+	sqe->ioprio = 0;
+	sqe->fd = 0;
+	sqe->off = 0;
+	sqe->addr = 0;
+	sqe->len = 0;
+	sqe->op_flags = 0;
+	sqe->user_data = 0;
+	sqe->buf_index = 0;
+	sqe->personality = 0;
+	sqe->file_index = 0;
+	sqe->addr3 = 0;
+	sqe->pad2 = 0;
+}
+
 /**
  * weir_ring_take_sqe() - the next free entry, all 64 bytes zero
  *
@@ -45,15 +67,18 @@ static inline uint32_t weir_ring_sq_space(const struct weir_ring *ring)
  */
 static inline struct io_uring_sqe *weir_ring_take_sqe(struct weir_ring *ring)
 {
-	/* The mask is the count less one, and needed below anyway. */
-	if (weir_ring_unsubmitted(ring) > ring->sq_mask) {
+	/* Read once: the compiler must not carry it past the acquire. */
+	uint64_t tail = ring->sq_tail;
+	uint32_t mask = ring->sq_mask;
+	uint32_t unsubmitted =
+		(uint32_t)tail - wi_load_acquire(ring->kernel_sq_head);
+	if (unsubmitted > mask) {
 		wi_count(&ring->stats.sq_full, 1);
 		return NULL;
 	}
-	struct io_uring_sqe *sqe = &ring->sqes[ring->sq_tail & ring->sq_mask];
-	ring->sq_tail++;
-	/* Most operations answer EINVAL to a stale byte in an unused field. */
-	memset(sqe, 0, sizeof(*sqe));
+	ring->sq_tail = tail + 1;
+	struct io_uring_sqe *sqe = &ring->sqes[tail & mask];
+	wi_sqe_clear(sqe);
 	return sqe;
 }
 
@@ -65,8 +90,9 @@ static inline struct io_uring_sqe *weir_ring_take_sqe(struct weir_ring *ring)
  */
 static inline void weir_ring_publish(struct weir_ring *ring)
 {
-	wi_store_release(ring->kernel_sq_tail, (uint32_t)ring->sq_tail);
-	wi_gauge_set(&ring->stats.sqes, ring->sq_tail);
+	uint64_t tail = ring->sq_tail;
+	wi_store_release(ring->kernel_sq_tail, (uint32_t)tail);
+	wi_gauge_set(&ring->stats.sqes, tail);
 }
 
 /** weir_ring_ready() - completions that can be read now. */
@@ -85,9 +111,10 @@ static inline const struct io_uring_cqe *weir_ring_cqe(
 /** weir_ring_reaped() - give @count entries back to the kernel. */
 static inline void weir_ring_reaped(struct weir_ring *ring, uint32_t count)
 {
-	ring->cq_head += count;
-	wi_store_release(ring->kernel_cq_head, (uint32_t)ring->cq_head);
-	wi_gauge_set(&ring->stats.cqes, ring->cq_head);
+	uint64_t head = ring->cq_head + count;
+	ring->cq_head = head;
+	wi_store_release(ring->kernel_cq_head, (uint32_t)head);
+	wi_gauge_set(&ring->stats.cqes, head);
 }
 
 /**

@@ -32,9 +32,10 @@ static inline void side_nop(struct side *side)
 
 static inline void side_send(struct side *side, int fd)
 {
+	uint64_t token = side->token++;
 	struct io_uring_sqe *sqe = side_take(side);
 	io_uring_prep_send(sqe, fd, side->bytes, sizeof(side->bytes), 0);
-	io_uring_sqe_set_data64(sqe, side->token++);
+	io_uring_sqe_set_data64(sqe, token);
 }
 
 static inline void side_recv(struct side *side, int fd)

@@ -32,9 +32,10 @@ static inline void side_nop(struct side *side)
 
 static inline void side_send(struct side *side, int fd)
 {
+	uint64_t token = side->token++;
 	struct io_uring_sqe *sqe = side_take(side);
 	weir_op_send(sqe, fd, side->bytes, sizeof(side->bytes), 0);
-	sqe->user_data = side->token++;
+	sqe->user_data = token;
 }
 
 static inline void side_recv(struct side *side, int fd)
