@@ -9,9 +9,6 @@
 
 #include <stdint.h>
 
-/* clang-tidy does not see that __atomic_store_n() writes. */
-/* NOLINTBEGIN(readability-non-const-parameter) */
-
 #ifdef __cplusplus
 extern "C" {
 #endif
@@ -88,7 +85,5 @@ static inline uint32_t wi_flag_seen(const uint32_t *flag)
 #ifdef __cplusplus
 }
 #endif
-
-/* NOLINTEND(readability-non-const-parameter) */
 
 #endif
