@@ -16,21 +16,14 @@ static const struct {
 	const char *name;
 	Suite *(*make)(void);
 } suites[] = {
-	{ "abi", suite_abi },
-	{ "diagnose", suite_diagnose },
-	{ "ring", suite_ring },
-	{ "bufring", suite_bufring },
-	{ "op", suite_op },
-	{ "frame", suite_frame },
-	{ "token", suite_token },
-	{ "blocks", suite_blocks },
-	{ "timer", suite_timer },
-	{ "sendq", suite_sendq },
-	{ "addr", suite_addr },
-	{ "state", suite_state },
-	{ "close_text", suite_close_text },
-	{ "hist", suite_hist },
-	{ "cli", suite_cli },
+	{ "abi", suite_abi },       { "diagnose", suite_diagnose },
+	{ "ring", suite_ring },     { "bufring", suite_bufring },
+	{ "op", suite_op },         { "handover", suite_handover },
+	{ "frame", suite_frame },   { "token", suite_token },
+	{ "blocks", suite_blocks }, { "timer", suite_timer },
+	{ "sendq", suite_sendq },   { "addr", suite_addr },
+	{ "state", suite_state },   { "close_text", suite_close_text },
+	{ "hist", suite_hist },     { "cli", suite_cli },
 };
 
 enum { SUITE_COUNT = sizeof(suites) / sizeof(suites[0]) };

@@ -7,6 +7,7 @@
 
 #include "abi.h"
 #include "enter_priv.h"
+#include "handover.h"
 
 #include <errno.h>
 #include <netinet/in.h>
@@ -48,6 +49,9 @@ static int linux_register(void *ctx, int ring_fd, uint32_t opcode, void *arg,
 			  uint32_t arg_count)
 {
 	(void)ctx;
+	/* A message without a ring to send it from. */
+	if (opcode == IORING_REGISTER_SEND_MSG_RING && arg != NULL)
+		wi_handover_release(((const struct io_uring_sqe *)arg)->fd);
 	return linux_result(syscall(WEIR_NR_IO_URING_REGISTER, ring_fd, opcode,
 				    arg, arg_count));
 }
@@ -157,6 +161,7 @@ static int linux_doorbell_ring(void *ctx, int fd)
 {
 	(void)ctx;
 	const uint64_t once = 1;
+	wi_handover_release(fd);
 	return write(fd, &once, sizeof(once)) < 0 ? -errno : 0;
 }
 

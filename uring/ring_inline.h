@@ -12,6 +12,7 @@
 #define WEIR_URING_RING_INLINE_H
 
 #include "barrier.h"
+#include "handover.h"
 #include "ring_priv.h"
 
 #include <assert.h>
@@ -82,6 +83,29 @@ static inline struct io_uring_sqe *weir_ring_take_sqe(struct weir_ring *ring)
 	return sqe;
 }
 
+/* The two ends of a message between rings, for the thread sanitizer: sent with
+ * what is about to be published, received with any completion. */
+static inline void wi_ring_handover_release(const struct weir_ring *ring)
+{
+#ifdef WI_THREAD_SANITIZER
+	for (uint64_t i = ring->stats.sqes; i != ring->sq_tail; i++) {
+		const struct io_uring_sqe *sqe = &ring->sqes[i & ring->sq_mask];
+		if (sqe->opcode == IORING_OP_MSG_RING)
+			wi_handover_release((sqe->flags & IOSQE_FIXED_FILE) != 0
+						    ? -1
+						    : sqe->fd);
+	}
+#else
+	(void)ring;
+#endif
+}
+
+static inline void wi_ring_handover_acquire(const struct weir_ring *ring)
+{
+	wi_handover_acquire(ring->fd);
+	wi_handover_acquire(-1);
+}
+
 /**
  * weir_ring_publish() - the kernel may read every entry taken so far
  *
@@ -91,6 +115,7 @@ static inline struct io_uring_sqe *weir_ring_take_sqe(struct weir_ring *ring)
 static inline void weir_ring_publish(struct weir_ring *ring)
 {
 	uint64_t tail = ring->sq_tail;
+	wi_ring_handover_release(ring);
 	wi_store_release(ring->kernel_sq_tail, (uint32_t)tail);
 	wi_gauge_set(&ring->stats.sqes, tail);
 }
@@ -98,7 +123,11 @@ static inline void weir_ring_publish(struct weir_ring *ring)
 /** weir_ring_ready() - completions that can be read now. */
 static inline uint32_t weir_ring_ready(const struct weir_ring *ring)
 {
-	return wi_load_acquire(ring->kernel_cq_tail) - (uint32_t)ring->cq_head;
+	uint32_t count =
+		wi_load_acquire(ring->kernel_cq_tail) - (uint32_t)ring->cq_head;
+	if (count > 0)
+		wi_ring_handover_acquire(ring);
+	return count;
 }
 
 /** weir_ring_cqe() - the @index-th ready one, @index < weir_ring_ready(). */
