@@ -380,6 +380,8 @@ static void conn_on_cancel(struct weir_conn *conn,
 {
 	conn->cancel_in_flight = false;
 	switch (cqe->res) {
+	/* The codes to be expected have a name here, if nothing to do. */
+	/* NOLINTNEXTLINE(bugprone-branch-clone) */
 	case -ENOENT:   /* it had ended: its completion is on the way */
 	case -EALREADY: /* too late: it ends by itself, or shows F_MORE */
 		break;

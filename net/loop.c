@@ -131,6 +131,7 @@ static void loop_dispatch(struct weir_loop *loop,
 		wi_listener_complete(loop, cqe);
 		break;
 	case WI_TOKEN_DOORBELL:
+		wi_handover_acquire(loop->doorbell_fd);
 		loop->doorbell_armed = false;
 		break;
 	default: /* WI_TOKEN_NONE: nobody cares */

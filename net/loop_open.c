@@ -69,7 +69,7 @@ static void opts_resolve(struct weir_loop_opts *opts)
 static int opts_fit_backlog(struct weir_loop_opts *opts, uint64_t fd_limit,
 			    struct weir_error *error)
 {
-	uint64_t least = (uint64_t)opts->conn_count + 2 * BACKLOG_MIN;
+	uint64_t least = opts->conn_count + UINT64_C(2) * BACKLOG_MIN;
 	if (least > fd_limit)
 		return weir_error_set(
 			error, -EMFILE,

@@ -34,6 +34,7 @@ static int stash_grow(struct wi_stash *stash, struct wi_blocks *blocks,
 	}
 	if (block == NULL)
 		return -ENOMEM;
+	assert(held_bytes == 0 || stash->bytes != NULL);
 	if (held_bytes > 0)
 		memcpy(block, stash->bytes + stash->begin, held_bytes);
 	wi_stash_clear(stash, blocks);
@@ -71,6 +72,7 @@ int wi_stash_append(struct wi_stash *stash, struct wi_blocks *blocks,
 			return err;
 		fits_behind = err == 0;
 	}
+	assert(stash->bytes != NULL); /* there was a block, or there is now */
 	if (!fits_behind) {
 		memmove(stash->bytes, stash->bytes + stash->begin, held_bytes);
 		stash->begin = 0;

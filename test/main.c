@@ -12,6 +12,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+/* clang-format off: one per line */
 static const struct {
 	const char *name;
 	Suite *(*make)(void);
@@ -36,7 +37,9 @@ static const struct {
 	{ "process", suite_process },
 	{ "hist", suite_hist },
 	{ "cli", suite_cli },
+	{ "handover", suite_handover },
 };
+/* clang-format on */
 
 enum { SUITE_COUNT = sizeof(suites) / sizeof(suites[0]) };
 

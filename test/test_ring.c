@@ -874,6 +874,12 @@ START_TEST(enter_tells_the_kernel_how_long_to_sleep)
 	ck_assert_msg(faults.last.min_wait_us == waits[_i].min_wait_us,
 		      "%s: min-wait %u us", waits[_i].when,
 		      faults.last.min_wait_us);
+	ck_assert_msg(
+		((faults.last.flags & IORING_ENTER_EXT_ARG) != 0) ==
+			(waits[_i].has_timeout || waits[_i].min_wait_us > 0),
+		"when %s: the extended argument goes along exactly when "
+		"it says something",
+		waits[_i].when);
 	ck_assert_msg(faults.last.has_timeout == waits[_i].has_timeout &&
 			      faults.last.timeout.tv_sec ==
 				      waits[_i].timeout.tv_sec &&

@@ -96,9 +96,9 @@ packages_build=(
 	"ninja-build|ninja|carries it out"
 )
 
-# build DIR [MESON OPTION]...: configures, or configures again, and compiles.
-# A compiler other than the default comes in through CC.
-build() {
+# configure DIR [MESON OPTION]...: for the first time, or again. A compiler
+# other than the default comes in through CC.
+configure() {
 	local dir=$1
 	shift
 	local -a mode=()
@@ -107,11 +107,17 @@ build() {
 	else
 		rm -rf "$dir" # half configured, or not there
 	fi
-	step "Building $dir ($(${CC:-gcc} --version | head -n 1))"
 	if ! meson setup "${mode[@]}" "$dir" "$root" "$@" >"$dir.log" 2>&1; then
 		tail -n 15 "$dir.log" >&2
 		die "Meson could not configure $dir; the lines above say why"
 	fi
+}
+
+# build DIR [MESON OPTION]...: configures and compiles.
+build() {
+	local dir=$1
+	step "Building $dir ($(${CC:-gcc} --version | head -n 1))"
+	configure "$@"
 	ninja -C "$dir" || die "$dir does not compile; the lines above say why"
 }
 

@@ -6,6 +6,8 @@
 #include "kernel.h"
 
 #include "abi.h"
+#include "enter_priv.h"
+#include "handover.h"
 
 #include <errno.h>
 #include <netinet/in.h>
@@ -34,20 +36,22 @@ static int linux_setup(void *ctx, uint32_t entry_count,
 		syscall(WEIR_NR_IO_URING_SETUP, entry_count, params));
 }
 
-static int linux_enter(void *ctx, int ring_fd, uint32_t submit_count,
-		       uint32_t min_complete, uint32_t flags, const void *arg,
-		       size_t arg_bytes)
+int wi_linux_enter(void *ctx, int ring_fd, uint32_t submit_count,
+		   uint32_t min_complete, uint32_t flags, const void *arg,
+		   size_t arg_bytes)
 {
 	(void)ctx;
-	return linux_result(syscall(WEIR_NR_IO_URING_ENTER, ring_fd,
-				    submit_count, min_complete, flags, arg,
-				    arg_bytes));
+	return wi_enter(ring_fd, submit_count, min_complete, flags, arg,
+			arg_bytes);
 }
 
 static int linux_register(void *ctx, int ring_fd, uint32_t opcode, void *arg,
 			  uint32_t arg_count)
 {
 	(void)ctx;
+	/* A message without a ring to send it from. */
+	if (opcode == IORING_REGISTER_SEND_MSG_RING && arg != NULL)
+		wi_handover_release(((const struct io_uring_sqe *)arg)->fd);
 	return linux_result(syscall(WEIR_NR_IO_URING_REGISTER, ring_fd, opcode,
 				    arg, arg_count));
 }
@@ -157,6 +161,7 @@ static int linux_doorbell_ring(void *ctx, int fd)
 {
 	(void)ctx;
 	const uint64_t once = 1;
+	wi_handover_release(fd);
 	return write(fd, &once, sizeof(once)) < 0 ? -errno : 0;
 }
 
@@ -173,7 +178,7 @@ const struct weir_kernel *weir_kernel_linux(void)
 	static const struct weir_kernel kernel = {
 		.name = "linux",
 		.setup = linux_setup,
-		.enter = linux_enter,
+		.enter = wi_linux_enter,
 		.register_op = linux_register,
 		.map = linux_map,
 		.unmap = linux_unmap,

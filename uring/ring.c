@@ -9,9 +9,11 @@
 #include "ring_inline.h"
 
 #include "diagnose.h"
+#include "enter_priv.h"
 
 #include <errno.h>
 #include <stdlib.h>
+#include <string.h>
 
 enum {
 	SQ_ENTRIES_DEFAULT = 1024,
@@ -259,6 +261,14 @@ int weir_ring_enable(struct weir_ring *ring)
 	return 0;
 }
 
+/* A wait without any limit of time goes without the extended argument, which
+ * costs the kernel a guarded copy of user memory. */
+static bool ring_wait_is_unlimited(const struct weir_wait *wait)
+{
+	return wait->timeout_ns == WEIR_TIMEOUT_NEVER &&
+	       (wait->want_count <= 1 || wait->min_wait_us == 0);
+}
+
 /* The argument of a call that may sleep. @timespec must outlive the call. */
 static struct io_uring_getevents_arg ring_wait_arg(
 	const struct weir_ring *ring, const struct weir_wait *wait,
@@ -310,10 +320,17 @@ static uint32_t ring_want(const struct weir_ring *ring,
 	return wait->want_count;
 }
 
-static int ring_enter_result(struct weir_ring *ring, int result)
+static void ring_count_held_back(struct weir_ring *ring, uint32_t held_back)
 {
-	if (result >= 0)
-		return 0;
+	if ((held_back & IORING_SQ_TASKRUN) != 0)
+		wi_count(&ring->stats.enters_taskrun, 1);
+	if ((held_back & IORING_SQ_CQ_OVERFLOW) != 0)
+		wi_count(&ring->stats.cq_overflows, 1);
+}
+
+static __attribute__((noinline, cold)) int ring_enter_refused(
+	struct weir_ring *ring, int result)
+{
 	switch (result) {
 	case -EINTR:
 		wi_count(&ring->stats.enters_interrupted, 1);
@@ -332,39 +349,56 @@ static int ring_enter_result(struct weir_ring *ring, int result)
 	}
 }
 
+/* Through the seam; where it is known what stands behind it, without the call
+ * by pointer (see enter_priv.h). */
+static inline int ring_kernel_enter(struct weir_ring *ring, uint32_t want_count,
+				    uint32_t flags, const void *arg,
+				    size_t arg_bytes)
+{
+	const struct weir_kernel *kernel = ring->kernel;
+	uint32_t submit_count = weir_ring_unsubmitted(ring);
+	int result;
+	flags |= ring->enter_flags | IORING_ENTER_GETEVENTS;
+	wi_count(&ring->stats.enters, 1);
+	if (__builtin_expect(kernel->enter == wi_linux_enter, 1))
+		result = wi_enter(ring->enter_fd, submit_count, want_count,
+				  flags, arg, arg_bytes);
+	else
+		result =
+			kernel->enter(kernel->ctx, ring->enter_fd, submit_count,
+				      want_count, flags, arg, arg_bytes);
+	return result >= 0 ? 0 : ring_enter_refused(ring, result);
+}
+
+/* Apart, so that who waits without a limit of time does not carry the stack
+ * frame of those who do. */
+static __attribute__((noinline)) int ring_enter_limited(
+	struct weir_ring *ring, const struct weir_wait *wait)
+{
+	struct weir_kernel_timespec timespec;
+	struct io_uring_getevents_arg arg =
+		ring_wait_arg(ring, wait, &timespec);
+	return ring_kernel_enter(ring, wait->want_count, IORING_ENTER_EXT_ARG,
+				 &arg, sizeof(arg));
+}
+
 int weir_ring_enter(struct weir_ring *ring, const struct weir_wait *wait)
 {
-	if (ring_index_is_foreign(ring))
+	if (__builtin_expect(ring_index_is_foreign(ring), 0))
 		return -EEXIST;
 
-	wi_count(&ring->stats.sqes, ring->sq_tail - ring->sq_tail_published);
-	ring->sq_tail_published = ring->sq_tail;
-	wi_store_release(ring->kernel_sq_tail, ring->sq_tail);
-
+	weir_ring_publish(ring);
 	uint32_t held_back = weir_ring_held_back(ring);
-	uint32_t want_count = ring_want(ring, wait, held_back);
-	uint32_t flags = ring->enter_flags | IORING_ENTER_GETEVENTS;
-	struct weir_kernel_timespec timespec;
-	struct io_uring_getevents_arg arg;
-	const void *arg_ptr = NULL;
-	size_t arg_bytes = 0;
-	if (want_count > 0) {
-		arg = ring_wait_arg(ring, wait, &timespec);
-		arg_ptr = &arg;
-		arg_bytes = sizeof(arg);
-		flags |= IORING_ENTER_EXT_ARG;
-		wi_count(&ring->stats.enters_waiting, 1);
-	}
-	if ((held_back & IORING_SQ_TASKRUN) != 0)
-		wi_count(&ring->stats.enters_taskrun, 1);
-	if ((held_back & IORING_SQ_CQ_OVERFLOW) != 0)
-		wi_count(&ring->stats.cq_overflows, 1);
+	if (__builtin_expect(held_back != 0, 0))
+		ring_count_held_back(ring, held_back);
 
-	wi_count(&ring->stats.enters, 1);
-	int result = ring->kernel->enter(ring->kernel->ctx, ring->enter_fd,
-					 weir_ring_unsubmitted(ring),
-					 want_count, flags, arg_ptr, arg_bytes);
-	return ring_enter_result(ring, result);
+	uint32_t want_count = ring_want(ring, wait, held_back);
+	if (want_count > 0) {
+		wi_count(&ring->stats.enters_waiting, 1);
+		if (!ring_wait_is_unlimited(wait))
+			return ring_enter_limited(ring, wait);
+	}
+	return ring_kernel_enter(ring, want_count, 0, NULL, 0);
 }
 
 void weir_ring_close(struct weir_ring *ring)

@@ -12,9 +12,10 @@
 #define WEIR_URING_RING_INLINE_H
 
 #include "barrier.h"
+#include "handover.h"
 #include "ring_priv.h"
 
-#include <string.h>
+#include <assert.h>
 
 #ifdef __cplusplus
 extern "C" {
@@ -28,13 +29,35 @@ extern "C" {
  */
 static inline uint32_t weir_ring_unsubmitted(const struct weir_ring *ring)
 {
-	return ring->sq_tail - wi_load_acquire(ring->kernel_sq_head);
+	return (uint32_t)ring->sq_tail - wi_load_acquire(ring->kernel_sq_head);
 }
 
 /** weir_ring_sq_space() - how many SQEs can be taken before it is full. */
 static inline uint32_t weir_ring_sq_space(const struct weir_ring *ring)
 {
 	return ring->sq_entry_count - weir_ring_unsubmitted(ring);
+}
+
+/* Most operations answer EINVAL to a stale byte in an unused field. Field by
+ * field, because compilers join these stores with those of the operation that
+ * follows; those of a memset() they keep. */
+static inline void wi_sqe_clear(struct io_uring_sqe *sqe)
+{
+	static_assert(sizeof(*sqe) == 64, "every field is named below");
+	sqe->opcode = 0;
+	sqe->flags = 0;
+	sqe->ioprio = 0;
+	sqe->fd = 0;
+	sqe->off = 0;
+	sqe->addr = 0;
+	sqe->len = 0;
+	sqe->op_flags = 0;
+	sqe->user_data = 0;
+	sqe->buf_index = 0;
+	sqe->personality = 0;
+	sqe->file_index = 0;
+	sqe->addr3 = 0;
+	sqe->pad2 = 0;
 }
 
 /**
@@ -45,21 +68,66 @@ static inline uint32_t weir_ring_sq_space(const struct weir_ring *ring)
  */
 static inline struct io_uring_sqe *weir_ring_take_sqe(struct weir_ring *ring)
 {
-	if (weir_ring_unsubmitted(ring) >= ring->sq_entry_count) {
+	/* Read once: the compiler must not carry it past the acquire. */
+	uint64_t tail = ring->sq_tail;
+	uint32_t mask = ring->sq_mask;
+	uint32_t unsubmitted =
+		(uint32_t)tail - wi_load_acquire(ring->kernel_sq_head);
+	if (unsubmitted > mask) {
 		wi_count(&ring->stats.sq_full, 1);
 		return NULL;
 	}
-	struct io_uring_sqe *sqe = &ring->sqes[ring->sq_tail & ring->sq_mask];
-	ring->sq_tail++;
-	/* Most operations answer EINVAL to a stale byte in an unused field. */
-	memset(sqe, 0, sizeof(*sqe));
+	ring->sq_tail = tail + 1;
+	struct io_uring_sqe *sqe = &ring->sqes[tail & mask];
+	wi_sqe_clear(sqe);
 	return sqe;
+}
+
+/* The two ends of a message between rings, for the thread sanitizer: sent with
+ * what is about to be published, received with any completion. */
+static inline void wi_ring_handover_release(const struct weir_ring *ring)
+{
+#ifdef WI_THREAD_SANITIZER
+	for (uint64_t i = ring->stats.sqes; i != ring->sq_tail; i++) {
+		const struct io_uring_sqe *sqe = &ring->sqes[i & ring->sq_mask];
+		if (sqe->opcode == IORING_OP_MSG_RING)
+			wi_handover_release((sqe->flags & IOSQE_FIXED_FILE) != 0
+						    ? -1
+						    : sqe->fd);
+	}
+#else
+	(void)ring;
+#endif
+}
+
+static inline void wi_ring_handover_acquire(const struct weir_ring *ring)
+{
+	wi_handover_acquire(ring->fd);
+	wi_handover_acquire(-1);
+}
+
+/**
+ * weir_ring_publish() - the kernel may read every entry taken so far
+ *
+ * weir_ring_enter() does this itself: publishing alone starts nothing, unless
+ * a kernel thread polls the queue.
+ */
+static inline void weir_ring_publish(struct weir_ring *ring)
+{
+	uint64_t tail = ring->sq_tail;
+	wi_ring_handover_release(ring);
+	wi_store_release(ring->kernel_sq_tail, (uint32_t)tail);
+	wi_gauge_set(&ring->stats.sqes, tail);
 }
 
 /** weir_ring_ready() - completions that can be read now. */
 static inline uint32_t weir_ring_ready(const struct weir_ring *ring)
 {
-	return wi_load_acquire(ring->kernel_cq_tail) - ring->cq_head;
+	uint32_t count =
+		wi_load_acquire(ring->kernel_cq_tail) - (uint32_t)ring->cq_head;
+	if (count > 0)
+		wi_ring_handover_acquire(ring);
+	return count;
 }
 
 /** weir_ring_cqe() - the @index-th ready one, @index < weir_ring_ready(). */
@@ -72,9 +140,10 @@ static inline const struct io_uring_cqe *weir_ring_cqe(
 /** weir_ring_reaped() - give @count entries back to the kernel. */
 static inline void weir_ring_reaped(struct weir_ring *ring, uint32_t count)
 {
-	ring->cq_head += count;
-	wi_store_release(ring->kernel_cq_head, ring->cq_head);
-	wi_count(&ring->stats.cqes, count);
+	uint64_t head = ring->cq_head + count;
+	ring->cq_head = head;
+	wi_store_release(ring->kernel_cq_head, (uint32_t)head);
+	wi_gauge_set(&ring->stats.cqes, head);
 }
 
 /**

@@ -10,17 +10,20 @@ extern "C" {
 #endif
 
 struct weir_ring {
-	/* Submission: sq_tail is ours, published at the next enter. */
+	/* Submission. sq_tail is ours, published at the next enter: how many
+	 * entries were taken since open. The kernel's indices are its low 32
+	 * bits; whole, it is the counter of them as well. */
 	struct io_uring_sqe *sqes;
 	uint32_t *kernel_sq_head;
 	uint32_t *kernel_sq_tail;
 	uint32_t *kernel_sq_flags;
-	uint32_t sq_tail;
+	uint64_t sq_tail;
 	uint32_t sq_mask;
 	uint32_t sq_entry_count;
 
-	/* Completion: cq_head is ours, published after each batch. */
-	uint32_t cq_head;
+	/* Completion. cq_head is ours, published after each batch: how many
+	 * were reaped since open. */
+	uint64_t cq_head;
 	struct io_uring_cqe *cqes;
 	uint32_t *kernel_cq_head;
 	uint32_t *kernel_cq_tail;
@@ -32,7 +35,6 @@ struct weir_ring {
 	int enter_fd;         /* fd, or the registered index */
 	uint32_t enter_flags; /* what every call carries */
 	bool has_min_wait;
-	uint32_t sq_tail_published;
 
 	struct weir_ring_stats stats;
 

@@ -1,0 +1,136 @@
+/* store_buffer.pml - memory that is slower than its writers
+ *
+ *     USER   --store--> [ pending[USER]   ] --drain--> memory[] --load--> both
+ *     KERNEL --store--> [ pending[KERNEL] ] --drain-->
+ *
+ * Spin's own memory is sequentially consistent: a store is seen by everybody
+ * at once, in program order. Hardware and compilers promise less, so each
+ * writer's stores wait in a buffer of its own until its drain process, at any
+ * moment and in any order that the rules allow, moves one to memory:
+ *
+ *   store()          may overtake older stores to other locations, never one
+ *                    to its own. (x86 would keep all of them in order; arm64
+ *                    and the C language do not.)
+ *   store_release()  leaves only when everything older has left; younger
+ *                    stores may still overtake it.
+ *   fence()          waits until the writer's buffer is empty: no later load
+ *                    is made before its earlier stores are seen.
+ *
+ * No process loads what it stores itself, so nothing is forwarded from the
+ * buffer. A load reads memory[] when it is executed. An acquire load is a load
+ * in its place in the program; where a model drops an acquire (or the half of
+ * a release that holds loads back), it says which later load may then come
+ * earlier, which earlier load later, and makes that one choice of several.
+ *
+ * Indices are free-running counters that wrap at INDEX_COUNT, twice the size
+ * of the ring, so that a few operations go past the wrap.
+ *
+ * A model defines LOCATION_COUNT before it includes this file.
+ */
+
+#define USER 0
+#define KERNEL 1
+#define PENDING_MAX 6
+
+#define ENTRY_COUNT 4 /* of each ring: a power of two */
+#define INDEX_COUNT 8
+#define index_of(counter) ((counter) % INDEX_COUNT)
+#define slot_of(counter) ((counter) % ENTRY_COUNT)
+#define distance(from, to) (((to) + INDEX_COUNT - (from)) % INDEX_COUNT)
+
+typedef store_buffer {
+	byte count;
+	byte location[PENDING_MAX];
+	byte value[PENDING_MAX];
+	bit is_release[PENDING_MAX]
+}
+
+store_buffer pending[2];
+byte memory[LOCATION_COUNT];
+
+inline store_as(writer, where, what, with_release)
+{
+	d_step {
+		pending[writer].count < PENDING_MAX ->
+		pending[writer].location[pending[writer].count] = where;
+		pending[writer].value[pending[writer].count] = what;
+		pending[writer].is_release[pending[writer].count] =
+			with_release;
+		pending[writer].count++
+	}
+}
+
+inline store(writer, where, what)
+{
+	store_as(writer, where, what, 0)
+}
+
+inline store_release(writer, where, what)
+{
+	store_as(writer, where, what, 1)
+}
+
+inline fence(writer)
+{
+	pending[writer].count == 0
+}
+
+/* Moves one store, any that may leave, to memory. */
+proctype drain(byte writer)
+{
+	byte chosen;
+	byte other;
+	bit may_leave;
+end:
+	do
+	:: atomic {
+		pending[writer].count > 0 ->
+		chosen = 0;
+		do
+		:: chosen + 1 < pending[writer].count -> chosen++
+		:: break
+		od;
+		d_step {
+			may_leave = !pending[writer].is_release[chosen] ||
+				chosen == 0;
+			other = 0;
+			do
+			:: other < chosen ->
+				if
+				:: pending[writer].location[other] ==
+				   pending[writer].location[chosen] ->
+					may_leave = 0
+				:: else
+				fi;
+				other++
+			:: else -> break
+			od;
+			if
+			:: may_leave ->
+				memory[pending[writer].location[chosen]] =
+					pending[writer].value[chosen];
+				pending[writer].count--;
+				do
+				:: chosen < pending[writer].count ->
+					pending[writer].location[chosen] =
+						pending[writer].location[chosen + 1];
+					pending[writer].value[chosen] =
+						pending[writer].value[chosen + 1];
+					pending[writer].is_release[chosen] =
+						pending[writer].is_release[chosen + 1];
+					chosen++
+				:: else -> break
+				od;
+				/* Forgotten, so that equal states compare equal. */
+				pending[writer].location[pending[writer].count] = 0;
+				pending[writer].value[pending[writer].count] = 0;
+				pending[writer].is_release[pending[writer].count] = 0
+			:: else
+			fi;
+			chosen = 0;
+			other = 0;
+			may_leave = 0
+		}
+	   }
+	od
+}
