@@ -16,10 +16,16 @@ static const struct {
 	const char *name;
 	Suite *(*make)(void);
 } suites[] = {
-	{ "abi", suite_abi },   { "diagnose", suite_diagnose },
-	{ "ring", suite_ring }, { "bufring", suite_bufring },
-	{ "op", suite_op },     { "frame", suite_frame },
-	{ "hist", suite_hist }, { "cli", suite_cli },
+	{ "abi", suite_abi },
+	{ "diagnose", suite_diagnose },
+	{ "ring", suite_ring },
+	{ "bufring", suite_bufring },
+	{ "op", suite_op },
+	{ "op-accept", suite_op_accept },
+	{ "op-socket", suite_op_socket },
+	{ "frame", suite_frame },
+	{ "hist", suite_hist },
+	{ "cli", suite_cli },
 };
 
 enum { SUITE_COUNT = sizeof(suites) / sizeof(suites[0]) };

@@ -10,6 +10,8 @@ Suite *suite_diagnose(void);
 Suite *suite_ring(void);
 Suite *suite_bufring(void);
 Suite *suite_op(void);
+Suite *suite_op_accept(void);
+Suite *suite_op_socket(void);
 Suite *suite_token(void);
 Suite *suite_blocks(void);
 Suite *suite_timer(void);
