@@ -23,6 +23,7 @@ static const struct {
 	{ "op", suite_op },
 	{ "op-accept", suite_op_accept },
 	{ "op-socket", suite_op_socket },
+	{ "op-recv", suite_op_recv },
 	{ "frame", suite_frame },
 	{ "hist", suite_hist },
 	{ "cli", suite_cli },

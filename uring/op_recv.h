@@ -90,7 +90,7 @@ static inline void weir_op_recv_multishot(struct io_uring_sqe *sqe, int32_t fd,
  * weir_op_recv_multishot_capped() - the same within limits
  * @each_bytes:  most per completion; 0: what the buffer holds
  * @total_bytes: ends (no F_MORE) once so much was received; 0: never. It is
- *               looked at between completions: the last one may go beyond
+ *               looked at after each completion: the last one may go beyond
  *
  * Newer than Linux 6.12; -EINVAL before.
  */
@@ -107,11 +107,12 @@ static inline void weir_op_recv_multishot_capped(struct io_uring_sqe *sqe,
 /**
  * weir_op_recv_bundle() - once, over as many buffers of @group as it takes
  *
- * res: bytes in all. The flags name the first buffer; the others are those
- * that follow it in the order in which they were lent, which need not be that
- * of their ids. Each is full but the last one, which is used up all the same.
- * An unknown group is -ENOENT where other receives say -ENOBUFS. Linux 6.10,
- * -EINVAL before.
+ * res: bytes in all. As many buffers as the bytes that wait can fill, at least
+ * one: a rest stays in the socket, with IORING_CQE_F_SOCK_NONEMPTY. The flags
+ * name the first buffer; the others are those that follow it in the order in
+ * which they were lent, which need not be that of their ids. Each is full but
+ * the last one, which is used up all the same. An unknown group is -ENOENT
+ * where other receives say -ENOBUFS. Linux 6.10, -EINVAL before.
  */
 static inline void weir_op_recv_bundle(struct io_uring_sqe *sqe, int32_t fd,
 				       uint16_t group)
@@ -154,7 +155,8 @@ static inline void weir_op_recvmsg(struct io_uring_sqe *sqe, int32_t fd,
 /**
  * weir_op_recvmsg_multishot() - messages into buffers of @group until it ends
  * @message: msg_namelen and msg_controllen say how much room each buffer
- *           reserves for them; the rest is not looked at. Read at submission
+ *           reserves for them. No parts: a single one's length caps what is
+ *           used of each buffer, header and areas included. Read at submission
  *           only, but weir_recvmsg_read() wants it too
  *
  * res: bytes of the buffer used: header, both areas in full, payload. See
@@ -166,6 +168,7 @@ static inline void weir_op_recvmsg_multishot(struct io_uring_sqe *sqe,
 					     int32_t fd, struct msghdr *message,
 					     uint16_t group)
 {
+	assert(message->msg_iovlen <= 1); /* -EINVAL */
 	weir_op_recvmsg(sqe, fd, message, 0);
 	sqe->ioprio = IORING_RECV_MULTISHOT;
 	sqe->flags |= IOSQE_BUFFER_SELECT;

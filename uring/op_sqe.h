@@ -133,11 +133,13 @@ static inline void weir_op_async(struct io_uring_sqe *sqe)
 /**
  * weir_op_skip_success() - no completion unless it fails
  *
- * Good for close, cancel, setsockopt, the sender of a message. The kernel
- * refuses it on multishots and zero-copy sends, and together with
- * weir_op_drain(). A short send without MSG_WAITALL counts as a success, so
- * nobody would ever know: refused here too (on a datagram socket MSG_WAITALL
- * changes nothing, and says that you have thought of it). Linux 5.17.
+ * Good for close, cancel, setsockopt, the sender of a message, a linked
+ * timeout. Refused here: multishots, whose last completion it would hide if
+ * that is a success, the end of a stream say (a poll gets -EINVAL); zero-copy
+ * sends (-EINVAL); together with weir_op_drain() (-EOPNOTSUPP); sends without
+ * MSG_WAITALL, whose short result counts as a success, so nobody would ever
+ * know. (On a datagram socket that flag changes nothing, and says that you have
+ * thought of it.) Linux 5.17.
  */
 static inline void weir_op_skip_success(struct io_uring_sqe *sqe)
 {

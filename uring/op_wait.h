@@ -278,8 +278,9 @@ static inline void weir_op_timeout_update(
  * -ECANCELED or what a send had sent by then (use that one, not this);
  * -ECANCELED: the operation was first; -EALREADY: both at once. An operation
  * that runs on may complete with success although the limit was reached.
- * weir_op_skip_success() on the limit does not hide -ECANCELED. Costs an
- * hrtimer and an entry per operation: prefer the loop's timer wheel. Linux 5.5.
+ * weir_op_skip_success() on the limit hides both -ETIME and -ECANCELED: the
+ * operation's own CQE says enough. Costs an hrtimer and an entry per operation:
+ * prefer the loop's timer wheel. Linux 5.5.
  */
 static inline void weir_op_link_timeout(struct io_uring_sqe *sqe,
 					const struct weir_kernel_timespec *time,
