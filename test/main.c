@@ -24,6 +24,7 @@ static const struct {
 	{ "op-accept", suite_op_accept },
 	{ "op-socket", suite_op_socket },
 	{ "op-recv", suite_op_recv },
+	{ "op-send", suite_op_send },
 	{ "frame", suite_frame },
 	{ "hist", suite_hist },
 	{ "cli", suite_cli },

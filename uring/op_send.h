@@ -108,8 +108,8 @@ static inline void weir_op_sendv(struct io_uring_sqe *sqe, int32_t fd,
  * @byte_count: at most that many; 0: the whole buffer
  *
  * The buffer is used up even by a short send; it is the kernel's until the
- * CQE, which names it. -ENOBUFS: the group is empty or unknown. Linux 6.10,
- * -EOPNOTSUPP before.
+ * CQE, which names it. -ENOBUFS: the group is empty; -ENOENT: there is none.
+ * Linux 6.10, -EOPNOTSUPP before.
  */
 static inline void weir_op_send_group(struct io_uring_sqe *sqe, int32_t fd,
 				      uint16_t group, uint32_t byte_count,
@@ -122,17 +122,18 @@ static inline void weir_op_send_group(struct io_uring_sqe *sqe, int32_t fd,
 
 /**
  * weir_op_send_bundle() - all that was lent to @group, in one go
- * @byte_count: at most that many; 0: all
  *
  * MSG_WAITALL is implied. The CQE names the first buffer, the others follow in
  * ring order; buffers are committed when they are picked, so none may be
  * touched before the CQE. With F_MORE, more buffers had come and are on their
- * way. There is no bundle of messages (-EINVAL). Linux 6.10.
+ * way. There is no length here: 6.18 applies one to the first gathering only,
+ * drops the rest of that buffer, and then sends all other buffers. There is no
+ * bundle of messages (-EINVAL). An unknown group is -ENOENT. Linux 6.10.
  */
 static inline void weir_op_send_bundle(struct io_uring_sqe *sqe, int32_t fd,
-				       uint16_t group, uint32_t byte_count)
+				       uint16_t group)
 {
-	weir_op_send_group(sqe, fd, group, byte_count, 0);
+	weir_op_send_group(sqe, fd, group, 0, 0);
 	sqe->ioprio = IORING_RECVSEND_BUNDLE;
 }
 
@@ -190,13 +191,14 @@ static inline void weir_op_sendv_zc(struct io_uring_sqe *sqe, int32_t fd,
  * weir_op_fixed_buffer() - what is sent lies in registered buffer @buf_index
  *
  * Saves pinning and the memlock charge. For SEND_ZC (6.0) and SENDMSG_ZC
- * (6.15); plain sends and receives would be -EINVAL: refused here. Memory
- * outside the buffer, or no such buffer, is -EFAULT.
+ * (6.15); plain sends, receives and vectors would be -EINVAL: refused here.
+ * Memory outside the buffer, or no such buffer, is -EFAULT.
  */
 static inline void weir_op_fixed_buffer(struct io_uring_sqe *sqe,
 					uint16_t buf_index)
 {
 	assert(wi_op_is_zero_copy_send(sqe));
+	assert((sqe->ioprio & IORING_SEND_VECTORIZED) == 0);
 	sqe->ioprio |= IORING_RECVSEND_FIXED_BUF;
 	sqe->buf_index = buf_index;
 }
