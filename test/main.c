@@ -25,6 +25,8 @@ static const struct {
 	{ "op-socket", suite_op_socket },
 	{ "op-recv", suite_op_recv },
 	{ "op-send", suite_op_send },
+	{ "op-wait", suite_op_wait },
+	{ "op-cancel", suite_op_cancel },
 	{ "frame", suite_frame },
 	{ "hist", suite_hist },
 	{ "cli", suite_cli },

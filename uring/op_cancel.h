@@ -49,9 +49,8 @@ static inline void weir_op_cancel_tokens(struct io_uring_sqe *sqe,
 /**
  * weir_op_cancel_fd() - cancel every operation in flight on a descriptor
  *
- * It finds those that were submitted with this very descriptor's file, not
- * those on a slot that holds the same socket under another file. res: count;
- * -EBADF. Linux 5.19.
+ * It is the socket that counts: those that were submitted by slot, or by
+ * another descriptor of it, are found as well. res: count; -EBADF. Linux 5.19.
  */
 static inline void weir_op_cancel_fd(struct io_uring_sqe *sqe, int32_t fd)
 {

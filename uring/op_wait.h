@@ -47,26 +47,14 @@ static inline void weir_op_poll(struct io_uring_sqe *sqe, int32_t fd,
  *
  * The first completion tells what is there already; later ones come with new
  * events only (edges), so read until nothing is left. Ends without F_MORE: on
- * an error, when cancelled, when the CQ overflows. Linux 5.13.
+ * an error, when cancelled, when the CQ overflows. There is no level-triggered
+ * form: IORING_POLL_ADD_LEVEL is -EINVAL here on 6.18. Linux 5.13.
  */
 static inline void weir_op_poll_multishot(struct io_uring_sqe *sqe, int32_t fd,
 					  uint32_t events)
 {
 	weir_op_poll(sqe, fd, events);
 	sqe->len = IORING_POLL_ADD_MULTI;
-}
-
-/**
- * weir_op_poll_level() - the multishot form, meant to repeat while events last
- *
- * Do not rely on the repetition: 6.18 posts one completion per wake-up.
- * Linux 5.18.
- */
-static inline void weir_op_poll_level(struct io_uring_sqe *sqe, int32_t fd,
-				      uint32_t events)
-{
-	weir_op_poll_multishot(sqe, fd, events);
-	sqe->len |= IORING_POLL_ADD_LEVEL;
 }
 
 /**
@@ -85,20 +73,16 @@ static inline void weir_op_poll_remove(struct io_uring_sqe *sqe,
 
 /**
  * weir_op_poll_update_events() - let that poll wait for other events
- * @is_multishot: whether the poll stays, or becomes, a multishot
  *
- * If one of @events is there the poll completes at once. res: 0; -ENOENT,
- * -EALREADY. Linux 5.13.
+ * It stays a multishot or not as it was. If one of @events is there it
+ * completes at once. res: 0; -ENOENT, -EALREADY. Linux 5.13.
  */
 static inline void weir_op_poll_update_events(struct io_uring_sqe *sqe,
 					      uint64_t user_data,
-					      uint32_t events,
-					      bool is_multishot)
+					      uint32_t events)
 {
 	weir_op_poll_remove(sqe, user_data);
 	sqe->len = IORING_POLL_UPDATE_EVENTS;
-	if (is_multishot)
-		sqe->len |= IORING_POLL_ADD_MULTI;
 	sqe->poll32_events = wi_op_poll_events(events);
 }
 
@@ -119,10 +103,9 @@ static inline void weir_op_poll_update_token(struct io_uring_sqe *sqe,
 /** weir_op_poll_update() - both at once. Linux 5.13. */
 static inline void weir_op_poll_update(struct io_uring_sqe *sqe,
 				       uint64_t user_data,
-				       uint64_t new_user_data, uint32_t events,
-				       bool is_multishot)
+				       uint64_t new_user_data, uint32_t events)
 {
-	weir_op_poll_update_events(sqe, user_data, events, is_multishot);
+	weir_op_poll_update_events(sqe, user_data, events);
 	sqe->len |= IORING_POLL_UPDATE_USER_DATA;
 	sqe->off = new_user_data;
 }
@@ -300,7 +283,7 @@ static inline void weir_op_link_timeout_update(
 	const struct weir_kernel_timespec *time, bool is_absolute)
 {
 	weir_op_timeout_update(sqe, user_data, time, is_absolute);
-	sqe->timeout_flags &= ~(uint32_t)IORING_TIMEOUT_UPDATE;
+	/* Beside _UPDATE: without that one the kernel would remove. */
 	sqe->timeout_flags |= IORING_LINK_TIMEOUT_UPDATE;
 }
 
