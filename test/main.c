@@ -27,6 +27,8 @@ static const struct {
 	{ "op-send", suite_op_send },
 	{ "op-wait", suite_op_wait },
 	{ "op-cancel", suite_op_cancel },
+	{ "op-sync", suite_op_sync },
+	{ "op-misuse", suite_op_misuse },
 	{ "frame", suite_frame },
 	{ "hist", suite_hist },
 	{ "cli", suite_cli },

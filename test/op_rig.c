@@ -116,7 +116,8 @@ int32_t rig_cancel(struct rig *rig, uint64_t token)
 	weir_op_cancel_token(sqe, token);
 	sqe->user_data = CANCEL;
 	wi_ring_collect(&rig->ring, cqes, 2);
-	ck_assert_int_eq(rig_pick(cqes, 2, CANCEL).res, 0);
+	/* A futex is counted where others are 0. */
+	ck_assert_int_ge(rig_pick(cqes, 2, CANCEL).res, 0);
 	struct io_uring_cqe last = rig_pick(cqes, 2, token);
 	ck_assert_uint_eq(last.flags & IORING_CQE_F_MORE, 0);
 	return last.res;

@@ -8,8 +8,8 @@
  * then. Only that one ends the kernel's use of its memory; the cancel's CQE
  * mostly comes before it. Cancel before close: a closed slot is -EBADF.
  *
- * Results: for one: 0 found; -ENOENT nothing; -EALREADY it runs and ends by
- * itself. For all: how many, 0 included.
+ * Results: for one: 0 found (1 if it is a wait on a futex); -ENOENT nothing;
+ * -EALREADY it runs and ends by itself. For all: how many, 0 included.
  *
  * Not found does not mean ended: an operation that the kernel has queued for
  * a retry (IORING_SQ_TASKRUN; seen with a half-done send on 6.18) is missed,
