@@ -29,6 +29,7 @@ static const struct {
 	{ "op-cancel", suite_op_cancel },
 	{ "op-sync", suite_op_sync },
 	{ "op-misuse", suite_op_misuse },
+	{ "op-file", suite_op_file },
 	{ "frame", suite_frame },
 	{ "hist", suite_hist },
 	{ "cli", suite_cli },

@@ -11,6 +11,7 @@ Suite *suite_ring(void);
 Suite *suite_bufring(void);
 Suite *suite_op(void);
 Suite *suite_op_accept(void);
+Suite *suite_op_file(void);
 Suite *suite_op_misuse(void);
 Suite *suite_op_sync(void);
 Suite *suite_op_cancel(void);

@@ -1,10 +1,11 @@
 /* op_socket.h - sockets: made, bound, accepted, connected, tuned, closed
  *
  * Where an operation makes a descriptor there are three forms: an ordinary
- * descriptor; a slot that the kernel picks (the lowest free one of the table,
- * or of its allocation range); the slot that the caller names, whose former
- * content is dropped. Slots are no descriptors: they have no close-on-exec,
- * and SOCK_CLOEXEC with one is -EINVAL, refused here.
+ * descriptor; a slot that the kernel picks (the next free one of the table or
+ * of its allocation range, from the last that was taken or freed); the slot
+ * that the caller names, whose former content is dropped. Slots are no
+ * descriptors: they have no close-on-exec, and SOCK_CLOEXEC with one is
+ * -EINVAL, refused here.
  */
 #ifndef WEIR_URING_OP_SOCKET_H
 #define WEIR_URING_OP_SOCKET_H
