@@ -2,8 +2,8 @@
  *
  * Where an operation makes a descriptor there are three forms: an ordinary
  * descriptor; a slot that the kernel picks (the next free one of the table or
- * of its allocation range, from the last that was taken or freed); the slot
- * that the caller names, whose former content is dropped. Slots are no
+ * of its allocation range, counted from the last that was taken or freed); the
+ * slot that the caller names, whose former content is dropped. Slots are no
  * descriptors: they have no close-on-exec, and SOCK_CLOEXEC with one is
  * -EINVAL, refused here.
  */
