@@ -326,6 +326,9 @@ enum io_uring_op {
 
 #define IORING_FIXED_FD_NO_CLOEXEC (1u << 0)
 
+/* sqe->nop_flags */
+#define IORING_NOP_INJECT_RESULT (1u << 0)
+
 /* sqe->cmd_op of URING_CMD on a socket */
 #define SOCKET_URING_OP_SIOCINQ 0      /* 6.6 */
 #define SOCKET_URING_OP_SIOCOUTQ 1     /* 6.6 */

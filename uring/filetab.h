@@ -1,8 +1,8 @@
 /* filetab.h - the table of direct descriptors
  *
  * Sockets in this table need no entry in the process's descriptor table. The
- * kernel picks the slots (IORING_FILE_INDEX_ALLOC, lowest free first); CLOSE
- * of a slot gives it back.
+ * kernel picks the slots (IORING_FILE_INDEX_ALLOC: the next free one from the
+ * last that was taken or freed); CLOSE of a slot gives it back.
  */
 #ifndef WEIR_URING_FILETAB_H
 #define WEIR_URING_FILETAB_H

@@ -1,0 +1,116 @@
+/* op_cancel.h - taking operations back
+ *
+ *     by token                one, or all that share it
+ *     by descriptor or slot   all on it; of one opcode only, if wanted
+ *     by opcode, or any       all on the ring
+ *
+ * What is found gets its own last CQE: -ECANCELED, or what it had achieved by
+ * then. Only that one ends the kernel's use of its memory; the cancel's CQE
+ * mostly comes before it. Cancel before close: a closed slot is -EBADF.
+ *
+ * Results: for one: 0 found (1 if it is a wait on a futex); -ENOENT nothing;
+ * -EALREADY it runs and ends by itself. For all: how many, 0 included.
+ *
+ * Not found does not mean ended: an operation that the kernel has queued for
+ * a retry (IORING_SQ_TASKRUN; seen with a half-done send on 6.18) is missed,
+ * and goes on. Cancel again until its last CQE has come.
+ */
+#ifndef WEIR_URING_OP_CANCEL_H
+#define WEIR_URING_OP_CANCEL_H
+
+#include "op_sqe.h"
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+/**
+ * weir_op_cancel_token() - cancel the one operation with this user_data
+ *
+ * res: 0; -ENOENT: not found, which does not mean ended (as above);
+ * -EALREADY: too late, it ends by itself. Linux 5.5.
+ */
+static inline void weir_op_cancel_token(struct io_uring_sqe *sqe,
+					uint64_t user_data)
+{
+	sqe->opcode = IORING_OP_ASYNC_CANCEL;
+	sqe->fd = -1;
+	sqe->addr = user_data;
+}
+
+/** weir_op_cancel_tokens() - all with this user_data. res: count. 5.19. */
+static inline void weir_op_cancel_tokens(struct io_uring_sqe *sqe,
+					 uint64_t user_data)
+{
+	weir_op_cancel_token(sqe, user_data);
+	sqe->cancel_flags = IORING_ASYNC_CANCEL_ALL;
+}
+
+/**
+ * weir_op_cancel_fd() - cancel every operation in flight on a descriptor
+ *
+ * It is the socket that counts: those that were submitted by slot, or by
+ * another descriptor of it, are found as well. res: count; -EBADF. Linux 5.19.
+ */
+static inline void weir_op_cancel_fd(struct io_uring_sqe *sqe, int32_t fd)
+{
+	sqe->opcode = IORING_OP_ASYNC_CANCEL;
+	sqe->fd = fd;
+	sqe->cancel_flags = IORING_ASYNC_CANCEL_FD | IORING_ASYNC_CANCEL_ALL;
+}
+
+/**
+ * weir_op_cancel_slot() - cancel every operation in flight on a slot
+ *
+ * res: how many were found, 0 included; -EBADF: the slot is empty. Linux 6.0.
+ */
+static inline void weir_op_cancel_slot(struct io_uring_sqe *sqe, uint32_t slot)
+{
+	weir_op_cancel_fd(sqe, (int32_t)slot);
+	sqe->cancel_flags |= IORING_ASYNC_CANCEL_FD_FIXED;
+}
+
+/**
+ * weir_op_cancel_opcode() - of what was to be cancelled, @opcode only
+ *
+ * On top of weir_op_cancel_fd() or _slot() (those of @opcode on it), or of
+ * _tokens() (those of @opcode with that token). Linux 6.6, -EINVAL before.
+ */
+static inline void weir_op_cancel_opcode(struct io_uring_sqe *sqe,
+					 uint8_t opcode)
+{
+	assert(sqe->opcode == IORING_OP_ASYNC_CANCEL);
+	assert((sqe->cancel_flags & IORING_ASYNC_CANCEL_ANY) == 0);
+	if ((sqe->cancel_flags & IORING_ASYNC_CANCEL_FD) == 0)
+		sqe->cancel_flags |= IORING_ASYNC_CANCEL_USERDATA;
+	sqe->cancel_flags |= IORING_ASYNC_CANCEL_OP;
+	sqe->len = opcode;
+}
+
+/** weir_op_cancel_op() - all of @opcode. res: count. Linux 6.6. */
+static inline void weir_op_cancel_op(struct io_uring_sqe *sqe, uint8_t opcode)
+{
+	sqe->opcode = IORING_OP_ASYNC_CANCEL;
+	sqe->fd = -1;
+	sqe->len = opcode;
+	sqe->cancel_flags = IORING_ASYNC_CANCEL_OP | IORING_ASYNC_CANCEL_ALL;
+}
+
+/**
+ * weir_op_cancel_any() - everything on the ring
+ *
+ * The entries before it in the same submission are found, if they wait. res:
+ * count. Linux 5.19.
+ */
+static inline void weir_op_cancel_any(struct io_uring_sqe *sqe)
+{
+	sqe->opcode = IORING_OP_ASYNC_CANCEL;
+	sqe->fd = -1;
+	sqe->cancel_flags = IORING_ASYNC_CANCEL_ANY | IORING_ASYNC_CANCEL_ALL;
+}
+
+#ifdef __cplusplus
+}
+#endif
+
+#endif
