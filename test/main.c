@@ -22,7 +22,6 @@ static const struct {
 	{ "ring", suite_ring },
 	{ "bufring", suite_bufring },
 	{ "op", suite_op },
-
 	{ "frame", suite_frame },
 	{ "token", suite_token },
 	{ "blocks", suite_blocks },
@@ -39,7 +38,6 @@ static const struct {
 	{ "hist", suite_hist },
 	{ "cli", suite_cli },
 	{ "handover", suite_handover },
-
 	{ "op-accept", suite_op_accept },
 	{ "op-socket", suite_op_socket },
 	{ "op-recv", suite_op_recv },
@@ -49,10 +47,6 @@ static const struct {
 	{ "op-sync", suite_op_sync },
 	{ "op-misuse", suite_op_misuse },
 	{ "op-file", suite_op_file },
-	{ "frame", suite_frame },
-	{ "hist", suite_hist },
-	{ "cli", suite_cli },
-
 };
 /* clang-format on */
 

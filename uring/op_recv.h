@@ -63,6 +63,20 @@ static inline void weir_op_recv_group(struct io_uring_sqe *sqe, int32_t fd,
 }
 
 /**
+ * weir_op_recv_now() - once, into a buffer of @group, what is there already
+ *
+ * res as weir_op_recv_multishot(), once and without IORING_CQE_F_MORE; -EAGAIN:
+ * nothing has arrived, and it does not wait. IORING_CQE_F_SOCK_NONEMPTY in the
+ * flags: there is more. Linux 5.7; the flag 5.19.
+ */
+static inline void weir_op_recv_now(struct io_uring_sqe *sqe, int32_t fd,
+				    uint16_t group)
+{
+	weir_op_recv_group(sqe, fd, group, 0);
+	sqe->msg_flags = MSG_DONTWAIT;
+}
+
+/**
  * weir_op_recv_multishot() - receive into buffers of @group until it ends
  * @poll_first: IORING_RECVSEND_POLL_FIRST: do not try before data is
  *              announced; also moves the check for a free buffer to then
