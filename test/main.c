@@ -18,6 +18,8 @@ static const struct {
 } suites[] = {
 	{ "abi", suite_abi },
 	{ "diagnose", suite_diagnose },
+	{ "ladder", suite_ladder },
+	{ "punt", suite_punt },
 	{ "ring", suite_ring },
 	{ "bufring", suite_bufring },
 	{ "op", suite_op },
@@ -36,6 +38,7 @@ static const struct {
 	{ "process", suite_process },
 	{ "hist", suite_hist },
 	{ "cli", suite_cli },
+	{ "doctor", suite_doctor },
 };
 
 enum { SUITE_COUNT = sizeof(suites) / sizeof(suites[0]) };

@@ -131,14 +131,15 @@ struct io_uring_sqe *wi_stage_sqe(struct wi_stage *stage, uint8_t opcode,
 	return sqe;
 }
 
-/* Whether the completion with @tag is among those that are ready. */
+/* Whether the completion with @tag is among those that are ready, or one that
+ * failed: nothing on a stage may. */
 static bool stage_find(struct wi_stage *stage, uint64_t tag,
 		       struct io_uring_cqe *out_cqe)
 {
 	while (weir_ring_ready(&stage->ring) > 0) {
 		*out_cqe = *weir_ring_cqe(&stage->ring, 0);
 		weir_ring_reaped(&stage->ring, 1);
-		if (out_cqe->user_data == tag)
+		if (out_cqe->user_data == tag || out_cqe->res < 0)
 			return true;
 	}
 	return false;
@@ -157,7 +158,7 @@ int wi_stage_wait(struct wi_stage *stage, uint64_t tag,
 		if (err < 0)
 			return err;
 		if (stage_find(stage, tag, out_cqe))
-			return 0;
+			return out_cqe->user_data == tag ? 0 : out_cqe->res;
 		if (kernel->now_ns(kernel->ctx) >= end_ns)
 			break;
 	}

@@ -65,7 +65,8 @@ struct io_uring_sqe *wi_stage_sqe(struct wi_stage *stage, uint8_t opcode,
 				  int fd);
 
 /* Submits, and waits for the completion with @tag for a second at most; others
- * are thrown away. Returns 0, -ETIME, or a negative errno of the enter. */
+ * are thrown away, but one that failed ends the wait. Returns 0, -ETIME, or the
+ * negative errno of the enter or of that one. */
 int wi_stage_wait(struct wi_stage *stage, uint64_t tag,
 		  struct io_uring_cqe *out_cqe);
 

@@ -53,11 +53,6 @@ int wi_try_accept(struct wi_stage *stage)
 	sqe->ioprio = IORING_ACCEPT_MULTISHOT;
 	sqe->file_index = IORING_FILE_INDEX_ALLOC;
 	const uint64_t tag = sqe->user_data;
-	err = weir_ring_enter(&stage->ring, NULL);
-	if (err < 0)
-		return err;
-	if (weir_ring_ready(&stage->ring) > 0)
-		return weir_ring_cqe(&stage->ring, 0)->res; /* refused */
 	stage->near = wi_stage_socket(stage);
 	if (stage->near < 0)
 		return stage->near;
@@ -203,11 +198,6 @@ int wi_try_recv_multishot(struct wi_stage *stage)
 		return err;
 	const uint64_t tag = recv_arm(
 		stage, IORING_RECV_MULTISHOT | IORING_RECVSEND_POLL_FIRST);
-	err = weir_ring_enter(&stage->ring, NULL);
-	if (err < 0)
-		return err;
-	if (weir_ring_ready(&stage->ring) > 0)
-		return weir_ring_cqe(&stage->ring, 0)->res; /* refused */
 	for (int i = 0; i < 2; i++) {
 		struct io_uring_cqe cqe;
 		struct io_uring_sqe *sqe =
@@ -327,15 +317,6 @@ int wi_try_msg_ring(struct wi_stage *stage)
 	const uint64_t tag = sqe->user_data;
 	*sqe = message(stage);
 	sqe->user_data = tag;
-	err = weir_ring_enter(&stage->ring, NULL);
-	if (err < 0)
-		return err;
-	/* Refused: its own completion is all that comes. */
-	for (uint32_t i = 0; i < weir_ring_ready(&stage->ring); i++) {
-		const struct io_uring_cqe *cqe = weir_ring_cqe(&stage->ring, i);
-		if (cqe->user_data == tag && cqe->res < 0)
-			return cqe->res;
-	}
 	return message_await(stage);
 }
 

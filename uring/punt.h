@@ -8,9 +8,10 @@
  * pool per thread that submits. They are in /proc/<pid>/task, named
  * iou-wrk-<tid of the submitter>. A worker that has nothing to do ends after
  * five seconds, but the last of its pool stays for as long as its submitter
- * lives. So, while a thread lives, it has no worker if and only if nothing of
- * its was ever punted; when it has ended, nothing can be known any more. That
- * is why a loop counts its own as the last thing it does.
+ * lives and has a ring open (seen on 6.18). So, until then, a thread has no
+ * worker if and only if nothing of its was ever punted; afterwards nothing can
+ * be known any more. That is why a loop counts its own as the last thing that
+ * it does.
  */
 #ifndef WEIR_URING_PUNT_H
 #define WEIR_URING_PUNT_H
@@ -24,7 +25,7 @@ extern "C" {
 
 /**
  * weir_punt_workers() - io-wq workers that thread @tid of this process has
- * @tid: of a living thread, gettid(2); 0: all threads
+ * @tid: of a living thread with an open ring, gettid(2); 0: all threads
  *
  * Return: how many; 0 means that nothing was punted, more does not tell how
  *         often; a negative errno if /proc cannot be read. Thread: any. It
