@@ -302,7 +302,7 @@ static const struct {
 	{ WEIR_RUNG_BUFRING, IORING_REGISTER_PBUF_RING, -ENOMEM,
 	  "locked memory", "ulimit -l" },
 	{ WEIR_RUNG_RECV_MULTISHOT, IORING_REGISTER_PBUF_RING, -EPERM, "policy",
-	  "seccomp" /* of /proc/self/status */ },
+	  "Seccomp" },
 	{ WEIR_RUNG_REGISTERED_RING, IORING_REGISTER_RING_FDS, -EBUSY,
 	  "16 rings", "fewer rings" },
 	{ WEIR_RUNG_WAIT_REGION, IORING_REGISTER_MEM_REGION, -EINVAL,
@@ -536,6 +536,7 @@ START_TEST(ring_tells_what_it_was_refused)
 {
 	struct weir_ring ring;
 	struct wi_faults faults;
+	wi_skip_if_forced_off(WEIR_RUNG_DEFER_TASKRUN);
 	wi_skip_if_forced_off(WEIR_RUNG_NO_SQARRAY);
 	wi_skip_if_forced_off(WEIR_RUNG_REGISTERED_RING);
 	wi_faults_init(&faults);

@@ -37,7 +37,8 @@ enum {
  * @name, @since, @what, @costs: constant text; see WEIR_RUNGS
  * @role:   required by a loop, used if there, or only reported
  * @err:    OFF: the negative errno that refused it; -EPROTO: it was accepted
- *          and did something else; -ETIME: and nothing came. Otherwise 0
+ *          and did something else; -ETIME: and nothing came. Otherwise 0, also
+ *          for what a ring has not asked for because options forbid it
  * @cause:  OFF and FORCED_OFF: why, one line; otherwise empty
  * @remedy: OFF and FORCED_OFF: what to do about it; otherwise empty
  */

@@ -187,11 +187,11 @@ static uint64_t thread_ticket(void)
 	return own_ticket;
 }
 
-/* A registered index belongs to a thread: on another it names another ring,
- * or none. */
-static bool ring_index_is_foreign(const struct weir_ring *ring)
+/* The kernel itself notices on a SINGLE_ISSUER ring only, and a registered
+ * index names another ring on another thread, or none. */
+static bool ring_is_foreign(const struct weir_ring *ring)
 {
-	return ring->has_registered_fd && ring->owner != thread_ticket();
+	return ring->owner != 0 && ring->owner != thread_ticket();
 }
 
 /* What the caller forces off, in every way there is to say so, and what the
@@ -335,6 +335,7 @@ int weir_ring_enable(struct weir_ring *ring)
 		weir_ring_register(ring, IORING_REGISTER_ENABLE_RINGS, NULL, 0);
 	if (err < 0)
 		return err;
+	ring->owner = thread_ticket();
 	if ((ring->forced_off & weir_rung_bit(WEIR_RUNG_REGISTERED_RING)) != 0)
 		return 0;
 
@@ -349,7 +350,6 @@ int weir_ring_enable(struct weir_ring *ring)
 		ring->enter_fd = (int)update.offset;
 		ring->enter_flags |= IORING_ENTER_REGISTERED_RING;
 		ring->has_registered_fd = true;
-		ring->owner = thread_ticket();
 	} else {
 		ring->registered_err = result < 0 ? result : -EBUSY;
 	}
@@ -431,7 +431,7 @@ static int ring_enter_result(struct weir_ring *ring, int result)
 
 int weir_ring_enter(struct weir_ring *ring, const struct weir_wait *wait)
 {
-	if (ring_index_is_foreign(ring))
+	if (ring_is_foreign(ring))
 		return -EEXIST;
 
 	wi_count(&ring->stats.sqes, ring->sq_tail - ring->sq_tail_published);
@@ -471,7 +471,7 @@ void weir_ring_close(struct weir_ring *ring)
 	const struct weir_kernel *kernel = ring->kernel;
 
 	/* A thread that has ended has given its indices back. */
-	if (ring->has_registered_fd && !ring_index_is_foreign(ring)) {
+	if (ring->has_registered_fd && !ring_is_foreign(ring)) {
 		struct io_uring_rsrc_update update = {
 			.offset = (uint32_t)ring->enter_fd,
 		};
