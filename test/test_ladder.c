@@ -548,7 +548,9 @@ START_TEST(ring_tells_what_it_was_refused)
 	weir_ladder_read(&ring, rungs);
 	expect_off(WEIR_RUNG_NO_SQARRAY, -EINVAL, "does not know", "6.6");
 	expect_off(WEIR_RUNG_REGISTERED_RING, -EBUSY, "16 rings", "fewer");
-	ck_assert_int_eq(rungs[WEIR_RUNG_NAPI].state, WEIR_RUNG_UNTRIED);
+	if (!wi_is_forced_off(WEIR_RUNG_NAPI))
+		ck_assert_int_eq(rungs[WEIR_RUNG_NAPI].state,
+				 WEIR_RUNG_UNTRIED);
 	weir_ring_close(&ring);
 }
 END_TEST
