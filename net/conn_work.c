@@ -149,6 +149,8 @@ static bool work_fin(struct weir_conn *conn)
 {
 	if (conn->fin_in_flight || conn->fin_sent)
 		return true;
+	if (!wi_loop_has_rung(conn->loop, WEIR_RUNG_INSTALL_SLOT))
+		conn->fin_by_op = true;
 	struct io_uring_sqe *sqe = conn_sqe(
 		conn, conn->fin_by_op ? WI_TOKEN_SHUTDOWN : WI_TOKEN_INSTALL);
 	if (sqe == NULL)
@@ -173,17 +175,27 @@ static bool work_connect_start(struct weir_conn *conn)
 	return true;
 }
 
-static bool work_connect_go(struct weir_conn *conn)
+/* Small answers would otherwise wait for the peer's acknowledgement. Without
+ * the rung they do; nothing else is lost. */
+static bool work_no_delay(struct weir_conn *conn)
 {
 	static const int on = 1;
+	if (!wi_loop_has_rung(conn->loop, WEIR_RUNG_SOCKET_CMD))
+		return true;
 	struct io_uring_sqe *sqe = conn_sqe(conn, WI_TOKEN_SETSOCKOPT);
 	if (sqe == NULL)
 		return false;
 	weir_op_setsockopt(sqe, (int32_t)conn->file_slot, IPPROTO_TCP,
 			   TCP_NODELAY, &on, sizeof(on));
 	weir_op_on_slot(sqe);
+	return true;
+}
 
-	sqe = conn_sqe(conn, WI_TOKEN_CONNECT);
+static bool work_connect_go(struct weir_conn *conn)
+{
+	if (!work_no_delay(conn))
+		return false;
+	struct io_uring_sqe *sqe = conn_sqe(conn, WI_TOKEN_CONNECT);
 	if (sqe == NULL)
 		return false; /* both again: to set it twice is harmless */
 	weir_op_connect(sqe, (int32_t)conn->file_slot,
@@ -439,6 +451,25 @@ static void conn_on_connect(struct weir_conn *conn,
 	wi_conn_mark(conn);
 }
 
+static void conn_on_setsockopt(struct weir_conn *conn,
+			       const struct io_uring_cqe *cqe)
+{
+	struct weir_loop *loop = conn->loop;
+	switch (cqe->res) {
+	case -EOPNOTSUPP: /* before 6.7: works without */
+	case -EINVAL:
+		loop->socket_cmd_err = cqe->res;
+		loop->rungs_off |= weir_rung_bit(WEIR_RUNG_SOCKET_CMD);
+		break;
+	case 0:
+		loop->was_socket_cmd = true;
+		break;
+	default: /* of this socket alone */
+		break;
+	}
+	wi_conn_mark(conn);
+}
+
 static void conn_on_install(struct weir_conn *conn,
 			    const struct io_uring_cqe *cqe)
 {
@@ -451,8 +482,13 @@ static void conn_on_install(struct weir_conn *conn,
 		(void)kernel->close(kernel->ctx, cqe->res); /* the copy only */
 		conn->fin_sent = true;
 		wi_loop_count(&conn->loop->stats.half_closes, 1);
+		conn->loop->was_installed = true;
 	} else if (cqe->res != -ECANCELED) {
 		conn->fin_by_op = true; /* -EINVAL before 6.8; -EMFILE */
+	}
+	if (cqe->res == -EINVAL) {
+		conn->loop->install_err = cqe->res;
+		conn->loop->rungs_off |= weir_rung_bit(WEIR_RUNG_INSTALL_SLOT);
 	}
 	wi_conn_mark(conn);
 }
@@ -509,8 +545,8 @@ void wi_conn_complete(struct weir_conn *conn, const struct io_uring_cqe *cqe)
 	case WI_TOKEN_SOCKET:
 		conn_on_socket(conn, cqe);
 		break;
-	case WI_TOKEN_SETSOCKOPT: /* -EOPNOTSUPP before 6.7: works without */
-		wi_conn_mark(conn);
+	case WI_TOKEN_SETSOCKOPT:
+		conn_on_setsockopt(conn, cqe);
 		break;
 	case WI_TOKEN_CONNECT:
 		conn_on_connect(conn, cqe);

@@ -320,9 +320,30 @@ uint32_t weir_loop_index(const struct weir_loop *loop)
 	return loop->index;
 }
 
+/* Nothing is known of what was neither used nor refused. */
+static void loop_judge(struct weir_rung *rung, bool was_used, int err)
+{
+	if (rung->state == WEIR_RUNG_UNTRIED && (was_used || err < 0))
+		weir_rung_judge(rung, err);
+}
+
 void weir_loop_ladder(const struct weir_loop *loop, struct weir_rung *out_rungs)
 {
+	const struct weir_loop_stats *stats = &loop->stats;
+	const uint64_t recvs = wi_counted(&stats->recvs);
+
 	weir_ladder_read(&loop->ring, out_rungs);
+	/* Without these two it would not have opened. */
+	loop_judge(&out_rungs[WEIR_RUNG_FILE_TABLE], true, 0);
+	loop_judge(&out_rungs[WEIR_RUNG_BUFRING], true, 0);
+	loop_judge(&out_rungs[WEIR_RUNG_ACCEPT_SLOT_MULTISHOT],
+		   wi_counted(&stats->accepts) > 0, 0);
+	loop_judge(&out_rungs[WEIR_RUNG_RECV_MULTISHOT],
+		   recvs > wi_counted(&stats->recv_rearms), 0);
+	loop_judge(&out_rungs[WEIR_RUNG_INSTALL_SLOT], loop->was_installed,
+		   loop->install_err);
+	loop_judge(&out_rungs[WEIR_RUNG_SOCKET_CMD], loop->was_socket_cmd,
+		   loop->socket_cmd_err);
 }
 
 void weir_loop_stats(const struct weir_loop *loop,
@@ -338,4 +359,5 @@ void weir_loop_stats(const struct weir_loop *loop,
 	out_stats->conns_open = wi_counted(&loop->stats.conns_open);
 	out_stats->block_bytes_used = wi_counted(&loop->stats.block_bytes_used);
 	out_stats->block_bytes_peak = wi_counted(&loop->stats.block_bytes_peak);
+	out_stats->punt_workers = wi_counted(&loop->stats.punt_workers);
 }

@@ -89,6 +89,9 @@ struct weir_loop_opts {
  * struct weir_loop_stats - a copy of all counters
  * @closes_by: shape [WEIR_CLOSE_CAUSE_COUNT], index enum weir_close_cause
  * @conns_open, @block_bytes_used: gauges, now; @block_bytes_peak: the most
+ * @punt_workers: gauge, kernel worker threads of the loop's thread; 0: nothing
+ *                was ever punted. Counted once, as the loop ends: see punt.h,
+ *                and weir_punt_workers() for one that runs
  */
 struct weir_loop_stats {
 	struct weir_ring_stats ring;
@@ -99,6 +102,7 @@ struct weir_loop_stats {
 	uint64_t conns_open;
 	uint64_t block_bytes_used;
 	uint64_t block_bytes_peak;
+	uint64_t punt_workers;
 };
 
 /**
@@ -108,7 +112,8 @@ struct weir_loop_stats {
  * @handlers: copied; @ctx is passed to each of them
  * @error:    filled on failure; may be NULL
  *
- * Return: 0; -EINVAL for an option out of range; -EMFILE, -ENOMEM, and what
+ * Return: 0; -EINVAL for an option out of range; -EOPNOTSUPP if a rung that a
+ *         loop requires is forced off (see rung.h); -EMFILE, -ENOMEM, and what
  *         weir_ring_open() returns. Thread: any.
  */
 int weir_loop_open(struct weir_loop **out_loop,
@@ -181,7 +186,13 @@ uint64_t weir_loop_now_ns(const struct weir_loop *loop);
 /** weir_loop_index() - position in its server; 0 for a loop of its own. */
 uint32_t weir_loop_index(const struct weir_loop *loop);
 
-/** weir_loop_ladder() - shape [WEIR_RUNG_COUNT]; thread as there. */
+/**
+ * weir_loop_ladder() - as weir_ladder_read(), and what the loop has found out
+ * @out_rungs: shape [WEIR_RUNG_COUNT], index enum weir_rung_id
+ *
+ * The operations that a loop uses are UNTRIED until it has first needed them.
+ * Thread: the loop's, or any while it does not turn.
+ */
 void weir_loop_ladder(const struct weir_loop *loop,
 		      struct weir_rung *out_rungs);
 

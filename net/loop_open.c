@@ -195,6 +195,10 @@ static int loop_open_ring(struct weir_loop *loop, void *buffers,
 	int err = weir_ring_open(&loop->ring, &opts->ring, error);
 	if (err < 0)
 		return err;
+	loop->rungs_off = weir_ring_forced_off(&loop->ring);
+	err = weir_rungs_require(loop->rungs_off, error);
+	if (err < 0)
+		return err;
 	err = weir_filetab_open(&loop->ring, loop->conns.slot_count, error);
 	if (err < 0)
 		return err;

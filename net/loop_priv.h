@@ -72,6 +72,13 @@ struct weir_loop {
 	struct wi_pace pace;
 	uint64_t turn_start_ns;
 
+	/* Rungs of the operations that it can do without. */
+	weir_rung_set rungs_off; /* forced, or refused for good */
+	bool was_installed;
+	bool was_socket_cmd;
+	int install_err;
+	int socket_cmd_err;
+
 	/* Gathered sends of this turn. */
 	struct wi_gather *gathers;
 	uint32_t gather_count;
@@ -112,6 +119,12 @@ static inline struct io_uring_sqe *wi_loop_sqe(struct weir_loop *loop)
 		sqe = weir_ring_take_sqe(&loop->ring);
 	}
 	return sqe;
+}
+
+static inline bool wi_loop_has_rung(const struct weir_loop *loop,
+				    enum weir_rung_id id)
+{
+	return (loop->rungs_off & weir_rung_bit(id)) == 0;
 }
 
 static inline void wi_loop_count(uint64_t *counter, uint64_t how_many)

@@ -137,6 +137,17 @@ static bool stop_still_accepts(struct weir_loop *loop)
 	return loop->stop_turns_left > 0;
 }
 
+/* When this thread has ended nobody can tell any more. */
+static void stop_count_punts(struct weir_loop *loop)
+{
+	const struct weir_kernel *kernel = loop->kernel;
+	int workers = kernel->punt_workers != NULL
+			      ? kernel->punt_workers(kernel->ctx)
+			      : 0;
+	if (workers > 0) /* without /proc it is not known: 0 */
+		wi_gauge_set(&loop->stats.punt_workers, (uint64_t)workers);
+}
+
 bool wi_stop_advance(struct weir_loop *loop)
 {
 	switch (loop->stop_phase) {
@@ -165,7 +176,9 @@ bool wi_stop_advance(struct weir_loop *loop)
 	}
 	if (stop_is_empty(loop) && loop->stop_phase != WI_ENDED)
 		loop->stop_phase = WI_STOP_LAST;
-	if (loop->stop_phase == WI_STOP_LAST && !loop->doorbell_armed)
+	if (loop->stop_phase == WI_STOP_LAST && !loop->doorbell_armed) {
 		loop->stop_phase = WI_ENDED;
+		stop_count_punts(loop);
+	}
 	return loop->stop_phase != WI_ENDED;
 }

@@ -19,6 +19,8 @@ static const struct {
 } suites[] = {
 	{ "abi", suite_abi },
 	{ "diagnose", suite_diagnose },
+	{ "ladder", suite_ladder },
+	{ "punt", suite_punt },
 	{ "ring", suite_ring },
 	{ "bufring", suite_bufring },
 	{ "op", suite_op },
@@ -47,6 +49,7 @@ static const struct {
 	{ "op-sync", suite_op_sync },
 	{ "op-misuse", suite_op_misuse },
 	{ "op-file", suite_op_file },
+	{ "doctor", suite_doctor },
 };
 /* clang-format on */
 

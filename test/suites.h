@@ -7,6 +7,9 @@
 Suite *suite_frame(void);
 Suite *suite_abi(void);
 Suite *suite_diagnose(void);
+Suite *suite_ladder(void);
+Suite *suite_punt(void);
+Suite *suite_doctor(void);
 Suite *suite_ring(void);
 Suite *suite_bufring(void);
 Suite *suite_op(void);

@@ -19,6 +19,15 @@ void wi_skip_report(const char *test, const char *reason)
 	(void)fflush(stdout); /* the test's process may not end by exit() */
 }
 
+bool wi_is_forced_off(enum weir_rung_id id)
+{
+	weir_rung_set set = 0;
+	struct weir_error error;
+	ck_assert_msg(weir_rungs_forced_off(&set, &error) == 0, "%s",
+		      error.text);
+	return (set & weir_rung_bit(id)) != 0;
+}
+
 bool wi_kernel_has_rings(void)
 {
 	struct weir_ring ring;
@@ -181,8 +190,8 @@ static struct wi_entered entered(uint32_t submit_count, uint32_t min_complete,
 		.min_complete = min_complete,
 		.flags = flags,
 	};
-	if ((flags & IORING_ENTER_EXT_ARG) == 0)
-		return seen;
+	if ((flags & IORING_ENTER_EXT_ARG) == 0 || arg == NULL)
+		return seen; /* NULL: at offset 0 of a wait region */
 	const struct io_uring_getevents_arg *wait = arg;
 	seen.min_wait_us = wait->min_wait_usec;
 	seen.has_timeout = wait->ts != 0;

@@ -11,6 +11,7 @@
 #include "uring/diagnose.h"
 #include "uring/error.h"
 #include "uring/kernel.h"
+#include "uring/rung.h"
 
 #include <check.h>
 #include <netinet/in.h>
@@ -34,6 +35,12 @@ struct weir_ring_opts;
 			return;                                                \
 		}                                                              \
 	} while (0)
+
+/* Leaves it if WEIR_FORCE_OFF names @id: then there is nothing to see. */
+#define wi_skip_if_forced_off(id)                                              \
+	wi_skip_unless(!wi_is_forced_off(id), "WEIR_FORCE_OFF names the rung")
+
+bool wi_is_forced_off(enum weir_rung_id id);
 
 void wi_skip_report(const char *test, const char *reason);
 

@@ -112,12 +112,22 @@ static int uring_mapping_count(void)
 	return count;
 }
 
+/* The first rungs of the ladder are what these tests count. */
+#define skip_if_setup_is_forced()                                              \
+	do {                                                                   \
+		wi_skip_if_forced_off(WEIR_RUNG_DEFER_TASKRUN);                \
+		wi_skip_if_forced_off(WEIR_RUNG_COOP_TASKRUN);                 \
+		wi_skip_if_forced_off(WEIR_RUNG_NO_SQARRAY);                   \
+		wi_skip_if_forced_off(WEIR_RUNG_SUBMIT_ALL);                   \
+	} while (0)
+
 /* ---- open and enable
  * --------------------------------------------------------- */
 
 START_TEST(ring_opens_on_each_rung_of_the_ladder)
 {
 	struct weir_ring ring;
+	skip_if_setup_is_forced();
 	const struct weir_ring_opts opts = {
 		.forbidden_flags = rungs[_i].forbidden,
 	};
@@ -168,6 +178,7 @@ static const struct {
 START_TEST(ring_goes_down_one_rung_for_each_refusal)
 {
 	struct weir_ring ring;
+	skip_if_setup_is_forced();
 	struct wi_faults faults;
 	wi_faults_init(&faults);
 	faults.setup_known_flags = descents[_i].known_flags;
@@ -295,6 +306,7 @@ START_TEST(seventeenth_ring_of_a_thread_goes_without_a_registered_descriptor)
 {
 	struct weir_ring ring[17];
 	const struct weir_ring_opts opts = { .sq_entry_count = 4 };
+	wi_skip_if_forced_off(WEIR_RUNG_REGISTERED_RING);
 	for (size_t i = 0; i < COUNT_OF(ring); i++)
 		wi_ring_start(&ring[i], &opts);
 	ck_assert(ring[15].has_registered_fd);

@@ -73,8 +73,11 @@ static void echo_print_rungs(const struct weir_loop *loop)
 	}
 	(void)printf("%s\n", *comma == '\0' ? "none" : "");
 	for (int i = 0; i < WEIR_RUNG_COUNT; i++)
-		if (rungs[i].state != WEIR_RUNG_ON)
-			(void)printf("  rung off   %s (Linux %s); costs: %s\n",
+		if (rungs[i].state == WEIR_RUNG_OFF ||
+		    (rungs[i].state == WEIR_RUNG_FORCED_OFF &&
+		     rungs[i].role != WEIR_ROLE_KNOWN))
+			(void)printf("  rung %s  %s (Linux %s); costs: %s\n",
+				     weir_rung_state_name(rungs[i].state),
 				     rungs[i].name, rungs[i].since,
 				     rungs[i].costs);
 }
@@ -121,6 +124,11 @@ void echo_print_end(const struct echo *echo)
 	(void)printf("  cost       %.4f kernel entries and %.2f us of CPU per "
 		     "message\n",
 		     total.enters_per_message, total.cpu_us_per_message);
+	(void)printf("  punts      %" PRIu64 " kernel worker threads%s\n",
+		     total.stats.punt_workers,
+		     total.stats.punt_workers > 0
+			     ? ", want 0: see the rungs at the start"
+			     : "");
 	(void)printf("  closes     %s\n",
 		     stats_closes_text(&total.stats, closes));
 	if (echo->unprinted > 0)

@@ -1,5 +1,7 @@
 #include "stats.h"
 
+#include "rungs.h"
+
 #include <inttypes.h>
 
 void stats_add(struct weir_loop_stats *total,
@@ -16,6 +18,7 @@ void stats_add(struct weir_loop_stats *total,
 	total->conns_open += from->conns_open;
 	total->block_bytes_used += from->block_bytes_used;
 	total->block_bytes_peak += from->block_bytes_peak;
+	total->punt_workers += from->punt_workers;
 }
 
 void stats_members(struct json *json, const struct weir_loop_stats *stats)
@@ -41,6 +44,7 @@ void stats_members(struct json *json, const struct weir_loop_stats *stats)
 	json_u64(json, "conns_open", stats->conns_open);
 	json_u64(json, "block_bytes_used", stats->block_bytes_used);
 	json_u64(json, "block_bytes_peak", stats->block_bytes_peak);
+	json_u64(json, "punt_workers", stats->punt_workers);
 	json_object_close(json);
 }
 
@@ -49,16 +53,7 @@ void stats_rungs_member(struct json *json, const struct weir_loop *loop)
 	struct weir_rung rungs[WEIR_RUNG_COUNT];
 
 	weir_loop_ladder(loop, rungs);
-	json_array_open(json, "rungs");
-	for (int i = 0; i < WEIR_RUNG_COUNT; i++) {
-		json_object_open(json, NULL);
-		json_text(json, "name", rungs[i].name);
-		json_bool(json, "is_on", rungs[i].state == WEIR_RUNG_ON);
-		json_text(json, "since", rungs[i].since);
-		json_text(json, "costs", rungs[i].costs);
-		json_object_close(json);
-	}
-	json_array_close(json);
+	rungs_json(json, rungs);
 }
 
 char *stats_closes_text(const struct weir_loop_stats *stats, char *out_text)

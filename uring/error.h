@@ -16,7 +16,7 @@ extern "C" {
  */
 struct weir_error {
 	int code;
-	char text[320];
+	char text[768];
 };
 
 /**

@@ -76,6 +76,10 @@ struct weir_kernel {
 	int (*doorbell_ring)(void *ctx, int fd);
 
 	uint64_t (*now_ns)(void *ctx); /* monotonic */
+
+	/* Kernel worker threads that the calling thread's rings have caused
+	 * (see punt.h). NULL: this kernel has none. */
+	int (*punt_workers)(void *ctx);
 };
 
 /**

@@ -8,6 +8,7 @@
 #include "abi.h"
 #include "enter_priv.h"
 #include "handover.h"
+#include "punt.h"
 
 #include <errno.h>
 #include <netinet/in.h>
@@ -173,6 +174,12 @@ static uint64_t linux_now_ns(void *ctx)
 	return (uint64_t)now.tv_sec * 1000000000u + (uint64_t)now.tv_nsec;
 }
 
+static int linux_punt_workers(void *ctx)
+{
+	(void)ctx;
+	return weir_punt_workers((pid_t)syscall(SYS_gettid));
+}
+
 const struct weir_kernel *weir_kernel_linux(void)
 {
 	static const struct weir_kernel kernel = {
@@ -188,6 +195,7 @@ const struct weir_kernel *weir_kernel_linux(void)
 		.doorbell_open = linux_doorbell_open,
 		.doorbell_ring = linux_doorbell_ring,
 		.now_ns = linux_now_ns,
+		.punt_workers = linux_punt_workers,
 	};
 	return &kernel;
 }

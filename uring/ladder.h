@@ -1,8 +1,19 @@
-/* ladder.h - what this kernel granted, rung by rung, in words */
+/* ladder.h - what this host grants, rung by rung, in words
+ *
+ *     weir_ladder_probe()  the whole host: every rung tried on a throw-away
+ *                          ring with sockets of its own; some milliseconds
+ *     weir_ladder_read()   one ring: what it stands on, and what it was refused
+ *
+ * Neither asks for the kernel's version: distributions add features to old
+ * kernels, and take them out of new ones.
+ */
 #ifndef WEIR_URING_LADDER_H
 #define WEIR_URING_LADDER_H
 
 #include "ring.h"
+#include "rung.h"
+
+#include <stdbool.h>
 
 #ifdef __cplusplus
 extern "C" {
@@ -10,35 +21,91 @@ extern "C" {
 #pragma GCC visibility push(default)
 
 enum weir_rung_state {
-	WEIR_RUNG_OFF = 0, /* the kernel does not have it, or refused */
-	WEIR_RUNG_ON,
+	WEIR_RUNG_OFF = 0,    /* the kernel does not have it, or refused */
+	WEIR_RUNG_ON,         /* tried, and it did what it should        */
+	WEIR_RUNG_FORCED_OFF, /* by WEIR_FORCE_OFF or by an option       */
+	WEIR_RUNG_UNTRIED,    /* a ring, of what it has not needed yet   */
+};
+
+enum {
+	WEIR_RUNG_CAUSE_BYTES = 448,
+	WEIR_RUNG_REMEDY_BYTES = 128,
 };
 
 /**
- * struct weir_rung - one fast path
- * @name:  short and stable, for scripts
- * @since: first Linux version that has it
- * @costs: what its lack costs
- * All text is constant and lives as long as the process.
+ * struct weir_rung - one row of the ladder
+ * @name, @since, @what, @costs: constant text; see WEIR_RUNGS
+ * @role:   required by a loop, used if there, or only reported
+ * @err:    OFF: the negative errno that refused it; -EPROTO: it was accepted
+ *          and did something else; -ETIME: and nothing came. Otherwise 0, also
+ *          for what a ring has not asked for because options forbid it
+ * @cause:  OFF and FORCED_OFF: why, one line; otherwise empty
+ * @remedy: OFF and FORCED_OFF: what to do about it; otherwise empty
  */
 struct weir_rung {
 	const char *name;
 	const char *since;
+	const char *what;
 	const char *costs;
+	enum weir_rung_role role;
 	enum weir_rung_state state;
+	int err;
+	char cause[WEIR_RUNG_CAUSE_BYTES];
+	char remedy[WEIR_RUNG_REMEDY_BYTES];
 };
 
-#define WEIR_RUNG_COUNT 6
+/** weir_rung_state_name() - "on", "off", "forced off", "untried". */
+const char *weir_rung_state_name(enum weir_rung_state state);
+
+/**
+ * weir_ladder_probe() - try every rung of @kernel
+ * @kernel:     NULL for weir_kernel_linux()
+ * @forced_off: not to be tried, beside those that WEIR_FORCE_OFF names
+ * @out_rungs:  shape [WEIR_RUNG_COUNT], index enum weir_rung_id; written on
+ *              success only
+ * @error:      filled on failure; may be NULL
+ *
+ * Each rung has a ring of its own, and where it takes sockets a connection
+ * over 127.0.0.1; they are gone when this returns, and no try takes longer
+ * than about a second. Where no ring can be had at all, every rung is off, for
+ * the same reason.
+ *
+ * Return: 0; -EINVAL if WEIR_FORCE_OFF names what is no rung. Thread: any.
+ */
+int weir_ladder_probe(const struct weir_kernel *kernel,
+		      weir_rung_set forced_off, struct weir_rung *out_rungs,
+		      struct weir_error *error);
+
+/** weir_ladder_can_run() - every rung that is required is on. */
+bool weir_ladder_can_run(const struct weir_rung *rungs);
 
 /**
  * weir_ladder_read() - the rungs that @ring stands on
  * @ring:      open; enabled, for the registered descriptor to be judged
- * @out_rungs: shape [WEIR_RUNG_COUNT]
+ * @out_rungs: shape [WEIR_RUNG_COUNT], index enum weir_rung_id; what a ring
+ *             does not need for itself is UNTRIED
  *
  * Thread: the ring's own, or any while that thread does not enable it.
  */
 void weir_ladder_read(const struct weir_ring *ring,
 		      struct weir_rung *out_rungs);
+
+/**
+ * weir_rung_judge() - fill in the state of one row from a result
+ * @err: 0: ON; otherwise OFF, with cause and remedy in words
+ *
+ * For those who have tried a rung themselves. Thread: any.
+ */
+void weir_rung_judge(struct weir_rung *rung, int err);
+
+/**
+ * weir_rungs_require() - fail if a rung that a loop needs is forced off
+ * @forced_off: as in weir_ring_forced_off()
+ * @error:      filled on failure: the rung, and all that are required
+ *
+ * Return: 0; -EOPNOTSUPP. Thread: any.
+ */
+int weir_rungs_require(weir_rung_set forced_off, struct weir_error *error);
 
 #pragma GCC visibility pop
 #ifdef __cplusplus

@@ -47,24 +47,46 @@ static uint64_t ring_estimate_bytes(const struct io_uring_params *params)
 	       (uint64_t)params->cq_entries * sizeof(struct io_uring_cqe);
 }
 
+/* Set-up flags that a rung stands for. */
+static uint32_t ring_rung_flags(weir_rung_set rungs)
+{
+	uint32_t flags = 0;
+	if ((rungs & weir_rung_bit(WEIR_RUNG_DEFER_TASKRUN)) != 0)
+		flags |= IORING_SETUP_DEFER_TASKRUN;
+	if ((rungs & weir_rung_bit(WEIR_RUNG_COOP_TASKRUN)) != 0)
+		flags |= IORING_SETUP_COOP_TASKRUN;
+	if ((rungs & weir_rung_bit(WEIR_RUNG_NO_SQARRAY)) != 0)
+		flags |= IORING_SETUP_NO_SQARRAY;
+	return flags;
+}
+
 /* The descriptor of the best rung that the kernel grants. */
-static int ring_setup(const struct weir_ring *ring, uint32_t sq_entry_count,
+static int ring_setup(struct weir_ring *ring, uint32_t sq_entry_count,
 		      uint32_t cq_entry_count, uint32_t forbidden_flags,
 		      struct io_uring_params *params)
 {
 	const size_t rung_count = sizeof(setup_rungs) / sizeof(setup_rungs[0]);
+	/* SUBMIT_ALL is part of several rungs and goes without them. */
+	const uint32_t never =
+		(ring->forced_off & weir_rung_bit(WEIR_RUNG_SUBMIT_ALL)) != 0
+			? IORING_SETUP_SUBMIT_ALL
+			: 0;
 	int fd = -EINVAL;
+
+	forbidden_flags |= ring_rung_flags(ring->forced_off);
 	for (size_t i = 0; i < rung_count; i++) {
-		if ((setup_rungs[i] & forbidden_flags) != 0)
+		const uint32_t flags = setup_rungs[i] & ~never;
+		if ((flags & forbidden_flags) != 0)
 			continue;
 		*params = (struct io_uring_params){
-			.flags = setup_rungs[i],
+			.flags = flags,
 			.cq_entries = cq_entry_count,
 		};
 		fd = ring->kernel->setup(ring->kernel->ctx, sq_entry_count,
 					 params);
 		if (fd != -EINVAL)
 			break;
+		ring->setup_err = fd;
 	}
 	return fd;
 }
@@ -167,30 +189,45 @@ static uint64_t thread_ticket(void)
 	return own_ticket;
 }
 
-/* A registered index belongs to a thread: on another it names another ring,
- * or none. */
-static bool ring_index_is_foreign(const struct weir_ring *ring)
+/* The kernel itself notices on a SINGLE_ISSUER ring only, and a registered
+ * index names another ring on another thread, or none. */
+static bool ring_is_foreign(const struct weir_ring *ring)
 {
-	return ring->has_registered_fd && ring->owner != thread_ticket();
+	return ring->owner != 0 && ring->owner != thread_ticket();
 }
 
-int weir_ring_open(struct weir_ring *ring, const struct weir_ring_opts *opts,
-		   struct weir_error *error)
+/* What the caller forces off, in every way there is to say so, and what the
+ * environment does. */
+static int ring_read_forced_off(const struct weir_ring_opts *opts,
+				weir_rung_set *out_set,
+				struct weir_error *error)
 {
-	static const struct weir_ring_opts defaults;
-	if (opts == NULL)
-		opts = &defaults;
+	weir_rung_set set = 0;
+	int err = weir_rungs_forced_off(&set, error);
+	if (err < 0)
+		return err;
+	set |= opts->forced_off;
+	if (opts->no_registered_fd)
+		set |= weir_rung_bit(WEIR_RUNG_REGISTERED_RING);
+	if (opts->no_min_wait)
+		set |= weir_rung_bit(WEIR_RUNG_MIN_WAIT);
+	if (opts->no_iowait_flag)
+		set |= weir_rung_bit(WEIR_RUNG_NO_IOWAIT);
+	*out_set = set;
+	return 0;
+}
+
+/* Zeros become the defaults. */
+static int ring_read_sizes(const struct weir_ring_opts *opts,
+			   uint32_t *out_sq_entry_count,
+			   uint32_t *out_cq_entry_count,
+			   struct weir_error *error)
+{
 	uint32_t sq_entry_count = opts->sq_entry_count != 0
 					  ? opts->sq_entry_count
 					  : SQ_ENTRIES_DEFAULT;
 	uint32_t cq_entry_count = opts->cq_entry_count;
 
-	*ring = (struct weir_ring){
-		.fd = -1,
-		.kernel = opts->kernel != NULL ? opts->kernel
-					       : weir_kernel_linux(),
-		.wants_registered_fd = !opts->no_registered_fd,
-	};
 	if (sq_entry_count > SQ_ENTRIES_MAX)
 		return weir_error_set(error, -EINVAL,
 				      "%u submission entries asked for; the "
@@ -205,6 +242,41 @@ int weir_ring_open(struct weir_ring *ring, const struct weir_ring_opts *opts,
 				      "%u completion entries are fewer than "
 				      "the %u submission entries",
 				      cq_entry_count, sq_entry_count);
+	*out_sq_entry_count = sq_entry_count;
+	*out_cq_entry_count = cq_entry_count;
+	return 0;
+}
+
+static void ring_use_features(struct weir_ring *ring)
+{
+	const weir_rung_set off = ring->forced_off;
+	ring->has_min_wait = (off & weir_rung_bit(WEIR_RUNG_MIN_WAIT)) == 0 &&
+			     (ring->features & IORING_FEAT_MIN_TIMEOUT) != 0;
+	if ((off & weir_rung_bit(WEIR_RUNG_NO_IOWAIT)) == 0 &&
+	    (ring->features & IORING_FEAT_NO_IOWAIT) != 0)
+		ring->enter_flags |= IORING_ENTER_NO_IOWAIT;
+}
+
+int weir_ring_open(struct weir_ring *ring, const struct weir_ring_opts *opts,
+		   struct weir_error *error)
+{
+	static const struct weir_ring_opts defaults;
+	if (opts == NULL)
+		opts = &defaults;
+	uint32_t sq_entry_count = 0;
+	uint32_t cq_entry_count = 0;
+
+	*ring = (struct weir_ring){
+		.fd = -1,
+		.kernel = opts->kernel != NULL ? opts->kernel
+					       : weir_kernel_linux(),
+	};
+	int err = ring_read_forced_off(opts, &ring->forced_off, error);
+	if (err < 0)
+		return err;
+	err = ring_read_sizes(opts, &sq_entry_count, &cq_entry_count, error);
+	if (err < 0)
+		return err;
 
 	struct io_uring_params params;
 	int fd = ring_setup(ring, sq_entry_count, cq_entry_count,
@@ -217,7 +289,7 @@ int weir_ring_open(struct weir_ring *ring, const struct weir_ring_opts *opts,
 	ring->fd = fd;
 	ring->enter_fd = fd;
 
-	int err = ring_map(ring, &params);
+	err = ring_map(ring, &params);
 	if (err < 0) {
 		err = ring_explain(error, err, ring_estimate_bytes(&params));
 		goto fail;
@@ -226,12 +298,7 @@ int weir_ring_open(struct weir_ring *ring, const struct weir_ring_opts *opts,
 	err = ring_require_6_1(ring, error);
 	if (err < 0)
 		goto fail;
-
-	ring->has_min_wait = !opts->no_min_wait &&
-			     (ring->features & IORING_FEAT_MIN_TIMEOUT) != 0;
-	if (!opts->no_iowait_flag &&
-	    (ring->features & IORING_FEAT_NO_IOWAIT) != 0)
-		ring->enter_flags |= IORING_ENTER_NO_IOWAIT;
+	ring_use_features(ring);
 	return 0;
 
 fail:
@@ -239,24 +306,54 @@ fail:
 	return err;
 }
 
+int wi_ring_open_exact(struct weir_ring *ring, const struct weir_kernel *kernel,
+		       uint32_t sq_entry_count, uint32_t setup_flags)
+{
+	struct io_uring_params params = { .flags = setup_flags };
+
+	*ring = (struct weir_ring){
+		.fd = -1,
+		.kernel = kernel,
+		.forced_off = weir_rung_bit(WEIR_RUNG_REGISTERED_RING),
+	};
+	int fd = kernel->setup(kernel->ctx, sq_entry_count, &params);
+	if (fd < 0)
+		return fd;
+	ring->fd = fd;
+	ring->enter_fd = fd;
+
+	int err = ring_map(ring, &params);
+	if (err < 0) {
+		weir_ring_close(ring);
+		return err;
+	}
+	ring_wire(ring, &params);
+	return 0;
+}
+
 int weir_ring_enable(struct weir_ring *ring)
 {
 	int err =
 		weir_ring_register(ring, IORING_REGISTER_ENABLE_RINGS, NULL, 0);
-	if (err < 0 || !ring->wants_registered_fd)
-		return err < 0 ? err : 0;
+	if (err < 0)
+		return err;
+	ring->owner = thread_ticket();
+	if ((ring->forced_off & weir_rung_bit(WEIR_RUNG_REGISTERED_RING)) != 0)
+		return 0;
 
 	struct io_uring_rsrc_update update = {
 		.offset = UINT32_MAX, /* the kernel chooses the slot */
 		.data = (uint64_t)ring->fd,
 	};
 	/* A refusal (16 slots per thread) costs some nanoseconds, no more. */
-	if (weir_ring_register(ring, IORING_REGISTER_RING_FDS, &update, 1) ==
-	    1) {
+	int result =
+		weir_ring_register(ring, IORING_REGISTER_RING_FDS, &update, 1);
+	if (result == 1) {
 		ring->enter_fd = (int)update.offset;
 		ring->enter_flags |= IORING_ENTER_REGISTERED_RING;
 		ring->has_registered_fd = true;
-		ring->owner = thread_ticket();
+	} else {
+		ring->registered_err = result < 0 ? result : -EBUSY;
 	}
 	return 0;
 }
@@ -367,6 +464,8 @@ static inline int ring_kernel_enter(struct weir_ring *ring, uint32_t want_count,
 		result =
 			kernel->enter(kernel->ctx, ring->enter_fd, submit_count,
 				      want_count, flags, arg, arg_bytes);
+	if (__builtin_expect(weir_ring_unsubmitted(ring) > 0, 0))
+		wi_count(&ring->stats.enters_short, 1);
 	return result >= 0 ? 0 : ring_enter_refused(ring, result);
 }
 
@@ -384,7 +483,7 @@ static __attribute__((noinline)) int ring_enter_limited(
 
 int weir_ring_enter(struct weir_ring *ring, const struct weir_wait *wait)
 {
-	if (__builtin_expect(ring_index_is_foreign(ring), 0))
+	if (__builtin_expect(ring_is_foreign(ring), 0))
 		return -EEXIST;
 
 	weir_ring_publish(ring);
@@ -406,7 +505,7 @@ void weir_ring_close(struct weir_ring *ring)
 	const struct weir_kernel *kernel = ring->kernel;
 
 	/* A thread that has ended has given its indices back. */
-	if (ring->has_registered_fd && !ring_index_is_foreign(ring)) {
+	if (ring->has_registered_fd && !ring_is_foreign(ring)) {
 		struct io_uring_rsrc_update update = {
 			.offset = (uint32_t)ring->enter_fd,
 		};
@@ -434,6 +533,11 @@ int weir_ring_fd(const struct weir_ring *ring)
 uint32_t weir_ring_setup_flags(const struct weir_ring *ring)
 {
 	return ring->setup_flags;
+}
+
+weir_rung_set weir_ring_forced_off(const struct weir_ring *ring)
+{
+	return ring->forced_off;
 }
 
 uint32_t weir_ring_features(const struct weir_ring *ring)

@@ -13,6 +13,7 @@
 
 #include "error.h"
 #include "kernel.h"
+#include "rung.h"
 
 #include <stdbool.h>
 #include <stdint.h>
@@ -30,20 +31,34 @@ struct weir_ring;
  * @sq_entry_count:  0 for 1024; rounded up to a power of two, at most 32768
  * @cq_entry_count:  0 for 8 times the SQ; at least the SQ, at most 65536
  * @forbidden_flags: IORING_SETUP_* never to ask for: forces a lower rung
- * @no_registered_fd, @no_min_wait, @no_iowait_flag: force that rung off
+ * @forced_off:      rungs that neither this ring nor a loop on it may use, as
+ *                   if the kernel did not have them; those that WEIR_FORCE_OFF
+ *                   names in the environment are added (see rung.h)
+ * @no_registered_fd, @no_min_wait, @no_iowait_flag: short for that rung in
+ *                   @forced_off
  */
 struct weir_ring_opts {
 	const struct weir_kernel *kernel;
 	uint32_t sq_entry_count;
 	uint32_t cq_entry_count;
 	uint32_t forbidden_flags;
+	weir_rung_set forced_off;
 	bool no_registered_fd;
 	bool no_min_wait;
 	bool no_iowait_flag;
 };
 
 /* Every counter of a ring: name, and what it counts. Monotone, written by the
- * ring's thread only, readable from any (see weir_ring_stats()). */
+ * ring's thread only, readable from any (see weir_ring_stats_read()).
+ *
+ * What can be derived is not counted twice:
+ *     SQEs per enter     sqes / enters
+ *     CQEs per enter     cqes / enters
+ *     CQEs per wake      cqes / enters_waiting, for a loop that sleeps in each
+ *                        of its turns: a call that did not sleep leaves its
+ *                        completions to the next one that would
+ *     enters that slept  at most enters_waiting
+ * Punts to kernel worker threads are not seen from a ring: see punt.h. */
 #define WEIR_RING_STATS(X)                                                     \
 	X(enters, "io_uring_enter calls")                                      \
 	X(enters_waiting, "of these, calls that were willing to sleep")        \
@@ -52,6 +67,7 @@ struct weir_ring_opts {
 	X(enters_refused, "calls refused for want of memory (EAGAIN, EBUSY)")  \
 	X(enters_failed, "calls that failed with any other errno")             \
 	X(enters_taskrun, "calls made because the kernel held more work back") \
+	X(enters_short, "calls that left entries unsubmitted")                 \
 	X(sqes, "submission queue entries taken")                              \
 	X(sq_full, "times that the submission queue was full")                 \
 	X(cqes, "completion queue entries reaped")                             \
@@ -93,7 +109,8 @@ struct weir_wait {
  *
  * Return: 0; -ENOSYS, -EPERM, -EACCES, -ENOMEM, -EMFILE as explained in
  *         @error; -EOPNOTSUPP if the kernel is older than 6.1; -EINVAL if an
- *         option is out of range. Thread: any.
+ *         option is out of range, or WEIR_FORCE_OFF names what is no rung (the
+ *         only time that the environment is read). Thread: any.
  * Source: io_uring_setup(2).
  */
 int weir_ring_open(struct weir_ring *ring, const struct weir_ring_opts *opts,
@@ -145,6 +162,10 @@ int weir_ring_fd(const struct weir_ring *ring);
 
 /** weir_ring_setup_flags() - the IORING_SETUP_* that the kernel granted. */
 uint32_t weir_ring_setup_flags(const struct weir_ring *ring);
+
+/** weir_ring_forced_off() - the rungs that it may not use: options and
+ *                           environment, as they were at open. */
+weir_rung_set weir_ring_forced_off(const struct weir_ring *ring);
 
 /** weir_ring_features() - the IORING_FEAT_* that the kernel reported. */
 uint32_t weir_ring_features(const struct weir_ring *ring);

@@ -40,15 +40,24 @@ struct weir_ring {
 
 	/* Set once, at open. */
 	int fd;
-	bool wants_registered_fd;
+	weir_rung_set forced_off;
 	bool has_registered_fd;
-	uint64_t owner; /* thread_ticket(), once has_registered_fd */
+	int registered_err; /* why it has none */
+	int setup_err;      /* why it has less than was asked for */
+	uint64_t owner;     /* thread_ticket(), once has_registered_fd */
 	uint32_t setup_flags;
 	uint32_t features;
 	void *ring_memory; /* SQ and CQ indices, CQEs, maybe the SQ array */
 	size_t ring_bytes;
 	size_t sqes_bytes;
 };
+
+/* A ring with exactly @setup_flags and no rung on top, disabled if they say
+ * so; for the ladder, which asks for one thing at a time.
+ *
+ * Return: 0 or what setup or map returned; then the ring is closed. */
+int wi_ring_open_exact(struct weir_ring *ring, const struct weir_kernel *kernel,
+		       uint32_t sq_entry_count, uint32_t setup_flags);
 
 #ifdef __cplusplus
 }

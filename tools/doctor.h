@@ -1,0 +1,58 @@
+/* doctor.h - weir-doctor's parts: options and verdict (doctor.c), what limits
+ * this host sets (doctor_host.c), how it is printed (doctor_print.c)
+ */
+#ifndef WEIR_TOOLS_DOCTOR_H
+#define WEIR_TOOLS_DOCTOR_H
+
+#include <weir/uring/ladder.h>
+
+#include <stdio.h>
+
+enum doctor_verdict {
+	DOCTOR_OK = 0,
+	DOCTOR_INFO, /* to know when figures are compared; nothing to do */
+	DOCTOR_LOW,  /* serves, and less than it could */
+	DOCTOR_BAD,  /* cannot serve */
+};
+
+enum {
+	DOCTOR_FACTS_MAX = 20,
+	DOCTOR_VALUE_BYTES = 128,
+};
+
+/**
+ * struct doctor_fact - one limit or circumstance of the host
+ * @wanted, @why, @remedy: constant text; @remedy is what to do where the
+ *                         verdict is LOW or BAD
+ */
+struct doctor_fact {
+	const char *name;
+	const char *wanted;
+	const char *why;
+	const char *remedy;
+	enum doctor_verdict verdict;
+	char value[DOCTOR_VALUE_BYTES];
+};
+
+/**
+ * struct doctor - all that was found
+ * @root: before /proc and /sys: "" for this host
+ */
+struct doctor {
+	const char *root;
+	bool can_run;
+	struct weir_rung rungs[WEIR_RUNG_COUNT];
+	struct doctor_fact facts[DOCTOR_FACTS_MAX];
+	int fact_count;
+};
+
+/** doctor_read_host() - fill in the facts. */
+void doctor_read_host(struct doctor *doctor);
+
+/** doctor_print() - for people. */
+void doctor_print(const struct doctor *doctor, bool has_color, FILE *file);
+
+/** doctor_json() - for programs. */
+void doctor_json(const struct doctor *doctor, FILE *file);
+
+#endif
