@@ -67,8 +67,7 @@ static int ring_setup(const struct weir_ring *ring, uint32_t sq_entry_count,
 	return fd;
 }
 
-static int ring_map(struct weir_ring *ring,
-		    const struct io_uring_params *params)
+int wi_ring_map(struct weir_ring *ring, const struct io_uring_params *params)
 {
 	const struct weir_kernel *kernel = ring->kernel;
 	size_t cqes_end = params->cq_off.cqes +
@@ -95,8 +94,7 @@ static int ring_map(struct weir_ring *ring,
 	return 0;
 }
 
-static void ring_wire(struct weir_ring *ring,
-		      const struct io_uring_params *params)
+void wi_ring_wire(struct weir_ring *ring, const struct io_uring_params *params)
 {
 	char *base = ring->ring_memory;
 	ring->kernel_sq_head = (uint32_t *)(void *)(base + params->sq_off.head);
@@ -112,8 +110,6 @@ static void ring_wire(struct weir_ring *ring,
 	ring->sq_mask = params->sq_entries - 1;
 	ring->cq_entry_count = params->cq_entries;
 	ring->cq_mask = params->cq_entries - 1;
-	ring->setup_flags = params->flags;
-	ring->features = params->features;
 
 	/* Where the kernel keeps an index array, entry i names SQE i for ever.
 	 */
@@ -215,12 +211,14 @@ int weir_ring_open(struct weir_ring *ring, const struct weir_ring_opts *opts,
 	ring->fd = fd;
 	ring->enter_fd = fd;
 
-	int err = ring_map(ring, &params);
+	int err = wi_ring_map(ring, &params);
 	if (err < 0) {
 		err = ring_explain(error, err, ring_estimate_bytes(&params));
 		goto fail;
 	}
-	ring_wire(ring, &params);
+	wi_ring_wire(ring, &params);
+	ring->setup_flags = params.flags;
+	ring->features = params.features;
 	err = ring_require_6_1(ring, error);
 	if (err < 0)
 		goto fail;
@@ -230,6 +228,8 @@ int weir_ring_open(struct weir_ring *ring, const struct weir_ring_opts *opts,
 	if (!opts->no_iowait_flag &&
 	    (ring->features & IORING_FEAT_NO_IOWAIT) != 0)
 		ring->enter_flags |= IORING_ENTER_NO_IOWAIT;
+	if (!opts->no_wait_region)
+		wi_wait_region_open(ring);
 	return 0;
 
 fail:
@@ -259,38 +259,75 @@ int weir_ring_enable(struct weir_ring *ring)
 	return 0;
 }
 
-/* The argument of a call that may sleep. @timespec must outlive the call. */
-static struct io_uring_getevents_arg ring_wait_arg(
-	const struct weir_ring *ring, const struct weir_wait *wait,
-	struct weir_kernel_timespec *timespec)
+/* What a call that may sleep asks for, however it is handed over. */
+struct ring_sleep {
+	uint64_t timeout_ns;
+	uint32_t min_wait_us;
+};
+
+static struct ring_sleep ring_sleep(const struct weir_ring *ring,
+				    const struct weir_wait *wait)
 {
-	struct io_uring_getevents_arg arg = { .sigmask = 0 };
-	uint64_t timeout_ns = wait->timeout_ns;
+	struct ring_sleep sleep = { .timeout_ns = wait->timeout_ns };
 	uint64_t min_wait_ns = 0;
 
 	/* Who waits for one needs no min-wait; longer than the timeout, it
 	 * would replace it. */
 	if (wait->want_count > 1)
 		min_wait_ns = (uint64_t)wait->min_wait_us * NS_PER_US;
-	if (min_wait_ns > timeout_ns)
-		min_wait_ns = timeout_ns;
+	if (min_wait_ns > sleep.timeout_ns)
+		min_wait_ns = sleep.timeout_ns;
 
 	if (min_wait_ns > 0 && !ring->has_min_wait) {
-		timeout_ns = min_wait_ns;
+		sleep.timeout_ns = min_wait_ns;
 	} else if (min_wait_ns > 0) {
-		arg.min_wait_usec = (uint32_t)(min_wait_ns / NS_PER_US);
+		sleep.min_wait_us = (uint32_t)(min_wait_ns / NS_PER_US);
 		/* Without a timeout behind it, the end of the min-wait ends
 		 * the call even if nothing came (seen on 6.18): an idle loop
 		 * would spin. */
-		if (timeout_ns == WEIR_TIMEOUT_NEVER)
-			timeout_ns = FAR_AWAY_NS;
+		if (sleep.timeout_ns == WEIR_TIMEOUT_NEVER)
+			sleep.timeout_ns = FAR_AWAY_NS;
 	}
-	if (timeout_ns != WEIR_TIMEOUT_NEVER) {
-		timespec->tv_sec = (int64_t)(timeout_ns / NS_PER_S);
-		timespec->tv_nsec = (int64_t)(timeout_ns % NS_PER_S);
-		arg.ts = (uint64_t)(uintptr_t)timespec;
+	return sleep;
+}
+
+/* The argument of one call, and the memory behind it. */
+struct ring_arg {
+	struct io_uring_getevents_arg plain;
+	struct weir_kernel_timespec timespec;
+	const void *pointer;
+	size_t byte_count;
+	uint32_t flags;
+};
+
+static void ring_arg_fill(struct weir_ring *ring, const struct ring_sleep sleep,
+			  struct ring_arg *arg)
+{
+	const bool has_timeout = sleep.timeout_ns != WEIR_TIMEOUT_NEVER;
+	const struct weir_kernel_timespec timespec = {
+		.tv_sec = has_timeout ? (int64_t)(sleep.timeout_ns / NS_PER_S)
+				      : 0,
+		.tv_nsec = has_timeout ? (int64_t)(sleep.timeout_ns % NS_PER_S)
+				       : 0,
+	};
+	struct io_uring_reg_wait *region = ring->wait_region;
+	if (region != NULL) {
+		region->ts = timespec;
+		region->min_wait_usec = sleep.min_wait_us;
+		region->flags = has_timeout ? IORING_REG_WAIT_TS : 0;
+		arg->pointer = NULL; /* an offset: the region's first entry */
+		arg->byte_count = sizeof(*region);
+		arg->flags = IORING_ENTER_EXT_ARG | IORING_ENTER_EXT_ARG_REG;
+		return;
 	}
-	return arg;
+	arg->timespec = timespec;
+	arg->plain = (struct io_uring_getevents_arg){
+		.min_wait_usec = sleep.min_wait_us,
+		.ts = has_timeout ? (uint64_t)(uintptr_t)&arg->timespec : 0,
+	};
+	arg->pointer = &arg->plain;
+	arg->byte_count = sizeof(arg->plain);
+	arg->flags = IORING_ENTER_EXT_ARG;
 }
 
 /* How many completions this call may sleep for.
@@ -344,15 +381,12 @@ int weir_ring_enter(struct weir_ring *ring, const struct weir_wait *wait)
 	uint32_t held_back = weir_ring_held_back(ring);
 	uint32_t want_count = ring_want(ring, wait, held_back);
 	uint32_t flags = ring->enter_flags | IORING_ENTER_GETEVENTS;
-	struct weir_kernel_timespec timespec;
-	struct io_uring_getevents_arg arg;
-	const void *arg_ptr = NULL;
-	size_t arg_bytes = 0;
+	struct ring_arg arg;
+	arg.pointer = NULL;
+	arg.byte_count = 0;
 	if (want_count > 0) {
-		arg = ring_wait_arg(ring, wait, &timespec);
-		arg_ptr = &arg;
-		arg_bytes = sizeof(arg);
-		flags |= IORING_ENTER_EXT_ARG;
+		ring_arg_fill(ring, ring_sleep(ring, wait), &arg);
+		flags |= arg.flags;
 		wi_count(&ring->stats.enters_waiting, 1);
 	}
 	if ((held_back & IORING_SQ_TASKRUN) != 0)
@@ -361,16 +395,14 @@ int weir_ring_enter(struct weir_ring *ring, const struct weir_wait *wait)
 		wi_count(&ring->stats.cq_overflows, 1);
 
 	wi_count(&ring->stats.enters, 1);
-	int result = ring->kernel->enter(ring->kernel->ctx, ring->enter_fd,
-					 weir_ring_unsubmitted(ring),
-					 want_count, flags, arg_ptr, arg_bytes);
+	int result = ring->kernel->enter(
+		ring->kernel->ctx, ring->enter_fd, weir_ring_unsubmitted(ring),
+		want_count, flags, arg.pointer, arg.byte_count);
 	return ring_enter_result(ring, result);
 }
 
-void weir_ring_close(struct weir_ring *ring)
+void wi_ring_forget_index(struct weir_ring *ring)
 {
-	const struct weir_kernel *kernel = ring->kernel;
-
 	/* A thread that has ended has given its indices back. */
 	if (ring->has_registered_fd && !ring_index_is_foreign(ring)) {
 		struct io_uring_rsrc_update update = {
@@ -379,17 +411,33 @@ void weir_ring_close(struct weir_ring *ring)
 		(void)weir_ring_register(ring, IORING_UNREGISTER_RING_FDS,
 					 &update, 1); /* it was there */
 	}
+	ring->has_registered_fd = false;
+	ring->enter_flags &= ~(uint32_t)IORING_ENTER_REGISTERED_RING;
+}
+
+void wi_ring_unmap(struct weir_ring *ring)
+{
+	const struct weir_kernel *kernel = ring->kernel;
+
 	if (ring->sqes != NULL)
 		(void)kernel->unmap(kernel->ctx, ring->sqes, ring->sqes_bytes);
 	if (ring->ring_memory != NULL)
 		(void)kernel->unmap(kernel->ctx, ring->ring_memory,
 				    ring->ring_bytes);
-	if (ring->fd >= 0)
-		(void)kernel->close(kernel->ctx, ring->fd);
 	ring->sqes = NULL;
 	ring->ring_memory = NULL;
+}
+
+void weir_ring_close(struct weir_ring *ring)
+{
+	const struct weir_kernel *kernel = ring->kernel;
+
+	wi_ring_forget_index(ring);
+	wi_ring_unmap(ring);
+	if (ring->fd >= 0)
+		(void)kernel->close(kernel->ctx, ring->fd);
 	ring->fd = -1;
-	ring->has_registered_fd = false;
+	wi_wait_region_close(ring);
 }
 
 int weir_ring_fd(const struct weir_ring *ring)
@@ -400,6 +448,16 @@ int weir_ring_fd(const struct weir_ring *ring)
 uint32_t weir_ring_setup_flags(const struct weir_ring *ring)
 {
 	return ring->setup_flags;
+}
+
+uint32_t weir_ring_sq_entry_count(const struct weir_ring *ring)
+{
+	return ring->sq_entry_count;
+}
+
+uint32_t weir_ring_cq_entry_count(const struct weir_ring *ring)
+{
+	return ring->cq_entry_count;
 }
 
 uint32_t weir_ring_features(const struct weir_ring *ring)

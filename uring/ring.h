@@ -30,7 +30,8 @@ struct weir_ring;
  * @sq_entry_count:  0 for 1024; rounded up to a power of two, at most 32768
  * @cq_entry_count:  0 for 8 times the SQ; at least the SQ, at most 65536
  * @forbidden_flags: IORING_SETUP_* never to ask for: forces a lower rung
- * @no_registered_fd, @no_min_wait, @no_iowait_flag: force that rung off
+ * @no_registered_fd, @no_min_wait, @no_iowait_flag, @no_wait_region: force
+ *                   that rung off
  */
 struct weir_ring_opts {
 	const struct weir_kernel *kernel;
@@ -40,6 +41,7 @@ struct weir_ring_opts {
 	bool no_registered_fd;
 	bool no_min_wait;
 	bool no_iowait_flag;
+	bool no_wait_region;
 };
 
 /* Every counter of a ring: name, and what it counts. Monotone, written by the
@@ -130,6 +132,27 @@ int weir_ring_enable(struct weir_ring *ring);
 int weir_ring_enter(struct weir_ring *ring, const struct weir_wait *wait);
 
 /**
+ * weir_ring_resize() - other queue sizes, while the ring is in use
+ * @sq_entry_count: 0 keeps the size; rounded up to a power of two, at most
+ *                  32768
+ * @cq_entry_count: 0 keeps the size; at least the SQ, at most 65536
+ *
+ * What was taken and not submitted, and what is ready and not reaped, moves
+ * over in order. A pointer to an SQE or CQE from before the call is dead.
+ *
+ * Return: 0; and with the ring as it was -EINVAL if it is no DEFER_TASKRUN
+ *         ring, a size is out of range or the kernel is too old; -EOVERFLOW
+ *         if what is pending does not fit; -EEXIST on the wrong thread;
+ *         -EBUSY while the completion queue is overflowed; -ENOMEM. If the
+ *         new queues cannot be mapped (-ENOMEM and the like) the ring is lost:
+ *         every later weir_ring_enter() says -EBADF; close it.
+ * Thread: the ring's own. Source: io_uring_register(2),
+ *         IORING_REGISTER_RESIZE_RINGS, Linux 6.13.
+ */
+int weir_ring_resize(struct weir_ring *ring, uint32_t sq_entry_count,
+		     uint32_t cq_entry_count);
+
+/**
  * weir_ring_close() - unmap and close; takes a half-open ring as well
  *
  * Unmaps before it closes: a mapping that is left behind keeps the ring and
@@ -145,6 +168,12 @@ int weir_ring_fd(const struct weir_ring *ring);
 
 /** weir_ring_setup_flags() - the IORING_SETUP_* that the kernel granted. */
 uint32_t weir_ring_setup_flags(const struct weir_ring *ring);
+
+/** weir_ring_sq_entry_count() - size of the submission queue, as granted. */
+uint32_t weir_ring_sq_entry_count(const struct weir_ring *ring);
+
+/** weir_ring_cq_entry_count() - size of the completion queue, as granted. */
+uint32_t weir_ring_cq_entry_count(const struct weir_ring *ring);
 
 /** weir_ring_features() - the IORING_FEAT_* that the kernel reported. */
 uint32_t weir_ring_features(const struct weir_ring *ring);
