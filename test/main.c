@@ -16,10 +16,21 @@ static const struct {
 	const char *name;
 	Suite *(*make)(void);
 } suites[] = {
-	{ "abi", suite_abi },   { "diagnose", suite_diagnose },
-	{ "ring", suite_ring }, { "bufring", suite_bufring },
-	{ "op", suite_op },     { "frame", suite_frame },
-	{ "hist", suite_hist }, { "cli", suite_cli },
+	{ "abi", suite_abi },
+	{ "diagnose", suite_diagnose },
+	{ "ring", suite_ring },
+	{ "bufring", suite_bufring },
+	{ "bufring_inc", suite_bufring_inc },
+	{ "buftab", suite_buftab },
+	{ "filetab", suite_filetab },
+	{ "register", suite_register },
+	{ "resize", suite_resize },
+	{ "restrict", suite_restrict },
+	{ "zerocopy", suite_zerocopy },
+	{ "op", suite_op },
+	{ "frame", suite_frame },
+	{ "hist", suite_hist },
+	{ "cli", suite_cli },
 };
 
 enum { SUITE_COUNT = sizeof(suites) / sizeof(suites[0]) };

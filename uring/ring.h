@@ -140,10 +140,13 @@ int weir_ring_enter(struct weir_ring *ring, const struct weir_wait *wait);
  * What was taken and not submitted, and what is ready and not reaped, moves
  * over in order. A pointer to an SQE or CQE from before the call is dead.
  *
+ * An overflowed completion queue is resized too, and what had overflowed comes
+ * in at the next enter (seen on 6.18).
+ *
  * Return: 0; and with the ring as it was -EINVAL if it is no DEFER_TASKRUN
- *         ring, a size is out of range or the kernel is too old; -EOVERFLOW
- *         if what is pending does not fit; -EEXIST on the wrong thread;
- *         -EBUSY while the completion queue is overflowed; -ENOMEM. If the
+ *         and NO_SQARRAY ring, a size is out of range or the kernel is too
+ *         old; -EOVERFLOW if what is pending does not fit; -EEXIST on the
+ *         wrong thread; -ENOMEM. If the
  *         new queues cannot be mapped (-ENOMEM and the like) the ring is lost:
  *         every later weir_ring_enter() says -EBADF; close it.
  * Thread: the ring's own. Source: io_uring_register(2),

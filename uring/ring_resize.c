@@ -28,6 +28,11 @@ int weir_ring_resize(struct weir_ring *ring, uint32_t sq_entry_count,
 		.flags = IORING_SETUP_CQSIZE,
 	};
 
+	/* 6.18 does not tell where the new index array lies (sq_off.array is
+	 * 0); written there, indices would land on heads and tails. */
+	if ((ring->setup_flags & IORING_SETUP_NO_SQARRAY) == 0)
+		return -EINVAL;
+
 	/* The kernel moves what lies before the tail that it can see. */
 	wi_count(&ring->stats.sqes, ring->sq_tail - ring->sq_tail_published);
 	ring->sq_tail_published = ring->sq_tail;
