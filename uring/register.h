@@ -21,7 +21,8 @@ extern "C" {
 /**
  * weir_register_eventfd() - make @eventfd readable when completions come
  * @eventfd:    from eventfd(2); the caller may close it, the ring keeps it
- * @async_only: true: only for those that do not complete at submission
+ * @async_only: true: only for those that a worker thread of the kernel
+ *              completed
  *
  * On a DEFER_TASKRUN ring it also speaks for work that still waits for an
  * enter: the queue may be empty when the descriptor is readable.
@@ -99,7 +100,12 @@ struct weir_napi {
 int weir_register_napi(struct weir_ring *ring, const struct weir_napi *napi,
 		       struct weir_napi *out_before);
 
-/** weir_register_napi_off() - @out_before: may be NULL. Return: 0; -EINVAL. */
+/**
+ * weir_register_napi_off() - stop polling
+ * @out_before: may be NULL; the kernel does not tell the tracking here
+ *
+ * Return: 0; -EINVAL. Source: IORING_UNREGISTER_NAPI, Linux 6.9.
+ */
 int weir_register_napi_off(struct weir_ring *ring,
 			   struct weir_napi *out_before);
 
@@ -178,8 +184,9 @@ int weir_register_query(const struct weir_kernel *kernel,
  * @res:       as they will stand in its CQE
  *
  * Return: 0; -EBADF if @ring_fd is closed; -EBADFD if it is no ring or not
- *         yet enabled; -EOVERFLOW if the queue of a ring without DEFER_TASKRUN
- *         is full; -EINVAL before the kernel had it.
+ *         yet enabled; -EINVAL before the kernel had it; -EOVERFLOW or -ENOMEM
+ *         if the kernel is out of memory. A full queue overflows in order, and
+ *         loses nothing (seen on 6.18, with and without DEFER_TASKRUN).
  * Thread: any. Source: IORING_REGISTER_SEND_MSG_RING, Linux 6.13.
  */
 int weir_register_message(const struct weir_kernel *kernel, int ring_fd,
