@@ -150,8 +150,10 @@ struct weir_bufring_span {
  * @cqe: has IORING_CQE_F_BUFFER; those without it took no buffer
  *
  * Call it once per such completion, in the order of the completion queue, also
- * if res is negative; then read with weir_bufring_next(), and end with one
- * weir_bufring_done(), which may come later and in any order.
+ * if res is negative. (Receives with MSG_WAITALL may complete out of the order
+ * in which they took bytes: not on an incremental ring.) Then read with
+ * weir_bufring_next(), and end with one weir_bufring_done(), which may come
+ * later and in any order.
  *
  *     weir_bufring_spans(bufring, cqe, &spans);
  *     while (weir_bufring_next(&spans, &span))
