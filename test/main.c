@@ -50,6 +50,13 @@ static const struct {
 	{ "op-misuse", suite_op_misuse },
 	{ "op-file", suite_op_file },
 	{ "doctor", suite_doctor },
+	{ "bufring_inc", suite_bufring_inc },
+	{ "buftab", suite_buftab },
+	{ "filetab", suite_filetab },
+	{ "register", suite_register },
+	{ "resize", suite_resize },
+	{ "restrict", suite_restrict },
+	{ "zerocopy", suite_zerocopy },
 };
 /* clang-format on */
 

@@ -182,7 +182,8 @@ static int faults_setup(void *ctx, uint32_t entry_count,
 	return fd;
 }
 
-static struct wi_entered entered(uint32_t submit_count, uint32_t min_complete,
+static struct wi_entered entered(const struct wi_faults *faults,
+				 uint32_t submit_count, uint32_t min_complete,
 				 uint32_t flags, const void *arg)
 {
 	struct wi_entered seen = {
@@ -190,8 +191,16 @@ static struct wi_entered entered(uint32_t submit_count, uint32_t min_complete,
 		.min_complete = min_complete,
 		.flags = flags,
 	};
-	if ((flags & IORING_ENTER_EXT_ARG) == 0 || arg == NULL)
-		return seen; /* NULL: at offset 0 of a wait region */
+	if ((flags & IORING_ENTER_EXT_ARG) == 0)
+		return seen;
+	if ((flags & IORING_ENTER_EXT_ARG_REG) != 0) {
+		const struct io_uring_reg_wait *wait =
+			faults->wait_region + (uintptr_t)arg / sizeof(*wait);
+		seen.min_wait_us = wait->min_wait_usec;
+		seen.has_timeout = (wait->flags & IORING_REG_WAIT_TS) != 0;
+		seen.timeout = wait->ts;
+		return seen;
+	}
 	const struct io_uring_getevents_arg *wait = arg;
 	seen.min_wait_us = wait->min_wait_usec;
 	seen.has_timeout = wait->ts != 0;
@@ -227,7 +236,7 @@ static int faults_enter(void *ctx, int ring_fd, uint32_t submit_count,
 	uint32_t short_count = faults->enter_short_count;
 
 	faults_watch(faults, min_complete);
-	faults->last = entered(submit_count, min_complete, flags, arg);
+	faults->last = entered(faults, submit_count, min_complete, flags, arg);
 	if (faults->enters_faulty > 0) {
 		faults->enters_faulty--;
 		fault = faults->enter_fault;
@@ -269,6 +278,13 @@ static int faults_register(void *ctx, int ring_fd, uint32_t opcode, void *arg,
 		return faults->register_errno;
 	int result =
 		real->register_op(real->ctx, ring_fd, opcode, arg, arg_count);
+	if (opcode == IORING_REGISTER_MEM_REGION && result == 0) {
+		const struct io_uring_mem_region_reg *reg = arg;
+		const struct io_uring_region_desc *region =
+			(const void *)(uintptr_t)reg->region_uptr;
+		faults->wait_region =
+			(const void *)(uintptr_t)region->user_addr;
+	}
 	if (opcode == IORING_REGISTER_PROBE && faults->probe_last_op != 0) {
 		struct io_uring_probe *probe = arg;
 		probe->last_op = faults->probe_last_op;

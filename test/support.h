@@ -142,6 +142,7 @@ struct wi_faults {
 	const struct weir_ring *watched;
 	uint32_t enters;
 	struct wi_entered last; /* the last enter's arguments */
+	const struct io_uring_reg_wait *wait_region; /* as registered */
 	uint32_t enters_that_slept;
 	uint32_t sleeps_while_ready;
 	uint32_t sleeps_on_overflow;

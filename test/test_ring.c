@@ -1143,7 +1143,7 @@ START_TEST(ring_that_was_never_enabled_and_one_closed_twice_close_well)
 	weir_ring_close(&ring);
 	weir_ring_close(&ring);
 	ck_assert_uint_eq(faults.closes, 1);
-	ck_assert_uint_eq(faults.unmaps, 2);
+	ck_assert_uint_eq(faults.unmaps, faults.maps);
 	ck_assert_int_eq(uring_mapping_count(), 0);
 }
 END_TEST

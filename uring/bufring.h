@@ -15,11 +15,14 @@
 #include "ring.h"
 
 #include <assert.h>
+#include <stdbool.h>
 
 #ifdef __cplusplus
 extern "C" {
 #endif
 #pragma GCC visibility push(default)
+
+struct wi_bufring_slot;
 
 struct weir_bufring {
 	struct weir_ring *ring;
@@ -31,6 +34,15 @@ struct weir_bufring {
 	uint32_t buf_bytes;
 	uint16_t group;
 	uint16_t tail; /* ours; published by weir_bufring_publish() */
+
+	/* What weir_bufring_spans() needs to know of each buffer, shape
+	 * [buf_count]; NULL on a ring that weir_bufring_open() made. */
+	struct wi_bufring_slot *slots;
+	size_t slots_bytes;
+	uint16_t last_lent_id;
+	bool has_lent; /* last_lent_id is one */
+	bool is_incremental;
+	bool is_lent_by_hand;
 };
 
 /**
@@ -53,12 +65,141 @@ int weir_bufring_open(struct weir_bufring *bufring, struct weir_ring *ring,
 		      uint32_t buf_bytes, struct weir_error *error);
 
 /**
+ * struct weir_bufring_opts - zero is the classic ring, all buffers lent
+ * @is_incremental:  the kernel fills a buffer bit by bit, over many
+ *                   completions (Linux 6.12); for streams
+ * @min_left_bytes:  with it: let go of a buffer once fewer are left, so that a
+ *                   datagram finds room; newer than 6.18, in stable kernels
+ * @has_bundles:     receives or sends with IORING_RECVSEND_BUNDLE use the ring,
+ *                   one completion spans many buffers (Linux 6.10)
+ * @is_lent_by_hand: for sends: no buffer is lent at open nor by
+ *                   weir_bufring_done(), but by weir_bufring_lend() only
+ */
+struct weir_bufring_opts {
+	bool is_incremental;
+	uint32_t min_left_bytes;
+	bool has_bundles;
+	bool is_lent_by_hand;
+};
+
+/**
+ * weir_bufring_open_as() - weir_bufring_open(), for other than classic rings
+ * @opts: NULL for a classic one
+ *
+ * With an option set, 16 bytes per buffer are kept beside the ring, completions
+ * are read through weir_bufring_spans(), and weir_bufring_take_back() is not
+ * for this ring.
+ *
+ * Return: as weir_bufring_open(); -EINVAL also if the kernel does not have
+ *         what was asked for.
+ */
+int weir_bufring_open_as(struct weir_bufring *bufring, struct weir_ring *ring,
+			 uint16_t group, void *memory, uint32_t buf_count,
+			 uint32_t buf_bytes,
+			 const struct weir_bufring_opts *opts,
+			 struct weir_error *error);
+
+/**
+ * weir_bufring_status() - how many published buffers the kernel has not taken
+ *
+ * A buffer that is half full on an incremental ring counts. Return: 0; -EINVAL
+ * before the kernel had it; -ENOENT after weir_bufring_close(). Thread: the
+ * ring's own. Source: IORING_REGISTER_PBUF_STATUS, Linux 6.8.
+ */
+int weir_bufring_status(const struct weir_bufring *bufring,
+			uint32_t *out_free_count);
+
+/**
  * weir_bufring_close() - unregister; takes a half-open one as well
  *
  * An armed multishot receive ends with -ENOBUFS. Thread: the ring's own, or
  * any once that thread has ended: then closing the ring does the rest.
  */
 void weir_bufring_close(struct weir_bufring *bufring);
+
+/**
+ * struct weir_bufring_spans - what one completion brought, and what it holds
+ *
+ * A value: copy it to read it twice. The last four fields are a cursor.
+ */
+struct weir_bufring_spans {
+	struct weir_bufring *bufring;
+	uint32_t byte_count; /* in all */
+	uint16_t first_id;
+	uint16_t buf_count; /* touched, at least 1 */
+
+	uint32_t at_bytes; /* into buffer at_id */
+	uint32_t left_bytes;
+	uint16_t at_id;
+};
+
+/**
+ * struct weir_bufring_span - bytes in one buffer
+ * @bytes:      ours until weir_bufring_done()
+ * @byte_count: at least 1
+ * @id:         of the buffer
+ */
+struct weir_bufring_span {
+	uint8_t *bytes;
+	uint32_t byte_count;
+	uint16_t id;
+};
+
+/**
+ * weir_bufring_spans() - account for one completion, whatever the ring's mode
+ * @cqe: has IORING_CQE_F_BUFFER; those without it took no buffer
+ *
+ * Call it once per such completion, in the order of the completion queue, also
+ * if res is negative. (Receives with MSG_WAITALL may complete out of the order
+ * in which they took bytes: not on an incremental ring.) Then read with
+ * weir_bufring_next(), and end with one weir_bufring_done(), which may come
+ * later and in any order.
+ *
+ *     weir_bufring_spans(bufring, cqe, &spans);
+ *     while (weir_bufring_next(&spans, &span))
+ *             parse(span.bytes, span.byte_count);
+ *     weir_bufring_done(&spans);
+ *     ... weir_bufring_publish(bufring);               once per batch
+ *
+ * Thread: the ring's own, as all that follow.
+ */
+void weir_bufring_spans(struct weir_bufring *bufring,
+			const struct io_uring_cqe *cqe,
+			struct weir_bufring_spans *out_spans);
+
+/** weir_bufring_next() - Return: false when there is no further span. */
+bool weir_bufring_next(struct weir_bufring_spans *spans,
+		       struct weir_bufring_span *out_span);
+
+/**
+ * weir_bufring_done() - the caller has no more use for what @spans brought
+ *
+ * Each buffer is lent again once the kernel has finished with it and nobody
+ * holds it; seen by the kernel after weir_bufring_publish().
+ */
+void weir_bufring_done(const struct weir_bufring_spans *spans);
+
+/**
+ * weir_bufring_hold() - keep buffer @id past weir_bufring_done()
+ *
+ * For one who stores a span and not the whole completion. Not on a ring that
+ * weir_bufring_open() made. At most 65,535 completions and holders at a time
+ * have a part in one buffer.
+ */
+void weir_bufring_hold(struct weir_bufring *bufring, uint16_t id);
+
+/** weir_bufring_drop() - the end of one weir_bufring_hold(). */
+void weir_bufring_drop(struct weir_bufring *bufring, uint16_t id);
+
+/**
+ * weir_bufring_lend() - queue buffer @id, with @byte_count bytes to send
+ * @byte_count: 1 to the ring's buf_bytes
+ *
+ * On a ring that is lent by hand, for a buffer that is ours. The kernel sends
+ * in the order of these calls; seen by it after weir_bufring_publish().
+ */
+void weir_bufring_lend(struct weir_bufring *bufring, uint16_t id,
+		       uint32_t byte_count);
 
 #pragma GCC visibility pop
 
@@ -80,7 +221,8 @@ static inline uint8_t *weir_bufring_bytes(const struct weir_bufring *bufring,
 /**
  * weir_bufring_take_back() - the kernel may fill buffer @id again
  *
- * Seen by the kernel after the next weir_bufring_publish().
+ * Seen by the kernel after the next weir_bufring_publish(). Only on a ring
+ * that weir_bufring_open() made; the others have weir_bufring_done().
  */
 static inline void weir_bufring_take_back(struct weir_bufring *bufring,
 					  uint16_t id)

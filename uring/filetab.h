@@ -29,6 +29,49 @@ extern "C" {
 int weir_filetab_open(struct weir_ring *ring, uint32_t slot_count,
 		      struct weir_error *error);
 
+/**
+ * weir_filetab_alloc_range() - the slots from which the kernel picks
+ * @first_slot, @slot_count: within the table; the rest is for
+ *                           weir_filetab_update() and explicit slots
+ *
+ * Slots that were picked before stay in use.
+ *
+ * Return: 0; -EINVAL outside the table, or without one; -EOVERFLOW if the end
+ *         is above 2^32. Thread: as weir_filetab_open().
+ * Source: IORING_REGISTER_FILE_ALLOC_RANGE, Linux 6.0.
+ */
+int weir_filetab_alloc_range(struct weir_ring *ring, uint32_t first_slot,
+			     uint32_t slot_count);
+
+#define WEIR_FILETAB_EMPTY (-1) /* the slot shall hold nothing */
+#define WEIR_FILETAB_KEEP (-2)  /* the slot stays as it is; Linux 5.12 */
+
+/**
+ * weir_filetab_update() - put descriptors into slots, or empty them
+ * @first_slot: and the @count - 1 after it, within the table
+ * @fds:        shape [count]; descriptors, of which the table takes a
+ *              reference each (the caller may close his), or one of the above
+ *
+ * Operations in flight on a slot keep the file that they began with.
+ *
+ * Return: how many slots were done, which may be fewer than @count if a later
+ *         one was refused; -EBADF if the first is no descriptor, or a ring;
+ *         -EINVAL outside the table; -ENXIO without one.
+ * Thread: as weir_filetab_open().
+ * Source: IORING_REGISTER_FILES_UPDATE, Linux 5.5.
+ */
+int weir_filetab_update(struct weir_ring *ring, uint32_t first_slot,
+			const int32_t *fds, uint32_t count);
+
+/**
+ * weir_filetab_close() - unregister the table
+ *
+ * Operations in flight keep their file, and with it its connection, open.
+ * Return: 0; -ENXIO without a table. Thread: as weir_filetab_open().
+ * Source: IORING_UNREGISTER_FILES, Linux 5.1.
+ */
+int weir_filetab_close(struct weir_ring *ring);
+
 #pragma GCC visibility pop
 #ifdef __cplusplus
 }

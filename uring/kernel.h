@@ -46,7 +46,9 @@ struct weir_kernel {
 	const char *name;
 	void *ctx; /* first argument of every call; owned by whoever made it */
 
-	/* io_uring_setup(2), io_uring_enter(2), io_uring_register(2) */
+	/* io_uring_setup(2), io_uring_enter(2), io_uring_register(2). With
+	 * IORING_ENTER_EXT_ARG_REG, `arg` is an offset in bytes into the
+	 * memory that the ring registered (MEM_REGION), not a pointer. */
 	int (*setup)(void *ctx, uint32_t entry_count,
 		     struct io_uring_params *params);
 	int (*enter)(void *ctx, int ring_fd, uint32_t submit_count,

@@ -277,6 +277,8 @@ void weir_ladder_read(const struct weir_ring *ring, struct weir_rung *out_rungs)
 				ring->registered_err);
 	weir_rung_judge(&out_rungs[WEIR_RUNG_MIN_WAIT],
 			ring->has_min_wait ? 0 : -EOPNOTSUPP);
+	weir_rung_judge(&out_rungs[WEIR_RUNG_WAIT_REGION],
+			ring->wait_region != NULL ? 0 : -EOPNOTSUPP);
 	weir_rung_judge(&out_rungs[WEIR_RUNG_NO_IOWAIT],
 			(ring->enter_flags & IORING_ENTER_NO_IOWAIT) != 0
 				? 0

@@ -91,8 +91,7 @@ static int ring_setup(struct weir_ring *ring, uint32_t sq_entry_count,
 	return fd;
 }
 
-static int ring_map(struct weir_ring *ring,
-		    const struct io_uring_params *params)
+int wi_ring_map(struct weir_ring *ring, const struct io_uring_params *params)
 {
 	const struct weir_kernel *kernel = ring->kernel;
 	size_t cqes_end = params->cq_off.cqes +
@@ -119,8 +118,7 @@ static int ring_map(struct weir_ring *ring,
 	return 0;
 }
 
-static void ring_wire(struct weir_ring *ring,
-		      const struct io_uring_params *params)
+void wi_ring_wire(struct weir_ring *ring, const struct io_uring_params *params)
 {
 	char *base = ring->ring_memory;
 	ring->kernel_sq_head = (uint32_t *)(void *)(base + params->sq_off.head);
@@ -136,8 +134,6 @@ static void ring_wire(struct weir_ring *ring,
 	ring->sq_mask = params->sq_entries - 1;
 	ring->cq_entry_count = params->cq_entries;
 	ring->cq_mask = params->cq_entries - 1;
-	ring->setup_flags = params->flags;
-	ring->features = params->features;
 
 	/* Where the kernel keeps an index array, entry i names SQE i for ever.
 	 */
@@ -211,6 +207,8 @@ static int ring_read_forced_off(const struct weir_ring_opts *opts,
 		set |= weir_rung_bit(WEIR_RUNG_REGISTERED_RING);
 	if (opts->no_min_wait)
 		set |= weir_rung_bit(WEIR_RUNG_MIN_WAIT);
+	if (opts->no_wait_region)
+		set |= weir_rung_bit(WEIR_RUNG_WAIT_REGION);
 	if (opts->no_iowait_flag)
 		set |= weir_rung_bit(WEIR_RUNG_NO_IOWAIT);
 	*out_set = set;
@@ -255,6 +253,8 @@ static void ring_use_features(struct weir_ring *ring)
 	if ((off & weir_rung_bit(WEIR_RUNG_NO_IOWAIT)) == 0 &&
 	    (ring->features & IORING_FEAT_NO_IOWAIT) != 0)
 		ring->enter_flags |= IORING_ENTER_NO_IOWAIT;
+	if ((off & weir_rung_bit(WEIR_RUNG_WAIT_REGION)) == 0)
+		wi_wait_region_open(ring);
 }
 
 int weir_ring_open(struct weir_ring *ring, const struct weir_ring_opts *opts,
@@ -289,12 +289,14 @@ int weir_ring_open(struct weir_ring *ring, const struct weir_ring_opts *opts,
 	ring->fd = fd;
 	ring->enter_fd = fd;
 
-	err = ring_map(ring, &params);
+	err = wi_ring_map(ring, &params);
 	if (err < 0) {
 		err = ring_explain(error, err, ring_estimate_bytes(&params));
 		goto fail;
 	}
-	ring_wire(ring, &params);
+	wi_ring_wire(ring, &params);
+	ring->setup_flags = params.flags;
+	ring->features = params.features;
 	err = ring_require_6_1(ring, error);
 	if (err < 0)
 		goto fail;
@@ -322,12 +324,12 @@ int wi_ring_open_exact(struct weir_ring *ring, const struct weir_kernel *kernel,
 	ring->fd = fd;
 	ring->enter_fd = fd;
 
-	int err = ring_map(ring, &params);
+	int err = wi_ring_map(ring, &params);
 	if (err < 0) {
 		weir_ring_close(ring);
 		return err;
 	}
-	ring_wire(ring, &params);
+	wi_ring_wire(ring, &params);
 	return 0;
 }
 
@@ -366,38 +368,75 @@ static bool ring_wait_is_unlimited(const struct weir_wait *wait)
 	       (wait->want_count <= 1 || wait->min_wait_us == 0);
 }
 
-/* The argument of a call that may sleep. @timespec must outlive the call. */
-static struct io_uring_getevents_arg ring_wait_arg(
-	const struct weir_ring *ring, const struct weir_wait *wait,
-	struct weir_kernel_timespec *timespec)
+/* What a call that may sleep asks for, however it is handed over. */
+struct ring_sleep {
+	uint64_t timeout_ns;
+	uint32_t min_wait_us;
+};
+
+static struct ring_sleep ring_sleep(const struct weir_ring *ring,
+				    const struct weir_wait *wait)
 {
-	struct io_uring_getevents_arg arg = { .sigmask = 0 };
-	uint64_t timeout_ns = wait->timeout_ns;
+	struct ring_sleep sleep = { .timeout_ns = wait->timeout_ns };
 	uint64_t min_wait_ns = 0;
 
 	/* Who waits for one needs no min-wait; longer than the timeout, it
 	 * would replace it. */
 	if (wait->want_count > 1)
 		min_wait_ns = (uint64_t)wait->min_wait_us * NS_PER_US;
-	if (min_wait_ns > timeout_ns)
-		min_wait_ns = timeout_ns;
+	if (min_wait_ns > sleep.timeout_ns)
+		min_wait_ns = sleep.timeout_ns;
 
 	if (min_wait_ns > 0 && !ring->has_min_wait) {
-		timeout_ns = min_wait_ns;
+		sleep.timeout_ns = min_wait_ns;
 	} else if (min_wait_ns > 0) {
-		arg.min_wait_usec = (uint32_t)(min_wait_ns / NS_PER_US);
+		sleep.min_wait_us = (uint32_t)(min_wait_ns / NS_PER_US);
 		/* Without a timeout behind it, the end of the min-wait ends
 		 * the call even if nothing came (seen on 6.18): an idle loop
 		 * would spin. */
-		if (timeout_ns == WEIR_TIMEOUT_NEVER)
-			timeout_ns = FAR_AWAY_NS;
+		if (sleep.timeout_ns == WEIR_TIMEOUT_NEVER)
+			sleep.timeout_ns = FAR_AWAY_NS;
 	}
-	if (timeout_ns != WEIR_TIMEOUT_NEVER) {
-		timespec->tv_sec = (int64_t)(timeout_ns / NS_PER_S);
-		timespec->tv_nsec = (int64_t)(timeout_ns % NS_PER_S);
-		arg.ts = (uint64_t)(uintptr_t)timespec;
+	return sleep;
+}
+
+/* The argument of one call, and the memory behind it. */
+struct ring_arg {
+	struct io_uring_getevents_arg plain;
+	struct weir_kernel_timespec timespec;
+	const void *pointer;
+	size_t byte_count;
+	uint32_t flags;
+};
+
+static void ring_arg_fill(struct weir_ring *ring, const struct ring_sleep sleep,
+			  struct ring_arg *arg)
+{
+	const bool has_timeout = sleep.timeout_ns != WEIR_TIMEOUT_NEVER;
+	const struct weir_kernel_timespec timespec = {
+		.tv_sec = has_timeout ? (int64_t)(sleep.timeout_ns / NS_PER_S)
+				      : 0,
+		.tv_nsec = has_timeout ? (int64_t)(sleep.timeout_ns % NS_PER_S)
+				       : 0,
+	};
+	struct io_uring_reg_wait *region = ring->wait_region;
+	if (region != NULL) {
+		region->ts = timespec;
+		region->min_wait_usec = sleep.min_wait_us;
+		region->flags = has_timeout ? IORING_REG_WAIT_TS : 0;
+		arg->pointer = NULL; /* an offset: the region's first entry */
+		arg->byte_count = sizeof(*region);
+		arg->flags = IORING_ENTER_EXT_ARG | IORING_ENTER_EXT_ARG_REG;
+		return;
 	}
-	return arg;
+	arg->timespec = timespec;
+	arg->plain = (struct io_uring_getevents_arg){
+		.min_wait_usec = sleep.min_wait_us,
+		.ts = has_timeout ? (uint64_t)(uintptr_t)&arg->timespec : 0,
+	};
+	arg->pointer = &arg->plain;
+	arg->byte_count = sizeof(arg->plain);
+	arg->flags = IORING_ENTER_EXT_ARG;
 }
 
 /* How many completions this call may sleep for.
@@ -474,11 +513,10 @@ static inline int ring_kernel_enter(struct weir_ring *ring, uint32_t want_count,
 static __attribute__((noinline)) int ring_enter_limited(
 	struct weir_ring *ring, const struct weir_wait *wait)
 {
-	struct weir_kernel_timespec timespec;
-	struct io_uring_getevents_arg arg =
-		ring_wait_arg(ring, wait, &timespec);
-	return ring_kernel_enter(ring, wait->want_count, IORING_ENTER_EXT_ARG,
-				 &arg, sizeof(arg));
+	struct ring_arg arg;
+	ring_arg_fill(ring, ring_sleep(ring, wait), &arg);
+	return ring_kernel_enter(ring, wait->want_count, arg.flags, arg.pointer,
+				 arg.byte_count);
 }
 
 int weir_ring_enter(struct weir_ring *ring, const struct weir_wait *wait)
@@ -500,10 +538,8 @@ int weir_ring_enter(struct weir_ring *ring, const struct weir_wait *wait)
 	return ring_kernel_enter(ring, want_count, 0, NULL, 0);
 }
 
-void weir_ring_close(struct weir_ring *ring)
+void wi_ring_forget_index(struct weir_ring *ring)
 {
-	const struct weir_kernel *kernel = ring->kernel;
-
 	/* A thread that has ended has given its indices back. */
 	if (ring->has_registered_fd && !ring_is_foreign(ring)) {
 		struct io_uring_rsrc_update update = {
@@ -512,17 +548,33 @@ void weir_ring_close(struct weir_ring *ring)
 		(void)weir_ring_register(ring, IORING_UNREGISTER_RING_FDS,
 					 &update, 1); /* it was there */
 	}
+	ring->has_registered_fd = false;
+	ring->enter_flags &= ~(uint32_t)IORING_ENTER_REGISTERED_RING;
+}
+
+void wi_ring_unmap(struct weir_ring *ring)
+{
+	const struct weir_kernel *kernel = ring->kernel;
+
 	if (ring->sqes != NULL)
 		(void)kernel->unmap(kernel->ctx, ring->sqes, ring->sqes_bytes);
 	if (ring->ring_memory != NULL)
 		(void)kernel->unmap(kernel->ctx, ring->ring_memory,
 				    ring->ring_bytes);
-	if (ring->fd >= 0)
-		(void)kernel->close(kernel->ctx, ring->fd);
 	ring->sqes = NULL;
 	ring->ring_memory = NULL;
+}
+
+void weir_ring_close(struct weir_ring *ring)
+{
+	const struct weir_kernel *kernel = ring->kernel;
+
+	wi_ring_forget_index(ring);
+	wi_ring_unmap(ring);
+	if (ring->fd >= 0)
+		(void)kernel->close(kernel->ctx, ring->fd);
 	ring->fd = -1;
-	ring->has_registered_fd = false;
+	wi_wait_region_close(ring);
 }
 
 int weir_ring_fd(const struct weir_ring *ring)
@@ -538,6 +590,16 @@ uint32_t weir_ring_setup_flags(const struct weir_ring *ring)
 weir_rung_set weir_ring_forced_off(const struct weir_ring *ring)
 {
 	return ring->forced_off;
+}
+
+uint32_t weir_ring_sq_entry_count(const struct weir_ring *ring)
+{
+	return ring->sq_entry_count;
+}
+
+uint32_t weir_ring_cq_entry_count(const struct weir_ring *ring)
+{
+	return ring->cq_entry_count;
 }
 
 uint32_t weir_ring_features(const struct weir_ring *ring)

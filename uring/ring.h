@@ -34,8 +34,8 @@ struct weir_ring;
  * @forced_off:      rungs that neither this ring nor a loop on it may use, as
  *                   if the kernel did not have them; those that WEIR_FORCE_OFF
  *                   names in the environment are added (see rung.h)
- * @no_registered_fd, @no_min_wait, @no_iowait_flag: short for that rung in
- *                   @forced_off
+ * @no_registered_fd, @no_min_wait, @no_iowait_flag, @no_wait_region: short
+ *                   for that rung in @forced_off
  */
 struct weir_ring_opts {
 	const struct weir_kernel *kernel;
@@ -46,6 +46,7 @@ struct weir_ring_opts {
 	bool no_registered_fd;
 	bool no_min_wait;
 	bool no_iowait_flag;
+	bool no_wait_region;
 };
 
 /* Every counter of a ring: name, and what it counts. Monotone, written by the
@@ -147,6 +148,30 @@ int weir_ring_enable(struct weir_ring *ring);
 int weir_ring_enter(struct weir_ring *ring, const struct weir_wait *wait);
 
 /**
+ * weir_ring_resize() - other queue sizes, while the ring is in use
+ * @sq_entry_count: 0 keeps the size; rounded up to a power of two, at most
+ *                  32768
+ * @cq_entry_count: 0 keeps the size; at least the SQ, at most 65536
+ *
+ * What was taken and not submitted, and what is ready and not reaped, moves
+ * over in order. A pointer to an SQE or CQE from before the call is dead.
+ *
+ * An overflowed completion queue is resized too, and what had overflowed comes
+ * in at the next enter (seen on 6.18).
+ *
+ * Return: 0; and with the ring as it was -EINVAL if it is no DEFER_TASKRUN
+ *         and NO_SQARRAY ring, a size is out of range or the kernel is too
+ *         old; -EOVERFLOW if what is pending does not fit; -EEXIST on the
+ *         wrong thread; -ENOMEM. If the
+ *         new queues cannot be mapped (-ENOMEM and the like) the ring is lost:
+ *         every later weir_ring_enter() says -EBADF; close it.
+ * Thread: the ring's own. Source: io_uring_register(2),
+ *         IORING_REGISTER_RESIZE_RINGS, Linux 6.13.
+ */
+int weir_ring_resize(struct weir_ring *ring, uint32_t sq_entry_count,
+		     uint32_t cq_entry_count);
+
+/**
  * weir_ring_close() - unmap and close; takes a half-open ring as well
  *
  * Unmaps before it closes: a mapping that is left behind keeps the ring and
@@ -166,6 +191,12 @@ uint32_t weir_ring_setup_flags(const struct weir_ring *ring);
 /** weir_ring_forced_off() - the rungs that it may not use: options and
  *                           environment, as they were at open. */
 weir_rung_set weir_ring_forced_off(const struct weir_ring *ring);
+
+/** weir_ring_sq_entry_count() - size of the submission queue, as granted. */
+uint32_t weir_ring_sq_entry_count(const struct weir_ring *ring);
+
+/** weir_ring_cq_entry_count() - size of the completion queue, as granted. */
+uint32_t weir_ring_cq_entry_count(const struct weir_ring *ring);
 
 /** weir_ring_features() - the IORING_FEAT_* that the kernel reported. */
 uint32_t weir_ring_features(const struct weir_ring *ring);

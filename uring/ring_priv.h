@@ -35,6 +35,7 @@ struct weir_ring {
 	int enter_fd;         /* fd, or the registered index */
 	uint32_t enter_flags; /* what every call carries */
 	bool has_min_wait;
+	struct io_uring_reg_wait *wait_region; /* NULL: none; wait_region.c */
 
 	struct weir_ring_stats stats;
 
@@ -50,6 +51,7 @@ struct weir_ring {
 	void *ring_memory; /* SQ and CQ indices, CQEs, maybe the SQ array */
 	size_t ring_bytes;
 	size_t sqes_bytes;
+	size_t wait_region_bytes;
 };
 
 /* A ring with exactly @setup_flags and no rung on top, disabled if they say
@@ -58,6 +60,17 @@ struct weir_ring {
  * Return: 0 or what setup or map returned; then the ring is closed. */
 int wi_ring_open_exact(struct weir_ring *ring, const struct weir_kernel *kernel,
 		       uint32_t sq_entry_count, uint32_t setup_flags);
+
+/* ring.c, for ring_resize.c. Map fills ring_memory and sqes and leaves what it
+ * has mapped there on failure; wire points into them; unmap takes a half. */
+int wi_ring_map(struct weir_ring *ring, const struct io_uring_params *params);
+void wi_ring_wire(struct weir_ring *ring, const struct io_uring_params *params);
+void wi_ring_unmap(struct weir_ring *ring);
+void wi_ring_forget_index(struct weir_ring *ring);
+
+/* wait_region.c. Open leaves ring->wait_region NULL where it is refused. */
+void wi_wait_region_open(struct weir_ring *ring);
+void wi_wait_region_close(struct weir_ring *ring);
 
 #ifdef __cplusplus
 }

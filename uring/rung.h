@@ -63,7 +63,7 @@ extern "C" {
 	X(SOCKET_CMD, "socket-cmd", USED, "6.7",                               \
 	  "socket options set by the ring",                                    \
 	  "outbound connections go without TCP_NODELAY")                       \
-	X(WAIT_REGION, "wait-region", KNOWN, "6.13",                           \
+	X(WAIT_REGION, "wait-region", USED, "6.13",                            \
 	  "the arguments of a wait lie in registered memory",                  \
 	  "about 60 ns per waiting kernel entry")                              \
 	X(RECV_BUNDLE, "recv-bundle", KNOWN, "6.10",                           \

@@ -1,0 +1,181 @@
+/* bufring_spans.c - which bytes of which buffers one completion brought
+ *
+ * The kernel names the first buffer and the number of bytes. What it leaves
+ * out is kept here, per buffer (bufring_priv.h):
+ *
+ *   a bundle goes on in the buffer that was lent next, which is not id + 1:
+ *   each buffer remembers its successor. The link out of a buffer is true
+ *   from the next lend until this buffer is lent again, which cannot be before
+ *   the completion that names it is done; so completions may be done in any
+ *   order.
+ *
+ *   an incremental buffer goes on where the last completion stopped; without
+ *   IORING_CQE_F_BUF_MORE the kernel has finished with the last buffer that it
+ *   touched, and always with those before it.
+ *
+ * Invariant: a buffer is in the kernel's ring at most once.
+ */
+#include "bufring_priv.h"
+
+static struct wi_bufring_slot *slot_of(const struct weir_bufring *bufring,
+				       uint16_t id)
+{
+	assert(id < bufring->buf_count);
+	return &bufring->slots[id];
+}
+
+void wi_bufring_lend(struct weir_bufring *bufring, uint16_t id,
+		     uint32_t byte_count)
+{
+	struct wi_bufring_slot *slot = slot_of(bufring, id);
+	assert(slot->state == WI_BUFRING_OURS && slot->ref_count == 0);
+
+	slot->at_bytes = 0;
+	slot->end_bytes = byte_count;
+	slot->state = WI_BUFRING_LENT;
+	if (bufring->has_lent)
+		slot_of(bufring, bufring->last_lent_id)->next_id = id;
+	bufring->last_lent_id = id;
+	bufring->has_lent = true;
+
+	struct io_uring_buf *entry =
+		&bufring->entries[bufring->tail & (bufring->buf_count - 1)];
+	/* Field by field: the last two bytes of entry 0 are the ring's tail. */
+	entry->addr = (uint64_t)(uintptr_t)weir_bufring_bytes(bufring, id);
+	entry->len = byte_count;
+	entry->bid = id;
+	bufring->tail++;
+}
+
+void weir_bufring_lend(struct weir_bufring *bufring, uint16_t id,
+		       uint32_t byte_count)
+{
+	assert(bufring->is_lent_by_hand);
+	assert(byte_count >= 1 && byte_count <= bufring->buf_bytes);
+	wi_bufring_lend(bufring, id, byte_count);
+}
+
+/* @bytes more of buffer @id are the caller's; @is_last: the kernel has
+ * finished with it. */
+static void slot_take(struct wi_bufring_slot *slot, uint32_t byte_count,
+		      bool is_last)
+{
+	assert(slot->state != WI_BUFRING_OURS);
+	assert(slot->ref_count < UINT16_MAX);
+	slot->at_bytes += byte_count;
+	slot->ref_count++;
+	slot->state = is_last ? WI_BUFRING_OURS : WI_BUFRING_SHARED;
+}
+
+static uint32_t slot_left_bytes(const struct wi_bufring_slot *slot)
+{
+	return slot->end_bytes - slot->at_bytes;
+}
+
+/* Marks what the completion took; how many buffers it touched. */
+static uint16_t spans_take(struct weir_bufring *bufring, uint16_t id,
+			   uint32_t byte_count, bool has_more)
+{
+	uint16_t buf_count = 1;
+	struct wi_bufring_slot *slot = slot_of(bufring, id);
+	while (byte_count > slot_left_bytes(slot)) {
+		byte_count -= slot_left_bytes(slot);
+		slot_take(slot, slot_left_bytes(slot), true);
+		assert(id != bufring->last_lent_id); /* nothing was lent next */
+		id = slot->next_id;
+		slot = slot_of(bufring, id);
+		buf_count++;
+	}
+	slot_take(slot, byte_count, !has_more);
+	return buf_count;
+}
+
+void weir_bufring_spans(struct weir_bufring *bufring,
+			const struct io_uring_cqe *cqe,
+			struct weir_bufring_spans *out_spans)
+{
+	const uint16_t id = weir_bufring_id(cqe);
+	const uint32_t byte_count = cqe->res > 0 ? (uint32_t)cqe->res : 0;
+	struct weir_bufring_spans spans = {
+		.bufring = bufring,
+		.byte_count = byte_count,
+		.first_id = id,
+		.buf_count = 1,
+		.left_bytes = byte_count,
+		.at_id = id,
+	};
+	if (bufring->slots != NULL) {
+		spans.at_bytes = slot_of(bufring, id)->at_bytes;
+		spans.buf_count =
+			spans_take(bufring, id, byte_count,
+				   (cqe->flags & IORING_CQE_F_BUF_MORE) != 0);
+	}
+	assert(bufring->slots != NULL || byte_count <= bufring->buf_bytes);
+	*out_spans = spans;
+}
+
+bool weir_bufring_next(struct weir_bufring_spans *spans,
+		       struct weir_bufring_span *out_span)
+{
+	const struct weir_bufring *bufring = spans->bufring;
+	if (spans->left_bytes == 0)
+		return false;
+
+	uint32_t byte_count = spans->left_bytes;
+	if (bufring->slots != NULL) {
+		const struct wi_bufring_slot *slot =
+			slot_of(bufring, spans->at_id);
+		if (byte_count > slot->end_bytes - spans->at_bytes)
+			byte_count = slot->end_bytes - spans->at_bytes;
+	}
+	*out_span = (struct weir_bufring_span){
+		.bytes = weir_bufring_bytes(bufring, spans->at_id) +
+			 spans->at_bytes,
+		.byte_count = byte_count,
+		.id = spans->at_id,
+	};
+	spans->left_bytes -= byte_count;
+	if (spans->left_bytes > 0) {
+		spans->at_id = slot_of(bufring, spans->at_id)->next_id;
+		spans->at_bytes = 0;
+	}
+	return true;
+}
+
+static void slot_drop(struct weir_bufring *bufring, uint16_t id)
+{
+	struct wi_bufring_slot *slot = slot_of(bufring, id);
+	assert(slot->ref_count > 0);
+	slot->ref_count--;
+	if (slot->ref_count == 0 && slot->state == WI_BUFRING_OURS &&
+	    !bufring->is_lent_by_hand)
+		wi_bufring_lend(bufring, id, bufring->buf_bytes);
+}
+
+void weir_bufring_done(const struct weir_bufring_spans *spans)
+{
+	struct weir_bufring *bufring = spans->bufring;
+	uint16_t id = spans->first_id;
+	if (bufring->slots == NULL) {
+		weir_bufring_take_back(bufring, id);
+		return;
+	}
+	for (uint16_t i = 0; i < spans->buf_count; i++) {
+		/* Lending it makes its link that of the new order. */
+		const uint16_t next_id = slot_of(bufring, id)->next_id;
+		slot_drop(bufring, id);
+		id = next_id;
+	}
+}
+
+void weir_bufring_hold(struct weir_bufring *bufring, uint16_t id)
+{
+	struct wi_bufring_slot *slot = slot_of(bufring, id);
+	assert(slot->ref_count > 0 && slot->ref_count < UINT16_MAX);
+	slot->ref_count++;
+}
+
+void weir_bufring_drop(struct weir_bufring *bufring, uint16_t id)
+{
+	slot_drop(bufring, id);
+}

@@ -1,0 +1,200 @@
+/* register.h - the calls of io_uring_register(2) that own nothing
+ *
+ * One thin function each. What owns memory or state has a file of its own:
+ * files (filetab.h), buffers (buftab.h), buffer rings (bufring.h),
+ * restrictions (restrict.h), size and region (ring.h).
+ *
+ * Thread, unless it says otherwise: any before weir_ring_enable(), then the
+ * ring's own (-EEXIST otherwise). A restricted ring answers -EACCES to what
+ * was not allowed.
+ */
+#ifndef WEIR_URING_REGISTER_H
+#define WEIR_URING_REGISTER_H
+
+#include "ring.h"
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+#pragma GCC visibility push(default)
+
+/**
+ * weir_register_eventfd() - make @eventfd readable when completions come
+ * @eventfd:    from eventfd(2); the caller may close it, the ring keeps it
+ * @async_only: true: only for those that a worker thread of the kernel
+ *              completed
+ *
+ * On a DEFER_TASKRUN ring it also speaks for work that still waits for an
+ * enter: the queue may be empty when the descriptor is readable.
+ *
+ * Return: 0; -EBUSY if the ring has one; -EBADF, -EINVAL if it is no eventfd.
+ * Source: IORING_REGISTER_EVENTFD, Linux 5.2; _ASYNC, 5.6.
+ */
+int weir_register_eventfd(struct weir_ring *ring, int eventfd, bool async_only);
+
+/** weir_register_eventfd_off() - Return: 0; -ENXIO if the ring has none. */
+int weir_register_eventfd_off(struct weir_ring *ring);
+
+/**
+ * struct weir_iowq_limits - worker threads of the kernel for one thread's rings
+ * @bounded:   for operations that end by themselves (regular files)
+ * @unbounded: for those that may not (sockets)
+ */
+struct weir_iowq_limits {
+	uint32_t bounded;
+	uint32_t unbounded;
+};
+
+/**
+ * weir_register_iowq_limits() - cap the kernel's worker threads
+ * @limits:     0 leaves that one as it is
+ * @out_before: the limits until now; may be NULL
+ *
+ * Of the calling thread's rings, not of @ring alone.
+ *
+ * Return: 0; -EINVAL before the kernel had it.
+ * Source: IORING_REGISTER_IOWQ_MAX_WORKERS, Linux 5.15.
+ */
+int weir_register_iowq_limits(struct weir_ring *ring,
+			      struct weir_iowq_limits limits,
+			      struct weir_iowq_limits *out_before);
+
+/**
+ * weir_register_clock() - the clock that waits are measured on
+ * @clock_id: CLOCK_MONOTONIC (the default) or CLOCK_BOOTTIME, which also runs
+ *            while the machine is suspended
+ *
+ * Return: 0; -EINVAL for any other, or before the kernel had it.
+ * Source: IORING_REGISTER_CLOCK, Linux 6.12.
+ */
+int weir_register_clock(struct weir_ring *ring, uint32_t clock_id);
+
+enum weir_napi_tracking {
+	WEIR_NAPI_DYNAMIC = 0,   /* the kernel learns the queues from sockets */
+	WEIR_NAPI_STATIC = 1,    /* those of weir_register_napi_queue() only  */
+	WEIR_NAPI_INACTIVE = 255 /* read back only: not registered            */
+};
+
+/**
+ * struct weir_napi - polling of network queues by the one who waits
+ * @busy_poll_us: how long before it sleeps; 20 to 100 are usual
+ * @prefers_busy_poll: keep the interrupts of these queues off meanwhile
+ * @tracking:     static: Linux 6.13
+ */
+struct weir_napi {
+	uint32_t busy_poll_us;
+	bool prefers_busy_poll;
+	enum weir_napi_tracking tracking;
+};
+
+/**
+ * weir_register_napi() - poll the queues of this ring's sockets while waiting
+ * @napi:       for cores and queues that are this ring's alone
+ * @out_before: what was set until now; may be NULL
+ *
+ * Loopback has no queue and gains nothing.
+ *
+ * Return: 0; -EINVAL on an IOPOLL ring, for an unknown tracking, or before the
+ *         kernel had it. Source: IORING_REGISTER_NAPI, Linux 6.9.
+ */
+int weir_register_napi(struct weir_ring *ring, const struct weir_napi *napi,
+		       struct weir_napi *out_before);
+
+/**
+ * weir_register_napi_off() - stop polling
+ * @out_before: may be NULL; the kernel does not tell the tracking here
+ *
+ * Return: 0; -EINVAL. Source: IORING_UNREGISTER_NAPI, Linux 6.9.
+ */
+int weir_register_napi_off(struct weir_ring *ring,
+			   struct weir_napi *out_before);
+
+/**
+ * weir_register_napi_queue() - add or remove one queue, with static tracking
+ * @napi_id: as SO_INCOMING_NAPI_ID tells it
+ *
+ * Return: 0; -EINVAL if the tracking is not static or there is no such queue;
+ *         -EEXIST, -ENOENT. Source: IO_URING_NAPI_STATIC_ADD_ID, Linux 6.13.
+ */
+int weir_register_napi_queue(struct weir_ring *ring, uint32_t napi_id,
+			     bool is_added);
+
+/**
+ * struct weir_cancel_match - which operations; zero matches user_data 0
+ * @flags:     IORING_ASYNC_CANCEL_*: which of the fields below are keys, and
+ *             ALL for every match
+ * @user_data: key without FD, ANY and OP, or with USERDATA
+ * @fd:        key with FD; a slot with FD_FIXED
+ * @opcode:    key with OP, IORING_OP_*
+ */
+struct weir_cancel_match {
+	uint32_t flags;
+	uint64_t user_data;
+	int32_t fd;
+	uint8_t opcode;
+};
+
+/**
+ * weir_register_cancel() - cancel, and wait until it is done
+ * @timeout_ns: relative; WEIR_TIMEOUT_NEVER waits for ever
+ *
+ * Each operation still posts its own last completion, and only that one ends
+ * the kernel's use of its memory.
+ *
+ * Return: 0, or with ALL or ANY how many were found; -ENOENT if none was and
+ *         one was asked for; -EALREADY; -ETIME; -EBADF for a closed fd or an
+ *         empty slot; -EINVAL for unknown flags.
+ * Source: IORING_REGISTER_SYNC_CANCEL, Linux 6.0; OP since 6.6.
+ */
+int weir_register_cancel(struct weir_ring *ring,
+			 const struct weir_cancel_match *match,
+			 uint64_t timeout_ns);
+
+/**
+ * struct weir_kernel_limits - what the running kernel knows
+ * @op_count, @register_op_count: one past the highest
+ * @features, @setup_flags, @enter_flags, @sqe_flags: every bit it knows
+ */
+struct weir_kernel_limits {
+	uint32_t op_count;
+	uint32_t register_op_count;
+	uint64_t features;
+	uint64_t setup_flags;
+	uint64_t enter_flags;
+	uint64_t sqe_flags;
+};
+
+/**
+ * weir_register_query() - ask the kernel what it knows; needs no ring
+ * @kernel: NULL for weir_kernel_linux()
+ *
+ * Return: 0; -EOPNOTSUPP if it cannot tell (before 6.18 the call itself fails
+ *         with -EINVAL or -EBADF); -EPERM, -ENOSYS where rings are forbidden.
+ * Thread: any. Source: IORING_REGISTER_QUERY, Linux 6.18.
+ */
+int weir_register_query(const struct weir_kernel *kernel,
+			struct weir_kernel_limits *out_limits);
+
+/**
+ * weir_register_message() - a completion for another ring, from a thread that
+ *                           has none
+ * @kernel:    NULL for weir_kernel_linux()
+ * @ring_fd:   the target's weir_ring_fd()
+ * @user_data: and
+ * @res:       as they will stand in its CQE
+ *
+ * Return: 0; -EBADF if @ring_fd is closed; -EBADFD if it is no ring or not
+ *         yet enabled; -EINVAL before the kernel had it; -EOVERFLOW or -ENOMEM
+ *         if the kernel is out of memory. A full queue overflows in order, and
+ *         loses nothing (seen on 6.18, with and without DEFER_TASKRUN).
+ * Thread: any. Source: IORING_REGISTER_SEND_MSG_RING, Linux 6.13.
+ */
+int weir_register_message(const struct weir_kernel *kernel, int ring_fd,
+			  uint64_t user_data, int32_t res);
+
+#pragma GCC visibility pop
+#ifdef __cplusplus
+}
+#endif
+
+#endif
