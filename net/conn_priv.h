@@ -51,8 +51,9 @@ struct weir_conn {
 	bool fin_sent : 1;         /* our FIN; DRAINING waits for the peer's */
 	bool was_opened : 1;       /* on_open was called */
 	bool awaits_blocks : 1;    /* on the loop's list of those */
-	bool check_wanted : 1; /* quiet: ask the socket whether it is alive */
-	bool is_checked : 1;   /* asked since bytes last arrived */
+	bool check_wanted : 1;   /* quiet: ask the socket whether it is alive */
+	bool is_checked : 1;     /* asked since bytes last arrived */
+	bool look_in_flight : 1; /* the receive in flight is that last look */
 	bool last_look : 1;    /* the loop stops: it is shown what has arrived,
 				* and drains then */
 	uint32_t file_slot;    /* or WI_NO_FILE */

@@ -43,8 +43,12 @@ static bool work_recv(struct weir_conn *conn)
 	struct io_uring_sqe *sqe = conn_sqe(conn, WI_TOKEN_RECV);
 	if (sqe == NULL)
 		return false;
-	if (conn->last_look && conn->state == WEIR_CONN_OPEN)
+	conn->look_in_flight = conn->last_look && conn->state == WEIR_CONN_OPEN;
+	if (conn->look_in_flight)
 		weir_op_recv_now(sqe, (int32_t)conn->file_slot, WI_RECV_GROUP);
+	else if (conn->loop->recvs_singly)
+		weir_op_recv_group(sqe, (int32_t)conn->file_slot, WI_RECV_GROUP,
+				   0);
 	else
 		weir_op_recv_multishot(sqe, (int32_t)conn->file_slot,
 				       WI_RECV_GROUP, 1);
@@ -334,7 +338,9 @@ static void conn_on_recv(struct weir_conn *conn, const struct io_uring_cqe *cqe)
 			break;
 		}
 	}
-	if (conn->last_look && recv_was_last(cqe) && !conn->is_paused)
+	/* Only the look itself can tell: an older receive may have ended
+	 * before the rest had arrived. */
+	if (conn->look_in_flight && recv_was_last(cqe) && !conn->is_paused)
 		wi_conn_drain(conn, WEIR_CLOSE_STOPPED);
 
 	/* A cancel that came between two of its completions missed it. */

@@ -196,6 +196,8 @@ static int loop_open_ring(struct weir_loop *loop, void *buffers,
 	if (err < 0)
 		return err;
 	loop->rungs_off = weir_ring_forced_off(&loop->ring);
+	loop->recvs_singly = (weir_ring_setup_flags(&loop->ring) &
+			      IORING_SETUP_DEFER_TASKRUN) == 0;
 	err = weir_rungs_require(loop->rungs_off, error);
 	if (err < 0)
 		return err;

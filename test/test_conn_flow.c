@@ -1,5 +1,6 @@
 /* test_conn_flow.c - peers that do not read, queues and memory that are full */
 #include "peer.h"
+#include "support.h"
 #include "test_conn.h"
 
 #include <errno.h>
@@ -136,7 +137,10 @@ START_TEST(a_flood_through_many_small_buffers_is_paused_and_not_closed)
 	local_turn_until(&local, &local.echo.closes, 1);
 	struct weir_loop_stats stats;
 	local_end(&local, &stats);
-	ck_assert_uint_ge(stats.recv_pauses, 1);
+	/* Without the rung a loop receives one buffer at a time, and the queue
+	 * need not grow so far. */
+	if (!wi_is_forced_off(WEIR_RUNG_DEFER_TASKRUN))
+		ck_assert_uint_ge(stats.recv_pauses, 1);
 	free(out);
 	free(in);
 }
