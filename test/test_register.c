@@ -427,6 +427,7 @@ static void *foreign_call(void *ctx)
 
 START_TEST(refusal_of_each_call_is_passed_on)
 {
+	wi_skip_if_forced_off(WEIR_RUNG_DEFER_TASKRUN);
 	struct weir_ring ring;
 	struct wi_faults faults;
 	pthread_t thread;

@@ -174,6 +174,8 @@ END_TEST
 
 START_TEST(resize_that_the_kernel_refuses_changes_nothing)
 {
+	wi_skip_if_forced_off(WEIR_RUNG_DEFER_TASKRUN);
+	wi_skip_if_forced_off(WEIR_RUNG_NO_SQARRAY);
 	struct weir_ring ring;
 	struct wi_faults faults;
 	wi_faults_init(&faults);
@@ -302,6 +304,7 @@ END_TEST
 
 START_TEST(refused_region_leaves_a_ring_that_waits_all_the_same)
 {
+	wi_skip_if_forced_off(WEIR_RUNG_WAIT_REGION);
 	struct weir_ring ring;
 	struct wi_faults faults;
 	const struct weir_ring_opts opts = { .kernel = &faults.kernel };

@@ -109,6 +109,7 @@ END_TEST
 
 START_TEST(register_calls_are_refused_unless_allowed)
 {
+	wi_skip_if_forced_off(WEIR_RUNG_REGISTERED_RING);
 	struct weir_ring ring;
 	struct weir_restrict list = { .allowed_sqe_flags = 0 };
 	weir_restrict_allow_op(&list, IORING_OP_NOP);
