@@ -7,6 +7,7 @@
  */
 #include "zerocopy.h"
 
+#include "op.h"
 #include "ring_inline.h"
 
 #include <assert.h>
@@ -53,22 +54,19 @@ static void request_fill(struct io_uring_sqe *sqe,
 			 const struct weir_zerocopy_request *request,
 			 bool reports_usage)
 {
-	const bool is_message = request->message != NULL;
-	sqe->opcode = is_message ? IORING_OP_SENDMSG_ZC : IORING_OP_SEND_ZC;
-	sqe->fd = request->fd;
-	sqe->addr = is_message ? (uint64_t)(uintptr_t)request->message
-			       : (uint64_t)(uintptr_t)request->bytes;
-	sqe->len = is_message ? 1 : request->byte_count;
-	sqe->msg_flags = request->msg_flags;
+	if (request->message != NULL)
+		weir_op_sendmsg_zc(sqe, request->fd, request->message,
+				   request->msg_flags);
+	else
+		weir_op_send_zc(sqe, request->fd, request->bytes,
+				request->byte_count, request->msg_flags);
 	sqe->user_data = request->user_data;
 	if (request->is_slot)
-		sqe->flags |= IOSQE_FIXED_FILE;
+		weir_op_on_slot(sqe);
 	if (reports_usage)
-		sqe->ioprio |= IORING_SEND_ZC_REPORT_USAGE;
-	if (request->is_registered) {
-		sqe->ioprio |= IORING_RECVSEND_FIXED_BUF;
-		sqe->buf_index = request->buf_index;
-	}
+		weir_op_report_usage(sqe);
+	if (request->is_registered)
+		weir_op_fixed_buffer(sqe, request->buf_index);
 }
 
 int weir_zerocopy_start(struct weir_zerocopy *zerocopy, struct weir_ring *ring,

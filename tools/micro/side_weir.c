@@ -41,8 +41,7 @@ static inline void side_send(struct side *side, int fd)
 static inline void side_recv(struct side *side, int fd)
 {
 	struct io_uring_sqe *sqe = side_take(side);
-	weir_op_send(sqe, fd, side->bytes, sizeof(side->bytes), 0);
-	sqe->opcode = IORING_OP_RECV; /* the same fields */
+	weir_op_recv(sqe, fd, side->bytes, sizeof(side->bytes), 0);
 	sqe->user_data = 1;
 }
 
