@@ -16,7 +16,7 @@ enum {
 	SEND_BYTES_MAX = 256 * 1024,
 };
 
-/* ---- submission ---------------------------------------------------------- */
+/* ---- submission -------------------------------------------------------- */
 
 static uint64_t conn_token(const struct weir_conn *conn,
 			   enum wi_token_kind kind)
@@ -575,8 +575,7 @@ void wi_conn_complete(struct weir_conn *conn, const struct io_uring_cqe *cqe)
 	}
 }
 
-/* ---- birth
- * --------------------------------------------------------------------- */
+/* ---- birth ------------------------------------------------------------- */
 
 void wi_conn_accepted(struct weir_conn *conn, uint32_t file_slot)
 {

@@ -43,8 +43,7 @@ static void loop_flush(struct weir_loop *loop)
 	wi_stop_work(loop);
 }
 
-/* ---- enter
- * ------------------------------------------------------------------- */
+/* ---- enter ------------------------------------------------------------- */
 
 static uint64_t ns_until(const struct weir_loop *loop, uint64_t when_ns)
 {
@@ -103,8 +102,7 @@ static void loop_clock(struct weir_loop *loop)
 		(uint32_t)((loop->now_ns - loop->start_ns) / WI_TICK_NS);
 }
 
-/* ---- reap
- * -------------------------------------------------------------------- */
+/* ---- reap -------------------------------------------------------------- */
 
 static void loop_dispatch(struct weir_loop *loop,
 			  const struct io_uring_cqe *cqe)
@@ -148,8 +146,7 @@ static void loop_reap(struct weir_loop *loop)
 	weir_ring_reaped(&loop->ring, count);
 }
 
-/* ---- timers
- * ------------------------------------------------------------------- */
+/* ---- timers ------------------------------------------------------------ */
 
 static struct weir_conn *loop_awaiting_pop(struct weir_loop *loop)
 {
@@ -247,8 +244,7 @@ int weir_loop_run(struct weir_loop *loop)
 	return result;
 }
 
-/* ---- for the other files of net/
- * ------------------------------------------------- */
+/* ---- for the other files of net/ --------------------------------------- */
 
 struct weir_conn *wi_loop_conn_take(struct weir_loop *loop)
 {

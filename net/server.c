@@ -41,8 +41,7 @@ struct weir_server {
 	struct server_seat seats[]; /* loop_count of them */
 };
 
-/* ---- CPUs
- * ---------------------------------------------------------------------- */
+/* ---- CPUs -------------------------------------------------------------- */
 
 static uint32_t cpus_usable(cpu_set_t *out_set)
 {
@@ -65,8 +64,7 @@ static int cpu_pick(const cpu_set_t *set, uint32_t index)
 	return -1;
 }
 
-/* ---- threads
- * ------------------------------------------------------------------- */
+/* ---- threads ----------------------------------------------------------- */
 
 static void seat_pin(struct server_seat *seat)
 {
@@ -137,8 +135,7 @@ static int seat_start(struct server_seat *seat)
 	return err;
 }
 
-/* ---- listeners
- * ------------------------------------------------------------------- */
+/* ---- listeners --------------------------------------------------------- */
 
 static int listen_explain(const struct weir_addr *addr, int err,
 			  struct weir_error *error)
@@ -218,8 +215,7 @@ static int listeners_open(struct weir_server *server,
 	return 0;
 }
 
-/* ---- the server
- * -------------------------------------------------------------------- */
+/* ---- the server -------------------------------------------------------- */
 
 static int loops_open(struct weir_server *server,
 		      const struct weir_server_opts *opts,

@@ -262,8 +262,7 @@ void peer_round_trips(const int *fds, size_t count, uint32_t seed)
 		peer_expect_frame(fds[i], 16, seed + (uint32_t)i);
 }
 
-/* ---- this process
- * ------------------------------------------------------------ */
+/* ---- this process ------------------------------------------------------ */
 
 size_t peer_fd_count(void)
 {
@@ -556,8 +555,7 @@ void echo_end(struct echo *echo, struct weir_loop_stats *out_stats)
 	echo_end_stopped(echo, out_stats);
 }
 
-/* ---- a loop of the test's own thread
- * ------------------------------------------ */
+/* ---- a loop of the test's own thread ----------------------------------- */
 
 static int local_listen(struct local *local, const struct weir_kernel *kernel)
 {

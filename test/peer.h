@@ -124,8 +124,7 @@ void echo_end(struct echo *echo, struct weir_loop_stats *out_stats);
 /* The second half of it, for tests that have stopped the server. */
 void echo_end_stopped(struct echo *echo, struct weir_loop_stats *out_stats);
 
-/* ---- a loop of the test's own thread
- * ------------------------------------------ */
+/* ---- a loop of the test's own thread ----------------------------------- */
 
 struct local {
 	struct echo echo; /* first; its server is NULL */

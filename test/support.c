@@ -9,7 +9,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-/* ---- skipping ------------------------------------------------------------ */
+/* ---- skipping ---------------------------------------------------------- */
 
 void wi_skip_report(const char *test, const char *reason)
 {
@@ -163,8 +163,7 @@ void wi_guarded_give(struct wi_guarded *guarded)
 	*guarded = (struct wi_guarded){ .map = NULL };
 }
 
-/* ---- a kernel with faults
- * ----------------------------------------------------- */
+/* ---- a kernel with faults ---------------------------------------------- */
 
 static int faults_setup(void *ctx, uint32_t entry_count,
 			struct io_uring_params *params)
@@ -332,8 +331,7 @@ void wi_faults_init(struct wi_faults *faults)
 	faults->kernel.close = faults_close;
 }
 
-/* ---- rings
- * ---------------------------------------------------------------------- */
+/* ---- rings ------------------------------------------------------------- */
 
 void wi_ring_start(struct weir_ring *ring, const struct weir_ring_opts *opts)
 {
@@ -377,8 +375,7 @@ struct io_uring_cqe wi_ring_next(struct weir_ring *ring)
 	return cqe;
 }
 
-/* ---- processes
- * --------------------------------------------------------------------- */
+/* ---- processes --------------------------------------------------------- */
 
 struct child_report {
 	int result;

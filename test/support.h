@@ -24,7 +24,7 @@
 struct weir_ring;
 struct weir_ring_opts;
 
-/* ---- skipping ------------------------------------------------------------ */
+/* ---- skipping ---------------------------------------------------------- */
 
 /* Leaves the running test, which then counts as passed, with a line that says
  * why. A macro because a function cannot return from its caller. */
@@ -82,8 +82,7 @@ struct wi_guarded wi_guarded_take(size_t byte_count);
 struct wi_guarded wi_guarded_copy(const void *bytes, size_t byte_count);
 void wi_guarded_give(struct wi_guarded *guarded);
 
-/* ---- random, repeatable
- * ------------------------------------------------------- */
+/* ---- random, repeatable ------------------------------------------------ */
 
 /* xorshift64*; @state is never 0. */
 static inline uint32_t wi_random(uint64_t *state)
@@ -94,8 +93,7 @@ static inline uint32_t wi_random(uint64_t *state)
 	return (uint32_t)((*state * 0x2545f4914f6cdd1dULL) >> 32);
 }
 
-/* ---- a kernel with faults
- * ----------------------------------------------------- */
+/* ---- a kernel with faults ---------------------------------------------- */
 
 enum wi_enter_fault {
 	WI_ENTER_WHOLE = 0,  /* pass the call on                             */
@@ -154,8 +152,7 @@ struct wi_faults {
 
 void wi_faults_init(struct wi_faults *faults);
 
-/* ---- rings
- * ---------------------------------------------------------------------- */
+/* ---- rings ------------------------------------------------------------- */
 
 /* Open and enable, or fail the test with the error's text. */
 void wi_ring_start(struct weir_ring *ring, const struct weir_ring_opts *opts);
@@ -173,8 +170,7 @@ void wi_ring_collect(struct weir_ring *ring, struct io_uring_cqe *out_cqes,
 /* The next completion, reaped. */
 struct io_uring_cqe wi_ring_next(struct weir_ring *ring);
 
-/* ---- processes
- * --------------------------------------------------------------------- */
+/* ---- processes --------------------------------------------------------- */
 
 /* Runs @body in a forked child and copies what it returns and its error back.
  * The child must not assert. */

@@ -33,7 +33,7 @@ static void range_end(void)
 	wi_range_close(&range);
 }
 
-/* ---- sizes --------------------------------------------------------------- */
+/* ---- sizes ------------------------------------------------------------- */
 
 static const struct {
 	size_t bytes;
@@ -98,7 +98,7 @@ START_TEST(blocks_round_a_range_up_to_the_largest_block)
 }
 END_TEST
 
-/* ---- one order at a time ------------------------------------------------- */
+/* ---- one order at a time ----------------------------------------------- */
 
 static size_t index_of(const void *block)
 {
@@ -186,7 +186,7 @@ START_TEST(blocks_of_an_empty_range_are_never_there)
 }
 END_TEST
 
-/* ---- accounting ---------------------------------------------------------- */
+/* ---- accounting -------------------------------------------------------- */
 
 START_TEST(blocks_count_what_is_used_and_the_most_that_ever_was)
 {
@@ -219,7 +219,7 @@ START_TEST(blocks_count_what_is_used_and_the_most_that_ever_was)
 }
 END_TEST
 
-/* ---- at hand ------------------------------------------------------------- */
+/* ---- at hand ----------------------------------------------------------- */
 
 START_TEST(blocks_at_hand_come_back_last_in_first_out)
 {
@@ -332,7 +332,7 @@ START_TEST(blocks_given_back_are_poisoned_but_for_their_links)
 END_TEST
 #endif
 
-/* ---- chance -------------------------------------------------------------- */
+/* ---- chance ------------------------------------------------------------ */
 
 /* A map of the smallest blocks: who owns each. */
 struct held {
@@ -460,7 +460,7 @@ START_TEST(blocks_never_overlap_and_all_merge_after_random_use)
 }
 END_TEST
 
-/* ---- misuse -------------------------------------------------------------- */
+/* ---- misuse ------------------------------------------------------------ */
 
 static void misuse_init_odd(void *ctx)
 {

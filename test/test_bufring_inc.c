@@ -515,8 +515,7 @@ START_TEST(send_from_a_group_with_nothing_queued_says_enobufs)
 }
 END_TEST
 
-/* ---- refusals and misuse
- * ----------------------------------------------------- */
+/* ---- refusals and misuse ----------------------------------------------- */
 
 static const struct {
 	const char *when;

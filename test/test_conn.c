@@ -366,8 +366,7 @@ START_TEST(a_huge_message_passes_through_two_small_buffers)
 }
 END_TEST
 
-/* ---- limits
- * ------------------------------------------------------------------ */
+/* ---- limits ------------------------------------------------------------ */
 
 static ssize_t using_nothing(struct weir_conn *conn, const uint8_t *bytes,
 			     size_t byte_count, void *ctx)
@@ -460,8 +459,7 @@ START_TEST(output_above_the_queue_limit_closes_with_value_and_limit)
 }
 END_TEST
 
-/* ---- the suite
- * ------------------------------------------------------------------ */
+/* ---- the suite --------------------------------------------------------- */
 
 static TCase *tcase_frames(void)
 {

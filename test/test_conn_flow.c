@@ -42,8 +42,7 @@ static size_t conn_bytes_max(const struct weir_loop_opts *opts)
 	return 2 * queue + (size_t)256 * KIB + 4 * input;
 }
 
-/* ---- a peer that does not read
- * ------------------------------------------------ */
+/* ---- a peer that does not read ----------------------------------------- */
 
 START_TEST(a_peer_that_never_reads_is_not_read_from_and_loses_nothing)
 {
@@ -211,8 +210,7 @@ START_TEST(input_held_back_at_the_end_of_the_stream_is_answered_first)
 }
 END_TEST
 
-/* ---- memory used up
- * --------------------------------------------------------------- */
+/* ---- memory used up ---------------------------------------------------- */
 
 /* Those that the server has given up on see its FIN. Waits for as many as its
  * refusals of memory, and closes them. Returns how many. */
@@ -337,8 +335,7 @@ START_TEST(answers_that_use_up_the_memory_delay_only_those_who_do_not_read)
 }
 END_TEST
 
-/* ---- waiting for memory
- * ------------------------------------------------------ */
+/* ---- waiting for memory ------------------------------------------------ */
 
 enum { WAITERS = 6, BIG_BYTES = 6 * MIB, SMALL_BYTES = 16 * KIB };
 

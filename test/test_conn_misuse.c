@@ -85,8 +85,7 @@ static void misuse_end(struct misuse *misuse, int fd)
 	local_end(&misuse->local, NULL);
 }
 
-/* ---- on_open
- * ------------------------------------------------------------------ */
+/* ---- on_open ----------------------------------------------------------- */
 
 static void closing_on_open(struct weir_conn *conn, void *ctx)
 {
@@ -188,8 +187,7 @@ START_TEST(a_large_send_in_on_open_arrives_whole_before_the_close)
 }
 END_TEST
 
-/* ---- on_data
- * ------------------------------------------------------------------- */
+/* ---- on_data ----------------------------------------------------------- */
 
 static ssize_t closing_on_data(struct weir_conn *conn, const uint8_t *bytes,
 			       size_t byte_count, void *ctx)
@@ -320,8 +318,7 @@ START_TEST(a_second_reserve_replaces_the_first)
 }
 END_TEST
 
-/* ---- other connections
- * ------------------------------------------------------------ */
+/* ---- other connections ------------------------------------------------- */
 
 static void remembering_on_open(struct weir_conn *conn, void *ctx)
 {
@@ -373,8 +370,7 @@ START_TEST(a_handler_may_send_to_and_close_another_connection)
 }
 END_TEST
 
-/* ---- on_drain and on_tick
- * ------------------------------------------------------------ */
+/* ---- on_drain and on_tick ---------------------------------------------- */
 
 static ssize_t filling_on_data(struct weir_conn *conn, const uint8_t *bytes,
 			       size_t byte_count, void *ctx)
@@ -472,8 +468,7 @@ START_TEST(a_commit_after_a_close_does_not_stop_the_draining)
 }
 END_TEST
 
-/* ---- on_close
- * ----------------------------------------------------------------------- */
+/* ---- on_close ---------------------------------------------------------- */
 
 static void asking_on_close(struct weir_conn *conn,
 			    const struct weir_close_reason *reason, void *ctx)
@@ -506,8 +501,7 @@ START_TEST(every_call_in_on_close_is_refused_and_harmless)
 }
 END_TEST
 
-/* ---- what a connection knows
- * ------------------------------------------------------------ */
+/* ---- what a connection knows ------------------------------------------- */
 
 static void knowing_on_open(struct weir_conn *conn, void *ctx)
 {
@@ -543,8 +537,7 @@ START_TEST(a_connection_knows_its_loop_its_index_and_its_user)
 }
 END_TEST
 
-/* ---- the part
- * ------------------------------------------------------------------------ */
+/* ---- the part ---------------------------------------------------------- */
 
 TCase *tcase_conn_misuse(void)
 {

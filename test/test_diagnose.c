@@ -334,8 +334,7 @@ START_TEST(ring_behind_a_seccomp_filter_names_the_filter)
 }
 END_TEST
 
-/* ---- errors
- * ------------------------------------------------------------------ */
+/* ---- errors ------------------------------------------------------------ */
 
 START_TEST(error_keeps_its_code_and_cuts_its_text)
 {
@@ -350,8 +349,7 @@ START_TEST(error_keeps_its_code_and_cuts_its_text)
 }
 END_TEST
 
-/* ---- the ladder
- * ------------------------------------------------------------------ */
+/* ---- the ladder -------------------------------------------------------- */
 
 enum { DEFER, COOP, NO_SQARRAY, REGISTERED, MIN_WAIT, NO_IOWAIT, LADDER_COUNT };
 #define BIT(rung) (1u << (rung))

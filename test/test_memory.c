@@ -137,8 +137,7 @@ START_TEST(a_slot_is_three_cache_lines)
 }
 END_TEST
 
-/* ---- a server in a process of its own
- * -------------------------------------------- */
+/* ---- a server in a process of its own ---------------------------------- */
 
 struct kept {
 	pid_t pid;
@@ -245,8 +244,7 @@ static void kept_end(struct kept *kept)
 	peer_close(kept->reports);
 }
 
-/* ---- idle connections
- * ---------------------------------------------------------------- */
+/* ---- idle connections -------------------------------------------------- */
 
 START_TEST(an_idle_connection_costs_at_most_256_bytes)
 {

@@ -367,8 +367,7 @@ START_TEST(closing_the_listener_does_not_end_an_armed_accept)
 }
 END_TEST
 
-/* ---- receive
- * ------------------------------------------------------------------ */
+/* ---- receive ----------------------------------------------------------- */
 
 START_TEST(multishot_receive_brings_bytes_then_the_end_without_a_buffer)
 {
@@ -415,8 +414,7 @@ START_TEST(multishot_receive_on_a_reset_connection_says_econnreset)
 }
 END_TEST
 
-/* ---- send
- * ------------------------------------------------------------------------ */
+/* ---- send -------------------------------------------------------------- */
 
 enum { BIG = 4 << 20 };
 
@@ -619,8 +617,7 @@ START_TEST(send_after_shutdown_says_epipe_without_a_signal)
 }
 END_TEST
 
-/* ---- sockets
- * -------------------------------------------------------------------- */
+/* ---- sockets ----------------------------------------------------------- */
 
 START_TEST(sockets_fill_the_table_and_then_say_enfile)
 {
@@ -799,8 +796,7 @@ START_TEST(close_of_a_slot_leaves_an_armed_receive_on_it)
 }
 END_TEST
 
-/* ---- cancel
- * ------------------------------------------------------------------------ */
+/* ---- cancel ------------------------------------------------------------ */
 
 START_TEST(cancel_of_a_slot_counts_what_it_found_and_each_ends)
 {
@@ -931,8 +927,7 @@ START_TEST(cancel_of_a_token_finds_one_or_says_enoent)
 }
 END_TEST
 
-/* ---- the kernel's own calls
- * ----------------------------------------------------------- */
+/* ---- the kernel's own calls -------------------------------------------- */
 
 static struct weir_listen_request loopback_request(bool joins_group)
 {

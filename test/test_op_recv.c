@@ -6,7 +6,7 @@
 #include <netinet/udp.h>
 #include <sys/socket.h>
 
-/* ---- into the caller's buffer -------------------------------------------- */
+/* ---- into the caller's buffer ------------------------------------------ */
 
 START_TEST(recv_waits_and_brings_bytes_then_the_end)
 {
@@ -134,7 +134,7 @@ START_TEST(recv_peeks_and_then_reads_the_same)
 }
 END_TEST
 
-/* ---- what all forms have in common --------------------------------------- */
+/* ---- what all forms have in common ------------------------------------- */
 
 static char form_bytes[16];
 static struct iovec form_part = { form_bytes, sizeof(form_bytes) };
@@ -360,7 +360,7 @@ START_TEST(receive_that_polls_first_may_be_armed_on_an_empty_group)
 }
 END_TEST
 
-/* ---- multishot ----------------------------------------------------------- */
+/* ---- multishot --------------------------------------------------------- */
 
 START_TEST(multishot_ends_with_enobufs_and_goes_on_when_armed_again)
 {
@@ -518,7 +518,7 @@ START_TEST(end_of_stream_is_marked_nonempty_too)
 }
 END_TEST
 
-/* ---- bundles ------------------------------------------------------------- */
+/* ---- bundles ----------------------------------------------------------- */
 
 START_TEST(bundle_goes_over_as_many_buffers_as_it_takes)
 {
@@ -637,7 +637,7 @@ START_TEST(multishot_bundle_ends_with_the_last_buffer_and_no_enobufs)
 }
 END_TEST
 
-/* ---- messages ------------------------------------------------------------ */
+/* ---- messages ---------------------------------------------------------- */
 
 START_TEST(recvmsg_writes_the_name_and_the_flags_back)
 {
@@ -826,7 +826,7 @@ START_TEST(message_shorter_than_its_header_is_refused)
 }
 END_TEST
 
-/* ---- what the asserts forestall ------------------------------------------ */
+/* ---- what the asserts forestall ---------------------------------------- */
 
 static void waitall_on_multishot(struct io_uring_sqe *sqe, int fd)
 {

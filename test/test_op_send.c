@@ -108,7 +108,7 @@ static int32_t do_form(struct rig *rig, int form, int fd)
 	return finish(rig);
 }
 
-/* ---- what all forms have in common --------------------------------------- */
+/* ---- what all forms have in common ------------------------------------- */
 
 START_TEST(send_delivers_what_it_was_given)
 {
@@ -333,7 +333,7 @@ START_TEST(skip_hides_a_success_and_shows_a_failure)
 }
 END_TEST
 
-/* ---- vectors and addresses ----------------------------------------------- */
+/* ---- vectors and addresses --------------------------------------------- */
 
 START_TEST(vector_is_copied_at_submission)
 {
@@ -428,7 +428,7 @@ START_TEST(datagram_that_is_too_long_says_emsgsize)
 }
 END_TEST
 
-/* ---- buffers of a group -------------------------------------------------- */
+/* ---- buffers of a group ------------------------------------------------ */
 
 START_TEST(sends_take_buffers_in_the_order_they_were_lent)
 {
@@ -536,7 +536,7 @@ START_TEST(send_from_an_empty_or_unknown_group_is_refused)
 }
 END_TEST
 
-/* ---- zero copy ----------------------------------------------------------- */
+/* ---- zero copy --------------------------------------------------------- */
 
 START_TEST(notice_comes_after_the_result_and_is_the_last)
 {
@@ -641,7 +641,7 @@ START_TEST(memory_outside_the_registered_buffer_says_efault)
 }
 END_TEST
 
-/* ---- what the asserts forestall ------------------------------------------ */
+/* ---- what the asserts forestall ---------------------------------------- */
 
 static void fixed_buffer_on_send(struct io_uring_sqe *sqe, int fd)
 {

@@ -185,8 +185,7 @@ static struct program load_program(uint16_t port, const char *const *args)
 	return program_start(argv);
 }
 
-/* ---- JSON
- * -------------------------------------------------------------------- */
+/* ---- JSON -------------------------------------------------------------- */
 
 /* The end of the value at @at, or NULL if it is none. Strict, but for the
  * escapes in strings, of which only the backslash is looked at. */
@@ -363,8 +362,7 @@ static void echo_program_end(struct program *echo, uint64_t loop_count,
 	free(load);
 }
 
-/* ---- the command line
- * ----------------------------------------------------------- */
+/* ---- the command line -------------------------------------------------- */
 
 static const struct {
 	const char *args[6];
@@ -446,8 +444,7 @@ START_TEST(a_server_that_is_not_there_is_status_1)
 }
 END_TEST
 
-/* ---- every byte
- * ------------------------------------------------------------------ */
+/* ---- every byte -------------------------------------------------------- */
 
 static const struct {
 	const char *what;
@@ -498,8 +495,7 @@ START_TEST(every_byte_that_a_load_sends_comes_back)
 }
 END_TEST
 
-/* ---- signals
- * -------------------------------------------------------------------------- */
+/* ---- signals ----------------------------------------------------------- */
 
 /* Established connections of which one end is @port on loopback. */
 static size_t established(uint16_t port)
@@ -605,8 +601,7 @@ START_TEST(after_sigkill_under_load_the_same_port_serves_again)
 }
 END_TEST
 
-/* ---- interrupted calls
- * ------------------------------------------------------------------- */
+/* ---- interrupted calls ------------------------------------------------- */
 
 static bool may_inject(void)
 {

@@ -121,8 +121,7 @@ static int uring_mapping_count(void)
 		wi_skip_if_forced_off(WEIR_RUNG_SUBMIT_ALL);                   \
 	} while (0)
 
-/* ---- open and enable
- * --------------------------------------------------------- */
+/* ---- open and enable --------------------------------------------------- */
 
 START_TEST(ring_opens_on_each_rung_of_the_ladder)
 {
@@ -325,8 +324,7 @@ START_TEST(seventeenth_ring_of_a_thread_goes_without_a_registered_descriptor)
 }
 END_TEST
 
-/* ---- threads
- * ------------------------------------------------------------------- */
+/* ---- threads ----------------------------------------------------------- */
 
 struct thread_work {
 	struct weir_ring *ring;
@@ -441,8 +439,7 @@ START_TEST(ring_of_an_ended_thread_is_closed_by_one_with_the_same_pthread_t)
 }
 END_TEST
 
-/* ---- submitting
- * ------------------------------------------------------------------ */
+/* ---- submitting -------------------------------------------------------- */
 
 START_TEST(nops_in_batches_of_every_size_come_back_once_each)
 {
@@ -500,8 +497,7 @@ START_TEST(taken_entry_is_all_zero_even_when_it_was_used_before)
 }
 END_TEST
 
-/* ---- faults
- * ----------------------------------------------------------------------- */
+/* ---- faults ------------------------------------------------------------ */
 
 static const struct {
 	const char *when;
@@ -660,8 +656,7 @@ START_TEST(thousand_nops_through_random_faults_come_back_once_each)
 }
 END_TEST
 
-/* ---- completions
- * ------------------------------------------------------------------- */
+/* ---- completions ------------------------------------------------------- */
 
 START_TEST(overflowed_completion_queue_loses_nothing_and_keeps_its_order)
 {
@@ -795,8 +790,7 @@ START_TEST(hundred_ready_sockets_are_delivered_without_sleeping_on_any)
 }
 END_TEST
 
-/* ---- waiting
- * --------------------------------------------------------------------- */
+/* ---- waiting ----------------------------------------------------------- */
 
 #define DAY_S 86400
 static const struct {
@@ -1068,8 +1062,7 @@ START_TEST(signal_ends_an_endless_wait_without_an_error)
 }
 END_TEST
 
-/* ---- closing
- * ----------------------------------------------------------------------- */
+/* ---- closing ----------------------------------------------------------- */
 
 /* Binds @address, which a ring that is being torn down may still hold. Each
  * listen tries for 50 ms by itself. */
@@ -1148,8 +1141,7 @@ START_TEST(ring_that_was_never_enabled_and_one_closed_twice_close_well)
 }
 END_TEST
 
-/* ---- the descriptor table
- * -------------------------------------------------------------- */
+/* ---- the descriptor table ---------------------------------------------- */
 
 START_TEST(table_of_direct_descriptors_is_taken_or_refused_in_words)
 {
@@ -1180,8 +1172,7 @@ START_TEST(table_of_direct_descriptors_is_taken_or_refused_in_words)
 }
 END_TEST
 
-/* ---- under strace
- * -------------------------------------------------------------------- */
+/* ---- under strace ------------------------------------------------------ */
 
 /* In the child: 1000 NOPs in random batches. Exits with 0 if each came back
  * once, and if an enter really met what @expectation names. */

@@ -64,7 +64,7 @@ static void stream_verify(const uint8_t *bytes, uint32_t from,
 			ck_abort_msg("byte %u of the stream differs", from + i);
 }
 
-/* ---- the send queue ------------------------------------------------------ */
+/* ---- the send queue ---------------------------------------------------- */
 
 /* Reserves @reserve_bytes and commits the first @byte_count of them. */
 static void push(uint32_t reserve_bytes, uint32_t byte_count)
@@ -504,7 +504,7 @@ START_TEST(sendq_keeps_the_stream_over_random_pushes_and_short_sends)
 }
 END_TEST
 
-/* ---- misuse of the send queue -------------------------------------------- */
+/* ---- misuse of the send queue ------------------------------------------ */
 
 static void misuse_commit(void *ctx)
 {
@@ -649,7 +649,7 @@ START_TEST(sendq_and_stash_misuse_aborts)
 }
 END_TEST
 
-/* ---- the stash ----------------------------------------------------------- */
+/* ---- the stash --------------------------------------------------------- */
 
 static struct {
 	uint64_t copied_bytes; /* moved within the stash, or to another block */

@@ -15,8 +15,7 @@
 
 enum { CLIENTS = 200, DEPTH = 8 };
 
-/* ---- traffic
- * ----------------------------------------------------------------- */
+/* ---- traffic ----------------------------------------------------------- */
 
 /* Every client sends DEPTH frames at a time, of 0 to 700 bytes: as answers they
  * take several chunks of a send queue, so sends are gathered. */
@@ -69,8 +68,7 @@ static void traffic_on(const struct weir_server_opts *opts, size_t client_count,
 	echo_end(&echo, out_stats);
 }
 
-/* ---- rungs
- * -------------------------------------------------------------------- */
+/* ---- rungs ------------------------------------------------------------- */
 
 static const struct {
 	const char *without;
@@ -126,8 +124,7 @@ START_TEST(several_loops_share_the_connections)
 }
 END_TEST
 
-/* ---- rings and buffers that are too small
- * --------------------------------------- */
+/* ---- rings and buffers that are too small ------------------------------ */
 
 static const struct {
 	uint32_t sq;
@@ -180,8 +177,7 @@ START_TEST(a_tiny_ring_with_one_buffer_over_a_faulty_kernel_is_exact)
 }
 END_TEST
 
-/* ---- a kernel that fails
- * ------------------------------------------------------------ */
+/* ---- a kernel that fails ----------------------------------------------- */
 
 static const int fault_cases[] = { -EINTR, -EAGAIN, -EBUSY, -ENOMEM };
 
@@ -252,8 +248,7 @@ START_TEST(fin_is_sent_by_the_ring_when_no_descriptor_is_to_be_had)
 }
 END_TEST
 
-/* ---- the limit of connections
- * ------------------------------------------------------------ */
+/* ---- the limit of connections ------------------------------------------ */
 
 START_TEST(clients_beyond_the_limit_wait_and_are_served_one_for_one)
 {
@@ -326,8 +321,7 @@ START_TEST(a_burst_of_clients_does_not_break_the_limit)
 }
 END_TEST
 
-/* ---- the suite
- * ------------------------------------------------------------------------ */
+/* ---- the suite --------------------------------------------------------- */
 
 #define COUNT_OF(table) ((int)(sizeof(table) / sizeof((table)[0])))
 

@@ -30,8 +30,7 @@ static size_t exchange_whole(const uint8_t *wire, size_t byte_count)
 	return whole;
 }
 
-/* ---- an end at every byte
- * ------------------------------------------------------- */
+/* ---- an end at every byte ---------------------------------------------- */
 
 enum ending { ENDS_HALF = 0, ENDS_FIN, ENDS_RST, ENDING_COUNT };
 
@@ -222,8 +221,7 @@ START_TEST(a_half_close_after_the_last_request_gets_all_answers_then_fin)
 }
 END_TEST
 
-/* ---- deadlines
- * --------------------------------------------------------------------- */
+/* ---- deadlines --------------------------------------------------------- */
 
 START_TEST(who_says_nothing_is_closed_at_the_idle_deadline)
 {

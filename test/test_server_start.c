@@ -200,8 +200,7 @@ START_TEST(a_privileged_port_needs_permission)
 }
 END_TEST
 
-/* ---- the third loop fails
- * ------------------------------------------------------- */
+/* ---- the third loop fails ---------------------------------------------- */
 
 struct third {
 	struct weir_kernel kernel;

@@ -47,7 +47,7 @@ static struct weir_conn conn_in(enum weir_conn_state state)
 	return conn;
 }
 
-/* ---- the table ----------------------------------------------------------- */
+/* ---- the table --------------------------------------------------------- */
 
 START_TEST(state_table_has_the_moves_of_the_diagram_and_no_others)
 {
@@ -91,7 +91,7 @@ START_TEST(states_have_names)
 }
 END_TEST
 
-/* ---- moving -------------------------------------------------------------- */
+/* ---- moving ------------------------------------------------------------ */
 
 struct attempt {
 	struct weir_conn conn;
@@ -159,7 +159,7 @@ START_TEST(state_goes_all_the_way_round_accepted_or_connected)
 }
 END_TEST
 
-/* ---- promises ------------------------------------------------------------ */
+/* ---- promises ---------------------------------------------------------- */
 
 static struct wi_chunk chunk;
 static uint8_t byte;

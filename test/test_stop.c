@@ -81,8 +81,7 @@ START_TEST(a_stop_while_nobody_accepts_still_ends)
 }
 END_TEST
 
-/* ---- requests in flight
- * ------------------------------------------------------- */
+/* ---- requests in flight ------------------------------------------------ */
 
 /* Every request was sent before the stop, so the server's kernel has it: all
  * must be answered, whatever the loop had seen of them. */
@@ -225,8 +224,7 @@ START_TEST(under_load_the_answers_counted_are_the_answers_received)
 }
 END_TEST
 
-/* ---- peers that hold it up
- * ------------------------------------------------------- */
+/* ---- peers that hold it up --------------------------------------------- */
 
 START_TEST(a_peer_that_never_closes_is_forced_at_the_drain_deadline)
 {
@@ -381,8 +379,7 @@ START_TEST(a_client_that_comes_in_behind_a_forced_stop_does_not_hang_it)
 }
 END_TEST
 
-/* ---- from anywhere, at any time
- * ----------------------------------------------------- */
+/* ---- from anywhere, at any time ---------------------------------------- */
 
 START_TEST(a_stop_before_the_first_turn_ends_the_loop)
 {
@@ -469,8 +466,7 @@ START_TEST(twenty_cycles_leave_no_descriptor_no_mapping_and_a_free_port)
 }
 END_TEST
 
-/* ---- the suite
- * ------------------------------------------------------------------------ */
+/* ---- the suite --------------------------------------------------------- */
 
 #define COUNT_OF(table) ((int)(sizeof(table) / sizeof((table)[0])))
 

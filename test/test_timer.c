@@ -67,7 +67,7 @@ static const uint32_t distances[] = {
 
 enum { DISTANCE_COUNT = sizeof(distances) / sizeof(distances[0]) };
 
-/* ---- one timer ----------------------------------------------------------- */
+/* ---- one timer --------------------------------------------------------- */
 
 START_TEST(timer_fires_at_its_tick_when_every_tick_is_looked_at)
 {
@@ -170,7 +170,7 @@ START_TEST(wheel_stays_where_it_is_when_time_does_not_move_or_goes_back)
 }
 END_TEST
 
-/* ---- set, clear, set anew ------------------------------------------------ */
+/* ---- set, clear, set anew ---------------------------------------------- */
 
 START_TEST(timer_that_was_cleared_does_not_fire)
 {
@@ -245,7 +245,7 @@ START_TEST(timer_set_anew_each_time_it_fires_keeps_its_pace)
 }
 END_TEST
 
-/* ---- time to sleep ------------------------------------------------------- */
+/* ---- time to sleep ----------------------------------------------------- */
 
 START_TEST(wheel_with_no_timer_has_no_next)
 {
@@ -277,7 +277,7 @@ START_TEST(wheel_tells_the_next_of_any_two_slots)
 }
 END_TEST
 
-/* ---- chance -------------------------------------------------------------- */
+/* ---- chance ------------------------------------------------------------ */
 
 static bool is_due(uint32_t due_tick, uint32_t now_tick)
 {
@@ -414,7 +414,7 @@ START_TEST(wheel_agrees_with_a_list_of_deadlines_over_random_jumps)
 }
 END_TEST
 
-/* ---- ticks --------------------------------------------------------------- */
+/* ---- ticks ------------------------------------------------------------- */
 
 static const struct {
 	uint32_t a;
@@ -503,7 +503,7 @@ START_TEST(tick_begins_at_the_time_that_is_nearest_of_its_name)
 }
 END_TEST
 
-/* ---- misuse -------------------------------------------------------------- */
+/* ---- misuse ------------------------------------------------------------ */
 
 static void misuse_foreign_wheel(void *ctx)
 {

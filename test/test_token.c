@@ -13,7 +13,7 @@ enum {
 	CHANCE_STEPS = 20000,
 };
 
-/* ---- tokens -------------------------------------------------------------- */
+/* ---- tokens ------------------------------------------------------------ */
 
 static const uint32_t generations[] = { 0, 1, 0x800000, WI_GENERATION_MASK - 1,
 					WI_GENERATION_MASK };
@@ -75,7 +75,7 @@ START_TEST(token_of_a_connection_is_told_from_the_others_by_its_kind)
 }
 END_TEST
 
-/* ---- the pool ------------------------------------------------------------ */
+/* ---- the pool ---------------------------------------------------------- */
 
 struct thing {
 	struct wi_pool_slot slot;
@@ -293,7 +293,7 @@ START_TEST(pool_agrees_with_a_stack_whatever_is_taken_and_given)
 }
 END_TEST
 
-/* ---- misuse -------------------------------------------------------------- */
+/* ---- misuse ------------------------------------------------------------ */
 
 static void misuse_kind(void *ctx)
 {

@@ -123,7 +123,7 @@ struct io_uring_params {
 /* In the word at cq_off.flags, written by us. */
 #define IORING_CQ_EVENTFD_DISABLED (1u << 0)
 
-/* ---- submission queue entry --------------------------------------------- */
+/* ---- submission queue entry -------------------------------------------- */
 
 #ifdef __cplusplus
 #pragma GCC diagnostic push
@@ -336,7 +336,7 @@ enum io_uring_op {
 #define SOCKET_URING_OP_SETSOCKOPT 3   /* 6.7 */
 #define SOCKET_URING_OP_TX_TIMESTAMP 4 /* 6.17 */
 
-/* ---- completion queue entry ---------------------------------------------- */
+/* ---- completion queue entry -------------------------------------------- */
 
 struct io_uring_cqe {
 	uint64_t user_data;

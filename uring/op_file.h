@@ -21,7 +21,7 @@ struct statx;    /* <sys/stat.h>, with _GNU_SOURCE */
 
 #define WEIR_OP_CURRENT UINT64_MAX
 
-/* ---- read and write ------------------------------------------------------ */
+/* ---- read and write ---------------------------------------------------- */
 
 static inline void wi_op_transfer(struct io_uring_sqe *sqe, uint8_t opcode,
 				  int32_t fd, const void *from, uint32_t len,
@@ -165,7 +165,7 @@ static inline void weir_op_read_multishot(struct io_uring_sqe *sqe, int32_t fd,
 	sqe->buf_group = group;
 }
 
-/* ---- pipes --------------------------------------------------------------- */
+/* ---- pipes ------------------------------------------------------------- */
 
 /**
  * weir_op_pipe() - pipe2(2)
@@ -230,7 +230,7 @@ static inline void weir_op_splice_in_slot(struct io_uring_sqe *sqe)
 	sqe->splice_flags |= 1u << 31; /* SPLICE_F_FD_IN_FIXED */
 }
 
-/* ---- opening and asking -------------------------------------------------- */
+/* ---- opening and asking ------------------------------------------------ */
 
 /**
  * weir_op_openat() - openat(2)
@@ -374,7 +374,7 @@ static inline void weir_op_mkdirat(struct io_uring_sqe *sqe, int32_t folder_fd,
 	sqe->len = mode;
 }
 
-/* ---- the table of direct descriptors ------------------------------------- */
+/* ---- the table of direct descriptors ----------------------------------- */
 
 /**
  * weir_op_files_update() - descriptors into the slots from @first_slot

@@ -147,7 +147,7 @@ static inline void weir_op_recv_bundle_multishot(struct io_uring_sqe *sqe,
 	sqe->ioprio |= IORING_RECV_MULTISHOT;
 }
 
-/* ---- recvmsg ------------------------------------------------------------- */
+/* ---- recvmsg ----------------------------------------------------------- */
 
 /**
  * weir_op_recvmsg() - recvmsg(2)
@@ -241,7 +241,7 @@ static inline bool weir_recvmsg_read(const uint8_t *buffer, uint32_t byte_count,
 	return true;
 }
 
-/* ---- zero copy ----------------------------------------------------------- */
+/* ---- zero copy --------------------------------------------------------- */
 
 /**
  * weir_op_recv_zc() - data left where the network card has put it

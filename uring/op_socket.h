@@ -31,7 +31,7 @@ static inline uint32_t wi_op_file_index(uint32_t slot)
 	return slot + 1;
 }
 
-/* ---- socket, bind, listen ------------------------------------------------ */
+/* ---- socket, bind, listen ---------------------------------------------- */
 
 /**
  * weir_op_socket() - socket(2)
@@ -108,7 +108,7 @@ static inline void weir_op_listen(struct io_uring_sqe *sqe, int32_t fd,
 	sqe->len = (uint32_t)backlog;
 }
 
-/* ---- accept -------------------------------------------------------------- */
+/* ---- accept ------------------------------------------------------------ */
 
 /**
  * weir_op_accept() - accept4(2), one connection
@@ -205,7 +205,7 @@ static inline void weir_op_accept_dontwait(struct io_uring_sqe *sqe)
 	sqe->ioprio |= IORING_ACCEPT_DONTWAIT;
 }
 
-/* ---- connect, shutdown, close -------------------------------------------- */
+/* ---- connect, shutdown, close ------------------------------------------ */
 
 /**
  * weir_op_connect() - connect(2)
@@ -287,7 +287,7 @@ static inline void weir_op_install_slot_inherited(struct io_uring_sqe *sqe,
 	sqe->install_fd_flags = IORING_FIXED_FD_NO_CLOEXEC;
 }
 
-/* ---- socket commands ----------------------------------------------------- */
+/* ---- socket commands --------------------------------------------------- */
 
 static inline void wi_op_socket_command(struct io_uring_sqe *sqe, int32_t fd,
 					uint32_t command)
