@@ -413,6 +413,14 @@ uint16_t echo_port(const struct echo *echo)
 	return weir_server_port(echo->server);
 }
 
+uint64_t echo_seen(struct echo *echo, const uint64_t *counter)
+{
+	(void)pthread_mutex_lock(&echo->lock);
+	uint64_t seen = *counter;
+	(void)pthread_mutex_unlock(&echo->lock);
+	return seen;
+}
+
 static void echo_wait(struct echo *echo, const uint64_t *counter,
 		      uint64_t count, const char *what)
 {
@@ -460,7 +468,7 @@ struct weir_close_reason echo_close_reason(struct echo *echo, uint64_t index)
 uint64_t echo_closes_by(struct echo *echo, enum weir_close_cause cause)
 {
 	uint64_t count = 0;
-	ck_assert_uint_le(echo->closes, ECHO_CLOSES_MAX);
+	ck_assert_uint_le(echo_seen(echo, &echo->closes), ECHO_CLOSES_MAX);
 	(void)pthread_mutex_lock(&echo->lock);
 	for (uint64_t i = 0; i < echo->closes; i++)
 		count += echo->reasons[i].cause == cause;

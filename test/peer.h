@@ -100,6 +100,8 @@ void echo_on_drain(struct weir_conn *conn, void *ctx);
 void echo_on_close(struct weir_conn *conn,
 		   const struct weir_close_reason *reason, void *ctx);
 
+/* One of the counters, while the server runs. */
+uint64_t echo_seen(struct echo *echo, const uint64_t *counter);
 /* Wait until so many have been seen. */
 void echo_wait_opens(struct echo *echo, uint64_t count);
 void echo_wait_closes(struct echo *echo, uint64_t count);

@@ -177,10 +177,10 @@ START_TEST(a_large_send_in_on_open_arrives_whole_before_the_close)
 	ck_assert_mem_eq(got, misuse.large, LARGE_BYTES);
 	peer_expect_end(fd);
 	peer_close(fd);
-	ck_assert_int_eq(misuse.results[0], 0);
-	ck_assert_int_eq(misuse.results[1], 1);
 	struct weir_close_reason reason = echo_close_reason(echo, 0);
 	echo_expect_cause(&reason, WEIR_CLOSE_LOCAL);
+	ck_assert_int_eq(misuse.results[0], 0);
+	ck_assert_int_eq(misuse.results[1], 1);
 	echo_end(echo, NULL);
 	free(misuse.large);
 	free(got);

@@ -119,13 +119,14 @@ START_TEST(a_hundred_thousand_messages_allocate_nothing)
 			ck_assert_mem_eq(in, out, sizeof(in));
 		}
 	}
+	for (int i = 0; i < CLIENTS; i++)
+		peer_close(fds[i]);
+	echo_wait_closes(&serving.echo, CLIENTS);
 	ck_assert_uint_eq(serving.echo.answers,
 			  (uint64_t)CLIENTS * DEPTH * ROUNDS);
 	ck_assert_uint_eq(serving.after - serving.before, 0);
 	ck_assert_uint_eq(seam.maps, maps);
 	ck_assert_uint_eq(seam.unmaps, 0);
-	for (int i = 0; i < CLIENTS; i++)
-		peer_close(fds[i]);
 	echo_end(&serving.echo, NULL);
 }
 END_TEST
