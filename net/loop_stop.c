@@ -15,8 +15,7 @@ enum {
 void weir_loop_stop(struct weir_loop *loop)
 {
 	int saved_errno = errno; /* this may be a signal handler */
-	wi_flag_raise(&loop->stop_requests,
-		      wi_flag_seen(&loop->stop_requests) + 1);
+	wi_flag_raise(&loop->stop_requests);
 	(void)loop->kernel->doorbell_ring(loop->kernel->ctx, loop->doorbell_fd);
 	errno = saved_errno;
 }

@@ -70,9 +70,9 @@ static inline uint64_t wi_ticket_next(uint64_t *last)
 
 /* A request from another thread (stop) and its observation by the loop: what
  * the requester wrote before it asked is visible after the loop has seen it. */
-static inline void wi_flag_raise(uint32_t *flag, uint32_t value)
+static inline void wi_flag_raise(uint32_t *flag)
 {
-	__atomic_store_n(flag, value, __ATOMIC_RELEASE);
+	(void)__atomic_fetch_add(flag, 1, __ATOMIC_RELEASE);
 }
 
 static inline uint32_t wi_flag_seen(const uint32_t *flag)
