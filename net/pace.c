@@ -32,6 +32,9 @@ uint32_t wi_pace_batch(const struct wi_pace *pace, uint32_t wait_us)
 	expected = pace->recvs_256 * wait_ns / pace->turn_ns / SCALE;
 	if (expected < WI_PACE_BUSY)
 		return 0;
+	/* Twice as many: the wait ends by its time, and early only if more
+	 * comes than was expected. */
+	expected *= 2;
 	if (expected > share)
 		expected = share;
 	return expected < WI_PACE_MAX ? (uint32_t)expected : WI_PACE_MAX;

@@ -57,7 +57,7 @@ static struct {
 	.request_count = LOAD_NO_LIMIT,
 	.timeout_ms = 10000,
 	.thread_count = 1,
-	.batch_wait_us = 50,
+	.batch_wait_us = 0,
 };
 
 /* clang-format off */
