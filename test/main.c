@@ -34,6 +34,7 @@ static const struct {
 	{ "close_text", suite_close_text },
 	{ "conn", suite_conn },
 	{ "server", suite_server },
+	{ "pace", suite_pace },
 	{ "stop", suite_stop },
 	{ "memory", suite_memory },
 	{ "process", suite_process },

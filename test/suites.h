@@ -41,6 +41,7 @@ Suite *suite_hist(void);
 Suite *suite_cli(void);
 Suite *suite_conn(void);
 Suite *suite_server(void);
+Suite *suite_pace(void);
 Suite *suite_stop(void);
 Suite *suite_memory(void);
 Suite *suite_process(void);
