@@ -38,10 +38,6 @@ enum wi_stop_phase {
 struct weir_loop {
 	struct weir_ring ring;
 	struct wi_bufs bufs;
-	/* Without DEFER_TASKRUN the kernel goes on receiving for one peer
-	 * until the buffers are used up, before a loop that would pause it
-	 * has seen the first of them: then one receive at a time. */
-	bool recvs_singly;
 	struct wi_pool conns;
 	struct wi_blocks blocks;
 	struct wi_wheel wheel;
@@ -80,6 +76,10 @@ struct weir_loop {
 	weir_rung_set rungs_off; /* forced, or refused for good */
 	bool was_installed;
 	bool was_socket_cmd;
+	/* Without DEFER_TASKRUN the kernel goes on receiving for one peer
+	 * until the buffers are used up, before a loop that would pause it
+	 * has seen the first of them: then one receive at a time. */
+	bool recvs_singly;
 	int install_err;
 	int socket_cmd_err;
 
