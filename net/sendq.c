@@ -5,7 +5,7 @@
 enum {
 	/* A long queue grows in chunks as large as itself, up to this: one
 	 * block, header included. */
-	CHUNK_BYTES_MAX = 256 * 1024 - sizeof(struct wi_chunk),
+	CHUNK_BYTES_MAX = (256u << 10) - sizeof(struct wi_chunk),
 };
 
 /* A chunk for @bytes, larger if the queue is already long. */

@@ -226,11 +226,12 @@ static int send_open(struct wi_stage *stage)
 
 int wi_try_send_vectorized(struct wi_stage *stage)
 {
+	char copy[TEXT_BYTES];
 	struct iovec pieces[] = {
-		{ .iov_base = (void *)(uintptr_t)text, .iov_len = 5 },
-		{ .iov_base = (void *)(uintptr_t)(text + 5),
-		  .iov_len = TEXT_BYTES - 5 },
+		{ .iov_base = copy, .iov_len = 5 },
+		{ .iov_base = copy + 5, .iov_len = TEXT_BYTES - 5 },
 	};
+	memcpy(copy, text, sizeof(copy));
 	int err = send_open(stage);
 	if (err >= 0)
 		err = wi_stage_page(stage);
