@@ -11,6 +11,8 @@
 #include <stdio.h>
 #include <string.h>
 
+/* NOLINTBEGIN(bugprone-macro-parentheses): a string literal in parentheses is
+ * no initialiser to -Wpedantic */
 static const struct weir_rung rung_rows[WEIR_RUNG_COUNT] = {
 #define RUNG_ROW(id, rung_name, rung_role, rung_since, rung_what, rung_costs)  \
 	[WEIR_RUNG_##id] = {                                                   \
@@ -24,6 +26,7 @@ static const struct weir_rung rung_rows[WEIR_RUNG_COUNT] = {
 	WEIR_RUNGS(RUNG_ROW)
 #undef RUNG_ROW
 };
+/* NOLINTEND(bugprone-macro-parentheses) */
 
 const char *weir_rung_state_name(enum weir_rung_state state)
 {
