@@ -44,10 +44,11 @@ int weir_buftab_open(struct weir_ring *ring, uint32_t slot_count,
  *              of 0 posts none; an empty slot takes no other
  *
  * Return: how many slots were set, which may be fewer than @count if a later
- *         one was refused; -EINVAL outside the table, for an empty range at an
- *         address, or a tag on an empty slot; -EFAULT if a range is not mapped
- *         or not writable; -ENOMEM above the limit of locked memory; -ENXIO
- *         without a table. Thread: as weir_buftab_open().
+ *         one was refused; -EINVAL outside the table, or for a tag on an empty
+ *         slot; -EFAULT if a range is not mapped or not writable, is above
+ *         1 GiB, or has only one of address and length; -ENOMEM above the
+ *         limit of locked memory; -ENXIO without a table.
+ * Thread: as weir_buftab_open().
  * Source: IORING_REGISTER_BUFFERS_UPDATE, Linux 5.13.
  */
 int weir_buftab_update(struct weir_ring *ring, uint32_t first_slot,
