@@ -1,8 +1,9 @@
-/* server.h - N loops on N threads, one listener each, one port */
+/* server.h - N loops on N threads, listening together, come and go */
 #ifndef WEIR_NET_SERVER_H
 #define WEIR_NET_SERVER_H
 
 #include "loop.h"
+#include "steer.h"
 
 #ifdef __cplusplus
 extern "C" {
@@ -11,22 +12,48 @@ extern "C" {
 
 struct weir_server;
 
+/* A further address, as weir_server_opts has its first. */
+struct weir_server_address {
+	const char *address;
+	uint16_t port;
+};
+
 /**
  * struct weir_server_opts - zero is the sensible default
- * @address:     numeric, NULL for "0.0.0.0"
- * @port:        0 lets the kernel choose: see weir_server_port()
- * @loop_count:  0 for one per CPU that this process may use
- * @is_unpinned: do not pin loop i to the i-th of those CPUs
- * @joins_group: share the port with another process of the same user that
- *               does so too; by default a port in use is an error
- * @loop:        for each loop
+ * @address:        numeric, NULL for "0.0.0.0"
+ * @port:           0 lets the kernel choose: see weir_server_port()
+ * @also:           shape [also_count], further addresses to listen on
+ * @also_count:     at most WEIR_STEER_GROUPS_MAX - 1
+ * @loop_count:     0 for one per CPU that this process may use
+ * @loop_count_max: how many weir_server_add_loop() may make of them; 0 for
+ *                  64, or loop_count if that is more
+ * @is_unpinned:    do not pin loop i to the i-th of those CPUs
+ * @joins_group:    share the port with another process of the same user that
+ *                  does so too; by default a port in use is an error. With a
+ *                  steering program the newcomer takes all new connections
+ * @steering:       which loop gets a connection, see steer.h; its group_count
+ *                  and kernel are the server's to set
+ * @steer:          opened before; @steering is not looked at then. Borrowed
+ *                  until weir_server_close(); NULL: the server opens its own
+ * @sample_interval: one in so many accepted connections of each loop is asked
+ *                  for its SO_INCOMING_CPU; 0: none
+ * @on_log:         one line, now and then: the collapse guard has stepped.
+ *                  On a loop's thread, with the handlers' ctx; NULL: not told
+ * @loop:           for each loop
  */
 struct weir_server_opts {
 	const char *address;
 	uint16_t port;
+	const struct weir_server_address *also;
+	uint32_t also_count;
 	uint32_t loop_count;
+	uint32_t loop_count_max;
 	bool is_unpinned;
 	bool joins_group;
+	struct weir_steer_opts steering;
+	struct weir_steer *steer;
+	uint32_t sample_interval;
+	void (*on_log)(const char *line, void *ctx);
 	struct weir_loop_opts loop;
 };
 
@@ -63,10 +90,157 @@ int weir_server_join(struct weir_server *server);
 /** weir_server_close() - free everything, after weir_server_join(). */
 void weir_server_close(struct weir_server *server);
 
+/**
+ * weir_server_steer() - another policy, without closing a listener
+ *
+ * Takes the group over as well, if another process has put its program in
+ * front of it since.
+ *
+ * Return: 0; -EOPNOTSUPP if the policy cannot be had by the means at hand;
+ *         -EPERM if a program is needed that was not loaded at start.
+ * Thread: any but a loop's, as with all calls down to
+ * weir_server_remove_loop(); they wait for each other.
+ */
+int weir_server_steer(struct weir_server *server, enum weir_steer_policy policy,
+		      struct weir_error *error);
+
+/**
+ * weir_server_set_weight() - change loop @index's share of new connections
+ * @weight: 0 to WEIR_STEER_WEIGHT_MAX
+ *
+ * Return: 0; -EINVAL; -ENOENT if there is no such loop; -EOPNOTSUPP without a
+ *         program.
+ */
+int weir_server_set_weight(struct weir_server *server, uint32_t index,
+			   uint32_t weight, struct weir_error *error);
+
+/**
+ * weir_server_drain_loop() - loop @index gets no new connections
+ *
+ * When this returns its listeners are shut down: none that the kernel has not
+ * handed over yet will be. Those that wait in their queues go to the other
+ * loops; without a program they are accepted first, and those in the middle of
+ * their handshake are reset unless net.ipv4.tcp_migrate_req is 1. The
+ * connections that it has go on.
+ *
+ * Return: 0, also if it was drained; -ENOENT; -EBUSY if it is the last one
+ *         that is not drained.
+ */
+int weir_server_drain_loop(struct weir_server *server, uint32_t index,
+			   struct weir_error *error);
+
+/** weir_server_resume_loop() - undo a drain. Return: 0; -ENOENT; -EADDRINUSE.
+ */
+int weir_server_resume_loop(struct weir_server *server, uint32_t index,
+			    struct weir_error *error);
+
+/**
+ * weir_server_add_loop() - one more loop, at the lowest free index
+ * @cpu: to pin it to; -1: the next in turn, or none if loops are unpinned
+ *
+ * Return: its index; -ENOSPC at loop_count_max; -ESHUTDOWN while the server
+ *         stops; what weir_server_open() returns. The process must have the
+ *         user that it opened the server with: a group of listeners has one.
+ */
+int weir_server_add_loop(struct weir_server *server, int cpu,
+			 struct weir_error *error);
+
+/**
+ * weir_server_remove_loop() - drain loop @index, stop it, and free it
+ *
+ * Its connections are drained as by weir_loop_stop(); returns when its thread
+ * has ended, which the drain timeout bounds. From then on weir_server_loop()
+ * returns NULL for it.
+ *
+ * Return: 0, or what ended the loop before; -ENOENT; -EBUSY as above.
+ */
+int weir_server_remove_loop(struct weir_server *server, uint32_t index,
+			    struct weir_error *error);
+
+/**
+ * struct weir_server_stats - how connections are spread
+ * @policy, @means: as asked for, and who carries it out
+ * @is_stepped:  the collapse guard has put least-loaded in its place
+ * @guard_steps: how often it has done so
+ * @missed:      choices that found no loop, and were left to the kernel's hash
+ * @loop_count:  loops there are, drained ones too
+ * @conns_open, @arrived, @chosen, @moved: sums over them
+ * @imbalance:   most arrivals of one loop / mean; 1: even; 0: none arrived
+ */
+struct weir_server_stats {
+	enum weir_steer_policy policy;
+	enum weir_steer_means means;
+	bool is_stepped;
+	uint64_t guard_steps;
+	uint64_t missed;
+	uint32_t loop_count;
+	uint64_t conns_open;
+	uint64_t arrived;
+	uint64_t chosen;
+	uint64_t moved;
+	double imbalance;
+};
+
+/** weir_server_stats() - Thread: any but a loop's. */
+void weir_server_stats(struct weir_server *server,
+		       struct weir_server_stats *out_stats);
+
+/**
+ * struct weir_loop_share - what steering gave to one loop
+ * @cpu:         that it is pinned to, or -1
+ * @is_drained, @weight: as set
+ * @conns_open:  now
+ * @work:        recent receives: a sum that decays to a third in 160 ms
+ * @chosen:      new connections that the program gave to it
+ * @chosen_here: those of them whose packet came in on its own CPU
+ * @moved:       those from a listener that closed
+ * @arrived:     connections that it has accepted
+ * @sampled, @sampled_here: sockets asked for SO_INCOMING_CPU; those that named
+ *               its own CPU
+ */
+struct weir_loop_share {
+	int cpu;
+	bool is_drained;
+	uint32_t weight;
+	uint64_t conns_open;
+	uint64_t work;
+	uint64_t chosen;
+	uint64_t chosen_here;
+	uint64_t moved;
+	uint64_t arrived;
+	uint64_t sampled;
+	uint64_t sampled_here;
+};
+
+/**
+ * weir_server_share() - of loop @index. Return: 0; -ENOENT. Thread: any but a
+ * loop's.
+ */
+int weir_server_share(struct weir_server *server, uint32_t index,
+		      struct weir_loop_share *out_share);
+
+/**
+ * weir_server_ladder() - as weir_loop_ladder() of a loop, with the rungs of
+ * steering as they were found. Thread: any but a loop's.
+ */
+void weir_server_ladder(struct weir_server *server,
+			struct weir_rung *out_rungs);
+
+/** weir_server_port() - of the first address. */
 uint16_t weir_server_port(const struct weir_server *server);
+
+/** weir_server_addr() - the @index-th address, its port resolved. */
+const struct weir_addr *weir_server_addr(const struct weir_server *server,
+					 uint32_t index);
+
+/** weir_server_loop_count() - indices in use lie below it. */
 uint32_t weir_server_loop_count(const struct weir_server *server);
 
-/** weir_server_loop() - the @index-th loop, for its stats and ladder. */
+/**
+ * weir_server_loop() - the @index-th loop, for its stats and ladder, or NULL
+ *
+ * Valid until weir_server_remove_loop() of it.
+ */
 const struct weir_loop *weir_server_loop(const struct weir_server *server,
 					 uint32_t index);
 

@@ -1,0 +1,56 @@
+/* steer_guard.h - the collapse guard: when a policy piles all on one loop
+ *
+ *     WATCHING --- share above the limit for a whole window ---> STEPPED
+ *        ^                                                          |
+ *        +--- the policy's own wish is below it again for one ------+
+ *
+ * Pure: counts in, a step out. While stepped the program goes on counting what
+ * the policy would have chosen, so the guard sees when the cause is gone.
+ */
+#ifndef WEIR_NET_STEER_GUARD_H
+#define WEIR_NET_STEER_GUARD_H
+
+#include "steer_rule.h"
+
+#include <stdbool.h>
+#include <stdint.h>
+
+enum wi_guard_step {
+	WI_GUARD_STAY = 0,
+	WI_GUARD_STEP,      /* to least-loaded */
+	WI_GUARD_STEP_BACK, /* to the policy */
+};
+
+enum {
+	WI_GUARD_LEAST = 64, /* connections in a window, or it says nothing */
+	WI_GUARD_BACK_PERCENT =
+		10, /* so far below the limit before the step back */
+};
+
+struct wi_guard {
+	uint32_t percent; /* 100: off */
+	uint64_t window_ns;
+	uint64_t window_end_ns; /* claimed by whoever moves it on */
+	uint64_t steps;         /* to least-loaded, in all */
+	bool is_stepped;
+	/* Shape [seat]: as of the start of the window; of chosen while
+	 * watching, of wished while stepped. */
+	uint64_t before[WI_STEER_SEATS_MAX];
+};
+
+void wi_guard_init(struct wi_guard *guard, uint32_t percent, uint32_t window_ms,
+		   uint64_t now_ns);
+
+/* Any thread, often: true for one caller once per window. */
+bool wi_guard_is_due(struct wi_guard *guard, uint64_t now_ns);
+
+/* @counts: shape [seat_count], sums over all CPUs, of chosen while watching
+ * and of wished while stepped. By the thread for which it was due. */
+enum wi_guard_step wi_guard_judge(struct wi_guard *guard,
+				  const uint64_t *counts, uint32_t seat_count);
+
+/* The counts to compare with from now on: after a step, or a new policy. */
+void wi_guard_restart(struct wi_guard *guard, const uint64_t *counts,
+		      uint32_t seat_count);
+
+#endif
