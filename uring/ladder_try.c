@@ -241,6 +241,13 @@ static int try_query(struct wi_stage *stage)
 	return answer.nr_request_opcodes > 0 ? 0 : -EPROTO;
 }
 
+/* The tries of the rungs of steering come with the next commit. */
+static int try_later(struct wi_stage *stage)
+{
+	(void)stage;
+	return -EOPNOTSUPP;
+}
+
 int wi_ladder_try(struct wi_stage *stage, enum weir_rung_id id)
 {
 	static int (*const tries[WEIR_RUNG_COUNT])(struct wi_stage * stage) = {
@@ -258,6 +265,9 @@ int wi_ladder_try(struct wi_stage *stage, enum weir_rung_id id)
 		[WEIR_RUNG_INSTALL_SLOT] = wi_try_install_slot,
 		[WEIR_RUNG_SOCKET_CMD] = wi_try_socket_cmd,
 		[WEIR_RUNG_WAIT_REGION] = try_wait_region,
+		[WEIR_RUNG_STEER_EBPF] = try_later,
+		[WEIR_RUNG_STEER_INCOMING_CPU] = try_later,
+		[WEIR_RUNG_STEER_CBPF] = try_later,
 		[WEIR_RUNG_RECV_BUNDLE] = wi_try_recv_bundle,
 		[WEIR_RUNG_BUFRING_INCREMENTAL] = wi_try_bufring_incremental,
 		[WEIR_RUNG_SEND_VECTORIZED] = wi_try_send_vectorized,
