@@ -43,6 +43,11 @@ const char *weir_rung_state_name(enum weir_rung_state state)
 	return "untried";
 }
 
+void weir_rung_init(struct weir_rung *out_rung, enum weir_rung_id id)
+{
+	*out_rung = rung_rows[id];
+}
+
 /* ---- in words --------------------------------------------------------------
  */
 
@@ -64,7 +69,7 @@ __attribute__((format(printf, 2, 3))) static void rung_remedy(
 	va_end(args);
 }
 
-static void rung_force_off(struct weir_rung *rung)
+void weir_rung_force_off(struct weir_rung *rung)
 {
 	rung->state = WEIR_RUNG_FORCED_OFF;
 	rung->err = 0;
@@ -193,7 +198,7 @@ int weir_ladder_probe(const struct weir_kernel *kernel,
 	for (int i = 0; i < WEIR_RUNG_COUNT; i++) {
 		const enum weir_rung_id id = (enum weir_rung_id)i;
 		if ((forced_off & weir_rung_bit(id)) != 0)
-			rung_force_off(&out_rungs[i]);
+			weir_rung_force_off(&out_rungs[i]);
 		else if (no_ring.code < 0)
 			rung_have_no_ring(&out_rungs[i], &no_ring);
 		else
@@ -289,5 +294,5 @@ void weir_ladder_read(const struct weir_ring *ring, struct weir_rung *out_rungs)
 	for (int i = 0; i < WEIR_RUNG_COUNT; i++)
 		if ((ring->forced_off & weir_rung_bit((enum weir_rung_id)i)) !=
 		    0)
-			rung_force_off(&out_rungs[i]);
+			weir_rung_force_off(&out_rungs[i]);
 }
