@@ -223,7 +223,7 @@ static int bpf_program_open(int map_fd)
 		{ .code = BPF_ALU64 | BPF_MOV | BPF_X,
 		  .dst_reg = BPF_REG_3,
 		  .src_reg = BPF_REG_10 },
-		{ .code = BPF_ALU64 | BPF_ADD | BPF_K,
+		{ .code = BPF_ALU64 | BPF_ADD, /* a constant */
 		  .dst_reg = BPF_REG_3,
 		  .imm = KEY_AT },
 		{ .code = BPF_ALU64 | BPF_MOV | BPF_K, .dst_reg = BPF_REG_4 },
