@@ -1,0 +1,491 @@
+/* sim_ring.c - set-up, registration, enter; completions and their overflow
+ *
+ * The indices, entries and completions lie in plain memory with the kernel's
+ * layout, so uring/ reads and writes them as it always does.
+ */
+#include "sim_priv.h"
+
+#include "../../uring/barrier.h"
+
+#include <errno.h>
+
+enum {
+	SQ_HEAD = 0,
+	SQ_TAIL = 4,
+	SQ_MASK = 8,
+	SQ_ENTRIES = 12,
+	SQ_FLAGS = 16,
+	SQ_DROPPED = 20,
+	CQ_HEAD = 64,
+	CQ_TAIL = 68,
+	CQ_MASK = 72,
+	CQ_ENTRIES = 76,
+	CQ_OVERFLOW = 80,
+	CQ_FLAGS = 84,
+	CQES = 128,
+	TASKRUN_BATCH = 20, /* DEFER_TASKRUN hands out so many per enter */
+	STEPS_MAX = 4000,   /* in one enter; then it is "interrupted" */
+	STEP_NS = 1000,
+	NS_PER_S = 1000000000,
+};
+
+static uint32_t *ring_word(const struct sim_ring *ring, size_t offset)
+{
+	return (uint32_t *)(void *)(ring->memory + offset);
+}
+
+static uint32_t power_of_two(uint32_t count)
+{
+	uint32_t power = 1;
+	while (power < count)
+		power <<= 1;
+	return power;
+}
+
+/* ---- set-up ------------------------------------------------------------ */
+
+static void ring_offsets(struct io_uring_params *params)
+{
+	params->sq_off = (struct io_sqring_offsets){
+		.head = SQ_HEAD,
+		.tail = SQ_TAIL,
+		.ring_mask = SQ_MASK,
+		.ring_entries = SQ_ENTRIES,
+		.flags = SQ_FLAGS,
+		.dropped = SQ_DROPPED,
+		.array = CQES + params->cq_entries *
+					(uint32_t)sizeof(struct io_uring_cqe),
+	};
+	params->cq_off = (struct io_cqring_offsets){
+		.head = CQ_HEAD,
+		.tail = CQ_TAIL,
+		.ring_mask = CQ_MASK,
+		.ring_entries = CQ_ENTRIES,
+		.overflow = CQ_OVERFLOW,
+		.cqes = CQES,
+		.flags = CQ_FLAGS,
+	};
+}
+
+static int ring_memory(struct weir_sim *sim, struct sim_ring *ring,
+		       const struct io_uring_params *params)
+{
+	const struct weir_kernel *kernel = &sim->kernel;
+	void *memory = NULL;
+	void *sqes = NULL;
+	const size_t bytes =
+		params->sq_off.array + params->sq_entries * sizeof(uint32_t);
+	int err = kernel->map(sim, bytes, -1, 0, &memory);
+	if (err == 0)
+		err = kernel->map(sim,
+				  params->sq_entries *
+					  sizeof(struct io_uring_sqe),
+				  -1, 0, &sqes);
+	if (err < 0)
+		return err;
+	sim->mappings -= 2; /* of the kernel's own */
+	ring->memory = memory;
+	ring->sqes = sqes;
+	return 0;
+}
+
+int sim_ring_setup(void *ctx, uint32_t entry_count,
+		   struct io_uring_params *params)
+{
+	struct weir_sim *sim = ctx;
+	int index = 0;
+
+	if ((params->flags & sim->opts.setup_forbidden) != 0)
+		return -EINVAL;
+	while (index < SIM_RINGS && sim->rings[index].is_used)
+		index++;
+	if (index == SIM_RINGS)
+		return -ENOMEM;
+	struct sim_ring *ring = &sim->rings[index];
+	uint32_t sq_entries = power_of_two(entry_count);
+	uint32_t cq_entries = power_of_two(params->cq_entries);
+	if (sim->opts.sq_entries != 0)
+		sq_entries = sim->opts.sq_entries;
+	if (sim->opts.cq_entries != 0)
+		cq_entries = sim->opts.cq_entries;
+	params->sq_entries = sq_entries;
+	params->cq_entries = cq_entries;
+	params->features = IORING_FEAT_NODROP | IORING_FEAT_EXT_ARG |
+			   IORING_FEAT_MIN_TIMEOUT | IORING_FEAT_NO_IOWAIT;
+	ring_offsets(params);
+	ring->overflow_count = 0;
+	ring->slot_count = 0;
+	ring->slot_hint = 0;
+	memset(ring->groups, 0, sizeof(ring->groups));
+	int err = ring_memory(sim, ring, params);
+	if (err < 0)
+		return err;
+	*ring_word(ring, SQ_MASK) = sq_entries - 1;
+	*ring_word(ring, SQ_ENTRIES) = sq_entries;
+	*ring_word(ring, CQ_MASK) = cq_entries - 1;
+	*ring_word(ring, CQ_ENTRIES) = cq_entries;
+	ring->setup_flags = params->flags;
+	ring->sq_entries = sq_entries;
+	ring->cq_entries = cq_entries;
+	ring->is_enabled = (params->flags & IORING_SETUP_R_DISABLED) == 0;
+	const int file = sim_file_take(sim, SIM_RING);
+	if (file < 0)
+		return file;
+	sim->files[file].ring = index;
+	ring->is_used = true;
+	return sim_fd_take(sim, file);
+}
+
+void *sim_ring_map(struct weir_sim *sim, int index, uint64_t offset)
+{
+	struct sim_ring *ring = &sim->rings[index];
+	return offset == IORING_OFF_SQES ? (void *)ring->sqes
+					 : (void *)ring->memory;
+}
+
+void sim_ring_close(struct weir_sim *sim, int index)
+{
+	struct sim_ring *ring = &sim->rings[index];
+	sim_ops_end(sim, index);
+	for (uint32_t i = 0; i < ring->slot_count; i++)
+		if (ring->slots[i] != SIM_NONE)
+			sim_file_drop(sim, ring->slots[i]);
+	ring->is_used = false;
+}
+
+/* ---- completions ---------------------------------------------------------- */
+
+static uint32_t cq_ready(const struct sim_ring *ring)
+{
+	return *ring_word(ring, CQ_TAIL) -
+	       wi_load_acquire(ring_word(ring, CQ_HEAD));
+}
+
+static void cq_write(struct sim_ring *ring, const struct io_uring_cqe *cqe)
+{
+	struct io_uring_cqe *cqes =
+		(struct io_uring_cqe *)(void *)(ring->memory + CQES);
+	const uint32_t tail = *ring_word(ring, CQ_TAIL);
+	cqes[tail & (ring->cq_entries - 1)] = *cqe;
+	wi_store_release(ring_word(ring, CQ_TAIL), tail + 1);
+}
+
+bool sim_ring_post(struct weir_sim *sim, int index, uint64_t user_data, int res,
+		   uint32_t flags, bool only_if_room)
+{
+	struct sim_ring *ring = &sim->rings[index];
+	const struct io_uring_cqe cqe = { .user_data = user_data,
+					  .res = res,
+					  .flags = flags };
+	const bool has_room = ring->overflow_count == 0 &&
+			      cq_ready(ring) < ring->cq_entries;
+
+	if (!has_room && only_if_room)
+		return false;
+	sim_hash_add(sim, user_data);
+	sim_hash_add(sim, (uint64_t)(uint32_t)res << 32 | flags);
+	sim->events++;
+	if (has_room) {
+		cq_write(ring, &cqe);
+		return true;
+	}
+	if (ring->overflow_count == SIM_OVERFLOW) {
+		weir_sim_violate(sim, "the overflow list of the simulation is "
+				      "full");
+		return false;
+	}
+	ring->overflow[ring->overflow_count++] = cqe;
+	*ring_word(ring, SQ_FLAGS) |= IORING_SQ_CQ_OVERFLOW;
+	weir_sim_note(sim, "the completion queue overflows");
+	return false;
+}
+
+static void cq_flush(struct sim_ring *ring)
+{
+	uint32_t moved = 0;
+	while (moved < ring->overflow_count &&
+	       cq_ready(ring) < ring->cq_entries)
+		cq_write(ring, &ring->overflow[moved++]);
+	ring->overflow_count -= moved;
+	memmove(&ring->overflow[0], &ring->overflow[moved],
+		ring->overflow_count * sizeof(ring->overflow[0]));
+	if (ring->overflow_count == 0)
+		*ring_word(ring, SQ_FLAGS) &= ~(uint32_t)IORING_SQ_CQ_OVERFLOW;
+}
+
+/* ---- enter ------------------------------------------------------------- */
+
+struct enter_limit {
+	uint64_t start_ns;
+	uint64_t min_wait_ns; /* 0: none */
+	uint64_t timeout_ns;  /* UINT64_MAX: none */
+};
+
+static struct enter_limit enter_limit(const struct weir_sim *sim,
+				      uint32_t flags, const void *arg)
+{
+	struct enter_limit limit = { .start_ns = sim->now_ns,
+				     .timeout_ns = UINT64_MAX };
+	if ((flags & IORING_ENTER_EXT_ARG) == 0 || arg == NULL)
+		return limit;
+	const struct io_uring_getevents_arg *ext = arg;
+	limit.min_wait_ns = (uint64_t)ext->min_wait_usec * SIM_NS_PER_US;
+	if (ext->ts != 0) {
+		const struct weir_kernel_timespec *ts =
+			(const void *)(uintptr_t)ext->ts;
+		limit.timeout_ns = (uint64_t)ts->tv_sec * NS_PER_S +
+				   (uint64_t)ts->tv_nsec;
+	}
+	return limit;
+}
+
+/* One thing that happens: an operation of this ring, an arrival, a peer.
+ * Benign: in this order. False: nothing can. */
+static bool world_step(struct weir_sim *sim, int ring)
+{
+	const uint32_t ops = sim_op_runnable(sim, ring);
+	const uint32_t arrivals = sim_net_pending(sim);
+	uint32_t peers = 0;
+
+	for (int i = 0; i < sim->step_count; i++)
+		peers += !sim->steps[i].is_resting ||
+			 sim->steps[i].rested_at != sim->events;
+	if (ops + arrivals + peers == 0)
+		return false;
+	uint32_t pick = weir_tape_below(sim->tape, ops + arrivals + peers);
+	sim->now_ns += STEP_NS;
+	if (sim_fault(sim, WEIR_FAULT_CLOCK))
+		sim->now_ns += UINT64_C(1000000)
+			       << weir_tape_below(sim->tape, 16);
+	if (pick < ops) {
+		sim_op_run(sim, ring, pick);
+		return true;
+	}
+	pick -= ops;
+	if (pick < arrivals) {
+		sim_net_arrive(sim, pick);
+		return true;
+	}
+	pick -= arrivals;
+	for (int i = 0; i < sim->step_count; i++) {
+		struct sim_step *step = &sim->steps[i];
+		if (step->is_resting && step->rested_at == sim->events)
+			continue;
+		if (pick-- > 0)
+			continue;
+		step->is_resting = !step->step(sim, step->ctx);
+		step->rested_at = sim->events;
+		break;
+	}
+	return true;
+}
+
+static int enter_fault(struct weir_sim *sim)
+{
+	static const int refusals[] = { -EINTR, -EAGAIN, -EBUSY, -ENOMEM };
+	if (!sim_fault(sim, WEIR_FAULT_ENTER))
+		return 0;
+	return refusals[weir_tape_below(sim->tape, 4)];
+}
+
+static int enter_submit(struct weir_sim *sim, int index, uint32_t submit_count)
+{
+	struct sim_ring *ring = &sim->rings[index];
+	const uint32_t head = *ring_word(ring, SQ_HEAD);
+	uint32_t count = wi_load_acquire(ring_word(ring, SQ_TAIL)) - head;
+
+	if (count > submit_count)
+		count = submit_count;
+	if (count > ring->sq_entries) {
+		weir_sim_violate(sim, "more entries than the queue has");
+		return -EINVAL;
+	}
+	if (count > 0 && sim_fault(sim, WEIR_FAULT_ENTER))
+		count = weir_tape_below(sim->tape, count + 1);
+	for (uint32_t i = 0; i < count; i++) {
+		const struct io_uring_sqe sqe =
+			ring->sqes[(head + i) & (ring->sq_entries - 1)];
+		wi_store_release(ring_word(ring, SQ_HEAD), head + i + 1);
+		sim_op_submit(sim, index, &sqe);
+	}
+	return (int)count;
+}
+
+/* What was held back, up to the kernel's batch; and now and then the world
+ * moves on though nobody waits. */
+static void enter_task_work(struct weir_sim *sim, int ring,
+			    uint32_t min_complete)
+{
+	const uint32_t batch =
+		min_complete > TASKRUN_BATCH ? min_complete : TASKRUN_BATCH;
+	for (uint32_t i = 0; i < batch; i++) {
+		const uint32_t ops = sim_op_runnable(sim, ring);
+		if (ops == 0)
+			break;
+		sim_op_run(sim, ring, weir_tape_below(sim->tape, ops));
+	}
+	if (min_complete == 0)
+		(void)world_step(sim, ring);
+}
+
+/* Return: 0, or -ETIME, -EINTR. */
+static int enter_wait(struct weir_sim *sim, int index, uint32_t min_complete,
+		      const struct enter_limit *limit)
+{
+	const struct sim_ring *ring = &sim->rings[index];
+
+	for (int i = 0; i < STEPS_MAX; i++) {
+		const uint32_t ready = cq_ready(ring);
+		const uint64_t waited_ns = sim->now_ns - limit->start_ns;
+		if (ready >= min_complete || sim->violation != NULL)
+			return 0;
+		if (waited_ns >= limit->timeout_ns)
+			return -ETIME;
+		if (limit->min_wait_ns > 0 && ready > 0 &&
+		    waited_ns >= limit->min_wait_ns)
+			return 0;
+		if (world_step(sim, index))
+			continue;
+		if (limit->min_wait_ns > 0 && ready > 0) {
+			sim->now_ns = limit->start_ns + limit->min_wait_ns;
+			return 0;
+		}
+		if (limit->timeout_ns == UINT64_MAX) {
+			sim->is_idle = true;
+			return -EINTR;
+		}
+		sim->now_ns = limit->start_ns + limit->timeout_ns;
+		weir_sim_note(sim, "the wait times out");
+		return -ETIME;
+	}
+	return -EINTR;
+}
+
+static int enter_ring(const struct weir_sim *sim, int ring_fd, uint32_t flags)
+{
+	if ((flags & IORING_ENTER_REGISTERED_RING) != 0)
+		return ring_fd < SIM_RINGS ? ring_fd : SIM_NONE;
+	const int file = sim_fd_file(sim, ring_fd);
+	if (file == SIM_NONE || sim->files[file].kind != SIM_RING)
+		return SIM_NONE;
+	return sim->files[file].ring;
+}
+
+int sim_ring_enter(void *ctx, int ring_fd, uint32_t submit_count,
+		   uint32_t min_complete, uint32_t flags, const void *arg,
+		   size_t arg_bytes)
+{
+	struct weir_sim *sim = ctx;
+	const int index = enter_ring(sim, ring_fd, flags);
+	(void)arg_bytes;
+
+	sim->is_idle = false;
+	if (index == SIM_NONE || !sim->rings[index].is_used)
+		return -EBADF;
+	if (!sim->rings[index].is_enabled)
+		return -EBADFD;
+	int refusal = enter_fault(sim);
+	if (refusal < 0) {
+		weir_sim_note(sim, "enter is refused: %d", refusal);
+		return refusal;
+	}
+	const struct enter_limit limit = enter_limit(sim, flags, arg);
+	const int submitted = enter_submit(sim, index, submit_count);
+	if ((flags & IORING_ENTER_GETEVENTS) == 0 || submitted < 0)
+		return submitted;
+	/* What could not be submitted whole does not wait: the kernel returns
+	 * for the rest. */
+	if ((uint32_t)submitted < submit_count)
+		min_complete = 0;
+	cq_flush(&sim->rings[index]);
+	enter_task_work(sim, index, min_complete);
+	int waited = enter_wait(sim, index, min_complete, &limit);
+	return submitted > 0 ? submitted : waited;
+}
+
+/* ---- registration ------------------------------------------------------ */
+
+static int register_probe(void *arg, uint32_t count)
+{
+	struct io_uring_probe *probe = arg;
+	(void)count;
+	probe->last_op = IORING_OP_LAST - 1;
+	return 0;
+}
+
+static int register_files(struct sim_ring *ring, const void *arg)
+{
+	const struct io_uring_rsrc_register *table = arg;
+	if (ring->slot_count > 0)
+		return -EBUSY;
+	if (table->nr > SIM_SLOTS)
+		return -EMFILE;
+	for (uint32_t i = 0; i < table->nr; i++)
+		ring->slots[i] = SIM_NONE;
+	ring->slot_count = table->nr;
+	return 0;
+}
+
+static int register_group(struct sim_ring *ring, const void *arg)
+{
+	const struct io_uring_buf_reg *reg = arg;
+	if (reg->flags != 0)
+		return -EINVAL; /* incremental ones are not simulated yet */
+	for (int i = 0; i < SIM_GROUPS; i++) {
+		struct sim_group *group = &ring->groups[i];
+		if (group->is_used)
+			continue;
+		*group = (struct sim_group){
+			.is_used = true,
+			.id = reg->bgid,
+			.ring = (void *)(uintptr_t)reg->ring_addr,
+			.entry_count = reg->ring_entries,
+		};
+		return 0;
+	}
+	return -ENOMEM;
+}
+
+static int unregister_group(struct sim_ring *ring, const void *arg)
+{
+	const struct io_uring_buf_reg *reg = arg;
+	for (int i = 0; i < SIM_GROUPS; i++)
+		if (ring->groups[i].is_used && ring->groups[i].id == reg->bgid) {
+			ring->groups[i].is_used = false;
+			return 0;
+		}
+	return -EINVAL;
+}
+
+int sim_ring_register(void *ctx, int ring_fd, uint32_t opcode, void *arg,
+		      uint32_t arg_count)
+{
+	struct weir_sim *sim = ctx;
+	const int index = enter_ring(sim, ring_fd, 0);
+	if (index == SIM_NONE)
+		return -EBADF;
+	struct sim_ring *ring = &sim->rings[index];
+
+	switch (opcode) {
+	case IORING_REGISTER_PROBE:
+		return register_probe(arg, arg_count);
+	case IORING_REGISTER_ENABLE_RINGS:
+		if (ring->is_enabled)
+			return -EBADFD;
+		ring->is_enabled = true;
+		return 0;
+	case IORING_REGISTER_RING_FDS:
+		((struct io_uring_rsrc_update *)arg)->offset = (uint32_t)index;
+		return 1;
+	case IORING_UNREGISTER_RING_FDS:
+		return 1;
+	case IORING_REGISTER_FILES2:
+		return register_files(ring, arg);
+	case IORING_REGISTER_PBUF_RING:
+		return register_group(ring, arg);
+	case IORING_UNREGISTER_PBUF_RING:
+		return unregister_group(ring, arg);
+	default:
+		return -EINVAL;
+	}
+}

@@ -1,0 +1,64 @@
+#include "tape.h"
+
+#include <assert.h>
+#include <string.h>
+
+void weir_tape_seed(struct weir_tape *tape, uint64_t seed)
+{
+	tape->byte_count = 0;
+	tape->at = 0;
+	tape->is_written = true;
+	tape->state = seed * UINT64_C(0x9e3779b97f4a7c15) + 1;
+}
+
+void weir_tape_load(struct weir_tape *tape, const uint8_t *bytes,
+		    size_t byte_count)
+{
+	if (byte_count > WEIR_TAPE_BYTES_MAX)
+		byte_count = WEIR_TAPE_BYTES_MAX;
+	tape->byte_count = byte_count;
+	tape->at = 0;
+	tape->is_written = false;
+	memcpy(tape->bytes, bytes, byte_count);
+}
+
+/* Steele, Lea, Flood: Fast splittable pseudorandom number generators, 2014
+ * (the generator known as SplitMix64). */
+static uint8_t tape_write(struct weir_tape *tape)
+{
+	tape->state += UINT64_C(0x9e3779b97f4a7c15);
+	uint64_t mixed = tape->state;
+	mixed = (mixed ^ (mixed >> 30)) * UINT64_C(0xbf58476d1ce4e5b9);
+	mixed = (mixed ^ (mixed >> 27)) * UINT64_C(0x94d049bb133111eb);
+	const uint8_t byte = (uint8_t)((mixed ^ (mixed >> 31)) >> 32);
+	tape->bytes[tape->byte_count++] = byte;
+	return byte;
+}
+
+uint8_t weir_tape_byte(struct weir_tape *tape)
+{
+	uint8_t byte = 0;
+	if (tape->at < tape->byte_count)
+		byte = tape->bytes[tape->at];
+	else if (tape->is_written && tape->byte_count < WEIR_TAPE_BYTES_MAX)
+		byte = tape_write(tape);
+	if (tape->at < WEIR_TAPE_BYTES_MAX)
+		tape->at++;
+	return byte;
+}
+
+uint32_t weir_tape_below(struct weir_tape *tape, uint32_t count)
+{
+	assert(count >= 1 && count <= 65536);
+	if (count == 1)
+		return 0;
+	uint32_t value = weir_tape_byte(tape);
+	if (count > 256)
+		value |= (uint32_t)weir_tape_byte(tape) << 8;
+	return value % count;
+}
+
+bool weir_tape_chance(struct weir_tape *tape, uint32_t of_256)
+{
+	return of_256 > 0 && weir_tape_byte(tape) >= 256 - of_256;
+}
