@@ -35,6 +35,7 @@ static const struct {
 	{ "conn", suite_conn },
 	{ "server", suite_server },
 	{ "pace", suite_pace },
+	{ "steer-rule", suite_steer_rule },
 	{ "stop", suite_stop },
 	{ "memory", suite_memory },
 	{ "process", suite_process },
