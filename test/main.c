@@ -36,6 +36,7 @@ static const struct {
 	{ "server", suite_server },
 	{ "pace", suite_pace },
 	{ "steer-rule", suite_steer_rule },
+	{ "steer-table", suite_steer_table },
 	{ "stop", suite_stop },
 	{ "memory", suite_memory },
 	{ "process", suite_process },
