@@ -37,6 +37,7 @@ static const struct {
 	{ "pace", suite_pace },
 	{ "steer-rule", suite_steer_rule },
 	{ "steer-table", suite_steer_table },
+	{ "steer-guard", suite_steer_guard },
 	{ "stop", suite_stop },
 	{ "memory", suite_memory },
 	{ "process", suite_process },

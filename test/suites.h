@@ -44,6 +44,7 @@ Suite *suite_server(void);
 Suite *suite_pace(void);
 Suite *suite_steer_rule(void);
 Suite *suite_steer_table(void);
+Suite *suite_steer_guard(void);
 Suite *suite_stop(void);
 Suite *suite_memory(void);
 Suite *suite_process(void);

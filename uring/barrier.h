@@ -7,6 +7,7 @@
 #ifndef WEIR_URING_BARRIER_H
 #define WEIR_URING_BARRIER_H
 
+#include <stdbool.h>
 #include <stdint.h>
 
 #ifdef __cplusplus
@@ -75,6 +76,14 @@ static inline uint64_t wi_ticket_next(uint64_t *last)
 static inline void wi_store_relaxed_u16(uint16_t *word, uint16_t value)
 {
 	__atomic_store_n(word, value, __ATOMIC_RELAXED);
+}
+
+/* Moves *@word from @from to @to, for one of all who try. Relaxed: it decides
+ * who, nothing more; what the winner then touches has a lock of its own. */
+static inline bool wi_claim(uint64_t *word, uint64_t from, uint64_t to)
+{
+	return __atomic_compare_exchange_n(word, &from, to, false,
+					   __ATOMIC_RELAXED, __ATOMIC_RELAXED);
 }
 
 /* A request from another thread (stop) and its observation by the loop: what
