@@ -220,7 +220,7 @@ static void table_store_cpu(struct wi_steer_state *state, uint32_t cpu,
 
 bool wi_steer_table_fill_cpus(struct wi_steer_state *state, const int *cpus)
 {
-	uint16_t seats[WI_STEER_CPUS_MAX][WI_STEER_PER_CPU_MAX];
+	uint16_t seats[WI_STEER_CPUS_MAX][WI_STEER_PER_CPU_MAX] = { { 0 } };
 	uint16_t counts[WI_STEER_CPUS_MAX] = { 0 };
 	bool is_complete = true;
 
