@@ -67,13 +67,24 @@ static bool guard_is_collapsed(const struct wi_guard *guard,
 	return window->most * WHOLE_PERCENT > guard->percent * window->total;
 }
 
-static bool guard_is_over(const struct wi_guard *guard,
-			  const struct guard_window *window)
+/* Some way below the limit, so that it does not go to and fro; but no lower
+ * than half way to an even share, which noise alone keeps it above. */
+static uint32_t guard_back_percent(const struct wi_guard *guard,
+				   uint32_t seat_count)
 {
-	if (guard->percent < WI_GUARD_BACK_PERCENT)
-		return false;
+	const uint32_t half_way =
+		(guard->percent + WHOLE_PERCENT / seat_count) / 2;
+	if (guard->percent < half_way + WI_GUARD_BACK_PERCENT)
+		return half_way;
+	return guard->percent - WI_GUARD_BACK_PERCENT;
+}
+
+static bool guard_is_over(const struct wi_guard *guard,
+			  const struct guard_window *window,
+			  uint32_t seat_count)
+{
 	return window->most * WHOLE_PERCENT <=
-	       (guard->percent - WI_GUARD_BACK_PERCENT) * window->total;
+	       guard_back_percent(guard, seat_count) * window->total;
 }
 
 enum wi_guard_step wi_guard_judge(struct wi_guard *guard,
@@ -92,7 +103,7 @@ enum wi_guard_step wi_guard_judge(struct wi_guard *guard,
 		wi_count(&guard->steps, 1);
 		return WI_GUARD_STEP;
 	}
-	if (guard->is_stepped && guard_is_over(guard, &window)) {
+	if (guard->is_stepped && guard_is_over(guard, &window, seat_count)) {
 		guard->is_stepped = false;
 		return WI_GUARD_STEP_BACK;
 	}

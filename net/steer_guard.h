@@ -53,7 +53,8 @@ bool wi_guard_is_due(struct wi_guard *guard, uint64_t now_ns);
  * They are the base of the next window in any case: a window with less than
  * WI_GUARD_LEAST says nothing, and is forgotten rather than added to the next.
  * After a step they are counts of the wrong kind: restart with the right ones.
- * A limit below 100 % / seats + WI_GUARD_BACK_PERCENT never steps back. */
+ * It steps back WI_GUARD_BACK_PERCENT below the limit, or half way between it
+ * and an even share if that is nearer. */
 enum wi_guard_step wi_guard_judge(struct wi_guard *guard,
 				  const uint64_t *counts, uint32_t seat_count);
 
