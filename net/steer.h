@@ -124,6 +124,13 @@ enum weir_steer_means weir_steer_means(const struct weir_steer *steer);
  */
 void weir_steer_rungs(const struct weir_steer *steer, struct weir_rung *rungs);
 
+/**
+ * weir_steer_is_built() - whether this build of weir has the program
+ *
+ * It needs libbpf, clang and bpftool when weir is built.
+ */
+bool weir_steer_is_built(void);
+
 /** weir_steer_policy_name() - "least-loaded"; constant. */
 const char *weir_steer_policy_name(enum weir_steer_policy policy);
 

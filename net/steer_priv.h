@@ -10,10 +10,9 @@
 #define WEIR_NET_STEER_PRIV_H
 
 #include "steer.h"
+#include "steer_bpf.h"
 #include "steer_guard.h"
 #include "steer_rule.h"
-
-struct wi_steer_bpf; /* steer_bpf.c */
 
 /* The members of one group, in the order in which the kernel has them: classic
  * BPF chooses by that index. */
@@ -41,8 +40,15 @@ struct weir_steer {
 								    * or -1 */
 	struct wi_steer_group groups[WEIR_STEER_GROUPS_MAX];
 	struct wi_guard guard;
+	uint32_t guard_restarts; /* asked for, under the server's lock */
+	uint32_t guard_restarts_seen;
 	struct weir_rung rungs[3]; /* eBPF, SO_INCOMING_CPU, classic BPF */
 };
+
+/* weir_steer_open() with another program: for a test that has a broken one. */
+int wi_steer_open(struct weir_steer **out_steer,
+		  const struct weir_steer_opts *opts,
+		  struct wi_steer_object object, struct weir_error *error);
 
 /* The loop of @seat comes: @cpu that it is pinned to, or -1. Nothing is sent
  * to it before its listeners have joined. Return: 0; -EINVAL if the policy

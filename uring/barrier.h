@@ -67,6 +67,14 @@ static inline uint64_t wi_counted(const uint64_t *counter)
 	return __atomic_load_n(counter, __ATOMIC_RELAXED);
 }
 
+/* A word with one writer at a time, in memory that a program of the kernel, or
+ * another thread, reads at any moment. Relaxed: every value is one that the
+ * reader can act on, and no other store depends on it. */
+static inline void wi_word_set(uint32_t *word, uint32_t value)
+{
+	__atomic_store_n(word, value, __ATOMIC_RELAXED);
+}
+
 /* A number that no other caller gets, from 1 up. Relaxed: being unique is all
  * that is asked of it. */
 static inline uint64_t wi_ticket_next(uint64_t *last)

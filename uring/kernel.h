@@ -75,6 +75,11 @@ struct weir_kernel {
 	 * has kept its address. -EADDRINUSE if another has taken that. */
 	int (*listen_again)(void *ctx, int fd, int backlog);
 
+	/* setsockopt(2), for a listener and the group that it is in: before a
+	 * ring may be entered, or from a thread without one. */
+	int (*sockopt)(void *ctx, int fd, int level, int name,
+		       const void *value, socklen_t value_bytes);
+
 	/* shutdown(2): the ring's own operation costs a worker thread. */
 	int (*shutdown)(void *ctx, int fd, int how);
 	int (*close)(void *ctx, int fd);
@@ -85,6 +90,9 @@ struct weir_kernel {
 	int (*doorbell_ring)(void *ctx, int fd);
 
 	uint64_t (*now_ns)(void *ctx); /* monotonic */
+
+	/* Bytes that nobody can guess; at most 256. */
+	int (*random)(void *ctx, void *out_bytes, size_t byte_count);
 
 	/* Kernel worker threads that the calling thread's rings have caused
 	 * (see punt.h). NULL: this kernel has none. */

@@ -10,11 +10,13 @@
 #include "handover.h"
 #include "punt.h"
 
+#include <assert.h>
 #include <errno.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
 #include <sys/eventfd.h>
 #include <sys/mman.h>
+#include <sys/random.h>
 #include <sys/syscall.h>
 #include <time.h>
 #include <unistd.h>
@@ -81,6 +83,13 @@ static int linux_close(void *ctx, int fd)
 {
 	(void)ctx;
 	return linux_result(close(fd));
+}
+
+static int linux_sockopt(void *ctx, int fd, int level, int name,
+			 const void *value, socklen_t value_bytes)
+{
+	(void)ctx;
+	return linux_result(setsockopt(fd, level, name, value, value_bytes));
 }
 
 static int linux_shutdown(void *ctx, int fd, int how)
@@ -154,9 +163,15 @@ static int linux_listen(void *ctx, struct weir_listen_request *request)
 	return fd;
 }
 
+/* A socket that was shut down twice has both of its directions shut, and those
+ * that it accepts would inherit that; an association with nobody clears it
+ * (connect(2)). */
 static int linux_listen_again(void *ctx, int fd, int backlog)
 {
+	const struct sockaddr nobody = { .sa_family = AF_UNSPEC };
 	(void)ctx;
+	if (connect(fd, &nobody, sizeof(nobody)) < 0)
+		return -errno;
 	return linux_result(listen(fd, backlog));
 }
 
@@ -183,6 +198,14 @@ static uint64_t linux_now_ns(void *ctx)
 	return (uint64_t)now.tv_sec * 1000000000u + (uint64_t)now.tv_nsec;
 }
 
+/* Up to 256 bytes come whole, without an interruption: getrandom(2). */
+static int linux_random(void *ctx, void *out_bytes, size_t byte_count)
+{
+	(void)ctx;
+	assert(byte_count <= 256);
+	return getrandom(out_bytes, byte_count, 0) < 0 ? -errno : 0;
+}
+
 static int linux_punt_workers(void *ctx)
 {
 	(void)ctx;
@@ -200,11 +223,13 @@ const struct weir_kernel *weir_kernel_linux(void)
 		.unmap = linux_unmap,
 		.listen = linux_listen,
 		.listen_again = linux_listen_again,
+		.sockopt = linux_sockopt,
 		.shutdown = linux_shutdown,
 		.close = linux_close,
 		.doorbell_open = linux_doorbell_open,
 		.doorbell_ring = linux_doorbell_ring,
 		.now_ns = linux_now_ns,
+		.random = linux_random,
 		.punt_workers = linux_punt_workers,
 	};
 	return &kernel;

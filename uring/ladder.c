@@ -43,6 +43,11 @@ const char *weir_rung_state_name(enum weir_rung_state state)
 	return "untried";
 }
 
+void weir_rung_init(struct weir_rung *out_rung, enum weir_rung_id id)
+{
+	*out_rung = rung_rows[id];
+}
+
 /* ---- in words --------------------------------------------------------------
  */
 
@@ -64,7 +69,7 @@ __attribute__((format(printf, 2, 3))) static void rung_remedy(
 	va_end(args);
 }
 
-static void rung_force_off(struct weir_rung *rung)
+void weir_rung_force_off(struct weir_rung *rung)
 {
 	rung->state = WEIR_RUNG_FORCED_OFF;
 	rung->err = 0;
@@ -73,10 +78,49 @@ static void rung_force_off(struct weir_rung *rung)
 		    WEIR_FORCE_OFF);
 }
 
+static bool rung_is(const struct weir_rung *rung, enum weir_rung_id id)
+{
+	return strcmp(rung->name, rung_rows[id].name) == 0;
+}
+
+/* What an errno means for steering only. */
+static bool rung_explain_steer(struct weir_rung *rung)
+{
+	const bool is_ebpf = rung_is(rung, WEIR_RUNG_STEER_EBPF);
+
+	if (rung->err == -EPERM && is_ebpf) {
+		rung_cause(rung, "loading a program needs CAP_BPF, which this "
+				 "process lacks, or a policy (seccomp, "
+				 "lockdown) forbids bpf(2)");
+		rung_remedy(rung, "give it CAP_BPF (setpriv --inh-caps +bpf "
+				  "--ambient-caps +bpf, AmbientCapabilities="
+				  "CAP_BPF in a unit), which it may drop once "
+				  "the server is open");
+		return true;
+	}
+	if (rung->err == -EPROTO &&
+	    (rung_is(rung, WEIR_RUNG_STEER_INCOMING_CPU) ||
+	     rung_is(rung, WEIR_RUNG_STEER_CBPF))) {
+		rung_cause(rung, "accepted, and connections over loopback did "
+				 "not stay on the client's CPU");
+		rung_remedy(rung,
+			    "run Linux %s or newer; if it is, look for packet "
+			    "steering in /sys/class/net/lo/queues/rx-0/"
+			    "rps_cpus",
+			    rung->since);
+		return true;
+	}
+	return false;
+}
+
 static void rung_explain(struct weir_rung *rung)
 {
+	if (rung_explain_steer(rung))
+		return;
 	switch (rung->err) {
 	case -EINVAL:
+	case -E2BIG:       /* a structure that is longer than it knows */
+	case -ENOPROTOOPT: /* a socket option */
 	case -EOPNOTSUPP:
 	case -ENOSYS:
 	case -EBADF: /* a register call without a ring, before it knew one */
@@ -193,7 +237,7 @@ int weir_ladder_probe(const struct weir_kernel *kernel,
 	for (int i = 0; i < WEIR_RUNG_COUNT; i++) {
 		const enum weir_rung_id id = (enum weir_rung_id)i;
 		if ((forced_off & weir_rung_bit(id)) != 0)
-			rung_force_off(&out_rungs[i]);
+			weir_rung_force_off(&out_rungs[i]);
 		else if (no_ring.code < 0)
 			rung_have_no_ring(&out_rungs[i], &no_ring);
 		else
@@ -289,5 +333,5 @@ void weir_ladder_read(const struct weir_ring *ring, struct weir_rung *out_rungs)
 	for (int i = 0; i < WEIR_RUNG_COUNT; i++)
 		if ((ring->forced_off & weir_rung_bit((enum weir_rung_id)i)) !=
 		    0)
-			rung_force_off(&out_rungs[i]);
+			weir_rung_force_off(&out_rungs[i]);
 }

@@ -29,7 +29,7 @@ enum weir_rung_state {
 
 enum {
 	WEIR_RUNG_CAUSE_BYTES = 448,
-	WEIR_RUNG_REMEDY_BYTES = 128,
+	WEIR_RUNG_REMEDY_BYTES = 192,
 };
 
 /**
@@ -56,6 +56,12 @@ struct weir_rung {
 
 /** weir_rung_state_name() - "on", "off", "forced off", "untried". */
 const char *weir_rung_state_name(enum weir_rung_state state);
+
+/** weir_rung_init() - the row of @id, untried. */
+void weir_rung_init(struct weir_rung *out_rung, enum weir_rung_id id);
+
+/** weir_rung_force_off() - a row that an option or the environment names. */
+void weir_rung_force_off(struct weir_rung *rung);
 
 /**
  * weir_ladder_probe() - try every rung of @kernel

@@ -66,6 +66,17 @@ extern "C" {
 	X(WAIT_REGION, "wait-region", USED, "6.13",                            \
 	  "the arguments of a wait lie in registered memory",                  \
 	  "about 60 ns per waiting kernel entry")                              \
+	X(STEER_EBPF, "steer-ebpf", USED, "5.17",                              \
+	  "a program in the kernel picks the loop of each new connection",     \
+	  "only the policies kernel and cpu; a drained loop may reset "        \
+	  "clients in their handshake")                                        \
+	X(STEER_INCOMING_CPU, "steer-incoming-cpu", USED, "6.2",               \
+	  "listeners are chosen by the CPU that handles the packet, without "  \
+	  "a program",                                                         \
+	  "the policy cpu needs a program")                                    \
+	X(STEER_CBPF, "steer-cbpf", USED, "4.5",                               \
+	  "listeners are chosen by a small classic program, by CPU",           \
+	  "the policy cpu needs an eBPF program or SO_INCOMING_CPU")           \
 	X(RECV_BUNDLE, "recv-bundle", KNOWN, "6.10",                           \
 	  "one completion for several receive buffers",                        \
 	  "one completion per buffer when a peer sends a lot")                 \

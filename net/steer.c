@@ -1,0 +1,720 @@
+/* steer.c - open, join, attach: who chooses among the listeners
+ *
+ *     policy      asked for: what the user wants
+ *     means       who carries it out: the best that this host grants
+ *
+ * The state is written here, under the server's lock; the tables in it by
+ * steer_table.c, and the seats' loads by their loops.
+ */
+#include "steer_priv.h"
+
+#include "../uring/barrier.h"
+#include "steer_bpf.h"
+#include "steer_classic.h"
+#include "steer_table.h"
+
+#include <assert.h>
+#include <errno.h>
+#include <linux/filter.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+
+enum {
+	GUARD_PERCENT_DEFAULT = 75,
+	GUARD_MS_DEFAULT = 1000,
+	GUARD_OFF_PERCENT = 100,
+	NO_CPU = -1,
+	NO_FD = -1,
+};
+
+/* In the order of steer->rungs. */
+static const enum weir_rung_id steer_rung_ids[] = {
+	WEIR_RUNG_STEER_EBPF,
+	WEIR_RUNG_STEER_INCOMING_CPU,
+	WEIR_RUNG_STEER_CBPF,
+};
+enum { RUNG_EBPF, RUNG_INCOMING_CPU, RUNG_CBPF, RUNG_COUNT };
+
+/* ---- names -----------------------------------------------------------------
+ */
+
+const char *weir_steer_policy_name(enum weir_steer_policy policy)
+{
+	switch (policy) {
+#define POLICY_NAME(id, name, what)                                            \
+	case WEIR_STEER_##id:                                                  \
+		return name;
+		WEIR_STEER_POLICIES(POLICY_NAME)
+#undef POLICY_NAME
+	case WEIR_STEER_POLICY_COUNT:
+		break;
+	}
+	return "?";
+}
+
+const char *weir_steer_means_name(enum weir_steer_means means)
+{
+	switch (means) {
+	case WEIR_STEER_BY_HASH:
+		return "the kernel's hash";
+	case WEIR_STEER_BY_CLASSIC_BPF:
+		return "classic BPF";
+	case WEIR_STEER_BY_INCOMING_CPU:
+		return "SO_INCOMING_CPU";
+	case WEIR_STEER_BY_EBPF:
+		return "eBPF";
+	}
+	return "?";
+}
+
+int weir_steer_policy_parse(const char *text,
+			    enum weir_steer_policy *out_policy)
+{
+	for (int i = 0; i < WEIR_STEER_POLICY_COUNT; i++) {
+		const enum weir_steer_policy policy = (enum weir_steer_policy)i;
+		if (strcmp(text, weir_steer_policy_name(policy)) == 0) {
+			*out_policy = policy;
+			return 0;
+		}
+	}
+	return -EINVAL;
+}
+
+/* ---- options ----------------------------------------------------------- */
+
+static void opts_resolve(struct weir_steer_opts *opts)
+{
+	if (opts->group_count == 0)
+		opts->group_count = 1;
+	if (opts->guard_percent == 0)
+		opts->guard_percent = GUARD_PERCENT_DEFAULT;
+	if (opts->guard_ms == 0)
+		opts->guard_ms = GUARD_MS_DEFAULT;
+	if (opts->kernel == NULL)
+		opts->kernel = weir_kernel_linux();
+}
+
+static int opts_check(const struct weir_steer_opts *opts,
+		      struct weir_error *error)
+{
+	if ((unsigned)opts->policy >= WEIR_STEER_POLICY_COUNT)
+		return weir_error_set(error, -EINVAL,
+				      "steering policy %d: there is none above "
+				      "%d",
+				      (int)opts->policy,
+				      WEIR_STEER_POLICY_COUNT - 1);
+	if (opts->group_count > WEIR_STEER_GROUPS_MAX)
+		return weir_error_set(error, -EINVAL,
+				      "%u addresses asked for; the limit is %d",
+				      opts->group_count, WEIR_STEER_GROUPS_MAX);
+	if (opts->guard_percent > GUARD_OFF_PERCENT)
+		return weir_error_set(error, -EINVAL,
+				      "a guard at %u %% asked for; 100 is off, "
+				      "and the limit",
+				      opts->guard_percent);
+	if (opts->weight_count > WEIR_STEER_LOOPS_MAX)
+		return weir_error_set(error, -EINVAL,
+				      "%u weights given; the limit is %d",
+				      opts->weight_count, WEIR_STEER_LOOPS_MAX);
+	for (uint32_t i = 0; i < opts->weight_count; i++)
+		if (opts->weights[i] > WEIR_STEER_WEIGHT_MAX)
+			return weir_error_set(error, -EINVAL,
+					      "weight %u of loop %u; the limit "
+					      "is %d",
+					      opts->weights[i], i,
+					      WEIR_STEER_WEIGHT_MAX);
+	return 0;
+}
+
+/* ---- the means ------------------------------------------------------------
+ */
+
+static struct weir_rung *steer_rung(struct weir_steer *steer, int index)
+{
+	return &steer->rungs[index];
+}
+
+static bool rung_is_forced_off(const struct weir_steer *steer,
+			       enum weir_rung_id id)
+{
+	return (steer->opts.forced_off & weir_rung_bit(id)) != 0;
+}
+
+static void rungs_init(struct weir_steer *steer)
+{
+	for (int i = 0; i < RUNG_COUNT; i++) {
+		weir_rung_init(&steer->rungs[i], steer_rung_ids[i]);
+		if (rung_is_forced_off(steer, steer_rung_ids[i]))
+			weir_rung_force_off(&steer->rungs[i]);
+	}
+}
+
+/* The program, or the reason why not in its rung. */
+static void means_try_bpf(struct weir_steer *steer,
+			  struct wi_steer_object object)
+{
+	struct weir_rung *rung = steer_rung(steer, RUNG_EBPF);
+	struct weir_error error = { .code = 0 };
+
+	if (rung->state == WEIR_RUNG_FORCED_OFF)
+		return;
+	int err = wi_steer_bpf_open(&steer->bpf, steer->kernel, object,
+				    steer->opts.group_count, &error);
+	weir_rung_judge(rung, err);
+	if (err < 0) {
+		(void)snprintf(rung->cause, sizeof(rung->cause), "%.*s",
+			       WEIR_RUNG_CAUSE_BYTES - 1, error.text);
+		return;
+	}
+	steer->means = WEIR_STEER_BY_EBPF;
+	steer->state = wi_steer_bpf_state(steer->bpf);
+	steer->rows = wi_steer_bpf_rows(steer->bpf, &steer->row_count);
+}
+
+/* Whether these two do what they say is known by trying only, and the ladder
+ * has the trial. */
+static int means_try_cpu(struct weir_steer *steer, struct weir_error *error)
+{
+	struct weir_rung rungs[WEIR_RUNG_COUNT];
+	int err = weir_ladder_probe(steer->kernel, steer->opts.forced_off,
+				    rungs, error);
+	if (err < 0)
+		return err;
+	for (int i = RUNG_INCOMING_CPU; i < RUNG_COUNT; i++)
+		steer->rungs[i] = rungs[steer_rung_ids[i]];
+	if (steer_rung(steer, RUNG_INCOMING_CPU)->state == WEIR_RUNG_ON)
+		steer->means = WEIR_STEER_BY_INCOMING_CPU;
+	else if (steer_rung(steer, RUNG_CBPF)->state == WEIR_RUNG_ON)
+		steer->means = WEIR_STEER_BY_CLASSIC_BPF;
+	return 0;
+}
+
+static int means_refuse(const struct weir_steer *steer,
+			struct weir_error *error)
+{
+	const struct weir_rung *rung = &steer->rungs[RUNG_EBPF];
+	return weir_error_set(error, rung->err < 0 ? rung->err : -EOPNOTSUPP,
+			      "the steering policy %s is required, and: %s",
+			      weir_steer_policy_name(steer->opts.policy),
+			      rung->cause);
+}
+
+static int means_find(struct weir_steer *steer, struct wi_steer_object object,
+		      struct weir_error *error)
+{
+	const enum weir_steer_policy policy = steer->opts.policy;
+
+	if (policy == WEIR_STEER_KERNEL)
+		return 0;
+	means_try_bpf(steer, object);
+	if (steer->means == WEIR_STEER_BY_HASH && policy == WEIR_STEER_CPU) {
+		int err = means_try_cpu(steer, error);
+		if (err < 0)
+			return err;
+	}
+	if (steer->means == WEIR_STEER_BY_HASH && steer->opts.is_required)
+		return means_refuse(steer, error);
+	return 0;
+}
+
+/* Without a program the loops publish all the same, to nobody. */
+static int state_open(struct weir_steer *steer, struct weir_error *error)
+{
+	const struct weir_kernel *kernel = steer->kernel;
+	void *memory = NULL;
+
+	if (steer->state != NULL)
+		return 0;
+	int err =
+		kernel->map(kernel->ctx, sizeof(*steer->state), -1, 0, &memory);
+	if (err < 0)
+		return weir_error_set(error, err,
+				      "no memory for the steering tables: %s",
+				      strerror(-err));
+	steer->state = memory;
+	return 0;
+}
+
+/* ---- open and close -------------------------------------------------------
+ */
+
+static void seats_init(struct weir_steer *steer)
+{
+	const struct weir_steer_opts *opts = &steer->opts;
+
+	for (uint32_t i = 0; i < WI_STEER_SEATS_MAX; i++) {
+		steer->weights[i] =
+			i < opts->weight_count ? opts->weights[i] : 1;
+		steer->cpus[i] = NO_CPU;
+		for (uint32_t g = 0; g < WEIR_STEER_GROUPS_MAX; g++)
+			steer->member_fds[g][i] = NO_FD;
+	}
+	steer->opts.weights = NULL; /* the caller's */
+}
+
+static int steer_fill(struct weir_steer *steer, struct wi_steer_object object,
+		      struct weir_error *error)
+{
+	const struct weir_kernel *kernel = steer->kernel;
+	weir_rung_set from_environment;
+
+	int err = weir_rungs_forced_off(&from_environment, error);
+	if (err < 0)
+		return err;
+	steer->opts.forced_off |= from_environment;
+	rungs_init(steer);
+	err = means_find(steer, object, error);
+	if (err < 0)
+		return err;
+	err = state_open(steer, error);
+	if (err < 0)
+		return err;
+	err = kernel->random(kernel->ctx, &steer->state->seed,
+			     sizeof(steer->state->seed));
+	if (err < 0)
+		return weir_error_set(error, err,
+				      "no random number for the hash of "
+				      "sources: %s",
+				      strerror(-err));
+	steer->state->policy = (uint32_t)steer->opts.policy;
+	wi_guard_init(&steer->guard, steer->opts.guard_percent,
+		      steer->opts.guard_ms, kernel->now_ns(kernel->ctx));
+	seats_init(steer);
+	return 0;
+}
+
+int wi_steer_open(struct weir_steer **out_steer,
+		  const struct weir_steer_opts *opts,
+		  struct wi_steer_object object, struct weir_error *error)
+{
+	static const struct weir_steer_opts defaults;
+	struct weir_steer_opts resolved = opts != NULL ? *opts : defaults;
+
+	opts_resolve(&resolved);
+	int err = opts_check(&resolved, error);
+	if (err < 0)
+		return err;
+	struct weir_steer *steer = calloc(1, sizeof(*steer));
+	if (steer == NULL)
+		return weir_error_set(error, -ENOMEM, "no memory for steering");
+	steer->opts = resolved;
+	steer->kernel = resolved.kernel;
+	err = steer_fill(steer, object, error);
+	if (err < 0) {
+		weir_steer_close(steer);
+		return err;
+	}
+	*out_steer = steer;
+	return 0;
+}
+
+int weir_steer_open(struct weir_steer **out_steer,
+		    const struct weir_steer_opts *opts,
+		    struct weir_error *error)
+{
+	return wi_steer_open(out_steer, opts, wi_steer_bpf_object(), error);
+}
+
+void weir_steer_close(struct weir_steer *steer)
+{
+	if (steer == NULL)
+		return;
+	const struct weir_kernel *kernel = steer->kernel;
+	if (steer->bpf == NULL && steer->state != NULL)
+		(void)kernel->unmap(kernel->ctx, steer->state,
+				    sizeof(*steer->state));
+	wi_steer_bpf_close(steer->bpf);
+	free(steer);
+}
+
+/* ---- seats ------------------------------------------------------------- */
+
+static bool seat_has_joined(const struct weir_steer *steer, uint32_t seat)
+{
+	for (uint32_t g = 0; g < steer->opts.group_count; g++)
+		if (steer->member_fds[g][seat] == NO_FD)
+			return false;
+	return true;
+}
+
+/* What the program may choose from, after any change. Before the program is
+ * attached nobody asks, and a start would fill the tables once for each of its
+ * listeners. */
+static void tables_refill(struct weir_steer *steer)
+{
+	struct wi_steer_state *state = steer->state;
+	uint32_t seat_count = 0;
+
+	if (!steer->is_attached)
+		return;
+	for (uint32_t i = 0; i < WI_STEER_SEATS_MAX; i++) {
+		const bool takes = steer->is_seated[i] &&
+				   !steer->is_drained[i] &&
+				   seat_has_joined(steer, i);
+		wi_word_set(&state->seats[i].weight,
+			    takes ? steer->weights[i] : 0);
+		if (steer->is_seated[i])
+			seat_count = i + 1;
+	}
+	wi_word_set(&state->seat_count, seat_count);
+	wi_steer_table_fill(state);
+	(void)wi_steer_table_fill_cpus(state, steer->cpus);
+}
+
+static uint32_t seats_on_cpu(const struct weir_steer *steer, int cpu)
+{
+	uint32_t count = 0;
+	for (uint32_t i = 0; i < WI_STEER_SEATS_MAX; i++)
+		count += steer->is_seated[i] && steer->cpus[i] == cpu;
+	return count;
+}
+
+/* Whether "cpu" can work with a loop that is pinned to @cpu, or to none. */
+static int seat_fits_cpu(const struct weir_steer *steer, uint32_t seat, int cpu,
+			 struct weir_error *error)
+{
+	if (cpu < 0)
+		return weir_error_set(error, -EINVAL,
+				      "the steering policy cpu needs loops "
+				      "that are pinned, and loop %u is not",
+				      seat);
+	if (seats_on_cpu(steer, cpu) > WI_STEER_PER_CPU_MAX)
+		return weir_error_set(error, -EINVAL,
+				      "the steering policy cpu serves %d loops "
+				      "on one CPU, and CPU %d has more: start "
+				      "fewer loops",
+				      WI_STEER_PER_CPU_MAX, cpu);
+	return 0;
+}
+
+int wi_steer_seat_take(struct weir_steer *steer, uint32_t seat, int cpu,
+		       struct weir_error *error)
+{
+	assert(seat < WI_STEER_SEATS_MAX && !steer->is_seated[seat]);
+	steer->is_seated[seat] = true;
+	steer->is_drained[seat] = false;
+	steer->cpus[seat] = cpu;
+	if (steer->opts.policy == WEIR_STEER_CPU) {
+		int err = seat_fits_cpu(steer, seat, cpu, error);
+		if (err < 0) {
+			steer->is_seated[seat] = false;
+			return err;
+		}
+	}
+	tables_refill(steer);
+	return 0;
+}
+
+void wi_steer_seat_give(struct weir_steer *steer, uint32_t seat)
+{
+	assert(seat < WI_STEER_SEATS_MAX);
+	for (uint32_t g = 0; g < steer->opts.group_count; g++)
+		wi_steer_leave(steer, g, seat);
+	steer->is_seated[seat] = false;
+	steer->cpus[seat] = NO_CPU;
+	tables_refill(steer);
+}
+
+void wi_steer_set_weight(struct weir_steer *steer, uint32_t seat,
+			 uint32_t weight)
+{
+	assert(weight <= WEIR_STEER_WEIGHT_MAX);
+	steer->weights[seat] = weight;
+	tables_refill(steer);
+}
+
+void wi_steer_set_drained(struct weir_steer *steer, uint32_t seat,
+			  bool is_drained)
+{
+	steer->is_drained[seat] = is_drained;
+	tables_refill(steer);
+}
+
+/* ---- listeners ------------------------------------------------------------
+ */
+
+static int steer_sockopt(const struct weir_steer *steer, int fd, int name,
+			 const void *value, socklen_t value_bytes)
+{
+	const struct weir_kernel *kernel = steer->kernel;
+	return kernel->sockopt(kernel->ctx, fd, SOL_SOCKET, name, value,
+			       value_bytes);
+}
+
+/* The index that the kernel gives to a member that comes. */
+static void group_add(struct wi_steer_group *group, uint32_t seat)
+{
+	assert(group->count < WI_STEER_SEATS_MAX);
+	group->seats[group->count++] = (uint16_t)seat;
+}
+
+/* The last member moves to the place of the one that goes. */
+static void group_remove(struct wi_steer_group *group, uint32_t seat)
+{
+	for (uint32_t i = 0; i < group->count; i++)
+		if (group->seats[i] == seat) {
+			group->seats[i] = group->seats[--group->count];
+			return;
+		}
+}
+
+/* Any member speaks for the group. */
+static int group_fd(const struct weir_steer *steer, uint32_t group)
+{
+	const struct wi_steer_group *members = &steer->groups[group];
+	return members->count == 0
+		       ? NO_FD
+		       : steer->member_fds[group][members->seats[0]];
+}
+
+static int classic_attach(struct weir_steer *steer, uint32_t group)
+{
+	const struct wi_steer_group *members = &steer->groups[group];
+	struct sock_filter filter[WI_STEER_CLASSIC_MAX];
+	int cpus[WI_STEER_SEATS_MAX];
+
+	for (uint32_t i = 0; i < members->count; i++)
+		cpus[i] = steer->cpus[members->seats[i]];
+	const struct sock_fprog program = {
+		.len = (unsigned short)wi_steer_classic_build(
+			cpus, members->count, filter),
+		.filter = filter,
+	};
+	return steer_sockopt(steer, group_fd(steer, group),
+			     SO_ATTACH_REUSEPORT_CBPF, &program,
+			     sizeof(program));
+}
+
+static int bpf_attach(struct weir_steer *steer, uint32_t group)
+{
+	const int program_fd = wi_steer_bpf_program_fd(steer->bpf, group);
+	return steer_sockopt(steer, group_fd(steer, group),
+			     SO_ATTACH_REUSEPORT_EBPF, &program_fd,
+			     sizeof(program_fd));
+}
+
+static int group_attach(struct weir_steer *steer, uint32_t group)
+{
+	if (group_fd(steer, group) == NO_FD)
+		return 0;
+	switch (steer->means) {
+	case WEIR_STEER_BY_EBPF:
+		return bpf_attach(steer, group);
+	case WEIR_STEER_BY_CLASSIC_BPF:
+		return classic_attach(steer, group);
+	default: /* each listener has its own CPU, or nothing is wanted */
+		return 0;
+	}
+}
+
+static int member_prepare(struct weir_steer *steer, uint32_t group,
+			  uint32_t seat, int listener_fd)
+{
+	const int cpu = steer->cpus[seat];
+
+	switch (steer->means) {
+	case WEIR_STEER_BY_EBPF:
+		return wi_steer_bpf_put(steer->bpf, group, seat, listener_fd);
+	case WEIR_STEER_BY_INCOMING_CPU:
+		return steer_sockopt(steer, listener_fd, SO_INCOMING_CPU, &cpu,
+				     sizeof(cpu));
+	default:
+		return 0;
+	}
+}
+
+int wi_steer_join(struct weir_steer *steer, uint32_t group, uint32_t seat,
+		  int listener_fd, struct weir_error *error)
+{
+	assert(group < steer->opts.group_count && steer->is_seated[seat]);
+	assert(steer->member_fds[group][seat] == NO_FD && listener_fd >= 0);
+	int err = member_prepare(steer, group, seat, listener_fd);
+	if (err < 0)
+		return weir_error_set(error, err,
+				      "loop %u cannot be steered to: its "
+				      "listener was refused by %s: %s",
+				      seat, weir_steer_means_name(steer->means),
+				      strerror(-err));
+	steer->member_fds[group][seat] = listener_fd;
+	group_add(&steer->groups[group], seat);
+	tables_refill(steer);
+	/* Its index is new to the program of the group. */
+	if (steer->is_attached && steer->means == WEIR_STEER_BY_CLASSIC_BPF)
+		(void)classic_attach(steer, group); /* else by the old one */
+	return 0;
+}
+
+void wi_steer_leave(struct weir_steer *steer, uint32_t group, uint32_t seat)
+{
+	if (steer->member_fds[group][seat] == NO_FD)
+		return;
+	steer->member_fds[group][seat] = NO_FD;
+	group_remove(&steer->groups[group], seat);
+	tables_refill(steer);
+	if (steer->is_attached && steer->means == WEIR_STEER_BY_CLASSIC_BPF &&
+	    group_fd(steer, group) != NO_FD)
+		(void)classic_attach(steer, group);
+}
+
+int wi_steer_attach(struct weir_steer *steer, struct weir_error *error)
+{
+	steer->is_attached = true;
+	tables_refill(steer);
+	for (uint32_t g = 0; g < steer->opts.group_count; g++) {
+		int err = group_attach(steer, g);
+		if (err < 0)
+			return weir_error_set(
+				error, err,
+				"%s could not be put in front of "
+				"address %u: %s",
+				weir_steer_means_name(steer->means), g,
+				strerror(-err));
+	}
+	steer->is_attached = true;
+	return 0;
+}
+
+bool wi_steer_migrates(const struct weir_steer *steer)
+{
+	return steer->means == WEIR_STEER_BY_EBPF && steer->is_attached;
+}
+
+/* ---- changes --------------------------------------------------------------
+ */
+
+static int policy_check_cpus(const struct weir_steer *steer,
+			     struct weir_error *error)
+{
+	for (uint32_t i = 0; i < WI_STEER_SEATS_MAX; i++) {
+		if (!steer->is_seated[i])
+			continue;
+		int err = seat_fits_cpu(steer, i, steer->cpus[i], error);
+		if (err < 0)
+			return err;
+	}
+	return 0;
+}
+
+int wi_steer_set_policy(struct weir_steer *steer, enum weir_steer_policy policy,
+			struct weir_error *error)
+{
+	if ((unsigned)policy >= WEIR_STEER_POLICY_COUNT)
+		return weir_error_set(error, -EINVAL,
+				      "steering policy %d: there is none above "
+				      "%d",
+				      (int)policy, WEIR_STEER_POLICY_COUNT - 1);
+	if (policy != steer->opts.policy && steer->means != WEIR_STEER_BY_EBPF)
+		return weir_error_set(
+			error, -EOPNOTSUPP,
+			"steering goes by %s, which cannot change to %s: open "
+			"the server with a policy that loads the program",
+			weir_steer_means_name(steer->means),
+			weir_steer_policy_name(policy));
+	if (policy == WEIR_STEER_CPU) {
+		int err = policy_check_cpus(steer, error);
+		if (err < 0)
+			return err;
+	}
+	steer->opts.policy = policy;
+	wi_flag_raise(&steer->guard_restarts);
+	wi_word_set(&steer->state->is_stepped, 0);
+	wi_word_set(&steer->state->policy, (uint32_t)policy);
+	return wi_steer_attach(steer, error);
+}
+
+/* ---- counts ------------------------------------------------------------ */
+
+void wi_steer_counts(const struct weir_steer *steer, uint32_t seat,
+		     struct wi_steer_counts *out_counts)
+{
+	*out_counts = (struct wi_steer_counts){ .chosen = 0 };
+	for (uint32_t i = 0; i < steer->row_count; i++) {
+		const struct wi_steer_row *row = &steer->rows[i];
+		const uint64_t chosen = wi_counted(&row->chosen[seat]);
+		out_counts->chosen += chosen;
+		out_counts->moved += wi_counted(&row->moved[seat]);
+		if (steer->cpus[seat] == (int)i)
+			out_counts->chosen_here += chosen;
+	}
+}
+
+uint64_t wi_steer_missed(const struct weir_steer *steer)
+{
+	uint64_t missed = 0;
+	for (uint32_t i = 0; i < steer->row_count; i++)
+		missed += wi_counted(&steer->rows[i].missed);
+	return missed;
+}
+
+/* ---- the collapse guard ---------------------------------------------------
+ */
+
+/* What the policy itself has chosen, per seat. */
+static void guard_read(const struct weir_steer *steer, bool is_stepped,
+		       uint32_t seat_count, uint64_t *out_counts)
+{
+	memset(out_counts, 0, seat_count * sizeof(*out_counts));
+	for (uint32_t i = 0; i < steer->row_count; i++) {
+		const struct wi_steer_row *row = &steer->rows[i];
+		const uint64_t *counts = is_stepped ? row->wished : row->chosen;
+		for (uint32_t seat = 0; seat < seat_count; seat++)
+			out_counts[seat] += wi_counted(&counts[seat]);
+	}
+}
+
+/* From now on it counts from here. */
+static void guard_restart(struct weir_steer *steer, bool is_stepped,
+			  uint32_t seat_count)
+{
+	uint64_t counts[WI_STEER_SEATS_MAX];
+	guard_read(steer, is_stepped, seat_count, counts);
+	wi_guard_restart(&steer->guard, counts, seat_count);
+}
+
+static bool policy_can_collapse(uint32_t policy)
+{
+	return policy == WI_STEER_CPU || policy == WI_STEER_SOURCE_HASH;
+}
+
+enum wi_guard_step wi_steer_guard(struct weir_steer *steer, uint64_t now_ns)
+{
+	struct wi_guard *guard = &steer->guard;
+	uint64_t counts[WI_STEER_SEATS_MAX];
+
+	if (steer->rows == NULL || !wi_guard_is_due(guard, now_ns))
+		return WI_GUARD_STAY;
+	const uint32_t seat_count = wi_load_relaxed(&steer->state->seat_count);
+	const uint32_t restarts = wi_flag_seen(&steer->guard_restarts);
+	if (restarts != steer->guard_restarts_seen) {
+		steer->guard_restarts_seen = restarts;
+		guard->is_stepped = false;
+		guard_restart(steer, false, seat_count);
+		return WI_GUARD_STAY;
+	}
+	if (!policy_can_collapse(wi_load_relaxed(&steer->state->policy)))
+		return WI_GUARD_STAY;
+	guard_read(steer, guard->is_stepped, seat_count, counts);
+	const enum wi_guard_step step =
+		wi_guard_judge(guard, counts, seat_count);
+	if (step == WI_GUARD_STAY)
+		return step;
+	guard_restart(steer, guard->is_stepped, seat_count);
+	wi_word_set(&steer->state->is_stepped, guard->is_stepped);
+	return step;
+}
+
+/* ---- for users ------------------------------------------------------------
+ */
+
+enum weir_steer_means weir_steer_means(const struct weir_steer *steer)
+{
+	return steer->means;
+}
+
+void weir_steer_rungs(const struct weir_steer *steer, struct weir_rung *rungs)
+{
+	for (int i = 0; i < RUNG_COUNT; i++)
+		rungs[steer_rung_ids[i]] = steer->rungs[i];
+}
