@@ -35,6 +35,7 @@ static const struct {
 	{ "close_text", suite_close_text },
 	{ "conn", suite_conn },
 	{ "server", suite_server },
+	{ "server-roll", suite_server_roll },
 	{ "pace", suite_pace },
 	{ "steer-rule", suite_steer_rule },
 	{ "steer-table", suite_steer_table },

@@ -42,6 +42,7 @@ Suite *suite_hist(void);
 Suite *suite_cli(void);
 Suite *suite_conn(void);
 Suite *suite_server(void);
+Suite *suite_server_roll(void);
 Suite *suite_pace(void);
 Suite *suite_steer_rule(void);
 Suite *suite_steer_table(void);

@@ -58,6 +58,11 @@ static inline void wi_gauge_set(uint64_t *gauge, uint64_t value)
 	__atomic_store_n(gauge, value, __ATOMIC_RELAXED);
 }
 
+static inline void wi_gauge_set_u32(uint32_t *gauge, uint32_t value)
+{
+	__atomic_store_n(gauge, value, __ATOMIC_RELAXED);
+}
+
 static inline uint64_t wi_counted(const uint64_t *counter)
 {
 	return __atomic_load_n(counter, __ATOMIC_RELAXED);
@@ -104,6 +109,64 @@ static inline void wi_flag_raise(uint32_t *flag)
 static inline uint32_t wi_flag_seen(const uint32_t *flag)
 {
 	return __atomic_load_n(flag, __ATOMIC_ACQUIRE);
+}
+
+/* The same for several who ask for one thing: no more than @least in all. */
+static inline void wi_flag_raise_to(uint32_t *flag, uint32_t least)
+{
+	uint32_t seen = __atomic_load_n(flag, __ATOMIC_RELAXED);
+	while (seen < least &&
+	       !__atomic_compare_exchange_n(flag, &seen, least, true,
+					    __ATOMIC_RELEASE, __ATOMIC_RELAXED))
+		;
+}
+
+/* A word that one thread sets for another, and the other's answer to it. */
+static inline void wi_word_tell(uint32_t *word, uint32_t value)
+{
+	__atomic_store_n(word, value, __ATOMIC_RELEASE);
+}
+
+/* A visitor who may be a signal handler, and a host who takes away what the
+ * visitor walks over: visitors_enter() before the pointers are read, and the
+ * pointer emptied before visitors are looked for. Sequentially consistent,
+ * since each side writes its own word first and reads the other's second. */
+static inline void wi_visitors_enter(uint32_t *visitors)
+{
+	(void)__atomic_fetch_add(visitors, 1, __ATOMIC_SEQ_CST);
+}
+
+static inline void wi_visitors_leave(uint32_t *visitors)
+{
+	(void)__atomic_fetch_sub(visitors, 1, __ATOMIC_SEQ_CST);
+}
+
+static inline uint32_t wi_visitors_seen(const uint32_t *visitors)
+{
+	return __atomic_load_n(visitors, __ATOMIC_SEQ_CST);
+}
+
+/* The count of a request and the pointers that it is for, in the same way:
+ * whoever adds a pointer looks at the count after that, and whoever counts
+ * looks at the pointers after that. */
+static inline uint32_t wi_request_count(uint32_t *requests)
+{
+	return __atomic_add_fetch(requests, 1, __ATOMIC_SEQ_CST);
+}
+
+static inline uint32_t wi_requests_seen(const uint32_t *requests)
+{
+	return __atomic_load_n(requests, __ATOMIC_SEQ_CST);
+}
+
+static inline void wi_pointer_set(void *place, void *pointer)
+{
+	__atomic_store_n((void **)place, pointer, __ATOMIC_SEQ_CST);
+}
+
+static inline void *wi_pointer_seen(const void *place)
+{
+	return __atomic_load_n((void *const *)place, __ATOMIC_SEQ_CST);
 }
 
 /* NOLINTEND(readability-non-const-parameter) */
