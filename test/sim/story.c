@@ -41,9 +41,10 @@ struct peer {
 	uint32_t sent;
 	uint32_t received;
 	bool is_lost; /* by a reset, its own or the server's */
-	bool is_rude; /* may reset, or hang up early */
+	bool is_rude; /* may reset, and may be closed early */
 	/* The server's side of it. */
 	bool was_shown;
+	bool was_closed; /* by the handler */
 	uint32_t shown;
 };
 
@@ -53,7 +54,10 @@ struct story {
 	struct weir_loop *loop;
 	struct peer peers[PEERS_MAX];
 	uint32_t peer_count;
+	uint32_t faults;
+	bool has_rude;
 	bool is_healed;
+	bool is_stopping;
 	uint64_t opens;
 	uint64_t closes;
 	uint64_t echoed_bytes;
@@ -91,6 +95,40 @@ static void story_check_shown(struct story *story, struct peer *peer,
 					     "than the peer has sent");
 }
 
+/* How many of these bytes it takes now. Benign: all. What it leaves is shown
+ * again with what follows, so only if something does. */
+static size_t story_take(struct story *story, struct weir_conn *conn,
+			 const struct peer *peer, size_t byte_count)
+{
+	if (peer->is_rude || peer->shown + byte_count >= peer->total)
+		return byte_count;
+	switch (weir_tape_below(story->sim_tape, 8)) {
+	case 1:
+		return 1 + weir_tape_below(story->sim_tape,
+					   (uint32_t)byte_count);
+	case 2:
+		weir_conn_need(conn, byte_count + 1);
+		return 0;
+	default:
+		return byte_count;
+	}
+}
+
+static struct peer *story_find(struct story *story, struct weir_conn *conn,
+			       uint8_t id)
+{
+	if (id >= story->peer_count) {
+		weir_sim_violate(story->sim, "no peer has this id");
+		return NULL;
+	}
+	struct peer *peer = &story->peers[id];
+	if (peer->was_shown)
+		weir_sim_violate(story->sim, "two connections of one peer");
+	peer->was_shown = true;
+	weir_conn_user_set(conn, peer);
+	return peer;
+}
+
 static ssize_t story_on_data(struct weir_conn *conn, const uint8_t *bytes,
 			     size_t byte_count, void *ctx)
 {
@@ -101,23 +139,46 @@ static ssize_t story_on_data(struct weir_conn *conn, const uint8_t *bytes,
 		weir_sim_violate(story->sim, "on_data after on_close");
 		return 0;
 	}
-	if (peer == &unknown) {
-		if (bytes[0] >= story->peer_count) {
-			weir_sim_violate(story->sim, "no peer has this id");
-			return 0;
-		}
-		peer = &story->peers[bytes[0]];
-		if (peer->was_shown)
-			weir_sim_violate(story->sim, "two connections of one "
-						     "peer");
-		peer->was_shown = true;
-		weir_conn_user_set(conn, peer);
-	}
+	if (peer == &unknown)
+		peer = story_find(story, conn, bytes[0]);
+	if (peer == NULL)
+		return 0;
 	story_check_shown(story, peer, bytes, byte_count);
-	if (weir_conn_send(conn, bytes, byte_count) < 0)
+	const size_t taken = story_take(story, conn, peer, byte_count);
+	if (taken == 0 || weir_conn_send(conn, bytes, taken) < 0)
 		return 0; /* the queue is full: shown again */
-	peer->shown += (uint32_t)byte_count;
-	return (ssize_t)byte_count;
+	peer->shown += (uint32_t)taken;
+	if (peer->is_rude && !story->is_healed &&
+	    weir_tape_chance(story->sim_tape, 8)) {
+		peer->was_closed = true;
+		weir_conn_close(conn);
+	}
+	return (ssize_t)taken;
+}
+
+/* Whether anything in this world can have caused it. */
+static bool reason_is_true(const struct story *story, const struct peer *peer,
+			   const struct weir_close_reason *reason)
+{
+	const bool has_errnos = (story->faults & WEIR_FAULT_ERRNO) != 0;
+
+	switch (reason->cause) {
+	case WEIR_CLOSE_PEER:
+		return true;
+	case WEIR_CLOSE_RESET:
+		return has_errnos || story->has_rude;
+	case WEIR_CLOSE_ERROR:
+		return has_errnos;
+	case WEIR_CLOSE_LOCAL:
+		return peer != &unknown && peer->was_closed;
+	case WEIR_CLOSE_DRAIN_DEADLINE:
+		return (story->faults & WEIR_FAULT_CLOCK) != 0 ||
+		       has_errnos || story->has_rude;
+	case WEIR_CLOSE_STOPPED:
+		return story->is_stopping;
+	default:
+		return false;
+	}
 }
 
 static void story_on_close(struct weir_conn *conn,
@@ -129,6 +190,13 @@ static void story_on_close(struct weir_conn *conn,
 	story->closes++;
 	if (peer == NULL)
 		weir_sim_violate(story->sim, "on_close twice");
+	if (peer != NULL && !reason_is_true(story, peer, reason)) {
+		weir_sim_note(story->sim, "reason %s, errno %d",
+			      weir_close_cause_name(reason->cause),
+			      reason->err);
+		weir_sim_violate(story->sim, "a connection closes for a reason "
+					     "that was never there");
+	}
 	/* A close that claims to be healthy has lost nothing. */
 	if (peer != NULL && peer != &unknown &&
 	    reason->cause == WEIR_CLOSE_PEER && !peer->is_rude &&
@@ -318,6 +386,7 @@ static void story_start_peers(struct story *story)
 			.total = 1 + weir_tape_below(tape, PEER_BYTES_MAX),
 			.is_rude = weir_tape_below(tape, 4) == 1,
 		};
+		story->has_rude |= peer->is_rude;
 		(void)weir_sim_on_step(story->sim, peer_step, peer);
 	}
 }
@@ -349,6 +418,7 @@ static bool story_turns(struct story *story, uint32_t turns,
 
 static void story_stop(struct story *story)
 {
+	story->is_stopping = true;
 	weir_loop_stop(story->loop);
 	for (uint32_t i = 0; i < STOP_TURNS; i++) {
 		int result = weir_loop_turn(story->loop, TURN_NS);
@@ -418,6 +488,7 @@ void sim_story_play(struct weir_sim *sim, struct weir_tape *tape,
 	weir_loop_listen(story.loop, kernel->listen(kernel->ctx, &request));
 	(void)weir_loop_enable(story.loop);
 	story_start_peers(&story);
+	story.faults = faults;
 	weir_sim_set_faults(sim, faults);
 
 	(void)story_turns(&story, FAULTY_TURNS, out_result);
