@@ -36,6 +36,7 @@ static const struct {
 	{ "conn", suite_conn },
 	{ "server", suite_server },
 	{ "server-roll", suite_server_roll },
+	{ "load", suite_load },
 	{ "pace", suite_pace },
 	{ "stop", suite_stop },
 	{ "memory", suite_memory },
