@@ -674,6 +674,31 @@ START_TEST(two_wildcards_share_one_port)
 }
 END_TEST
 
+START_TEST(an_ipv6_wildcard_beside_ipv4_leaves_other_ipv4_addresses_alone)
+{
+	struct sockaddr_in other;
+	struct echo echo = { .server = NULL };
+	wi_skip_unless(has_ipv6(), "no IPv6");
+	ck_assert_int_eq(close(wi_listener(&other)), 0);
+	const struct weir_server_address also = {
+		.address = "::", .port = ntohs(other.sin_port)
+	};
+	const struct weir_server_opts opts = { .address = "127.0.0.1",
+					       .also = &also,
+					       .also_count = 1,
+					       .loop_count = 1 };
+	echo_start_as_asked(&echo, &opts, NULL);
+	come_and_go_on(&echo, 1, 5);
+	int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+	ck_assert_int_ge(fd, 0);
+	ck_assert_int_eq(connect(fd, (struct sockaddr *)&other, sizeof(other)),
+			 -1);
+	ck_assert_int_eq(errno, ECONNREFUSED);
+	peer_close(fd);
+	echo_end(&echo, NULL);
+}
+END_TEST
+
 START_TEST(addresses_that_cannot_all_be_had_are_refused)
 {
 	const struct weir_handlers none = { .on_open = NULL };
@@ -785,6 +810,9 @@ Suite *suite_server_roll(void)
 			    POLICY_COUNT);
 	tcase_add_loop_test(tcase, two_wildcards_share_one_port, 0,
 			    POLICY_COUNT);
+	tcase_add_test(
+		tcase,
+		an_ipv6_wildcard_beside_ipv4_leaves_other_ipv4_addresses_alone);
 	tcase_add_test(tcase, addresses_that_cannot_all_be_had_are_refused);
 	tcase_add_test(tcase, one_in_so_many_sockets_is_asked_for_its_cpu);
 	suite_add_tcase(suite, tcase);
