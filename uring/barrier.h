@@ -32,7 +32,8 @@ static inline void wi_store_release(uint32_t *word, uint32_t value)
 	__atomic_store_n(word, value, __ATOMIC_RELEASE);
 }
 
-/* Release for the 16-bit tail of a buffer ring: the entries come first. */
+/* Release for the 16-bit tail of a buffer ring, and for the length of a table
+ * of the steering: the entries come first. */
 static inline void wi_store_release_u16(uint16_t *word, uint16_t value)
 {
 	__atomic_store_n(word, value, __ATOMIC_RELEASE);
@@ -80,6 +81,22 @@ static inline void wi_word_set(uint32_t *word, uint32_t value)
 static inline uint64_t wi_ticket_next(uint64_t *last)
 {
 	return __atomic_add_fetch(last, 1, __ATOMIC_RELAXED);
+}
+
+/* An entry of a table that others read meanwhile, in this process or in the
+ * kernel (steering). Relaxed: each is right by itself, the old one as well as
+ * the new one; it only forbids tearing. */
+static inline void wi_store_relaxed_u16(uint16_t *word, uint16_t value)
+{
+	__atomic_store_n(word, value, __ATOMIC_RELAXED);
+}
+
+/* Moves *@word from @from to @to, for one of all who try. Relaxed: it decides
+ * who, nothing more; what the winner then touches has a lock of its own. */
+static inline bool wi_claim(uint64_t *word, uint64_t from, uint64_t to)
+{
+	return __atomic_compare_exchange_n(word, &from, to, false,
+					   __ATOMIC_RELAXED, __ATOMIC_RELAXED);
 }
 
 /* A request from another thread (stop) and its observation by the loop: what
