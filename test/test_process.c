@@ -90,7 +90,7 @@ static void echo_program_end(struct program *echo, uint64_t loop_count,
 /* ---- the command line -------------------------------------------------- */
 
 static const struct {
-	const char *args[6];
+	const char *args[8];
 	const char *hint; /* in the line */
 } wrong_cases[] = {
 	{ { "weir-echo", "--bogus" }, "--bogus" },
@@ -100,6 +100,18 @@ static const struct {
 	{ { "weir-echo", "--prefix", "u7" }, "u7" },
 	{ { "weir-echo", "--buffers", "0" }, "--buffers" },
 	{ { "weir-echo", "stray" }, "stray" },
+	{ { "weir-echo", "--steer", "fastest" }, "source-hash" },
+	{ { "weir-echo", "--steer-sample", "-1" }, "-1" },
+	{ { "weir-echo", "--guard-share", "101" }, "100" },
+	{ { "weir-echo", "--guard-time", "2d" }, "2d" },
+	{ { "weir-echo", "--weights", "1,2" }, "--steer" },
+	{ { "weir-echo", "--steer", "cpu", "--weights", "1,1001" }, "1000" },
+	{ { "weir-echo", "--steer", "cpu", "--weights", "1,2", "--loops", "1" },
+	  "2 given for --loops 1" },
+	{ { "weir-echo", "--steer", "cpu", "--weights", "0", "--loops", "1" },
+	  "all are 0" },
+	{ { "weir-echo", "--bind", "::1,,127.0.0.1" }, "empty" },
+	{ { "weir-echo", "--bind", "1,2,3,4,5,6,7,8,9" }, "at most 8" },
 	{ { "weir-load", "--bogus" }, "--bogus" },
 	{ { "weir-load", "--connections", "0" }, "--connections" },
 	{ { "weir-load", "--bytes", "9-3" }, "9-3" },
