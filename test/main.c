@@ -44,6 +44,7 @@ static const struct {
 	{ "stop", suite_stop },
 	{ "memory", suite_memory },
 	{ "process", suite_process },
+	{ "process-steer", suite_process_steer },
 	{ "hist", suite_hist },
 	{ "cli", suite_cli },
 	{ "handover", suite_handover },
