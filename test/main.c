@@ -63,6 +63,7 @@ static const struct {
 	{ "resize", suite_resize },
 	{ "restrict", suite_restrict },
 	{ "zerocopy", suite_zerocopy },
+	{ "steer-spread", suite_steer_spread },
 };
 /* clang-format on */
 
