@@ -64,6 +64,7 @@ static const struct {
 	{ "restrict", suite_restrict },
 	{ "zerocopy", suite_zerocopy },
 	{ "steer-spread", suite_steer_spread },
+	{ "steer-change", suite_steer_change },
 };
 /* clang-format on */
 

@@ -51,6 +51,7 @@ Suite *suite_stop(void);
 Suite *suite_memory(void);
 Suite *suite_process(void);
 Suite *suite_steer_spread(void);
+Suite *suite_steer_change(void);
 
 /* What `uring_test --child <name> <argument>` runs, in a process of its own:
  * programs for strace and the like. Each returns an exit code. */
