@@ -65,6 +65,7 @@ static const struct {
 	{ "zerocopy", suite_zerocopy },
 	{ "steer-spread", suite_steer_spread },
 	{ "steer-change", suite_steer_change },
+	{ "steer-faults", suite_steer_faults },
 };
 /* clang-format on */
 
