@@ -65,6 +65,9 @@ static const struct {
 	{ "resize", suite_resize },
 	{ "restrict", suite_restrict },
 	{ "zerocopy", suite_zerocopy },
+	{ "steer-spread", suite_steer_spread },
+	{ "steer-change", suite_steer_change },
+	{ "steer-faults", suite_steer_faults },
 };
 /* clang-format on */
 

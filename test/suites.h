@@ -52,6 +52,9 @@ Suite *suite_stop(void);
 Suite *suite_memory(void);
 Suite *suite_process(void);
 Suite *suite_process_steer(void);
+Suite *suite_steer_spread(void);
+Suite *suite_steer_change(void);
+Suite *suite_steer_faults(void);
 
 /* What `uring_test --child <name> <argument>` runs, in a process of its own:
  * programs for strace and the like. Each returns an exit code. */
