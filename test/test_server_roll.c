@@ -41,8 +41,6 @@ static void roll_start(struct echo *echo, enum weir_steer_policy policy,
 	};
 	*echo = (struct echo){ .server = NULL };
 	echo_start(echo, &opts, NULL);
-	(void)printf("%s, %s\n", weir_steer_policy_name(policy),
-		     has_program(echo) ? "by the program" : "by the hash");
 }
 
 static struct weir_loop_share share_of(const struct echo *echo, uint32_t index)
