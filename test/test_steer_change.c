@@ -404,58 +404,6 @@ START_TEST(a_second_process_joins_and_one_leaves_with_no_client_lost)
 }
 END_TEST
 
-/* With no word to anybody: its clients are answered or end, and those that
- * were not its own yet are the other's. */
-START_TEST(a_process_that_leaves_at_once_refuses_and_resets_nobody)
-{
-	wi_steer_enter_or_skip();
-	const struct weir_server_opts server_opts = {
-		.loop_count = 2,
-		.is_unpinned = true,
-		.joins_group = true,
-		.steering.policy = WEIR_STEER_LEAST_LOADED,
-	};
-	struct member members[2];
-	struct member_report reports[2];
-	struct crowd crowd;
-	int cpus[2];
-
-	member_fork(&members[0], &server_opts);
-	member_fork(&members[1], &server_opts);
-	const uint16_t port = member_serve(&members[0], 0);
-	const struct weir_addr target = rig_addr("127.0.0.1", port);
-	struct crowd_opts opts = {
-		.count = ENOUGH,
-		.targets = &target,
-		.target_count = 1,
-		.source = many_sources,
-		.batch = 8,
-	};
-	crowd_pin(&opts, cpus);
-	(void)member_serve(&members[1], port);
-	crowd_start(&crowd, &opts);
-	crowd_wait_tried(&crowd, SHORT_ONES / 2);
-	member_stop(&members[1]);
-	member_end(&members[1], &reports[1]);
-	crowd_pass(&crowd, SHORT_ONES / 5);
-	crowd_wait_tried(&crowd, SHORT_ONES);
-	crowd_stop(&crowd);
-	crowd_join(&crowd);
-	(void)printf("B has left with %llu clients that had not asked\n",
-		     (unsigned long long)crowd.counts.failed);
-	ck_assert_uint_eq(crowd.counts.refused, 0);
-	ck_assert_uint_eq(crowd.counts.reset, 0);
-	/* FIN without an answer, once for each connection at most. */
-	ck_assert(crowd.counts.failed == 0 || crowd.first_failure == ENODATA);
-	ck_assert_uint_le(crowd.counts.failed, 2 * 8);
-	crowd_end(&crowd);
-	member_stop(&members[0]);
-	member_end(&members[0], &reports[0]);
-	ck_assert_uint_gt(reports[0].accepts, SHORT_ONES / 20);
-	ck_assert_uint_gt(reports[1].accepts, SHORT_ONES / 20);
-}
-END_TEST
-
 /* ---- the suite --------------------------------------------------------- */
 
 static TCase *tcase_changes(void)
@@ -483,15 +431,6 @@ static TCase *tcase_processes(void)
 	return tcase;
 }
 
-static TCase *tcase_leaving(void)
-{
-	TCase *tcase = tcase_create("leaving");
-	tcase_set_timeout(tcase, STEER_TEST_TIMEOUT_S);
-	tcase_add_test(tcase,
-		       a_process_that_leaves_at_once_refuses_and_resets_nobody);
-	return tcase;
-}
-
 Suite *suite_steer_change(void)
 {
 	Suite *suite = suite_create("steer-change");
@@ -499,6 +438,5 @@ Suite *suite_steer_change(void)
 		return suite;
 	suite_add_tcase(suite, tcase_changes());
 	suite_add_tcase(suite, tcase_processes());
-	suite_add_tcase(suite, tcase_leaving());
 	return suite;
 }
