@@ -69,6 +69,15 @@ static const char *log_reason(char *log)
 static int load_explain(int err, char *log, struct weir_error *error)
 {
 	const char *reason = log_reason(log);
+	char text[128];
+
+	if (err <= -__LIBBPF_ERRNO__START) { /* libbpf's own: no errno */
+		(void)libbpf_strerror(err, text, sizeof(text));
+		return weir_error_set(error, -EINVAL,
+				      "the steering program could not be "
+				      "loaded: %s",
+				      text);
+	}
 
 	if (err == -EPERM)
 		return weir_error_set(

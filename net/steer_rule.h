@@ -239,8 +239,8 @@ static inline uint32_t wi_steer_by_load(const struct wi_steer_state *state,
 	return walk.best;
 }
 
-/* A table in place of a division by the number of seats: when one leaves, the
- * sources of the others stay where they are. */
+/* A table in place of a division by the number of seats: when one leaves, few
+ * sources of the others move (steer_table.h). */
 static inline uint32_t wi_steer_by_source(const struct wi_steer_state *state,
 					  uint32_t source)
 {
