@@ -37,13 +37,16 @@ enum {
 static bool has_program(void)
 {
 	struct weir_steer *steer = NULL;
+	struct weir_error error;
 	if (weir_steer_open(&steer,
 			    &(struct weir_steer_opts){
 				    .policy = WEIR_STEER_ROUND_ROBIN,
 				    .is_required = true,
 			    },
-			    NULL) < 0)
+			    &error) < 0) {
+		(void)printf("%s\n", error.text);
 		return false;
+	}
 	weir_steer_close(steer);
 	return true;
 }
