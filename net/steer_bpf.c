@@ -30,6 +30,7 @@ struct wi_steer_bpf {
 	void *rows;
 	size_t rows_bytes;
 	uint32_t row_count;
+	char *log; /* the verifier's, while loading */
 };
 
 struct wi_steer_object wi_steer_bpf_object(void)
@@ -137,11 +138,14 @@ static int object_read(struct wi_steer_bpf *bpf, struct bpf_object *object)
 }
 
 /* One more group. */
-static int object_load(struct wi_steer_bpf *bpf, struct wi_steer_object from,
-		       char *log)
+static int object_load(struct wi_steer_bpf *bpf, struct wi_steer_object from)
 {
-	LIBBPF_OPTS(bpf_object_open_opts, opts, .object_name = "weir",
-		    .kernel_log_buf = log, .kernel_log_size = LOG_BYTES);
+	const struct bpf_object_open_opts opts = {
+		.sz = sizeof(opts),
+		.object_name = "weir",
+		.kernel_log_buf = bpf->log,
+		.kernel_log_size = LOG_BYTES,
+	};
 	struct bpf_object *object =
 		bpf_object__open_mem(from.bytes, from.byte_count, &opts);
 	if (object == NULL)
@@ -163,21 +167,22 @@ static int objects_load(struct wi_steer_bpf *bpf, struct wi_steer_object from,
 			uint32_t group_count, struct weir_error *error)
 {
 	static pthread_mutex_t print_lock = PTHREAD_MUTEX_INITIALIZER;
-	char *log = calloc(1, LOG_BYTES);
 	int err = 0;
 
-	if (log == NULL)
+	bpf->log = calloc(1, LOG_BYTES);
+	if (bpf->log == NULL)
 		return weir_error_set(error, -ENOMEM,
 				      "no memory for the verifier's log");
 	(void)pthread_mutex_lock(&print_lock);
 	libbpf_print_fn_t before = libbpf_set_print(print_nothing);
 	while (err == 0 && bpf->group_count < group_count)
-		err = object_load(bpf, from, log);
+		err = object_load(bpf, from);
 	(void)libbpf_set_print(before);
 	(void)pthread_mutex_unlock(&print_lock);
 	if (err < 0)
-		err = load_explain(err, log, error);
-	free(log);
+		err = load_explain(err, bpf->log, error);
+	free(bpf->log);
+	bpf->log = NULL;
 	return err;
 }
 

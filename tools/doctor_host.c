@@ -24,6 +24,7 @@ enum {
 	PORTS_WANTED = 20000,
 	CAP_SYS_ADMIN_BIT = 21,
 	CAP_IPC_LOCK_BIT = 14,
+	CAP_BPF_BIT = 39,
 	GROUPS_MAX = 256,
 	LINE_BYTES = 256,
 };
@@ -274,6 +275,42 @@ static void facts_ports(struct doctor *doctor)
 		fact_set(fact, DOCTOR_INFO, "%" PRIu64, start);
 }
 
+/* Nothing to do about it: the rung steer-ebpf tells whether it works. */
+static void fact_bpf(struct doctor *doctor)
+{
+	uint64_t value;
+	struct doctor_fact *fact =
+		fact_add(doctor, "kernel.unprivileged_bpf_disabled", "1 or 2",
+			 "weir's steering program needs CAP_BPF with each of "
+			 "its values; 0 lets everybody load others",
+			 "sysctl kernel.unprivileged_bpf_disabled=2");
+	const bool is_able = has_capability(doctor, CAP_BPF_BIT) ||
+			     has_capability(doctor, CAP_SYS_ADMIN_BIT);
+	if (read_number(doctor, "/proc/sys/kernel/unprivileged_bpf_disabled",
+			"", 10, &value))
+		fact_set(fact, DOCTOR_INFO, "%" PRIu64 ", this process has %s",
+			 value, is_able ? "CAP_BPF" : "no CAP_BPF");
+}
+
+static void fact_migration(struct doctor *doctor)
+{
+	uint64_t value;
+	struct doctor_fact *fact = fact_add(
+		doctor, "net.ipv4.tcp_migrate_req", "1, or the rung steer-ebpf",
+		"connections that wait in a listener move to another when it "
+		"goes, or are reset; a steering program moves them in any case",
+		"sysctl net.ipv4.tcp_migrate_req=1");
+	if (!read_number(doctor, "/proc/sys/net/ipv4/tcp_migrate_req", "", 10,
+			 &value)) {
+		fact_set(fact, DOCTOR_INFO, "no such sysctl (before 5.14)");
+		return;
+	}
+	const bool is_moved =
+		value != 0 ||
+		doctor->rungs[WEIR_RUNG_STEER_EBPF].state == WEIR_RUNG_ON;
+	fact_set(fact, is_moved ? DOCTOR_OK : DOCTOR_LOW, "%" PRIu64, value);
+}
+
 static void fact_congestion(struct doctor *doctor)
 {
 	char line[LINE_BYTES];
@@ -345,6 +382,8 @@ void doctor_read_host(struct doctor *doctor)
 	fact_memlock(doctor);
 	facts_backlog(doctor);
 	facts_ports(doctor);
+	fact_bpf(doctor);
+	fact_migration(doctor);
 	fact_congestion(doctor);
 	fact_cpus(doctor);
 	fact_mitigations(doctor);

@@ -78,10 +78,49 @@ void weir_rung_force_off(struct weir_rung *rung)
 		    WEIR_FORCE_OFF);
 }
 
+static bool rung_is(const struct weir_rung *rung, enum weir_rung_id id)
+{
+	return strcmp(rung->name, rung_rows[id].name) == 0;
+}
+
+/* What an errno means for steering only. */
+static bool rung_explain_steer(struct weir_rung *rung)
+{
+	const bool is_ebpf = rung_is(rung, WEIR_RUNG_STEER_EBPF);
+
+	if (rung->err == -EPERM && is_ebpf) {
+		rung_cause(rung, "loading a program needs CAP_BPF, which this "
+				 "process lacks, or a policy (seccomp, "
+				 "lockdown) forbids bpf(2)");
+		rung_remedy(rung, "give it CAP_BPF (setpriv --inh-caps +bpf "
+				  "--ambient-caps +bpf, AmbientCapabilities="
+				  "CAP_BPF in a unit), which it may drop once "
+				  "the server is open");
+		return true;
+	}
+	if (rung->err == -EPROTO &&
+	    (rung_is(rung, WEIR_RUNG_STEER_INCOMING_CPU) ||
+	     rung_is(rung, WEIR_RUNG_STEER_CBPF))) {
+		rung_cause(rung, "accepted, and connections over loopback did "
+				 "not stay on the client's CPU");
+		rung_remedy(rung,
+			    "run Linux %s or newer; if it is, look for packet "
+			    "steering in /sys/class/net/lo/queues/rx-0/"
+			    "rps_cpus",
+			    rung->since);
+		return true;
+	}
+	return false;
+}
+
 static void rung_explain(struct weir_rung *rung)
 {
+	if (rung_explain_steer(rung))
+		return;
 	switch (rung->err) {
 	case -EINVAL:
+	case -E2BIG:       /* a structure that is longer than it knows */
+	case -ENOPROTOOPT: /* a socket option */
 	case -EOPNOTSUPP:
 	case -ENOSYS:
 	case -EBADF: /* a register call without a ring, before it knew one */

@@ -29,7 +29,7 @@ enum weir_rung_state {
 
 enum {
 	WEIR_RUNG_CAUSE_BYTES = 448,
-	WEIR_RUNG_REMEDY_BYTES = 128,
+	WEIR_RUNG_REMEDY_BYTES = 192,
 };
 
 /**

@@ -21,6 +21,7 @@ void wi_stage_init(struct wi_stage *stage, const struct weir_kernel *kernel,
 		.forced_off = forced_off,
 		.ring = { .fd = -1, .kernel = kernel },
 		.listener = -1,
+		.second = -1,
 		.near = -1,
 		.far = -1,
 	};
@@ -58,6 +59,7 @@ void wi_stage_close(struct wi_stage *stage)
 	stage_close_fd(stage, stage->near);
 	stage_close_fd(stage, stage->far);
 	stage_close_fd(stage, stage->listener);
+	stage_close_fd(stage, stage->second);
 	/* The kernel has pinned what it may still write to. */
 	if (stage->page != NULL)
 		(void)stage->kernel->unmap(stage->kernel->ctx, stage->page,
@@ -131,22 +133,23 @@ struct io_uring_sqe *wi_stage_sqe(struct wi_stage *stage, uint8_t opcode,
 	return sqe;
 }
 
-/* Whether the completion with @tag is among those that are ready, or one that
- * failed: nothing on a stage may. */
-static bool stage_find(struct wi_stage *stage, uint64_t tag,
+/* Whether the completion of one of them is among those that are ready, or one
+ * that failed: nothing on a stage may. */
+static bool stage_find(struct wi_stage *stage, uint64_t tag, uint64_t other,
 		       struct io_uring_cqe *out_cqe)
 {
 	while (weir_ring_ready(&stage->ring) > 0) {
 		*out_cqe = *weir_ring_cqe(&stage->ring, 0);
 		weir_ring_reaped(&stage->ring, 1);
-		if (out_cqe->user_data == tag || out_cqe->res < 0)
+		if (out_cqe->user_data == tag || out_cqe->user_data == other ||
+		    out_cqe->res < 0)
 			return true;
 	}
 	return false;
 }
 
-int wi_stage_wait(struct wi_stage *stage, uint64_t tag,
-		  struct io_uring_cqe *out_cqe)
+int wi_stage_wait_either(struct wi_stage *stage, uint64_t tag, uint64_t other,
+			 struct io_uring_cqe *out_cqe)
 {
 	const struct weir_kernel *kernel = stage->kernel;
 	const struct weir_wait wait = { .want_count = 1,
@@ -157,12 +160,21 @@ int wi_stage_wait(struct wi_stage *stage, uint64_t tag,
 		int err = weir_ring_enter(&stage->ring, &wait);
 		if (err < 0)
 			return err;
-		if (stage_find(stage, tag, out_cqe))
-			return out_cqe->user_data == tag ? 0 : out_cqe->res;
+		if (stage_find(stage, tag, other, out_cqe))
+			return out_cqe->user_data == tag ||
+					       out_cqe->user_data == other
+				       ? 0
+				       : out_cqe->res;
 		if (kernel->now_ns(kernel->ctx) >= end_ns)
 			break;
 	}
 	return -ETIME;
+}
+
+int wi_stage_wait(struct wi_stage *stage, uint64_t tag,
+		  struct io_uring_cqe *out_cqe)
+{
+	return wi_stage_wait_either(stage, tag, tag, out_cqe);
 }
 
 int wi_stage_do(struct wi_stage *stage)
@@ -175,22 +187,37 @@ int wi_stage_do(struct wi_stage *stage)
 /* ---- sockets ---------------------------------------------------------------
  */
 
-int wi_stage_listen(struct wi_stage *stage, struct weir_listen_request *where)
+static struct weir_listen_request stage_where(bool joins_group)
 {
-	struct sockaddr_in address = {
+	const struct sockaddr_in address = {
 		.sin_family = AF_INET,
 		.sin_addr.s_addr = htonl(INADDR_LOOPBACK),
 	};
-	*where = (struct weir_listen_request){
+	struct weir_listen_request where = {
 		.address_bytes = sizeof(address),
 		.backlog = 4,
+		.joins_group = joins_group,
 	};
-	memcpy(&where->address, &address, sizeof(address));
-	int fd = stage->kernel->listen(stage->kernel->ctx, where);
-	if (fd < 0)
-		return fd;
-	stage->listener = fd;
-	return 0;
+	memcpy(&where.address, &address, sizeof(address));
+	return where;
+}
+
+int wi_stage_listen(struct wi_stage *stage, struct weir_listen_request *where)
+{
+	*where = stage_where(false);
+	stage->listener = stage->kernel->listen(stage->kernel->ctx, where);
+	return stage->listener < 0 ? stage->listener : 0;
+}
+
+int wi_stage_listen_twice(struct wi_stage *stage,
+			  struct weir_listen_request *where)
+{
+	*where = stage_where(true);
+	stage->listener = stage->kernel->listen(stage->kernel->ctx, where);
+	if (stage->listener < 0)
+		return stage->listener;
+	stage->second = stage->kernel->listen(stage->kernel->ctx, where);
+	return stage->second < 0 ? stage->second : 0;
 }
 
 int wi_stage_socket(struct wi_stage *stage)

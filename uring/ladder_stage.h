@@ -14,6 +14,7 @@
 /**
  * struct wi_stage - zero but for kernel and forced_off, until it is opened
  * @near, @far: the two ends of a connection over loopback
+ * @listener, @second: the latter shares the former's port
  * @page:       a page of memory: buffers, or what a register call lends
  * @tag:        user_data of the entry taken last
  * @reason:     why there is no ring, in words; code 0: there is one
@@ -23,6 +24,7 @@ struct wi_stage {
 	weir_rung_set forced_off;
 	struct weir_ring ring;
 	int listener;
+	int second;
 	int near;
 	int far;
 	uint8_t *page;
@@ -47,10 +49,12 @@ int wi_stage_open_exact(struct wi_stage *stage, uint32_t setup_flags);
 void wi_stage_close(struct wi_stage *stage);
 
 /* More to try a rung on: memory, a table of direct descriptors, a listener,
- * a connection, a group of buffers. */
+ * two that share a port, a connection, a group of buffers. */
 int wi_stage_page(struct wi_stage *stage);
 int wi_stage_table(struct wi_stage *stage);
 int wi_stage_listen(struct wi_stage *stage, struct weir_listen_request *where);
+int wi_stage_listen_twice(struct wi_stage *stage,
+			  struct weir_listen_request *where);
 int wi_stage_pair(struct wi_stage *stage);
 int wi_stage_bufs(struct wi_stage *stage, uint32_t buf_count,
 		  uint32_t buf_bytes, uint16_t flags);
@@ -69,6 +73,8 @@ struct io_uring_sqe *wi_stage_sqe(struct wi_stage *stage, uint8_t opcode,
  * negative errno of the enter or of that one. */
 int wi_stage_wait(struct wi_stage *stage, uint64_t tag,
 		  struct io_uring_cqe *out_cqe);
+int wi_stage_wait_either(struct wi_stage *stage, uint64_t tag, uint64_t other,
+			 struct io_uring_cqe *out_cqe);
 
 /* The result of the entry taken last. */
 int wi_stage_do(struct wi_stage *stage);

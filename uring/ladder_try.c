@@ -1,11 +1,12 @@
 /* ladder_try.c - what each rung is, as a few operations and what must come
  *
- * Not here: the operations of sockets and buffers (ladder_try_net.c), what an
- * errno means (ladder.c).
+ * Not here: the operations of sockets and buffers (ladder_try_net.c), who
+ * chooses a listener (ladder_try_steer.c), what an errno means (ladder.c).
  */
 #include "ladder_try.h"
 
 #include "ladder_try_net.h"
+#include "ladder_try_steer.h"
 #include "ring_inline.h"
 
 #include <errno.h>
@@ -241,13 +242,6 @@ static int try_query(struct wi_stage *stage)
 	return answer.nr_request_opcodes > 0 ? 0 : -EPROTO;
 }
 
-/* The tries of the rungs of steering come with the next commit. */
-static int try_later(struct wi_stage *stage)
-{
-	(void)stage;
-	return -EOPNOTSUPP;
-}
-
 int wi_ladder_try(struct wi_stage *stage, enum weir_rung_id id)
 {
 	static int (*const tries[WEIR_RUNG_COUNT])(struct wi_stage * stage) = {
@@ -265,9 +259,9 @@ int wi_ladder_try(struct wi_stage *stage, enum weir_rung_id id)
 		[WEIR_RUNG_INSTALL_SLOT] = wi_try_install_slot,
 		[WEIR_RUNG_SOCKET_CMD] = wi_try_socket_cmd,
 		[WEIR_RUNG_WAIT_REGION] = try_wait_region,
-		[WEIR_RUNG_STEER_EBPF] = try_later,
-		[WEIR_RUNG_STEER_INCOMING_CPU] = try_later,
-		[WEIR_RUNG_STEER_CBPF] = try_later,
+		[WEIR_RUNG_STEER_EBPF] = wi_try_steer_ebpf,
+		[WEIR_RUNG_STEER_INCOMING_CPU] = wi_try_steer_incoming_cpu,
+		[WEIR_RUNG_STEER_CBPF] = wi_try_steer_cbpf,
 		[WEIR_RUNG_RECV_BUNDLE] = wi_try_recv_bundle,
 		[WEIR_RUNG_BUFRING_INCREMENTAL] = wi_try_bufring_incremental,
 		[WEIR_RUNG_SEND_VECTORIZED] = wi_try_send_vectorized,
