@@ -570,6 +570,7 @@ void wi_conn_complete(struct weir_conn *conn, const struct io_uring_cqe *cqe)
 	case WI_TOKEN_DOORBELL:
 	case WI_TOKEN_ACCEPT:
 	case WI_TOKEN_ACCEPT_CANCEL:
+	case WI_TOKEN_SAMPLE:
 	case WI_TOKEN_KIND_COUNT:
 		assert(!"a token of a connection");
 	}

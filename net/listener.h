@@ -7,6 +7,12 @@
  * table has room beyond for a whole backlog that may be accepted meanwhile.
  * A multishot accept takes all who wait at once, so near conn_count clients are
  * accepted one by one.
+ *
+ * A listener ends by shutdown(2): that takes it out of its SO_REUSEPORT group
+ * at once, moves who waits in its queue to other members where the group's
+ * program allows it, and lets it listen again later. The descriptor stays
+ * until the loop is freed, so that another thread may shut it down at any
+ * time.
  */
 #ifndef WEIR_NET_LISTENER_H
 #define WEIR_NET_LISTENER_H
@@ -23,27 +29,65 @@ enum wi_listener_state {
 	WI_LISTENER_CANCELLING,
 };
 
+/* What another thread wants of it. */
+enum wi_listener_wish {
+	WI_LISTENER_ACCEPT = 0, /* it listens (again) */
+	WI_LISTENER_HOLD,       /* accept no more; who asks shuts it down */
+	WI_LISTENER_EMPTY,      /* let in who waits, then shut it down */
+};
+
+/* Those who waited in a backlog when it was to end are still coming in. */
+struct wi_latecomers {
+	uint32_t turns_left; /* until no more are let in */
+	uint64_t accepts;    /* as of the last turn */
+	uint64_t accepts_max;
+};
+
 struct wi_listener {
-	int fd; /* owned; -1: this loop accepts nothing */
+	int fd; /* owned; closed with the loop */
 	enum wi_listener_state state;
 	bool is_multishot; /* what is armed goes on by itself */
 	bool is_paused;    /* counted once per pause */
+	bool is_shut;      /* by this loop */
 	uint64_t retry_ns; /* after an error: not before; 0: at once */
+	uint64_t accepts;
+	struct wi_latecomers latecomers; /* while it is emptied */
+
+	/* A count of the wishes so far, and in the low bits the wish. */
+	uint32_t wish; /* written by the thread that wishes */
+	uint32_t told; /* by the loop: the wish after which it accepts none */
+	uint32_t seen_wish;
+	uint32_t armed_wish; /* as of when the accept was armed */
 };
 
 void wi_listener_init(struct wi_listener *listener, int fd);
 
-/* Arm, cancel or leave alone, as the loop's connections call for; and close
- * it for good once the loop stops. Once per turn. */
-void wi_listener_work(struct weir_loop *loop);
+/* Arm, cancel or leave alone, as the loop's connections and the wishes call
+ * for; and shut it down once the loop stops. Once per turn. */
+void wi_listeners_work(struct weir_loop *loop);
 
 void wi_listener_complete(struct weir_loop *loop,
 			  const struct io_uring_cqe *cqe);
 
-/* When it wants to be worked on again; UINT64_MAX: after a completion. */
-uint64_t wi_listener_retry_ns(const struct weir_loop *loop);
+/* When one wants to be worked on again; UINT64_MAX: after a completion. */
+uint64_t wi_listeners_retry_ns(const struct weir_loop *loop);
 
-/* Nothing in flight, descriptor closed. */
-bool wi_listener_is_gone(const struct weir_loop *loop);
+/* All are shut down, and nothing is in flight. */
+bool wi_listeners_are_gone(const struct weir_loop *loop);
+
+/* Any thread, one at a time; then wi_loop_wake(). */
+void wi_listener_wish(struct wi_listener *listener, enum wi_listener_wish wish);
+
+/* Any thread: the last wish was to end, and every connection that it accepts
+ * before it listens again has been accepted. */
+bool wi_listener_has_told(const struct wi_listener *listener);
+
+/* @accepts: so far, of the listener or of the loop. */
+void wi_latecomers_start(struct wi_latecomers *latecomers,
+			 const struct weir_loop *loop, uint64_t accepts);
+
+/* Once per turn: whether to go on for another one. No more than a backlog
+ * holds: who comes after the end must not put it off for ever. */
+bool wi_latecomers_go_on(struct wi_latecomers *latecomers, uint64_t accepts);
 
 #endif

@@ -1,6 +1,6 @@
 /* loop.c - one turn after the other
  *
- *     flush: wi_listener_work(), wi_conn_work() of each marked connection
+ *     flush: wi_listeners_work(), wi_conn_work() of each marked connection
  *     enter: weir_ring_enter()
  *     reap:  dispatch each completion on the kind in its token
  *     timers: deadlines, on_tick, connections that wait for memory
@@ -39,7 +39,7 @@ static void loop_flush(struct weir_loop *loop)
 		if (!wi_conn_work(conn))
 			wi_conn_mark(conn); /* the SQ is full: next turn */
 	}
-	wi_listener_work(loop);
+	wi_listeners_work(loop);
 	wi_stop_work(loop);
 }
 
@@ -69,7 +69,9 @@ static uint64_t loop_timeout_ns(const struct weir_loop *loop,
 								  ticks)));
 	timeout_ns = wi_min_u64(timeout_ns, ns_until(loop, loop->next_tick_ns));
 	timeout_ns = wi_min_u64(timeout_ns,
-				ns_until(loop, wi_listener_retry_ns(loop)));
+				ns_until(loop, wi_listeners_retry_ns(loop)));
+	timeout_ns =
+		wi_min_u64(timeout_ns, ns_until(loop, wi_load_due_ns(loop)));
 	return wi_min_u64(timeout_ns, ns_until(loop, wi_stop_due_ns(loop)));
 }
 
@@ -127,6 +129,9 @@ static void loop_dispatch(struct weir_loop *loop,
 	case WI_TOKEN_ACCEPT:
 	case WI_TOKEN_ACCEPT_CANCEL:
 		wi_listener_complete(loop, cqe);
+		break;
+	case WI_TOKEN_SAMPLE:
+		wi_sample_complete(loop, cqe);
 		break;
 	case WI_TOKEN_DOORBELL:
 		wi_handover_acquire(loop->doorbell_fd);
@@ -232,6 +237,7 @@ int weir_loop_turn(struct weir_loop *loop, uint64_t timeout_ns)
 	loop->turn_start_ns = loop->now_ns;
 	loop_timers(loop);
 	loop_gauges(loop);
+	wi_load_turn(loop, recvs);
 	return wi_stop_advance(loop) ? 1 : 0;
 }
 

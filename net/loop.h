@@ -26,8 +26,9 @@ extern "C" {
  * @ring:               see ring.h
  * @conn_count:         connections at a time; 0 for 8192. Accepting pauses
  *                      there, and resumes when one has closed
- * @backlog:            connections that may wait for accept; 0 for 4096; cut
- *                      to what the descriptor limit leaves room for
+ * @backlog:            connections that may wait for accept, at all of the
+ *                      loop's listeners together; 0 for 4096; cut to what the
+ *                      descriptor limit leaves room for
  * @buf_count:          receive buffers, a power of two; 0 for 1024
  * @buf_bytes:          size of each; 0 for 16 KiB
  * @message_bytes_max:  input kept for one connection; 0 for 1 MiB + 16
@@ -83,7 +84,9 @@ struct weir_loop_opts {
 	X(idle_deadlines, "idle deadlines that fired")                         \
 	X(drain_deadlines, "drain deadlines that fired")                       \
 	X(block_failures, "requests for block memory that were refused")       \
-	X(half_closes, "FINs sent ahead of a close")
+	X(half_closes, "FINs sent ahead of a close")                           \
+	X(samples, "sockets asked for the CPU of their packets")               \
+	X(samples_here, "those whose packets came in on the loop's CPU")
 
 /**
  * struct weir_loop_stats - a copy of all counters
@@ -123,11 +126,18 @@ int weir_loop_open(struct weir_loop **out_loop,
 
 /**
  * weir_loop_listen() - accept on this listener once the loop runs
- * @listener_fd: listening; the loop closes it. Before weir_loop_enable().
+ * @listener_fd: listening; shut down when the loop stops, and closed by
+ *               weir_loop_close(). Before the loop's first turn; once for each
+ *               address, at most WEIR_STEER_GROUPS_MAX times.
  */
 void weir_loop_listen(struct weir_loop *loop, int listener_fd);
 
-/** weir_loop_backlog() - the backlog that its listener should have. */
+/**
+ * weir_loop_backlog() - the backlog that its listener should have
+ *
+ * The listeners of a loop share it: each of n should have the n-th part, and 1
+ * at least, so that the loop has room for all who wait.
+ */
 uint32_t weir_loop_backlog(const struct weir_loop *loop);
 
 /**

@@ -257,10 +257,11 @@ int weir_loop_open(struct weir_loop **out_loop,
 	loop->ring.fd = -1;
 	loop->ring.kernel = kernel;
 	loop->doorbell_fd = -1;
-	wi_listener_init(&loop->listener, -1);
 	uint16_t *shelf;
 	void *buffers = loop_carve(loop, &shelf);
 	loop_time_start(loop);
+	wi_load_init(loop);
+	wi_sample_init(&loop->sample, 0, -1);
 
 	err = loop_open_ring(loop, buffers, shelf, error);
 	if (err < 0) {
@@ -273,8 +274,8 @@ int weir_loop_open(struct weir_loop **out_loop,
 
 void weir_loop_listen(struct weir_loop *loop, int listener_fd)
 {
-	assert(loop->listener.fd < 0);
-	wi_listener_init(&loop->listener, listener_fd);
+	assert(loop->listener_count < WEIR_STEER_GROUPS_MAX);
+	wi_listener_init(&loop->listeners[loop->listener_count++], listener_fd);
 }
 
 uint32_t weir_loop_backlog(const struct weir_loop *loop)
@@ -295,8 +296,8 @@ void weir_loop_close(struct weir_loop *loop)
 	/* The ring first: the kernel lets go of all that lies in the arena. */
 	weir_bufring_close(&loop->bufs.bufring);
 	weir_ring_close(&loop->ring);
-	if (loop->listener.fd >= 0)
-		(void)kernel->close(kernel->ctx, loop->listener.fd);
+	for (uint32_t i = 0; i < loop->listener_count; i++)
+		(void)kernel->close(kernel->ctx, loop->listeners[i].fd);
 	if (loop->doorbell_fd >= 0)
 		(void)kernel->close(kernel->ctx, loop->doorbell_fd);
 	struct wi_arena arena = loop->arena; /* the loop lies in it */

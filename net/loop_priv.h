@@ -9,9 +9,11 @@
 #include "bufs.h"
 #include "conn_priv.h"
 #include "listener.h"
+#include "load.h"
 #include "loop.h"
 #include "pace.h"
 #include "pool.h"
+#include "sample.h"
 #include "timer.h"
 
 enum {
@@ -41,7 +43,8 @@ struct weir_loop {
 	struct wi_pool conns;
 	struct wi_blocks blocks;
 	struct wi_wheel wheel;
-	struct wi_listener listener;
+	struct wi_listener listeners[WEIR_STEER_GROUPS_MAX];
+	uint32_t listener_count;
 	struct weir_loop_opts opts; /* every default resolved */
 	struct weir_handlers handlers;
 	void *ctx;
@@ -72,6 +75,10 @@ struct weir_loop {
 	struct wi_pace pace;
 	uint64_t turn_start_ns;
 
+	/* For steering. */
+	struct wi_load load;
+	struct wi_sample sample;
+
 	/* Rungs of the operations that it can do without. */
 	weir_rung_set rungs_off; /* forced, or refused for good */
 	bool was_installed;
@@ -91,9 +98,7 @@ struct weir_loop {
 	uint32_t stop_requests;
 	enum wi_stop_phase stop_phase;
 	uint64_t stop_deadline_ns;
-	uint32_t stop_turns_left; /* until no more are let in */
-	uint64_t stop_accepts;    /* as of the last turn */
-	uint64_t stop_accepts_max;
+	struct wi_latecomers stop_latecomers;
 	int doorbell_fd;
 	bool doorbell_armed;
 	bool doorbell_cancelled;
@@ -135,6 +140,13 @@ static inline void wi_loop_count(uint64_t *counter, uint64_t how_many)
 {
 	wi_count(counter, how_many);
 }
+
+/* Any thread: a turn, so that the loop sees what has been written for it. */
+void wi_loop_wake(struct weir_loop *loop);
+
+/* As weir_loop_stop(), but together with all who call this the loop is asked
+ * @least times, and no more. */
+void wi_loop_stop_to(struct weir_loop *loop, uint32_t least);
 
 /* A slot from the pool, or NULL. */
 struct weir_conn *wi_loop_conn_take(struct weir_loop *loop);

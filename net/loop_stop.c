@@ -5,19 +5,26 @@
 #include <errno.h>
 
 enum {
-	/* An enter hands out at least this many pieces of deferred work. */
-	TASKRUN_BATCH = 20,
-	/* To arm an accept, to complete it, and to see that no more come. */
-	ACCEPT_TURNS = 3,
 	NS_PER_MS = 1000000,
 };
 
-void weir_loop_stop(struct weir_loop *loop)
+void wi_loop_wake(struct weir_loop *loop)
 {
 	int saved_errno = errno; /* this may be a signal handler */
-	wi_flag_raise(&loop->stop_requests);
 	(void)loop->kernel->doorbell_ring(loop->kernel->ctx, loop->doorbell_fd);
 	errno = saved_errno;
+}
+
+void weir_loop_stop(struct weir_loop *loop)
+{
+	wi_flag_raise(&loop->stop_requests);
+	wi_loop_wake(loop);
+}
+
+void wi_loop_stop_to(struct weir_loop *loop, uint32_t least)
+{
+	wi_flag_raise_to(&loop->stop_requests, least);
+	wi_loop_wake(loop);
 }
 
 /* Applies @visit to every connection that is not free. */
@@ -43,11 +50,7 @@ void wi_stop_look(struct weir_loop *loop)
 			? UINT64_MAX
 			: loop->now_ns + (uint64_t)loop->opts.drain_timeout_ms *
 						 NS_PER_MS;
-	/* Enough for the kernel to come to the accept that it holds back. */
-	loop->stop_turns_left =
-		loop->conns.used_count / TASKRUN_BATCH + ACCEPT_TURNS;
-	loop->stop_accepts = loop->stats.accepts;
-	loop->stop_accepts_max = loop->stats.accepts + loop->opts.backlog;
+	wi_latecomers_start(&loop->stop_latecomers, loop, loop->stats.accepts);
 	stop_each(loop, wi_conn_last_look);
 }
 
@@ -80,7 +83,7 @@ void wi_stop_work(struct weir_loop *loop)
 /* No connection is left, and none can come. */
 static bool stop_is_empty(const struct weir_loop *loop)
 {
-	return loop->conns.used_count == 0 && wi_listener_is_gone(loop);
+	return loop->conns.used_count == 0 && wi_listeners_are_gone(loop);
 }
 
 uint64_t wi_stop_due_ns(const struct weir_loop *loop)
@@ -89,8 +92,8 @@ uint64_t wi_stop_due_ns(const struct weir_loop *loop)
 	case WI_STOP_SEEN:
 		return 0; /* look at once: what had arrived comes now */
 	case WI_STOP_CUT:
-		/* The flush that closed the listener leaves no completion to
-		 * wait for. */
+		/* The flush that shut the listeners down may leave no
+		 * completion to wait for. */
 		return stop_is_empty(loop) ? 0 : loop->stop_deadline_ns;
 	case WI_STOP_FORCE:
 		return stop_is_empty(loop) ? 0 : UINT64_MAX;
@@ -124,18 +127,6 @@ static bool stop_is_forced(const struct weir_loop *loop)
 	       wi_flag_seen(&loop->stop_requests) > 1;
 }
 
-/* Whether those who waited in the backlog may still be coming in. No more than
- * it holds: who comes after the stop must not put it off for ever. */
-static bool stop_still_accepts(struct weir_loop *loop)
-{
-	const uint64_t accepts = loop->stats.accepts;
-	if (accepts != loop->stop_accepts && accepts < loop->stop_accepts_max &&
-	    loop->stop_turns_left < ACCEPT_TURNS)
-		loop->stop_turns_left = ACCEPT_TURNS;
-	loop->stop_accepts = accepts;
-	return loop->stop_turns_left > 0;
-}
-
 /* When this thread has ended nobody can tell any more. */
 static void stop_count_punts(struct weir_loop *loop)
 {
@@ -153,10 +144,10 @@ bool wi_stop_advance(struct weir_loop *loop)
 	case WI_RUNNING:
 		return true;
 	case WI_STOP_SEEN:
-		if (!stop_is_forced(loop) && stop_still_accepts(loop)) {
-			loop->stop_turns_left--;
+		if (!stop_is_forced(loop) &&
+		    wi_latecomers_go_on(&loop->stop_latecomers,
+					loop->stats.accepts))
 			return true;
-		}
 		loop->stop_phase = WI_STOP_CUT;
 		stop_each(loop, stop_cut);
 		/* fall through */

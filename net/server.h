@@ -83,7 +83,12 @@ void weir_server_stop(struct weir_server *server);
 /**
  * weir_server_join() - wait until every loop has ended
  *
- * Return: 0, or the first negative errno that ended a loop. Thread: any, once.
+ * Loops that are added meanwhile are waited for as well; those that are removed
+ * are not, and what ended them is not in the result. When this returns, no loop
+ * runs, and none can be added. A second call returns 0.
+ *
+ * Return: 0, or the first negative errno that ended a loop. Thread: any but a
+ * loop's.
  */
 int weir_server_join(struct weir_server *server);
 
@@ -117,10 +122,10 @@ int weir_server_set_weight(struct weir_server *server, uint32_t index,
 /**
  * weir_server_drain_loop() - loop @index gets no new connections
  *
- * When this returns its listeners are shut down: none that the kernel has not
- * handed over yet will be. Those that wait in their queues go to the other
- * loops; without a program they are accepted first, and those in the middle of
- * their handshake are reset unless net.ipv4.tcp_migrate_req is 1. The
+ * When this returns its listeners are shut down, and it has accepted the last
+ * one; that takes the loop a turn or two. Those that wait in their queues go to
+ * the other loops; without a program they are accepted first, and those in the
+ * middle of their handshake are reset unless net.ipv4.tcp_migrate_req is 1. The
  * connections that it has go on.
  *
  * Return: 0, also if it was drained; -ENOENT; -EBUSY if it is the last one
@@ -129,7 +134,11 @@ int weir_server_set_weight(struct weir_server *server, uint32_t index,
 int weir_server_drain_loop(struct weir_server *server, uint32_t index,
 			   struct weir_error *error);
 
-/** weir_server_resume_loop() - undo a drain. Return: 0; -ENOENT; -EADDRINUSE.
+/**
+ * weir_server_resume_loop() - undo a drain
+ *
+ * Return: 0, also if it was not drained; -ENOENT; -EADDRINUSE if another socket
+ *         has taken the port; -ESHUTDOWN while the server stops.
  */
 int weir_server_resume_loop(struct weir_server *server, uint32_t index,
 			    struct weir_error *error);

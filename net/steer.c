@@ -16,6 +16,7 @@
 #include <assert.h>
 #include <errno.h>
 #include <linux/filter.h>
+#include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -301,6 +302,7 @@ int wi_steer_open(struct weir_steer **out_steer,
 		return weir_error_set(error, -ENOMEM, "no memory for steering");
 	steer->opts = resolved;
 	steer->kernel = resolved.kernel;
+	(void)pthread_mutex_init(&steer->guard_lock, NULL);
 	err = steer_fill(steer, object, error);
 	if (err < 0) {
 		weir_steer_close(steer);
@@ -326,6 +328,7 @@ void weir_steer_close(struct weir_steer *steer)
 		(void)kernel->unmap(kernel->ctx, steer->state,
 				    sizeof(*steer->state));
 	wi_steer_bpf_close(steer->bpf);
+	(void)pthread_mutex_destroy(&steer->guard_lock);
 	free(steer);
 }
 
@@ -581,6 +584,67 @@ bool wi_steer_migrates(const struct weir_steer *steer)
 	return steer->means == WEIR_STEER_BY_EBPF && steer->is_attached;
 }
 
+/* ---- the collapse guard ---------------------------------------------------
+ */
+
+/* What the policy itself has chosen, per seat. */
+static void guard_read(const struct weir_steer *steer, bool is_stepped,
+		       uint32_t seat_count, uint64_t *out_counts)
+{
+	memset(out_counts, 0, WI_STEER_SEATS_MAX * sizeof(*out_counts));
+	for (uint32_t i = 0; i < steer->row_count; i++) {
+		const struct wi_steer_row *row = &steer->rows[i];
+		const uint64_t *counts = is_stepped ? row->wished : row->chosen;
+		for (uint32_t seat = 0; seat < seat_count; seat++)
+			out_counts[seat] += wi_counted(&counts[seat]);
+	}
+}
+
+/* From now on it counts from here. */
+static void guard_restart(struct weir_steer *steer, bool is_stepped,
+			  uint32_t seat_count)
+{
+	uint64_t counts[WI_STEER_SEATS_MAX];
+	guard_read(steer, is_stepped, seat_count, counts);
+	wi_guard_restart(&steer->guard, counts, seat_count);
+}
+
+static bool policy_can_collapse(uint32_t policy)
+{
+	return policy == WI_STEER_CPU || policy == WI_STEER_SOURCE_HASH;
+}
+
+static enum wi_guard_step guard_look(struct weir_steer *steer)
+{
+	struct wi_guard *guard = &steer->guard;
+	uint64_t counts[WI_STEER_SEATS_MAX];
+	const uint32_t seat_count = wi_load_relaxed(&steer->state->seat_count);
+
+	if (!policy_can_collapse(wi_load_relaxed(&steer->state->policy)))
+		return WI_GUARD_STAY;
+	guard_read(steer, guard->is_stepped, seat_count, counts);
+	const enum wi_guard_step step =
+		wi_guard_judge(guard, counts, seat_count);
+	if (step == WI_GUARD_STAY)
+		return step;
+	guard_restart(steer, guard->is_stepped, seat_count);
+	wi_word_set(&steer->state->is_stepped, guard->is_stepped);
+	return step;
+}
+
+enum wi_guard_step wi_steer_guard(struct weir_steer *steer, uint64_t now_ns)
+{
+	if (steer->rows == NULL || !wi_guard_is_due(&steer->guard, now_ns))
+		return WI_GUARD_STAY;
+	/* Once per window; who holds it is another window's look, or a change
+	 * of the policy: then this window says nothing. */
+	if (pthread_mutex_trylock(&steer->guard_lock) != 0)
+		return WI_GUARD_STAY;
+	const enum wi_guard_step step = guard_look(steer);
+	(void)pthread_mutex_unlock(&steer->guard_lock);
+	return step;
+}
+
 /* ---- changes --------------------------------------------------------------
  */
 
@@ -595,6 +659,18 @@ static int policy_check_cpus(const struct weir_steer *steer,
 			return err;
 	}
 	return 0;
+}
+
+/* The guard begins anew. */
+static void policy_store(struct weir_steer *steer,
+			 enum weir_steer_policy policy)
+{
+	(void)pthread_mutex_lock(&steer->guard_lock);
+	steer->guard.is_stepped = false;
+	wi_word_set(&steer->state->is_stepped, 0);
+	wi_word_set(&steer->state->policy, (uint32_t)policy);
+	guard_restart(steer, false, wi_load_relaxed(&steer->state->seat_count));
+	(void)pthread_mutex_unlock(&steer->guard_lock);
 }
 
 int wi_steer_set_policy(struct weir_steer *steer, enum weir_steer_policy policy,
@@ -618,9 +694,7 @@ int wi_steer_set_policy(struct weir_steer *steer, enum weir_steer_policy policy,
 			return err;
 	}
 	steer->opts.policy = policy;
-	wi_flag_raise(&steer->guard_restarts);
-	wi_word_set(&steer->state->is_stepped, 0);
-	wi_word_set(&steer->state->policy, (uint32_t)policy);
+	policy_store(steer, policy);
 	return wi_steer_attach(steer, error);
 }
 
@@ -646,63 +720,6 @@ uint64_t wi_steer_missed(const struct weir_steer *steer)
 	for (uint32_t i = 0; i < steer->row_count; i++)
 		missed += wi_counted(&steer->rows[i].missed);
 	return missed;
-}
-
-/* ---- the collapse guard ---------------------------------------------------
- */
-
-/* What the policy itself has chosen, per seat. */
-static void guard_read(const struct weir_steer *steer, bool is_stepped,
-		       uint32_t seat_count, uint64_t *out_counts)
-{
-	memset(out_counts, 0, seat_count * sizeof(*out_counts));
-	for (uint32_t i = 0; i < steer->row_count; i++) {
-		const struct wi_steer_row *row = &steer->rows[i];
-		const uint64_t *counts = is_stepped ? row->wished : row->chosen;
-		for (uint32_t seat = 0; seat < seat_count; seat++)
-			out_counts[seat] += wi_counted(&counts[seat]);
-	}
-}
-
-/* From now on it counts from here. */
-static void guard_restart(struct weir_steer *steer, bool is_stepped,
-			  uint32_t seat_count)
-{
-	uint64_t counts[WI_STEER_SEATS_MAX];
-	guard_read(steer, is_stepped, seat_count, counts);
-	wi_guard_restart(&steer->guard, counts, seat_count);
-}
-
-static bool policy_can_collapse(uint32_t policy)
-{
-	return policy == WI_STEER_CPU || policy == WI_STEER_SOURCE_HASH;
-}
-
-enum wi_guard_step wi_steer_guard(struct weir_steer *steer, uint64_t now_ns)
-{
-	struct wi_guard *guard = &steer->guard;
-	uint64_t counts[WI_STEER_SEATS_MAX];
-
-	if (steer->rows == NULL || !wi_guard_is_due(guard, now_ns))
-		return WI_GUARD_STAY;
-	const uint32_t seat_count = wi_load_relaxed(&steer->state->seat_count);
-	const uint32_t restarts = wi_flag_seen(&steer->guard_restarts);
-	if (restarts != steer->guard_restarts_seen) {
-		steer->guard_restarts_seen = restarts;
-		guard->is_stepped = false;
-		guard_restart(steer, false, seat_count);
-		return WI_GUARD_STAY;
-	}
-	if (!policy_can_collapse(wi_load_relaxed(&steer->state->policy)))
-		return WI_GUARD_STAY;
-	guard_read(steer, guard->is_stepped, seat_count, counts);
-	const enum wi_guard_step step =
-		wi_guard_judge(guard, counts, seat_count);
-	if (step == WI_GUARD_STAY)
-		return step;
-	guard_restart(steer, guard->is_stepped, seat_count);
-	wi_word_set(&steer->state->is_stepped, guard->is_stepped);
-	return step;
 }
 
 /* ---- for users ------------------------------------------------------------

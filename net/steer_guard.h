@@ -33,6 +33,7 @@ struct wi_guard {
 	uint64_t window_end_ns; /* claimed by whoever moves it on */
 	uint64_t steps;         /* to least-loaded, in all */
 	bool is_stepped;
+	uint32_t base_count; /* seats that have a base in before[] */
 	/* Shape [seat]: as of the start of the window; of chosen while
 	 * watching, of wished while stepped. */
 	uint64_t before[WI_STEER_SEATS_MAX];
@@ -41,15 +42,24 @@ struct wi_guard {
 void wi_guard_init(struct wi_guard *guard, uint32_t percent, uint32_t window_ms,
 		   uint64_t now_ns);
 
-/* Any thread, often: true for one caller once per window. */
+/* Any thread, often: true for one caller once per window. Nothing more: what
+ * follows is for one thread at a time, by the lock of whoever owns the guard
+ * (a judge may last longer than a window, or meet a new policy). */
 bool wi_guard_is_due(struct wi_guard *guard, uint64_t now_ns);
 
 /* @counts: shape [seat_count], sums over all CPUs, of chosen while watching
- * and of wished while stepped. By the thread for which it was due. */
+ * and of wished while stepped. By the thread for which it was due.
+ *
+ * They are the base of the next window in any case: a window with less than
+ * WI_GUARD_LEAST says nothing, and is forgotten rather than added to the next.
+ * After a step they are counts of the wrong kind: restart with the right ones.
+ * It steps back WI_GUARD_BACK_PERCENT below the limit, or half way between it
+ * and an even share if that is nearer. */
 enum wi_guard_step wi_guard_judge(struct wi_guard *guard,
 				  const uint64_t *counts, uint32_t seat_count);
 
-/* The counts to compare with from now on: after a step, or a new policy. */
+/* The counts to compare with from now on: after a step, or a new policy. The
+ * window's end stays: it may be a short one. */
 void wi_guard_restart(struct wi_guard *guard, const uint64_t *counts,
 		      uint32_t seat_count);
 

@@ -14,6 +14,8 @@
 #include "steer_guard.h"
 #include "steer_rule.h"
 
+#include <pthread.h>
+
 /* The members of one group, in the order in which the kernel has them: classic
  * BPF chooses by that index. */
 struct wi_steer_group {
@@ -39,9 +41,8 @@ struct weir_steer {
 	int member_fds[WEIR_STEER_GROUPS_MAX][WI_STEER_SEATS_MAX]; /* borrowed;
 								    * or -1 */
 	struct wi_steer_group groups[WEIR_STEER_GROUPS_MAX];
+	pthread_mutex_t guard_lock; /* once per window, and for a new policy */
 	struct wi_guard guard;
-	uint32_t guard_restarts; /* asked for, under the server's lock */
-	uint32_t guard_restarts_seen;
 	struct weir_rung rungs[3]; /* eBPF, SO_INCOMING_CPU, classic BPF */
 };
 

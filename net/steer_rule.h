@@ -148,12 +148,15 @@ static inline uint64_t wi_steer_load(const struct wi_steer_seat *seat)
 	return open_count + (sent > settled ? sent - settled : 0);
 }
 
-/* An idle loop does not turn, so what it last told of its work grows old. */
+/* An idle loop does not turn, so what it last told of its work grows old. What
+ * it tells after the clock was read here is younger than now. */
 static inline uint32_t wi_steer_work(const struct wi_steer_seat *seat,
 				     uint32_t now_ms)
 {
 	const uint32_t age_ms = now_ms - WI_STEER_READ(seat->published_ms);
-	return age_ms > WI_STEER_WORK_STALE_MS ? 0 : WI_STEER_READ(seat->work);
+	if (age_ms + WI_STEER_WORK_STALE_MS > 2 * WI_STEER_WORK_STALE_MS)
+		return 0;
+	return WI_STEER_READ(seat->work);
 }
 
 /* A walk over all seats for the least loaded one. */

@@ -17,6 +17,7 @@ enum wi_token_kind {
 	WI_TOKEN_DOORBELL,
 	WI_TOKEN_ACCEPT,
 	WI_TOKEN_ACCEPT_CANCEL,
+	WI_TOKEN_SAMPLE,
 	WI_TOKEN_CONN_FIRST, /* from here on: about a connection */
 	WI_TOKEN_RECV = WI_TOKEN_CONN_FIRST,
 	WI_TOKEN_SEND,

@@ -75,6 +75,9 @@ struct echo {
 	struct weir_server *server;
 	struct weir_frame_format format;
 
+	/* Set by a test that removes loops: their counters are gone. */
+	bool has_removed;
+
 	pthread_mutex_t lock; /* of all that follows */
 	pthread_cond_t moved;
 	uint64_t opens;
@@ -90,6 +93,9 @@ struct echo {
  * it as ctx, and what is NULL in it, or @handlers itself, is the echo's. */
 void echo_start(struct echo *echo, const struct weir_server_opts *opts,
 		const struct weir_handlers *handlers);
+/* With the options as they are, addresses and pinning too. */
+void echo_start_as_asked(struct echo *echo, const struct weir_server_opts *opts,
+			 const struct weir_handlers *handlers);
 uint16_t echo_port(const struct echo *echo);
 
 /* The default handlers, for tests that add to them. */

@@ -7,6 +7,7 @@
 #ifndef WEIR_URING_BARRIER_H
 #define WEIR_URING_BARRIER_H
 
+#include <stdbool.h>
 #include <stdint.h>
 
 #ifdef __cplusplus
@@ -31,7 +32,8 @@ static inline void wi_store_release(uint32_t *word, uint32_t value)
 	__atomic_store_n(word, value, __ATOMIC_RELEASE);
 }
 
-/* Release for the 16-bit tail of a buffer ring: the entries come first. */
+/* Release for the 16-bit tail of a buffer ring, and for the length of a table
+ * of the steering: the entries come first. */
 static inline void wi_store_release_u16(uint16_t *word, uint16_t value)
 {
 	__atomic_store_n(word, value, __ATOMIC_RELEASE);
@@ -56,6 +58,11 @@ static inline void wi_gauge_set(uint64_t *gauge, uint64_t value)
 	__atomic_store_n(gauge, value, __ATOMIC_RELAXED);
 }
 
+static inline void wi_gauge_set_u32(uint32_t *gauge, uint32_t value)
+{
+	__atomic_store_n(gauge, value, __ATOMIC_RELAXED);
+}
+
 static inline uint64_t wi_counted(const uint64_t *counter)
 {
 	return __atomic_load_n(counter, __ATOMIC_RELAXED);
@@ -76,6 +83,22 @@ static inline uint64_t wi_ticket_next(uint64_t *last)
 	return __atomic_add_fetch(last, 1, __ATOMIC_RELAXED);
 }
 
+/* An entry of a table that others read meanwhile, in this process or in the
+ * kernel (steering). Relaxed: each is right by itself, the old one as well as
+ * the new one; it only forbids tearing. */
+static inline void wi_store_relaxed_u16(uint16_t *word, uint16_t value)
+{
+	__atomic_store_n(word, value, __ATOMIC_RELAXED);
+}
+
+/* Moves *@word from @from to @to, for one of all who try. Relaxed: it decides
+ * who, nothing more; what the winner then touches has a lock of its own. */
+static inline bool wi_claim(uint64_t *word, uint64_t from, uint64_t to)
+{
+	return __atomic_compare_exchange_n(word, &from, to, false,
+					   __ATOMIC_RELAXED, __ATOMIC_RELAXED);
+}
+
 /* A request from another thread (stop) and its observation by the loop: what
  * the requester wrote before it asked is visible after the loop has seen it. */
 static inline void wi_flag_raise(uint32_t *flag)
@@ -86,6 +109,64 @@ static inline void wi_flag_raise(uint32_t *flag)
 static inline uint32_t wi_flag_seen(const uint32_t *flag)
 {
 	return __atomic_load_n(flag, __ATOMIC_ACQUIRE);
+}
+
+/* The same for several who ask for one thing: no more than @least in all. */
+static inline void wi_flag_raise_to(uint32_t *flag, uint32_t least)
+{
+	uint32_t seen = __atomic_load_n(flag, __ATOMIC_RELAXED);
+	while (seen < least &&
+	       !__atomic_compare_exchange_n(flag, &seen, least, true,
+					    __ATOMIC_RELEASE, __ATOMIC_RELAXED))
+		;
+}
+
+/* A word that one thread sets for another, and the other's answer to it. */
+static inline void wi_word_tell(uint32_t *word, uint32_t value)
+{
+	__atomic_store_n(word, value, __ATOMIC_RELEASE);
+}
+
+/* A visitor who may be a signal handler, and a host who takes away what the
+ * visitor walks over: visitors_enter() before the pointers are read, and the
+ * pointer emptied before visitors are looked for. Sequentially consistent,
+ * since each side writes its own word first and reads the other's second. */
+static inline void wi_visitors_enter(uint32_t *visitors)
+{
+	(void)__atomic_fetch_add(visitors, 1, __ATOMIC_SEQ_CST);
+}
+
+static inline void wi_visitors_leave(uint32_t *visitors)
+{
+	(void)__atomic_fetch_sub(visitors, 1, __ATOMIC_SEQ_CST);
+}
+
+static inline uint32_t wi_visitors_seen(const uint32_t *visitors)
+{
+	return __atomic_load_n(visitors, __ATOMIC_SEQ_CST);
+}
+
+/* The count of a request and the pointers that it is for, in the same way:
+ * whoever adds a pointer looks at the count after that, and whoever counts
+ * looks at the pointers after that. */
+static inline uint32_t wi_request_count(uint32_t *requests)
+{
+	return __atomic_add_fetch(requests, 1, __ATOMIC_SEQ_CST);
+}
+
+static inline uint32_t wi_requests_seen(const uint32_t *requests)
+{
+	return __atomic_load_n(requests, __ATOMIC_SEQ_CST);
+}
+
+static inline void wi_pointer_set(void *place, void *pointer)
+{
+	__atomic_store_n((void **)place, pointer, __ATOMIC_SEQ_CST);
+}
+
+static inline void *wi_pointer_seen(const void *place)
+{
+	return __atomic_load_n((void *const *)place, __ATOMIC_SEQ_CST);
 }
 
 /* NOLINTEND(readability-non-const-parameter) */

@@ -28,6 +28,8 @@ struct io_uring_params;
  * @address_bytes: length of @address
  * @backlog:       connections that may wait for accept, at least 1; the kernel
  *                 cuts it to net.core.somaxconn
+ * @is_v6_only:    an IPv6 address leaves IPv4 alone, so that another listener
+ *                 may have the same port there
  * @joins_group:   true: SO_REUSEPORT, share the port with sockets of the same
  *                 user that set it too; false: fail with -EADDRINUSE if
  *                 anybody listens there
@@ -39,6 +41,7 @@ struct weir_listen_request {
 	struct sockaddr_storage address;
 	socklen_t address_bytes;
 	int backlog;
+	bool is_v6_only;
 	bool joins_group;
 };
 
@@ -67,6 +70,10 @@ struct weir_kernel {
 	 * when no ring may be entered yet, and the port that the kernel chose
 	 * can be read through the ring only since 6.19: hence a call. */
 	int (*listen)(void *ctx, struct weir_listen_request *request);
+
+	/* Listen again on what listen() made and shutdown() has stopped: it
+	 * has kept its address. -EADDRINUSE if another has taken that. */
+	int (*listen_again)(void *ctx, int fd, int backlog);
 
 	/* setsockopt(2), for a listener and the group that it is in: before a
 	 * ring may be entered, or from a thread without one. */

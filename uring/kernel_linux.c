@@ -130,6 +130,9 @@ static int linux_listener_fill(int fd, struct weir_listen_request *request)
 	if ((family == AF_INET || family == AF_INET6) &&
 	    setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof(on)) < 0)
 		return -errno;
+	if (family == AF_INET6 && request->is_v6_only &&
+	    setsockopt(fd, IPPROTO_IPV6, IPV6_V6ONLY, &on, sizeof(on)) < 0)
+		return -errno;
 
 	int err = linux_bind(fd, request);
 	if (err < 0)
@@ -158,6 +161,18 @@ static int linux_listen(void *ctx, struct weir_listen_request *request)
 		return err;
 	}
 	return fd;
+}
+
+/* A socket that was shut down twice has both of its directions shut, and those
+ * that it accepts would inherit that; an association with nobody clears it
+ * (connect(2)). */
+static int linux_listen_again(void *ctx, int fd, int backlog)
+{
+	const struct sockaddr nobody = { .sa_family = AF_UNSPEC };
+	(void)ctx;
+	if (connect(fd, &nobody, sizeof(nobody)) < 0)
+		return -errno;
+	return linux_result(listen(fd, backlog));
 }
 
 static int linux_doorbell_open(void *ctx)
@@ -207,6 +222,7 @@ const struct weir_kernel *weir_kernel_linux(void)
 		.map = linux_map,
 		.unmap = linux_unmap,
 		.listen = linux_listen,
+		.listen_again = linux_listen_again,
 		.sockopt = linux_sockopt,
 		.shutdown = linux_shutdown,
 		.close = linux_close,

@@ -1,0 +1,30 @@
+/* sample.h - on which CPU do the packets of a connection come in?
+ *
+ * One in so many accepted sockets is asked for its SO_INCOMING_CPU, by the
+ * ring: the proof, from the socket itself, of what steering claims.
+ */
+#ifndef WEIR_NET_SAMPLE_H
+#define WEIR_NET_SAMPLE_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+struct weir_loop;
+struct io_uring_cqe;
+
+struct wi_sample {
+	uint32_t interval; /* 0: none */
+	uint32_t left;     /* accepts until the next one */
+	bool is_in_flight;
+	int cpu;    /* of the loop, or -1 */
+	int answer; /* the kernel's while in flight */
+};
+
+void wi_sample_init(struct wi_sample *sample, uint32_t interval, int cpu);
+
+/* A connection has been accepted into @file_slot. */
+void wi_sample_accepted(struct weir_loop *loop, uint32_t file_slot);
+
+void wi_sample_complete(struct weir_loop *loop, const struct io_uring_cqe *cqe);
+
+#endif

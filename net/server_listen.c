@@ -1,0 +1,258 @@
+/* server_listen.c - addresses, and the listeners that a seat has on them
+ *
+ * The listeners on one address are a group of SO_REUSEPORT, one of each loop;
+ * the index of the address is that of the group, and of the listener in its
+ * loop.
+ */
+#include "server_priv.h"
+
+#include <errno.h>
+#include <string.h>
+#include <time.h>
+
+enum { TOLD_PAUSE_NS = 200 * 1000 };
+
+/* ---- addresses --------------------------------------------------------- */
+
+static int addr_parse(const char *address, uint16_t port,
+		      struct weir_addr *out_addr, struct weir_error *error)
+{
+	if (address == NULL)
+		address = "0.0.0.0";
+	if (weir_addr_parse(address, port, out_addr) < 0)
+		return weir_error_set(error, -EINVAL,
+				      "'%s' is no numeric IPv4 or IPv6 address",
+				      address);
+	return 0;
+}
+
+int wi_server_addrs_parse(struct weir_server *server,
+			  const struct weir_server_opts *opts,
+			  struct weir_error *error)
+{
+	if (opts->also_count >= WEIR_STEER_GROUPS_MAX)
+		return weir_error_set(error, -EINVAL,
+				      "%u addresses asked for; the limit is %d",
+				      opts->also_count + 1,
+				      WEIR_STEER_GROUPS_MAX);
+	int err =
+		addr_parse(opts->address, opts->port, &server->addrs[0], error);
+	for (uint32_t i = 0; i < opts->also_count && err == 0; i++)
+		err = addr_parse(opts->also[i].address, opts->also[i].port,
+				 &server->addrs[i + 1], error);
+	if (err < 0)
+		return err;
+	server->addr_count = opts->also_count + 1;
+	for (uint32_t i = 0; i < server->addr_count; i++)
+		if (server->addrs[i].storage.ss_family == AF_INET)
+			server->is_v6_only = true;
+	return 0;
+}
+
+static int listen_explain(const struct weir_addr *addr, int err,
+			  struct weir_error *error)
+{
+	char text[WEIR_ADDR_TEXT_BYTES];
+	(void)weir_addr_text(addr, text);
+	switch (err) {
+	case -EADDRINUSE:
+		return weir_error_set(error, err,
+				      "%s is in use by another socket: stop "
+				      "it or choose another port",
+				      text);
+	case -EACCES:
+		return weir_error_set(
+			error, err,
+			"no permission to bind %s: ports below "
+			"net.ipv4.ip_unprivileged_port_start need "
+			"CAP_NET_BIND_SERVICE; choose a higher one",
+			text);
+	case -EADDRNOTAVAIL:
+		return weir_error_set(error, err,
+				      "%s is no address of this host: see "
+				      "`ip address`",
+				      text);
+	default:
+		return weir_error_set(error, err, "cannot listen on %s: %s",
+				      text, strerror(-err));
+	}
+}
+
+static int listener_make(struct weir_server *server, uint32_t group,
+			 const struct weir_kernel *kernel, int backlog,
+			 bool joins_group, struct weir_error *error)
+{
+	struct weir_addr *addr = &server->addrs[group];
+	struct weir_listen_request request = {
+		.address = addr->storage,
+		.address_bytes = addr->bytes,
+		.backlog = backlog,
+		.is_v6_only = server->is_v6_only,
+		.joins_group = joins_group,
+	};
+	int fd = kernel->listen(kernel->ctx, &request);
+	if (fd < 0)
+		return listen_explain(addr, fd, error);
+	addr->storage = request.address;
+	return fd;
+}
+
+/* Two groups on one address would be one to the kernel. */
+static int addrs_check_distinct(const struct weir_server *server,
+				struct weir_error *error)
+{
+	char texts[2][WEIR_ADDR_TEXT_BYTES];
+	for (uint32_t i = 0; i < server->addr_count; i++) {
+		(void)weir_addr_text(&server->addrs[i], texts[0]);
+		for (uint32_t j = 0; j < i; j++) {
+			(void)weir_addr_text(&server->addrs[j], texts[1]);
+			if (strcmp(texts[0], texts[1]) == 0)
+				return weir_error_set(error, -EINVAL,
+						      "%s is asked for twice",
+						      texts[0]);
+		}
+	}
+	return 0;
+}
+
+/* Members of a group share a port without a word, so a stranger on it would
+ * not be noticed: bind it alone first. That resolves port 0 as well, which no
+ * listener may be bound to: it would lose its port when it is shut down. */
+int wi_server_addrs_probe(struct weir_server *server,
+			  const struct weir_kernel *kernel,
+			  struct weir_error *error)
+{
+	for (uint32_t i = 0; i < server->addr_count; i++) {
+		if (server->joins_group &&
+		    weir_addr_port(&server->addrs[i]) != 0)
+			continue;
+		int fd = listener_make(server, i, kernel, 1, false, error);
+		if (fd < 0)
+			return fd;
+		(void)kernel->close(kernel->ctx, fd);
+	}
+	return addrs_check_distinct(server, error);
+}
+
+/* ---- the listeners of a seat ------------------------------------------- */
+
+static int seat_backlog(const struct wi_server_seat *seat)
+{
+	const uint32_t share =
+		weir_loop_backlog(seat->loop) / seat->server->addr_count;
+	return share > 0 ? (int)share : 1;
+}
+
+static int seat_join(struct wi_server_seat *seat, uint32_t group,
+		     struct weir_error *error)
+{
+	assert(seat->joined_count == group);
+	int err = wi_steer_join(seat->server->steer, group, seat->index,
+				seat->loop->listeners[group].fd, error);
+	if (err == 0)
+		seat->joined_count++;
+	return err;
+}
+
+void wi_seat_leave(struct wi_server_seat *seat)
+{
+	while (seat->joined_count > 0)
+		wi_steer_leave(seat->server->steer, --seat->joined_count,
+			       seat->index);
+}
+
+int wi_seat_listen(struct wi_server_seat *seat, struct weir_error *error)
+{
+	struct weir_server *server = seat->server;
+	for (uint32_t i = 0; i < server->addr_count; i++) {
+		int fd = listener_make(server, i, seat->loop->kernel,
+				       seat_backlog(seat), true, error);
+		if (fd < 0)
+			return fd;
+		weir_loop_listen(seat->loop, fd);
+		int err = seat_join(seat, i, error);
+		if (err < 0)
+			return err;
+	}
+	return 0;
+}
+
+static void seat_wish(struct wi_server_seat *seat, enum wi_listener_wish wish)
+{
+	struct weir_loop *loop = seat->loop;
+	for (uint32_t i = 0; i < loop->listener_count; i++)
+		wi_listener_wish(&loop->listeners[i], wish);
+	wi_loop_wake(loop);
+}
+
+static void seat_shut(struct wi_server_seat *seat)
+{
+	const struct weir_loop *loop = seat->loop;
+	/* -ENOTCONN if the loop was first: it stops. */
+	for (uint32_t i = 0; i < loop->listener_count; i++)
+		(void)loop->kernel->shutdown(loop->kernel->ctx,
+					     loop->listeners[i].fd, SHUT_RDWR);
+}
+
+static bool seat_has_told(const struct wi_server_seat *seat)
+{
+	const struct weir_loop *loop = seat->loop;
+	for (uint32_t i = 0; i < loop->listener_count; i++)
+		if (!wi_listener_has_told(&loop->listeners[i]))
+			return false;
+	return true;
+}
+
+/* A loop has no way to wake a thread without a system call of its own, and
+ * this takes it but a few turns. */
+static void seat_await_told(const struct wi_server_seat *seat)
+{
+	const struct timespec pause = { .tv_nsec = TOLD_PAUSE_NS };
+	while (!seat_has_told(seat) && wi_flag_seen(&seat->has_ended) == 0)
+		(void)nanosleep(&pause, NULL); /* cut short: looks again */
+}
+
+void wi_seat_listen_end(struct wi_server_seat *seat)
+{
+	if (wi_steer_migrates(seat->server->steer)) {
+		/* At once, even if the loop hangs in a handler. */
+		seat_wish(seat, WI_LISTENER_HOLD);
+		seat_shut(seat);
+	} else {
+		seat_wish(seat, WI_LISTENER_EMPTY);
+	}
+	seat_await_told(seat);
+	if (!seat_has_told(seat))
+		seat_shut(seat); /* in place of a loop that has ended */
+	wi_seat_leave(seat);
+}
+
+static int seat_relisten(struct wi_server_seat *seat, struct weir_error *error)
+{
+	const struct weir_loop *loop = seat->loop;
+	for (uint32_t i = 0; i < loop->listener_count; i++) {
+		int err = loop->kernel->listen_again(loop->kernel->ctx,
+						     loop->listeners[i].fd,
+						     seat_backlog(seat));
+		if (err < 0)
+			return listen_explain(&seat->server->addrs[i], err,
+					      error);
+		err = seat_join(seat, i, error);
+		if (err < 0)
+			return err;
+	}
+	return 0;
+}
+
+int wi_seat_listen_again(struct wi_server_seat *seat, struct weir_error *error)
+{
+	/* Some get connections before all of them listen: accept at once. */
+	int err = seat_relisten(seat, error);
+	if (err < 0) {
+		seat_shut(seat);
+		wi_seat_leave(seat);
+		return err;
+	}
+	seat_wish(seat, WI_LISTENER_ACCEPT);
+	return 0;
+}

@@ -1,0 +1,207 @@
+/* server_roll.c - loops come and go, and steering changes, while it serves */
+#include "server_priv.h"
+
+#include <errno.h>
+#include <string.h>
+
+/* ---- steering ---------------------------------------------------------- */
+
+int weir_server_steer(struct weir_server *server, enum weir_steer_policy policy,
+		      struct weir_error *error)
+{
+	wi_server_lock(server);
+	int err = wi_steer_set_policy(server->steer, policy, error);
+	if (err == 0)
+		err = wi_steer_attach(server->steer, error);
+	wi_server_unlock(server);
+	return err;
+}
+
+static int weight_set(struct weir_server *server, uint32_t index,
+		      uint32_t weight, struct weir_error *error)
+{
+	if (wi_server_seat(server, index, error) == NULL)
+		return -ENOENT;
+	if (weight > WEIR_STEER_WEIGHT_MAX)
+		return weir_error_set(error, -EINVAL,
+				      "a weight of %u asked for; the limit is "
+				      "%d",
+				      weight, WEIR_STEER_WEIGHT_MAX);
+	if (weir_steer_means(server->steer) != WEIR_STEER_BY_EBPF)
+		return weir_error_set(
+			error, -EOPNOTSUPP,
+			"weights need the steering program; %s "
+			"knows none",
+			weir_steer_means_name(weir_steer_means(server->steer)));
+	wi_steer_set_weight(server->steer, index, weight);
+	return 0;
+}
+
+int weir_server_set_weight(struct weir_server *server, uint32_t index,
+			   uint32_t weight, struct weir_error *error)
+{
+	wi_server_lock(server);
+	int err = weight_set(server, index, weight, error);
+	wi_server_unlock(server);
+	return err;
+}
+
+/* ---- drain and resume -------------------------------------------------- */
+
+static bool server_stops(const struct weir_server *server)
+{
+	return server->is_joined ||
+	       wi_requests_seen(&server->stop_requests) > 0;
+}
+
+static int stops_explain(struct weir_error *error)
+{
+	return weir_error_set(error, -ESHUTDOWN, "the server stops");
+}
+
+static uint32_t undrained_count(const struct weir_server *server)
+{
+	uint32_t count = 0;
+	for (uint32_t i = 0; i < server->seat_end; i++) {
+		const struct wi_server_seat *seat = &server->seats[i];
+		if (seat->loop != NULL && !seat->is_drained)
+			count++;
+	}
+	return count;
+}
+
+static int seat_drain(struct wi_server_seat *seat, struct weir_error *error)
+{
+	struct weir_server *server = seat->server;
+	if (seat->is_drained)
+		return 0;
+	if (undrained_count(server) == 1)
+		return weir_error_set(error, -EBUSY,
+				      "loop %u is the last one that accepts: "
+				      "add or resume another first",
+				      seat->index);
+	/* New ones first, then those that wait. */
+	wi_steer_set_drained(server->steer, seat->index, true);
+	wi_seat_listen_end(seat);
+	seat->is_drained = true;
+	return 0;
+}
+
+int weir_server_drain_loop(struct weir_server *server, uint32_t index,
+			   struct weir_error *error)
+{
+	wi_server_lock(server);
+	struct wi_server_seat *seat = wi_server_seat(server, index, error);
+	int err = seat != NULL ? seat_drain(seat, error) : -ENOENT;
+	wi_server_unlock(server);
+	return err;
+}
+
+static int seat_resume(struct wi_server_seat *seat, struct weir_error *error)
+{
+	struct weir_server *server = seat->server;
+	if (!seat->is_drained)
+		return 0;
+	if (server_stops(server) || wi_flag_seen(&seat->has_ended) != 0)
+		return stops_explain(error);
+	int err = wi_seat_listen_again(seat, error);
+	if (err < 0)
+		return err;
+	wi_steer_set_drained(server->steer, seat->index, false);
+	seat->is_drained = false;
+	/* A stop meanwhile: nobody may be left to shut them down. */
+	if (server_stops(server))
+		wi_seat_listen_end(seat);
+	return 0;
+}
+
+int weir_server_resume_loop(struct weir_server *server, uint32_t index,
+			    struct weir_error *error)
+{
+	wi_server_lock(server);
+	struct wi_server_seat *seat = wi_server_seat(server, index, error);
+	int err = seat != NULL ? seat_resume(seat, error) : -ENOENT;
+	wi_server_unlock(server);
+	return err;
+}
+
+/* ---- add and remove ---------------------------------------------------- */
+
+static struct wi_server_seat *seat_find_empty(struct weir_server *server)
+{
+	for (uint32_t i = 0; i < server->seat_count; i++)
+		if (server->seats[i].loop == NULL)
+			return &server->seats[i];
+	return NULL;
+}
+
+static int seat_fill(struct wi_server_seat *seat, int cpu,
+		     struct weir_error *error)
+{
+	int err = wi_seat_open(seat, cpu, error);
+	if (err < 0)
+		return err;
+	err = wi_seat_start(seat, error);
+	if (err == 0)
+		err = wi_seat_listen(seat, error);
+	if (err < 0) {
+		(void)wi_seat_join(seat); /* it has not run */
+		wi_seat_close(seat);
+		return err;
+	}
+	wi_seat_run(seat);
+	return 0;
+}
+
+static int server_add(struct weir_server *server, int cpu,
+		      struct weir_error *error)
+{
+	if (server_stops(server))
+		return stops_explain(error);
+	if (cpu >= CPU_SETSIZE)
+		return weir_error_set(error, -EINVAL, "there is no CPU %d",
+				      cpu);
+	struct wi_server_seat *seat = seat_find_empty(server);
+	if (seat == NULL)
+		return weir_error_set(error, -ENOSPC,
+				      "there are %u loops, and no more were "
+				      "planned for: raise loop_count_max",
+				      server->seat_count);
+	if (cpu < 0)
+		cpu = wi_server_cpu_pick(server, seat->index);
+	int err = seat_fill(seat, cpu, error);
+	return err < 0 ? err : (int)seat->index;
+}
+
+int weir_server_add_loop(struct weir_server *server, int cpu,
+			 struct weir_error *error)
+{
+	wi_server_lock(server);
+	int result = server_add(server, cpu, error);
+	wi_server_unlock(server);
+	return result;
+}
+
+static int seat_remove(struct wi_server_seat *seat, struct weir_error *error)
+{
+	int err = seat_drain(seat, error);
+	if (err < 0)
+		return err;
+	wi_loop_stop_to(seat->loop, 1);
+	err = wi_seat_join(seat);
+	if (err < 0)
+		(void)weir_error_set(error, err, "loop %u ended with %s",
+				     seat->index, strerror(-err));
+	wi_seat_close(seat);
+	return err;
+}
+
+int weir_server_remove_loop(struct weir_server *server, uint32_t index,
+			    struct weir_error *error)
+{
+	wi_server_lock(server);
+	struct wi_server_seat *seat = wi_server_seat(server, index, error);
+	int err = seat != NULL ? seat_remove(seat, error) : -ENOENT;
+	wi_server_unlock(server);
+	return err;
+}
