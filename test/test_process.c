@@ -117,6 +117,10 @@ static const struct {
 	{ { "weir-load", "--bytes", "9-3" }, "9-3" },
 	{ { "weir-load", "--depth", "-1" }, "-1" },
 	{ { "weir-load", "--seconds", "soon" }, "soon" },
+	{ { "weir-load", "--churn", "--idle" }, "--idle" },
+	{ { "weir-load", "--requests-per-connection", "2" }, "--churn" },
+	{ { "weir-load", "--host", "255.255.255.254", "--hosts", "3" },
+	  "--hosts" },
 };
 
 START_TEST(a_wrong_option_is_one_line_and_status_2)
@@ -228,6 +232,140 @@ START_TEST(every_byte_that_a_load_sends_comes_back)
 	program_join(&load, &outcome);
 	expect_status(&outcome, 0);
 	echo_program_end(&echo, load_cases[_i].loops, 0);
+	scratch_close();
+}
+END_TEST
+
+/* ---- connections that come and go ---------------------------------------- */
+
+/* What must hold of every churn: each connection is in one account. */
+static void expect_churn_adds_up(const char *load)
+{
+	static const char *const kinds[] = { "churn_refused",   "churn_reset",
+					     "churn_timed_out", "churn_closed",
+					     "churn_portless",  "churn_other" };
+	uint64_t failed = 0;
+	for (size_t i = 0; i < sizeof(kinds) / sizeof(kinds[0]); i++)
+		failed += NUMBER(load, kinds[i]);
+	ck_assert_uint_eq(NUMBER(load, "churn_failures"), failed);
+	ck_assert_uint_eq(NUMBER(load, "churn_connections"),
+			  NUMBER(load, "churn_answered") + failed);
+	ck_assert_uint_eq(NUMBER(load, "first_answer_ns", "count"),
+			  NUMBER(load, "churn_answered"));
+}
+
+static const struct {
+	const char *what;
+	const char *load[12];
+	uint64_t want_connections; /* 0: as many as there is time for */
+	uint64_t want_messages;
+} churn_cases[] = {
+	{ "one request in each life",
+	  { "--connections", "16", "--requests", "50" },
+	  800,
+	  800 },
+	{ "seven in each life, three at a time, and the last life is short",
+	  { "--connections", "10", "--requests", "50", "--threads", "2",
+	    "--requests-per-connection", "7", "--depth", "3" },
+	  80,
+	  500 },
+	{ "until the time is over",
+	  { "--connections", "32", "--seconds", "200ms" },
+	  0,
+	  0 },
+	{ "a life is longer than the time",
+	  { "--connections", "8", "--seconds", "200ms",
+	    "--requests-per-connection", "1000000000" },
+	  8,
+	  0 },
+};
+
+START_TEST(connections_that_come_and_go_are_each_answered)
+{
+	static struct outcome outcome;
+	(void)printf("%s\n", churn_cases[_i].what);
+	scratch_open();
+	struct program echo = echo_program(
+		(const char *const[]){ ECHO_ARGS, "--loops", "2", NULL });
+	const char *args[16] = { "--churn" };
+	for (int i = 0; i < 12 && churn_cases[_i].load[i] != NULL; i++)
+		args[1 + i] = churn_cases[_i].load[i];
+	struct program load = load_program(echo.port, args);
+	program_join(&load, &outcome);
+	expect_status(&outcome, 0);
+	echo_program_end(&echo, 2, 0);
+	char *text = json_read("load.json");
+	char *json = json_read("echo.json");
+	expect_churn_adds_up(text);
+	ck_assert_uint_eq(NUMBER(text, "churn_failures"), 0);
+	const uint64_t connections = NUMBER(text, "churn_connections");
+	ck_assert_uint_gt(connections, 0);
+	ck_assert_uint_eq(NUMBER(strstr(json, "\"total\""), "net", "accepts"),
+			  connections);
+	if (churn_cases[_i].want_connections != 0)
+		ck_assert_uint_eq(connections,
+				  churn_cases[_i].want_connections);
+	if (churn_cases[_i].want_messages != 0)
+		ck_assert_uint_eq(NUMBER(text, "messages"),
+				  churn_cases[_i].want_messages);
+	free(json);
+	free(text);
+	scratch_close();
+}
+END_TEST
+
+START_TEST(connections_that_are_refused_are_counted_and_the_others_answered)
+{
+	static struct outcome outcome;
+	scratch_open();
+	/* It serves the first of the two addresses only. */
+	struct program echo = echo_program(
+		(const char *const[]){ ECHO_ARGS, "--loops", "1", NULL });
+	struct program load = load_program(
+		echo.port, (const char *const[]){ "--churn", "--connections",
+						  "4", "--requests", "10",
+						  "--hosts", "2", NULL });
+	program_join(&load, &outcome);
+	expect_status(&outcome, 1);
+	char *text = json_read("load.json");
+	expect_churn_adds_up(text);
+	ck_assert_uint_eq(NUMBER(text, "churn_connections"), 40);
+	ck_assert_uint_eq(NUMBER(text, "churn_refused"), 20);
+	ck_assert_uint_eq(NUMBER(text, "churn_answered"), 20);
+	ck_assert_uint_eq(NUMBER(text, "messages"), 20);
+	free(text);
+	(void)kill(echo.pid, SIGTERM);
+	program_join(&echo, &outcome);
+	expect_status(&outcome, 0);
+	char *json = json_read("echo.json");
+	expect_balance(json, 1);
+	ck_assert_uint_eq(NUMBER(strstr(json, "\"total\""), "net", "accepts"),
+			  20);
+	free(json);
+	scratch_close();
+}
+END_TEST
+
+/* It accepts and says nothing: a backlog that nobody reads. */
+START_TEST(connections_without_an_answer_are_counted_as_timed_out)
+{
+	static struct outcome outcome;
+	struct sockaddr_in address;
+	scratch_open();
+	int fd = wi_listener(&address);
+	struct program load = load_program(
+		ntohs(address.sin_port),
+		(const char *const[]){ "--churn", "--connections", "2",
+				       "--requests", "2", "--timeout", "50ms",
+				       NULL });
+	program_join(&load, &outcome);
+	expect_status(&outcome, 1);
+	char *text = json_read("load.json");
+	expect_churn_adds_up(text);
+	ck_assert_uint_eq(NUMBER(text, "churn_connections"), 4);
+	ck_assert_uint_eq(NUMBER(text, "churn_timed_out"), 4);
+	free(text);
+	peer_close(fd);
 	scratch_close();
 }
 END_TEST
@@ -408,6 +546,14 @@ Suite *suite_process(void)
 	tcase_add_test(tcase, a_server_that_is_not_there_is_status_1);
 	tcase_add_loop_test(tcase, every_byte_that_a_load_sends_comes_back, 0,
 			    COUNT_OF(load_cases));
+	tcase_add_loop_test(tcase,
+			    connections_that_come_and_go_are_each_answered, 0,
+			    COUNT_OF(churn_cases));
+	tcase_add_test(
+		tcase,
+		connections_that_are_refused_are_counted_and_the_others_answered);
+	tcase_add_test(tcase,
+		       connections_without_an_answer_are_counted_as_timed_out);
 	tcase_add_test(
 		tcase,
 		sigterm_under_load_answers_all_it_received_and_ends_clean);
