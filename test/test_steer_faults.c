@@ -495,7 +495,10 @@ START_TEST(the_guard_steps_when_one_cpu_sends_all_and_steps_back)
 	opts.cpus = &cpus[0];
 	crowd_start(&crowds[0], &opts);
 	crowd_pass(&crowds[0], 100);
-	ck_assert_uint_eq(steered_share(&steered, 1).arrived, 0);
+	/* Unless these took so long that it has stepped already. */
+	const uint64_t elsewhere = steered_share(&steered, 1).arrived;
+	if (steered_stats(&steered).guard_steps == 0)
+		ck_assert_uint_eq(elsewhere, 0);
 	while (!steered_stats(&steered).is_stepped)
 		crowd_pass(&crowds[0], 100);
 	ck_assert_uint_eq(steered_stats(&steered).guard_steps, 1);
@@ -503,7 +506,6 @@ START_TEST(the_guard_steps_when_one_cpu_sends_all_and_steps_back)
 	steered_wait_logs(&steered, 1);
 	ck_assert_msg(strstr(steered.log_line, "least-loaded") != NULL, "%s",
 		      steered.log_line);
-	(void)printf("%s\n", steered.log_line);
 
 	crowd_settle(&crowds[0]);
 	const uint64_t before[2] = { steered_share(&steered, 0).arrived,
