@@ -464,11 +464,11 @@ static void conn_on_setsockopt(struct weir_conn *conn,
 	switch (cqe->res) {
 	case -EOPNOTSUPP: /* before 6.7: works without */
 	case -EINVAL:
-		loop->socket_cmd_err = cqe->res;
+		wi_trial_refused(&loop->socket_cmd, cqe->res);
 		loop->rungs_off |= weir_rung_bit(WEIR_RUNG_SOCKET_CMD);
 		break;
 	case 0:
-		loop->was_socket_cmd = true;
+		wi_trial_done(&loop->socket_cmd);
 		break;
 	default: /* of this socket alone */
 		break;
@@ -488,12 +488,12 @@ static void conn_on_install(struct weir_conn *conn,
 		(void)kernel->close(kernel->ctx, cqe->res); /* the copy only */
 		conn->fin_sent = true;
 		wi_loop_count(&conn->loop->stats.half_closes, 1);
-		conn->loop->was_installed = true;
+		wi_trial_done(&conn->loop->install);
 	} else if (cqe->res != -ECANCELED) {
 		conn->fin_by_op = true; /* -EINVAL before 6.8; -EMFILE */
 	}
 	if (cqe->res == -EINVAL) {
-		conn->loop->install_err = cqe->res;
+		wi_trial_refused(&conn->loop->install, cqe->res);
 		conn->loop->rungs_off |= weir_rung_bit(WEIR_RUNG_INSTALL_SLOT);
 	}
 	wi_conn_mark(conn);

@@ -329,6 +329,13 @@ static void loop_judge(struct weir_rung *rung, bool was_used, int err)
 		weir_rung_judge(rung, err);
 }
 
+static void loop_judge_trial(struct weir_rung *rung,
+			     const struct wi_trial *trial)
+{
+	loop_judge(rung, wi_load_relaxed(&trial->is_done) != 0,
+		   -(int)wi_load_relaxed(&trial->refusal));
+}
+
 void weir_loop_ladder(const struct weir_loop *loop, struct weir_rung *out_rungs)
 {
 	const struct weir_loop_stats *stats = &loop->stats;
@@ -342,10 +349,8 @@ void weir_loop_ladder(const struct weir_loop *loop, struct weir_rung *out_rungs)
 		   wi_counted(&stats->accepts) > 0, 0);
 	loop_judge(&out_rungs[WEIR_RUNG_RECV_MULTISHOT],
 		   recvs > wi_counted(&stats->recv_rearms), 0);
-	loop_judge(&out_rungs[WEIR_RUNG_INSTALL_SLOT], loop->was_installed,
-		   loop->install_err);
-	loop_judge(&out_rungs[WEIR_RUNG_SOCKET_CMD], loop->was_socket_cmd,
-		   loop->socket_cmd_err);
+	loop_judge_trial(&out_rungs[WEIR_RUNG_INSTALL_SLOT], &loop->install);
+	loop_judge_trial(&out_rungs[WEIR_RUNG_SOCKET_CMD], &loop->socket_cmd);
 }
 
 void weir_loop_stats(const struct weir_loop *loop,

@@ -201,7 +201,7 @@ uint32_t weir_loop_index(const struct weir_loop *loop);
  * @out_rungs: shape [WEIR_RUNG_COUNT], index enum weir_rung_id
  *
  * The operations that a loop uses are UNTRIED until it has first needed them.
- * Thread: the loop's, or any while it does not turn.
+ * Thread: any.
  */
 void weir_loop_ladder(const struct weir_loop *loop,
 		      struct weir_rung *out_rungs);

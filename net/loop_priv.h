@@ -37,6 +37,22 @@ enum wi_stop_phase {
 	WI_ENDED,
 };
 
+/* What came of an operation that a loop can do without; any thread reads it. */
+struct wi_trial {
+	uint32_t is_done;
+	uint32_t refusal; /* errno, positive */
+};
+
+static inline void wi_trial_done(struct wi_trial *trial)
+{
+	wi_word_set(&trial->is_done, 1);
+}
+
+static inline void wi_trial_refused(struct wi_trial *trial, int err)
+{
+	wi_word_set(&trial->refusal, (uint32_t)-err);
+}
+
 struct weir_loop {
 	struct weir_ring ring;
 	struct wi_bufs bufs;
@@ -81,14 +97,12 @@ struct weir_loop {
 
 	/* Rungs of the operations that it can do without. */
 	weir_rung_set rungs_off; /* forced, or refused for good */
-	bool was_installed;
-	bool was_socket_cmd;
+	struct wi_trial install;
+	struct wi_trial socket_cmd;
 	/* Without DEFER_TASKRUN the kernel goes on receiving for one peer
 	 * until the buffers are used up, before a loop that would pause it
 	 * has seen the first of them: then one receive at a time. */
 	bool recvs_singly;
-	int install_err;
-	int socket_cmd_err;
 
 	/* Gathered sends of this turn. */
 	struct wi_gather *gathers;

@@ -44,14 +44,14 @@ void wi_sample_complete(struct weir_loop *loop, const struct io_uring_cqe *cqe)
 	sample->is_in_flight = false;
 	switch (cqe->res) {
 	case sizeof(sample->answer):
-		loop->was_socket_cmd = true;
+		wi_trial_done(&loop->socket_cmd);
 		wi_loop_count(&loop->stats.samples, 1);
 		if (sample->answer == sample->cpu)
 			wi_loop_count(&loop->stats.samples_here, 1);
 		break;
 	case -EOPNOTSUPP: /* before 6.7: goes without */
 	case -EINVAL:
-		loop->socket_cmd_err = cqe->res;
+		wi_trial_refused(&loop->socket_cmd, cqe->res);
 		loop->rungs_off |= weir_rung_bit(WEIR_RUNG_SOCKET_CMD);
 		break;
 	default: /* of this socket alone */

@@ -36,7 +36,8 @@ struct weir_server_address {
  * @steer:          opened before; @steering is not looked at then. Borrowed
  *                  until weir_server_close(); NULL: the server opens its own
  * @sample_interval: one in so many accepted connections of each loop is asked
- *                  for its SO_INCOMING_CPU; 0: none
+ *                  for its SO_INCOMING_CPU, one at a time: of a batch that is
+ *                  accepted at once perhaps only the first; 0: none
  * @on_log:         one line, now and then: the collapse guard has stepped.
  *                  On a loop's thread, with the handlers' ctx; NULL: not told
  * @loop:           for each loop
@@ -101,8 +102,9 @@ void weir_server_close(struct weir_server *server);
  * Takes the group over as well, if another process has put its program in
  * front of it since.
  *
- * Return: 0; -EOPNOTSUPP if the policy cannot be had by the means at hand;
- *         -EPERM if a program is needed that was not loaded at start.
+ * Return: 0; -EOPNOTSUPP if the policy cannot be had by the means at hand: a
+ *         server that was opened with "kernel" has loaded no program; -EINVAL
+ *         for "cpu" with a loop that is not pinned.
  * Thread: any but a loop's, as with all calls down to
  * weir_server_remove_loop(); they wait for each other.
  */
@@ -111,7 +113,8 @@ int weir_server_steer(struct weir_server *server, enum weir_steer_policy policy,
 
 /**
  * weir_server_set_weight() - change loop @index's share of new connections
- * @weight: 0 to WEIR_STEER_WEIGHT_MAX
+ * @weight: 0 to WEIR_STEER_WEIGHT_MAX; stays with the index when the loop is
+ *          removed and another added there
  *
  * Return: 0; -EINVAL; -ENOENT if there is no such loop; -EOPNOTSUPP without a
  *         program.

@@ -125,9 +125,12 @@ static uint32_t seat_index(uint32_t seat)
 SEC("sk_reuseport/migrate")
 int weir_steer(struct sk_reuseport_md *ctx)
 {
-	const uint32_t zero = 0;
+	/* In use from here to the end, so that no pointer has its place on the
+	 * stack before: whoever has CAP_BPF without CAP_PERFMON may not write
+	 * a half over one. */
+	uint32_t key = 0;
 	const uint32_t cpu = bpf_get_smp_processor_id();
-	struct wi_steer_state *state = bpf_map_lookup_elem(&states, &zero);
+	struct wi_steer_state *state = bpf_map_lookup_elem(&states, &key);
 	struct wi_steer_row *row = bpf_map_lookup_elem(&rows, &cpu);
 
 	if (!state || !row)
@@ -156,7 +159,7 @@ int weir_steer(struct sk_reuseport_md *ctx)
 		used = WI_STEER_LEAST_LOADED;
 	}
 	const uint32_t seat = wi_steer_choose(state, used, &facts);
-	uint32_t key = seat;
+	key = seat;
 	if (is_counted || is_moved)
 		row->turn++;
 	if (seat >= WI_STEER_SEATS_MAX ||

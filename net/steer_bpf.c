@@ -69,6 +69,15 @@ static const char *log_reason(char *log)
 static int load_explain(int err, char *log, struct weir_error *error)
 {
 	const char *reason = log_reason(log);
+	char text[128];
+
+	if (err <= -__LIBBPF_ERRNO__START) { /* libbpf's own: no errno */
+		(void)libbpf_strerror(err, text, sizeof(text));
+		return weir_error_set(error, -EINVAL,
+				      "the steering program could not be "
+				      "loaded: %s",
+				      text);
+	}
 
 	if (err == -EPERM)
 		return weir_error_set(
@@ -140,12 +149,14 @@ static int object_read(struct wi_steer_bpf *bpf, struct bpf_object *object)
 /* One more group. */
 static int object_load(struct wi_steer_bpf *bpf, struct wi_steer_object from)
 {
-	const struct bpf_object_open_opts opts = {
-		.sz = sizeof(opts),
-		.object_name = "weir",
-		.kernel_log_buf = bpf->log,
-		.kernel_log_size = LOG_BYTES,
-	};
+	struct bpf_object_open_opts opts;
+	/* Its padding too: libbpf refuses what is not zero in bytes that it
+	 * does not know. */
+	memset(&opts, 0, sizeof(opts));
+	opts.sz = sizeof(opts);
+	opts.object_name = "weir";
+	opts.kernel_log_buf = bpf->log;
+	opts.kernel_log_size = LOG_BYTES;
 	struct bpf_object *object =
 		bpf_object__open_mem(from.bytes, from.byte_count, &opts);
 	if (object == NULL)

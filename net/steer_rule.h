@@ -171,11 +171,23 @@ struct wi_steer_walk {
 	uint64_t best_weight;
 };
 
+/* @index, or 0 if it is not below @count: without a branch, for on a path that
+ * knows it to be 0 the verifier would not let it be added to a pointer, unless
+ * whoever loads the program has CAP_PERFMON beside CAP_BPF. */
+static inline uint32_t wi_steer_wrapped(uint32_t index, uint32_t count)
+{
+	int64_t below = (int64_t)index - (int64_t)count;
+#ifdef __bpf__
+	__asm__ volatile("" : "+r"(below)); /* or it makes a branch again */
+#endif
+	return index & (uint32_t)(below >> 63);
+}
+
 /* One step. Return: 0 to go on, 1 to end: what bpf_loop() wants. */
 static long wi_steer_walk_step(uint32_t step, void *ctx)
 {
 	struct wi_steer_walk *walk = ctx;
-	const uint32_t index = walk->index < walk->count ? walk->index : 0;
+	const uint32_t index = wi_steer_wrapped(walk->index, walk->count);
 
 	(void)step;
 	if (index >= WI_STEER_SEATS_MAX)
@@ -227,8 +239,8 @@ static inline uint32_t wi_steer_by_load(const struct wi_steer_state *state,
 	return walk.best;
 }
 
-/* A table in place of a division by the number of seats: when one leaves, the
- * sources of the others stay where they are. */
+/* A table in place of a division by the number of seats: when one leaves, few
+ * sources of the others move (steer_table.h). */
 static inline uint32_t wi_steer_by_source(const struct wi_steer_state *state,
 					  uint32_t source)
 {

@@ -36,6 +36,7 @@ static const struct {
 	{ "conn", suite_conn },
 	{ "server", suite_server },
 	{ "server-roll", suite_server_roll },
+	{ "load", suite_load },
 	{ "pace", suite_pace },
 	{ "steer-rule", suite_steer_rule },
 	{ "steer-table", suite_steer_table },
@@ -43,6 +44,7 @@ static const struct {
 	{ "stop", suite_stop },
 	{ "memory", suite_memory },
 	{ "process", suite_process },
+	{ "process-steer", suite_process_steer },
 	{ "hist", suite_hist },
 	{ "cli", suite_cli },
 	{ "handover", suite_handover },
@@ -63,6 +65,9 @@ static const struct {
 	{ "resize", suite_resize },
 	{ "restrict", suite_restrict },
 	{ "zerocopy", suite_zerocopy },
+	{ "steer-spread", suite_steer_spread },
+	{ "steer-change", suite_steer_change },
+	{ "steer-faults", suite_steer_faults },
 };
 /* clang-format on */
 

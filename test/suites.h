@@ -43,6 +43,7 @@ Suite *suite_cli(void);
 Suite *suite_conn(void);
 Suite *suite_server(void);
 Suite *suite_server_roll(void);
+Suite *suite_load(void);
 Suite *suite_pace(void);
 Suite *suite_steer_rule(void);
 Suite *suite_steer_table(void);
@@ -50,6 +51,10 @@ Suite *suite_steer_guard(void);
 Suite *suite_stop(void);
 Suite *suite_memory(void);
 Suite *suite_process(void);
+Suite *suite_process_steer(void);
+Suite *suite_steer_spread(void);
+Suite *suite_steer_change(void);
+Suite *suite_steer_faults(void);
 
 /* What `uring_test --child <name> <argument>` runs, in a process of its own:
  * programs for strace and the like. Each returns an exit code. */

@@ -17,6 +17,7 @@ static struct {
 	const char *file;
 	unsigned prefix;
 	struct cli_range sizes;
+	struct cli_list shares;
 	bool is_loud;
 } got;
 
@@ -37,6 +38,8 @@ static const struct cli_option options[] = {
 	  "which" },
 	{ "sizes", "N[-M]", CLI_RANGE, &got.sizes, 1, 1 << 20, NULL, NULL,
 	  "from, to" },
+	{ "shares", "N[,N...]", CLI_LIST, &got.shares, 0, 10, NULL,
+	  "1 for each", "of each:\nfirst line\nsecond line" },
 	{ "loud", NULL, CLI_SWITCH, &got.is_loud, 0, 0, NULL, NULL, "shout" },
 };
 
@@ -140,6 +143,14 @@ static const struct {
 	  "sizes, such as 64 or 64-16k" },
 	{ "--sizes", "0-5",
 	  "--sizes 0-5: out of range; give a value from 1 to 1M" },
+	{ "--shares", "1,11,2",
+	  "--shares 1,11,2: out of range; give a value from 0 to 10" },
+	{ "--shares", "1,,2",
+	  "--shares 1,,2: not a value; give whole numbers with commas "
+	  "between them" },
+	{ "--shares", "1,",
+	  "--shares 1,: not a value; give whole numbers with commas "
+	  "between them" },
 	{ "--loud=yes", NULL, "--loud takes no value; leave out '=yes'" },
 	{ "--count", NULL, "--count needs a value; give --count N" },
 	{ "--cuont", "5",
@@ -163,6 +174,31 @@ START_TEST(cli_refuses_in_one_line_that_says_what_to_do)
 	ck_assert_str_eq(error, bad[_i].want);
 	ck_assert_uint_eq(got.count, 7); /* nothing was stored */
 	ck_assert_uint_eq(got.sizes.max, 64);
+	ck_assert_uint_eq(got.shares.count, 0);
+}
+END_TEST
+
+START_TEST(cli_stores_a_list_up_to_its_limit)
+{
+	char text[2 * CLI_LIST_MAX + 2];
+	for (int i = 0; i <= CLI_LIST_MAX; i++)
+		memcpy(text + 2 * (size_t)i, "3,", 2);
+	reset();
+	ck_assert_int_eq(parse("--shares=7", NULL), CLI_GO_ON);
+	ck_assert_uint_eq(got.shares.count, 1);
+	ck_assert_uint_eq(got.shares.values[0], 7);
+	ck_assert_int_eq(parse("--shares", "0,10,2"), CLI_GO_ON);
+	ck_assert_uint_eq(got.shares.count, 3);
+	ck_assert_uint_eq(got.shares.values[0], 0);
+	ck_assert_uint_eq(got.shares.values[1], 10);
+	ck_assert_uint_eq(got.shares.values[2], 2);
+	text[2 * CLI_LIST_MAX + 1] = '\0'; /* one too many */
+	ck_assert_int_eq(parse("--shares", text), CLI_WRONG);
+	ck_assert_ptr_nonnull(strstr(error, "too many; give at most 1024"));
+	text[2 * CLI_LIST_MAX - 1] = '\0';
+	ck_assert_int_eq(parse("--shares", text), CLI_GO_ON);
+	ck_assert_uint_eq(got.shares.count, CLI_LIST_MAX);
+	ck_assert_uint_eq(got.shares.values[CLI_LIST_MAX - 1], 3);
 }
 END_TEST
 
@@ -244,6 +280,11 @@ START_TEST(cli_help_shows_groups_defaults_and_wraps_at_80_columns)
 	ck_assert_ptr_nonnull(strstr(text, "which (default: u32)\n"));
 	ck_assert_ptr_nonnull(strstr(text, "from, to (default: 64)\n"));
 	ck_assert_ptr_nonnull(strstr(text, "shout\n"));
+	ck_assert_ptr_nonnull(strstr(
+		text, "of each:\n"
+		      "                          first line\n"
+		      "                          second line (default: 1 for "
+		      "each)\n"));
 	ck_assert_ptr_nonnull(strstr(text, "Examples:\n"));
 	for (const char *line = text; *line != '\0';) {
 		size_t bytes = strcspn(line, "\n");
@@ -426,6 +467,7 @@ Suite *suite_cli(void)
 			    0, sizeof(bad) / sizeof(bad[0]));
 	tcase_add_test(tcase, cli_keeps_errors_short_whatever_it_is_given);
 	tcase_add_test(tcase, cli_stores_text_choices_and_switches);
+	tcase_add_test(tcase, cli_stores_a_list_up_to_its_limit);
 	tcase_add_test(tcase,
 		       cli_leaves_defaults_alone_and_lets_the_last_value_win);
 	tcase_add_test(tcase, cli_sees_help_and_version_before_a_later_error);

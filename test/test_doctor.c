@@ -160,6 +160,7 @@ START_TEST(doctor_json_has_every_rung_and_every_limit)
 		"net.ipv4.tcp_max_syn_backlog",
 		"net.ipv4.ip_local_port_range",
 		"unprivileged port start",
+		"steering program",
 		"kernel.unprivileged_bpf_disabled",
 		"net.ipv4.tcp_migrate_req",
 		"congestion control",

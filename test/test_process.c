@@ -1,290 +1,15 @@
 /* test_process.c - weir-echo and weir-load as whole programs
  *
- * Black box: options in, exit status, output, JSON and bytes out. The programs
- * are looked for in $WEIR_TOOLS_DIR.
+ * Black box: options in, exit status, output, JSON and bytes out.
  */
 #include "peer.h"
+#include "program.h"
 #include "suites.h"
 
-#include <ctype.h>
-#include <errno.h>
-#include <fcntl.h>
 #include <sched.h>
 #include <signal.h>
 #include <stdlib.h>
-#include <sys/prctl.h>
-#include <sys/stat.h>
-#include <sys/wait.h>
 #include <unistd.h>
-
-enum {
-	PROCESS_TEST_TIMEOUT_S = 120,
-	ARGS_MAX = 32,
-	TEXT_BYTES = 64 * 1024,
-};
-
-/* ---- programs --------------------------------------------------------------
- */
-
-struct program {
-	pid_t pid;
-	int out; /* what it says on stdout, and on stderr */
-	int err;
-	uint16_t port; /* where weir-echo serves */
-};
-
-struct outcome {
-	int status; /* exit code; -signal */
-	char out[TEXT_BYTES];
-	char err[TEXT_BYTES];
-};
-
-static const char *tools_dir(void)
-{
-	return getenv("WEIR_TOOLS_DIR");
-}
-
-static char scratch[64]; /* a folder for the files of one test */
-
-static void scratch_open(void)
-{
-	(void)snprintf(scratch, sizeof(scratch), "/tmp/weir-test-XXXXXX");
-	ck_assert_ptr_nonnull(mkdtemp(scratch));
-}
-
-static const char *scratch_path(const char *name)
-{
-	static char paths[4][128];
-	static unsigned next;
-	char *path = paths[next++ % 4];
-	(void)snprintf(path, sizeof(paths[0]), "%s/%s", scratch, name);
-	return path;
-}
-
-static void scratch_close(void)
-{
-	static const char *const names[] = { "echo.json", "load.json" };
-	for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++)
-		(void)unlink(scratch_path(names[i])); /* not all tests write */
-	ck_assert_int_eq(rmdir(scratch), 0);
-}
-
-/* @args end with NULL; the first is a program of ours, or one on the PATH. */
-static struct program program_start(const char *const *args)
-{
-	const char *argv[ARGS_MAX + 1];
-	char paths[ARGS_MAX][256];
-	int out[2];
-	int err[2];
-	int count = 0;
-	for (; args[count] != NULL; count++) {
-		ck_assert_int_lt(count, ARGS_MAX);
-		argv[count] = args[count];
-		if (strncmp(args[count], "weir-", 5) != 0)
-			continue;
-		(void)snprintf(paths[count], sizeof(paths[0]), "%s/%s",
-			       tools_dir(), args[count]);
-		argv[count] = paths[count];
-	}
-	argv[count] = NULL;
-	ck_assert_int_eq(pipe2(out, O_CLOEXEC), 0);
-	ck_assert_int_eq(pipe2(err, O_CLOEXEC), 0);
-
-	pid_t pid = fork();
-	ck_assert_int_ge(pid, 0);
-	if (pid == 0) {
-		(void)prctl(PR_SET_PDEATHSIG, SIGKILL); /* no orphans */
-		(void)dup2(out[1], STDOUT_FILENO);
-		(void)dup2(err[1], STDERR_FILENO);
-		(void)execvp(argv[0], (char *const *)(uintptr_t)argv);
-		_exit(127);
-	}
-	peer_close(out[1]);
-	peer_close(err[1]);
-	return (struct program){ .pid = pid, .out = out[0], .err = err[0] };
-}
-
-static void read_up(int fd, char *text)
-{
-	size_t count = 0;
-	ssize_t more;
-	while (count + 1 < TEXT_BYTES &&
-	       (more = read(fd, text + count, TEXT_BYTES - 1 - count)) > 0)
-		count += (size_t)more;
-	text[count] = '\0';
-	peer_close(fd);
-}
-
-static void program_join(struct program *program, struct outcome *outcome)
-{
-	int status = -1;
-	read_up(program->out, outcome->out);
-	read_up(program->err, outcome->err);
-	ck_assert_int_eq(waitpid(program->pid, &status, 0), program->pid);
-	outcome->status =
-		WIFEXITED(status) ? WEXITSTATUS(status) : -WTERMSIG(status);
-}
-
-static void program_run(const char *const *args, struct outcome *outcome)
-{
-	struct program program = program_start(args);
-	program_join(&program, outcome);
-}
-
-static void expect_status(const struct outcome *outcome, int want)
-{
-	ck_assert_msg(outcome->status == want,
-		      "ended with %d, not %d; said: %s%s", outcome->status,
-		      want, outcome->out, outcome->err);
-}
-
-/* One line, and that on stderr. */
-static void expect_one_line(const struct outcome *outcome)
-{
-	const char *end = strchr(outcome->err, '\n');
-	ck_assert_msg(end != NULL && end[1] == '\0' && end != outcome->err,
-		      "not one line: '%s'", outcome->err);
-	ck_assert_str_eq(outcome->out, "");
-}
-
-/* Starts weir-echo and waits until it says where it serves. */
-static struct program echo_program(const char *const *args)
-{
-	static const char serves[] = "serves 127.0.0.1:";
-	char line[256];
-	size_t count = 0;
-	struct program program = program_start(args);
-	do {
-		ck_assert_uint_lt(count + 1, sizeof(line));
-		ssize_t more = read(program.out, line + count, 1);
-		ck_assert_msg(more == 1, "it says nothing");
-		count++;
-	} while (line[count - 1] != '\n');
-	line[count] = '\0';
-	const char *at = strstr(line, serves);
-	ck_assert_msg(at != NULL, "no port in: %s", line);
-	program.port = (uint16_t)strtoul(at + strlen(serves), NULL, 10);
-	return program;
-}
-
-#define ECHO_ARGS                                                              \
-	"weir-echo", "--bind", "127.0.0.1", "--port", "0", "--stats-json",     \
-		scratch_path("echo.json")
-
-static struct program load_program(uint16_t port, const char *const *args)
-{
-	const char *argv[ARGS_MAX] = { "weir-load", "--json",
-				       scratch_path("load.json"), "--port" };
-	char text[8];
-	int count = 4;
-	(void)snprintf(text, sizeof(text), "%u", (unsigned)port);
-	argv[count++] = text;
-	while (*args != NULL)
-		argv[count++] = *args++;
-	argv[count] = NULL;
-	return program_start(argv);
-}
-
-/* ---- JSON -------------------------------------------------------------- */
-
-/* The end of the value at @at, or NULL if it is none. Strict, but for the
- * escapes in strings, of which only the backslash is looked at. */
-static const char *json_skip(const char *at);
-
-static const char *json_blank(const char *at)
-{
-	return at + strspn(at, " \n\r\t");
-}
-
-static const char *json_string(const char *at)
-{
-	if (*at++ != '"')
-		return NULL;
-	for (; *at != '"'; at++) {
-		if ((unsigned char)*at < ' ')
-			return NULL;
-		if (*at == '\\' && *++at == '\0')
-			return NULL;
-	}
-	return at + 1;
-}
-
-/* The members of an object, or the elements of an array. */
-static const char *json_list(const char *at, char end)
-{
-	at = json_blank(at);
-	if (*at == end)
-		return at + 1;
-	for (;;) {
-		if (end == '}') {
-			at = json_string(json_blank(at));
-			if (at == NULL)
-				return NULL;
-			at = json_blank(at);
-			if (*at++ != ':')
-				return NULL;
-		}
-		at = json_skip(at);
-		if (at == NULL)
-			return NULL;
-		at = json_blank(at);
-		if (*at == end)
-			return at + 1;
-		if (*at++ != ',')
-			return NULL;
-	}
-}
-
-static const char *json_skip(const char *at)
-{
-	static const char *const words[] = { "true", "false", "null" };
-	char *end = NULL;
-	at = json_blank(at);
-	if (*at == '{')
-		return json_list(at + 1, '}');
-	if (*at == '[')
-		return json_list(at + 1, ']');
-	if (*at == '"')
-		return json_string(at);
-	for (size_t i = 0; i < 3; i++)
-		if (strncmp(at, words[i], strlen(words[i])) == 0)
-			return at + strlen(words[i]);
-	if (*at != '-' && !isdigit((unsigned char)*at))
-		return NULL;
-	(void)strtod(at, &end);
-	return end;
-}
-
-/* A whole file, found to be JSON. The caller frees it. */
-static char *json_read(const char *name)
-{
-	char *text = malloc(TEXT_BYTES);
-	ck_assert_ptr_nonnull(text);
-	int fd = open(scratch_path(name), O_RDONLY | O_CLOEXEC);
-	ck_assert_msg(fd >= 0, "no %s: %s", name, strerror(errno));
-	read_up(fd, text);
-	const char *end = json_skip(text);
-	ck_assert_msg(end != NULL && *json_blank(end) == '\0',
-		      "%s is no JSON: %s", name, text);
-	return text;
-}
-
-/* The number behind the last of @keys, each looked for behind the one before;
- * keys end with NULL. */
-static uint64_t json_number(const char *text, const char *const *keys)
-{
-	for (; *keys != NULL; keys++) {
-		char quoted[64];
-		(void)snprintf(quoted, sizeof(quoted), "\"%s\":", *keys);
-		text = strstr(text, quoted);
-		ck_assert_msg(text != NULL, "no %s", quoted);
-		text += strlen(quoted);
-	}
-	return strtoull(text, NULL, 10);
-}
-
-#define NUMBER(text, ...)                                                      \
-	json_number(text, (const char *const[]){ __VA_ARGS__, NULL })
 
 static uint64_t closes_sum(const char *part)
 {
@@ -365,7 +90,7 @@ static void echo_program_end(struct program *echo, uint64_t loop_count,
 /* ---- the command line -------------------------------------------------- */
 
 static const struct {
-	const char *args[6];
+	const char *args[8];
 	const char *hint; /* in the line */
 } wrong_cases[] = {
 	{ { "weir-echo", "--bogus" }, "--bogus" },
@@ -375,11 +100,27 @@ static const struct {
 	{ { "weir-echo", "--prefix", "u7" }, "u7" },
 	{ { "weir-echo", "--buffers", "0" }, "--buffers" },
 	{ { "weir-echo", "stray" }, "stray" },
+	{ { "weir-echo", "--steer", "fastest" }, "source-hash" },
+	{ { "weir-echo", "--steer-sample", "-1" }, "-1" },
+	{ { "weir-echo", "--guard-share", "101" }, "100" },
+	{ { "weir-echo", "--guard-time", "2d" }, "2d" },
+	{ { "weir-echo", "--weights", "1,2" }, "--steer" },
+	{ { "weir-echo", "--steer", "cpu", "--weights", "1,1001" }, "1000" },
+	{ { "weir-echo", "--steer", "cpu", "--weights", "1,2", "--loops", "1" },
+	  "2 given for --loops 1" },
+	{ { "weir-echo", "--steer", "cpu", "--weights", "0", "--loops", "1" },
+	  "all are 0" },
+	{ { "weir-echo", "--bind", "::1,,127.0.0.1" }, "empty" },
+	{ { "weir-echo", "--bind", "1,2,3,4,5,6,7,8,9" }, "at most 8" },
 	{ { "weir-load", "--bogus" }, "--bogus" },
 	{ { "weir-load", "--connections", "0" }, "--connections" },
 	{ { "weir-load", "--bytes", "9-3" }, "9-3" },
 	{ { "weir-load", "--depth", "-1" }, "-1" },
 	{ { "weir-load", "--seconds", "soon" }, "soon" },
+	{ { "weir-load", "--churn", "--idle" }, "--idle" },
+	{ { "weir-load", "--requests-per-connection", "2" }, "--churn" },
+	{ { "weir-load", "--host", "255.255.255.254", "--hosts", "3" },
+	  "--hosts" },
 };
 
 START_TEST(a_wrong_option_is_one_line_and_status_2)
@@ -491,6 +232,140 @@ START_TEST(every_byte_that_a_load_sends_comes_back)
 	program_join(&load, &outcome);
 	expect_status(&outcome, 0);
 	echo_program_end(&echo, load_cases[_i].loops, 0);
+	scratch_close();
+}
+END_TEST
+
+/* ---- connections that come and go ---------------------------------------- */
+
+/* What must hold of every churn: each connection is in one account. */
+static void expect_churn_adds_up(const char *load)
+{
+	static const char *const kinds[] = { "churn_refused",   "churn_reset",
+					     "churn_timed_out", "churn_closed",
+					     "churn_portless",  "churn_other" };
+	uint64_t failed = 0;
+	for (size_t i = 0; i < sizeof(kinds) / sizeof(kinds[0]); i++)
+		failed += NUMBER(load, kinds[i]);
+	ck_assert_uint_eq(NUMBER(load, "churn_failures"), failed);
+	ck_assert_uint_eq(NUMBER(load, "churn_connections"),
+			  NUMBER(load, "churn_answered") + failed);
+	ck_assert_uint_eq(NUMBER(load, "first_answer_ns", "count"),
+			  NUMBER(load, "churn_answered"));
+}
+
+static const struct {
+	const char *what;
+	const char *load[12];
+	uint64_t want_connections; /* 0: as many as there is time for */
+	uint64_t want_messages;
+} churn_cases[] = {
+	{ "one request in each life",
+	  { "--connections", "16", "--requests", "50" },
+	  800,
+	  800 },
+	{ "seven in each life, three at a time, and the last life is short",
+	  { "--connections", "10", "--requests", "50", "--threads", "2",
+	    "--requests-per-connection", "7", "--depth", "3" },
+	  80,
+	  500 },
+	{ "until the time is over",
+	  { "--connections", "32", "--seconds", "200ms" },
+	  0,
+	  0 },
+	{ "a life is longer than the time",
+	  { "--connections", "8", "--seconds", "200ms",
+	    "--requests-per-connection", "1000000000" },
+	  8,
+	  0 },
+};
+
+START_TEST(connections_that_come_and_go_are_each_answered)
+{
+	static struct outcome outcome;
+	(void)printf("%s\n", churn_cases[_i].what);
+	scratch_open();
+	struct program echo = echo_program(
+		(const char *const[]){ ECHO_ARGS, "--loops", "2", NULL });
+	const char *args[16] = { "--churn" };
+	for (int i = 0; i < 12 && churn_cases[_i].load[i] != NULL; i++)
+		args[1 + i] = churn_cases[_i].load[i];
+	struct program load = load_program(echo.port, args);
+	program_join(&load, &outcome);
+	expect_status(&outcome, 0);
+	echo_program_end(&echo, 2, 0);
+	char *text = json_read("load.json");
+	char *json = json_read("echo.json");
+	expect_churn_adds_up(text);
+	ck_assert_uint_eq(NUMBER(text, "churn_failures"), 0);
+	const uint64_t connections = NUMBER(text, "churn_connections");
+	ck_assert_uint_gt(connections, 0);
+	ck_assert_uint_eq(NUMBER(strstr(json, "\"total\""), "net", "accepts"),
+			  connections);
+	if (churn_cases[_i].want_connections != 0)
+		ck_assert_uint_eq(connections,
+				  churn_cases[_i].want_connections);
+	if (churn_cases[_i].want_messages != 0)
+		ck_assert_uint_eq(NUMBER(text, "messages"),
+				  churn_cases[_i].want_messages);
+	free(json);
+	free(text);
+	scratch_close();
+}
+END_TEST
+
+START_TEST(connections_that_are_refused_are_counted_and_the_others_answered)
+{
+	static struct outcome outcome;
+	scratch_open();
+	/* It serves the first of the two addresses only. */
+	struct program echo = echo_program(
+		(const char *const[]){ ECHO_ARGS, "--loops", "1", NULL });
+	struct program load = load_program(
+		echo.port, (const char *const[]){ "--churn", "--connections",
+						  "4", "--requests", "10",
+						  "--hosts", "2", NULL });
+	program_join(&load, &outcome);
+	expect_status(&outcome, 1);
+	char *text = json_read("load.json");
+	expect_churn_adds_up(text);
+	ck_assert_uint_eq(NUMBER(text, "churn_connections"), 40);
+	ck_assert_uint_eq(NUMBER(text, "churn_refused"), 20);
+	ck_assert_uint_eq(NUMBER(text, "churn_answered"), 20);
+	ck_assert_uint_eq(NUMBER(text, "messages"), 20);
+	free(text);
+	(void)kill(echo.pid, SIGTERM);
+	program_join(&echo, &outcome);
+	expect_status(&outcome, 0);
+	char *json = json_read("echo.json");
+	expect_balance(json, 1);
+	ck_assert_uint_eq(NUMBER(strstr(json, "\"total\""), "net", "accepts"),
+			  20);
+	free(json);
+	scratch_close();
+}
+END_TEST
+
+/* It accepts and says nothing: a backlog that nobody reads. */
+START_TEST(connections_without_an_answer_are_counted_as_timed_out)
+{
+	static struct outcome outcome;
+	struct sockaddr_in address;
+	scratch_open();
+	int fd = wi_listener(&address);
+	struct program load = load_program(
+		ntohs(address.sin_port),
+		(const char *const[]){ "--churn", "--connections", "2",
+				       "--requests", "2", "--timeout", "50ms",
+				       NULL });
+	program_join(&load, &outcome);
+	expect_status(&outcome, 1);
+	char *text = json_read("load.json");
+	expect_churn_adds_up(text);
+	ck_assert_uint_eq(NUMBER(text, "churn_connections"), 4);
+	ck_assert_uint_eq(NUMBER(text, "churn_timed_out"), 4);
+	free(text);
+	peer_close(fd);
 	scratch_close();
 }
 END_TEST
@@ -655,7 +530,7 @@ Suite *suite_process(void)
 {
 	Suite *suite = suite_create("process");
 	TCase *tcase = tcase_create("process");
-	tcase_set_timeout(tcase, PROCESS_TEST_TIMEOUT_S);
+	tcase_set_timeout(tcase, PROGRAM_TIMEOUT_S);
 	suite_add_tcase(suite, tcase);
 	if (tools_dir() == NULL) {
 		wi_skip_report("process", "WEIR_TOOLS_DIR is not set");
@@ -671,6 +546,14 @@ Suite *suite_process(void)
 	tcase_add_test(tcase, a_server_that_is_not_there_is_status_1);
 	tcase_add_loop_test(tcase, every_byte_that_a_load_sends_comes_back, 0,
 			    COUNT_OF(load_cases));
+	tcase_add_loop_test(tcase,
+			    connections_that_come_and_go_are_each_answered, 0,
+			    COUNT_OF(churn_cases));
+	tcase_add_test(
+		tcase,
+		connections_that_are_refused_are_counted_and_the_others_answered);
+	tcase_add_test(tcase,
+		       connections_without_an_answer_are_counted_as_timed_out);
 	tcase_add_test(
 		tcase,
 		sigterm_under_load_answers_all_it_received_and_ends_clean);

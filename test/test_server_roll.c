@@ -41,8 +41,6 @@ static void roll_start(struct echo *echo, enum weir_steer_policy policy,
 	};
 	*echo = (struct echo){ .server = NULL };
 	echo_start(echo, &opts, NULL);
-	(void)printf("%s, %s\n", weir_steer_policy_name(policy),
-		     has_program(echo) ? "by the program" : "by the hash");
 }
 
 static struct weir_loop_share share_of(const struct echo *echo, uint32_t index)
@@ -507,6 +505,59 @@ START_TEST(a_stop_amid_changes_ends_them_and_the_server)
 }
 END_TEST
 
+/* Waits until so many streams have ended, and reads none of them. */
+static void await_ended(const int *fds, uint32_t count, uint64_t want)
+{
+	uint64_t ended;
+	do {
+		ended = 0;
+		for (uint32_t i = 0; i < count; i++) {
+			struct pollfd one = { .fd = fds[i], .events = POLLIN };
+			ended += poll(&one, 1, 0) == 1;
+		}
+		(void)sched_yield();
+	} while (ended < want);
+}
+
+/* A second stop forces; a stop of the server while one of its loops is removed
+ * is that loop's first. */
+START_TEST(a_stop_amid_a_removal_forces_nothing)
+{
+	enum { KEPT = 40 };
+	struct echo echo;
+	int fds[KEPT];
+	pthread_t remover;
+	void *failed;
+	struct weir_loop_stats stats;
+
+	roll_start(&echo, policies[_i], 2, 0);
+	for (int i = 0; i < KEPT; i++)
+		fds[i] = peer_open(echo_port(&echo));
+	peer_round_trips(fds, KEPT, 1);
+	const uint64_t ending = share_of(&echo, 1).conns_open;
+	ck_assert_uint_gt(ending, 0);
+	ck_assert_int_eq(pthread_create(&remover, NULL, roll_remove, &echo), 0);
+	await_ended(fds, KEPT, ending);
+	weir_server_stop(echo.server);
+	await_ended(fds, KEPT, KEPT);
+	for (int i = 0; i < KEPT; i++) {
+		peer_expect_end(fds[i]);
+		peer_close(fds[i]);
+	}
+	ck_assert_int_eq(pthread_join(remover, &failed), 0);
+	ck_assert_ptr_null(failed);
+	echo_wait_closes(&echo, KEPT);
+	for (uint64_t i = 0; i < KEPT; i++) {
+		const struct weir_close_reason reason =
+			echo_close_reason(&echo, i);
+		echo_expect_cause(&reason, WEIR_CLOSE_STOPPED);
+	}
+	echo.has_removed = true;
+	echo_end_stopped(&echo, &stats);
+	ck_assert_uint_eq(stats.closes, KEPT - ending);
+}
+END_TEST
+
 /* Its sockets are still bound: they must not be in the way. */
 START_TEST(the_port_of_a_server_that_has_ended_is_free_before_it_is_closed)
 {
@@ -625,6 +676,31 @@ START_TEST(two_wildcards_share_one_port)
 }
 END_TEST
 
+START_TEST(an_ipv6_wildcard_beside_ipv4_leaves_other_ipv4_addresses_alone)
+{
+	struct sockaddr_in other;
+	struct echo echo = { .server = NULL };
+	wi_skip_unless(has_ipv6(), "no IPv6");
+	ck_assert_int_eq(close(wi_listener(&other)), 0);
+	const struct weir_server_address also = {
+		.address = "::", .port = ntohs(other.sin_port)
+	};
+	const struct weir_server_opts opts = { .address = "127.0.0.1",
+					       .also = &also,
+					       .also_count = 1,
+					       .loop_count = 1 };
+	echo_start_as_asked(&echo, &opts, NULL);
+	come_and_go_on(&echo, 1, 5);
+	int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+	ck_assert_int_ge(fd, 0);
+	ck_assert_int_eq(connect(fd, (struct sockaddr *)&other, sizeof(other)),
+			 -1);
+	ck_assert_int_eq(errno, ECONNREFUSED);
+	peer_close(fd);
+	echo_end(&echo, NULL);
+}
+END_TEST
+
 START_TEST(addresses_that_cannot_all_be_had_are_refused)
 {
 	const struct weir_handlers none = { .on_open = NULL };
@@ -726,6 +802,8 @@ Suite *suite_server_roll(void)
 			    POLICY_COUNT);
 	tcase_add_loop_test(tcase, a_stop_amid_changes_ends_them_and_the_server,
 			    0, POLICY_COUNT);
+	tcase_add_loop_test(tcase, a_stop_amid_a_removal_forces_nothing, 0,
+			    POLICY_COUNT);
 	tcase_add_loop_test(
 		tcase,
 		the_port_of_a_server_that_has_ended_is_free_before_it_is_closed,
@@ -734,6 +812,9 @@ Suite *suite_server_roll(void)
 			    POLICY_COUNT);
 	tcase_add_loop_test(tcase, two_wildcards_share_one_port, 0,
 			    POLICY_COUNT);
+	tcase_add_test(
+		tcase,
+		an_ipv6_wildcard_beside_ipv4_leaves_other_ipv4_addresses_alone);
 	tcase_add_test(tcase, addresses_that_cannot_all_be_had_are_refused);
 	tcase_add_test(tcase, one_in_so_many_sockets_is_asked_for_its_cpu);
 	suite_add_tcase(suite, tcase);

@@ -65,6 +65,8 @@ static const char *cli_example(enum cli_kind kind)
 		return "a size or a range of sizes, such as 64 or 64-16k";
 	case CLI_DURATION:
 		return "a time such as 250ms, 5s or 2m";
+	case CLI_LIST:
+		return "whole numbers with commas between them";
 	default:
 		return "a whole number";
 	}
@@ -202,6 +204,32 @@ static bool cli_take_range(const struct cli_option *option, const char *text,
 	return true;
 }
 
+static bool cli_take_list(const struct cli_option *option, const char *text,
+			  char *out_error)
+{
+	struct cli_list list = { .count = 0 };
+	uint64_t value = 0;
+	const char *at = text;
+
+	for (;; at++) {
+		const char *end = strchrnul(at, ',');
+		if (list.count == CLI_LIST_MAX) {
+			cli_say(out_error,
+				"--%s %.60s: too many; give at most %d",
+				option->name, text, CLI_LIST_MAX);
+			return false;
+		}
+		if (!cli_take_amount(option, at, end, text, &value, out_error))
+			return false;
+		list.values[list.count++] = (uint32_t)value;
+		at = end;
+		if (*at == '\0')
+			break;
+	}
+	*(struct cli_list *)option->out = list;
+	return true;
+}
+
 static bool cli_take_choice(const struct cli_option *option, const char *text,
 			    char *out_error)
 {
@@ -244,6 +272,8 @@ static bool cli_take(const struct cli_option *option, const char *text,
 		return cli_take_choice(option, text, out_error);
 	case CLI_RANGE:
 		return cli_take_range(option, text, out_error);
+	case CLI_LIST:
+		return cli_take_list(option, text, out_error);
 	case CLI_GROUP:
 	case CLI_SWITCH:
 		break;

@@ -21,6 +21,16 @@ enum cli_kind {
 	CLI_TEXT,      /* out: const char *; points into argv              */
 	CLI_CHOICE,    /* out: unsigned, an index into choices             */
 	CLI_RANGE,     /* out: struct cli_range, sizes: N or N-M           */
+	CLI_LIST,      /* out: struct cli_list, whole numbers: N[,N...]    */
+};
+
+enum {
+	CLI_LIST_MAX = 1024,
+};
+
+struct cli_list {
+	uint32_t count;
+	uint32_t values[CLI_LIST_MAX];
 };
 
 struct cli_range {
@@ -31,10 +41,12 @@ struct cli_range {
 /**
  * struct cli_option - one row
  * @argument:     what --help calls the value; NULL for a switch
- * @min, @max:    limits of UINT, SIZE, DURATION (ms) and RANGE, inclusive
+ * @min, @max:    limits of UINT, SIZE, DURATION (ms), RANGE and of each number
+ *                of LIST, inclusive
  * @choices:      of CHOICE; ends with NULL
  * @default_text: what --help says instead of the value found in @out; an
  *                empty text says nothing
+ * @help:         wrapped; a line feed begins a new line
  */
 struct cli_option {
 	const char *name;

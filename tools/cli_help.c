@@ -49,6 +49,7 @@ static const char *help_default(const struct cli_option *option, char *text)
 		return help_range_text(option->out, text);
 	case CLI_GROUP:
 	case CLI_SWITCH:
+	case CLI_LIST: /* what an empty one means, default_text says */
 		break;
 	}
 	return NULL;
@@ -58,7 +59,13 @@ static const char *help_default(const struct cli_option *option, char *text)
 static int help_words(FILE *file, const char *text, int column)
 {
 	while (*text != '\0') {
-		int bytes = (int)strcspn(text, " ");
+		if (*text == '\n') {
+			(void)fprintf(file, "\n%*s", HELP_COLUMN, "");
+			column = HELP_COLUMN;
+			text++;
+			continue;
+		}
+		int bytes = (int)strcspn(text, " \n");
 		bool fits = column + 1 + bytes <= HELP_WIDTH;
 		if (!fits) {
 			(void)fprintf(file, "\n%*s", HELP_COLUMN, "");

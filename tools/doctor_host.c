@@ -5,6 +5,8 @@
  */
 #include "doctor.h"
 
+#include <weir/net/steer.h>
+
 #include <assert.h>
 #include <grp.h>
 #include <inttypes.h>
@@ -311,6 +313,23 @@ static void fact_migration(struct doctor *doctor)
 	fact_set(fact, is_moved ? DOCTOR_OK : DOCTOR_LOW, "%" PRIu64, value);
 }
 
+/* What was missing is known to the build only. */
+#ifndef WEIR_NO_BPF
+#define WEIR_NO_BPF ""
+#endif
+
+static void fact_steering(struct doctor *doctor)
+{
+	struct doctor_fact *fact = fact_add(
+		doctor, "steering program", "built in",
+		"without it connections go by the kernel's hash, or by CPU",
+		"build weir where libbpf, clang and bpftool are installed");
+	if (weir_steer_is_built())
+		fact_set(fact, DOCTOR_OK, "built in");
+	else
+		fact_set(fact, DOCTOR_LOW, "not built: %s", WEIR_NO_BPF);
+}
+
 static void fact_congestion(struct doctor *doctor)
 {
 	char line[LINE_BYTES];
@@ -382,6 +401,7 @@ void doctor_read_host(struct doctor *doctor)
 	fact_memlock(doctor);
 	facts_backlog(doctor);
 	facts_ports(doctor);
+	fact_steering(doctor);
 	fact_bpf(doctor);
 	fact_migration(doctor);
 	fact_congestion(doctor);

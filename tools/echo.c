@@ -1,11 +1,13 @@
 /* echo.c - weir-echo: the options, and the life of the server
  *
- *     options -> open -> port file -> (signal) -> join -> report -> close
+ *     options -> (steering -> capabilities dropped) -> open -> port file
+ *         -> (signal) -> join -> report -> close
  */
 #include "echo.h"
 
 #include "cli.h"
 #include "framing.h"
+#include "privilege.h"
 #include "process.h"
 
 #include <errno.h>
@@ -13,13 +15,28 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+enum {
+	PORT_TRIES = 64,
+	ECHO_ADDRESSES_MAX = WEIR_STEER_GROUPS_MAX,
+};
 
 /* What the table stores; zero means the library's default. */
 static struct {
 	uint64_t port;
-	const char *address;
+	const char *addresses;
+	bool joins;
 	uint64_t loops;
 	bool is_unpinned;
+	unsigned policy;
+	struct cli_list weights;
+	bool is_steering_required;
+	uint64_t sample_interval;
+	uint64_t guard_percent;
+	uint64_t guard_ms;
+	bool drops_capabilities;
 	bool is_framed;
 	bool is_raw;
 	unsigned prefix;
@@ -38,7 +55,9 @@ static struct {
 	bool is_verbose;
 } given = {
 	.port = 7000,
-	.address = "0.0.0.0",
+	.addresses = "0.0.0.0",
+	.guard_percent = 75,
+	.guard_ms = 1000,
 	.frame_bytes_max = WEIR_FRAME_PAYLOAD_BYTES_DEFAULT,
 	.backlog = 4096,
 	.buf_count = 1024,
@@ -50,13 +69,32 @@ static struct {
 	.batch_wait_us = 50,
 };
 
+static struct echo echo;
+
+/* The addresses of --bind; all have the same port. */
+static struct weir_server_address echo_addresses[ECHO_ADDRESSES_MAX];
+
+#define POLICY_NAME(id, name, what) name,
+static const char *const policy_names[] = { WEIR_STEER_POLICIES(POLICY_NAME)
+						    NULL };
+#undef POLICY_NAME
+
+#define POLICY_HELP(id, name, what) "\n" name ": " what
+static const char policy_help[] =
+	"who gets a new connection:" WEIR_STEER_POLICIES(POLICY_HELP);
+#undef POLICY_HELP
+
 /* clang-format off */
 static const struct cli_option echo_options[] = {
 	{ .help = "Where it listens" },
 	{ "port", "PORT", CLI_UINT, &given.port, 0, 65535, NULL, NULL,
 	  "TCP port; 0 lets the kernel choose" },
-	{ "bind", "ADDRESS", CLI_TEXT, &given.address, 0, 0, NULL, NULL,
-	  "numeric IPv4 or IPv6 address" },
+	{ "bind", "ADDRESS[,...]", CLI_TEXT, &given.addresses, 0, 0, NULL, NULL,
+	  "numeric IPv4 or IPv6 addresses, 8 at most; all with the same port" },
+	{ "join", NULL, CLI_SWITCH, &given.joins, 0, 0, NULL, NULL,
+	  "share the port with another weir-echo --join of the same user: "
+	  "start the new one, then stop the old one, and no connection is "
+	  "lost" },
 	{ "backlog", "N", CLI_UINT, &given.backlog, 1, 65535, NULL, NULL,
 	  "connections that may wait to be accepted, per loop" },
 	{ .help = "Where it runs" },
@@ -64,6 +102,30 @@ static const struct cli_option echo_options[] = {
 	  "0: one per CPU", "event loops, each on a thread of its own" },
 	{ "no-pin", NULL, CLI_SWITCH, &given.is_unpinned, 0, 0, NULL, NULL,
 	  "let the scheduler move the loops; otherwise each stays on one CPU" },
+	{ .help = "Which loop gets a connection" },
+	{ "steer", "POLICY", CLI_CHOICE, &given.policy, 0, 0, policy_names,
+	  NULL, policy_help },
+	{ "weights", "N[,N...]", CLI_LIST, &given.weights, 0,
+	  WEIR_STEER_WEIGHT_MAX, NULL, "1 for each",
+	  "shares of the first loops; 0: no connections" },
+	{ "steer-required", NULL, CLI_SWITCH, &given.is_steering_required, 0,
+	  0, NULL, NULL,
+	  "fail where the policy cannot be had; otherwise the kernel's hash "
+	  "takes its place" },
+	{ "steer-sample", "N", CLI_UINT, &given.sample_interval, 0, 1000000,
+	  NULL, "0: none",
+	  "ask one in N connections, at most, on which CPU its packets come "
+	  "in" },
+	{ "guard-share", "PERCENT", CLI_UINT, &given.guard_percent, 1, 100,
+	  NULL, NULL,
+	  "of cpu and source-hash: when one loop gets more than that of the "
+	  "new connections, step to least-loaded; 100: never" },
+	{ "guard-time", "TIME", CLI_DURATION, &given.guard_ms, 1, 3600000,
+	  NULL, NULL, "and how long it must last" },
+	{ "drop-caps", NULL, CLI_SWITCH, &given.drops_capabilities, 0, 0, NULL,
+	  NULL,
+	  "load the steering program, then drop every capability, then "
+	  "serve" },
 	{ .help = "What it answers" },
 	{ "framed", NULL, CLI_SWITCH, &given.is_framed, 0, 0, NULL, NULL,
 	  "answer whole frames: a length, then that many bytes (the default)" },
@@ -117,13 +179,13 @@ static const struct cli_tool echo_tool = {
 		"  weir-echo                             port 7000, all CPUs\n"
 		"  weir-echo --raw --bind ::1            bytes, IPv6 loopback\n"
 		"  weir-echo --port 0 --port-file p --loops 1 --stats-json s\n"
+		"  weir-echo --steer round-robin --weights 2,1   two of three "
+		"to loop 0\n"
 		"\n"
 		"Exit status: 0 after a clean stop, 1 if it could not serve, "
 		"2 for wrong options.\n",
 };
 /* clang-format on */
-
-static struct echo echo;
 
 /* Both only wake the loops; a second signal forces them. */
 static void echo_on_signal(int number)
@@ -153,8 +215,75 @@ static void echo_signals_take(const sigset_t *before)
 	(void)pthread_sigmask(SIG_SETMASK, before, NULL);
 }
 
-/* What no single row of the table can judge. -1, or the exit status. */
-static int echo_options_judge(void)
+/* What no single row of the table can judge: each -1, or the exit status. */
+
+static int addresses_judge(void)
+{
+	static char text[1024];
+	char *rest = text;
+	char *address;
+
+	if (strlen(given.addresses) >= sizeof(text))
+		return cli_usage_error(&echo_tool,
+				       "--bind %.60s...: too long; give at "
+				       "most %zu bytes",
+				       given.addresses, sizeof(text) - 1);
+	memcpy(text, given.addresses, strlen(given.addresses) + 1);
+	while ((address = strsep(&rest, ",")) != NULL) {
+		if (*address == '\0')
+			return cli_usage_error(
+				&echo_tool,
+				"--bind %.60s: an address is empty; give "
+				"numeric ones with commas between them",
+				given.addresses);
+		if (echo.address_count == ECHO_ADDRESSES_MAX)
+			return cli_usage_error(
+				&echo_tool,
+				"--bind %.60s: too many addresses; give at "
+				"most %d",
+				given.addresses, ECHO_ADDRESSES_MAX);
+		echo_addresses[echo.address_count++] =
+			(struct weir_server_address){
+				.address = address,
+				.port = (uint16_t)given.port,
+			};
+	}
+	return -1;
+}
+
+static bool weights_are_zero(void)
+{
+	for (uint32_t i = 0; i < given.weights.count; i++)
+		if (given.weights.values[i] > 0)
+			return false;
+	return true;
+}
+
+static int steering_judge(void)
+{
+	const uint32_t count = given.weights.count;
+
+	if (count == 0)
+		return -1;
+	if (given.policy == WEIR_STEER_KERNEL)
+		return cli_usage_error(&echo_tool,
+				       "--weights: the kernel's hash knows "
+				       "none; give another --steer with it");
+	if (given.loops == 0)
+		return -1;
+	if (count > given.loops)
+		return cli_usage_error(&echo_tool,
+				       "--weights: %u given for --loops %llu; "
+				       "give one for each loop at most",
+				       count, (unsigned long long)given.loops);
+	if (count == given.loops && weights_are_zero())
+		return cli_usage_error(&echo_tool,
+				       "--weights: all are 0; give one loop "
+				       "at least 1");
+	return -1;
+}
+
+static int framing_judge(void)
 {
 	char text[CLI_AMOUNT_BYTES];
 	size_t limit = framing_payload_bytes_max(given.prefix);
@@ -181,9 +310,32 @@ static int echo_options_judge(void)
 			       framing_prefix_names[given.prefix], limit);
 }
 
+static int echo_options_judge(void)
+{
+	int status = addresses_judge();
+	if (status < 0)
+		status = steering_judge();
+	if (status < 0)
+		status = framing_judge();
+	return status;
+}
+
 static uint32_t echo_timeout_ms(uint64_t ms)
 {
 	return ms == 0 ? WEIR_NO_TIMEOUT : (uint32_t)ms;
+}
+
+static struct weir_steer_opts echo_steer_opts(void)
+{
+	return (struct weir_steer_opts){
+		.policy = (enum weir_steer_policy)given.policy,
+		.weights = given.weights.values,
+		.weight_count = given.weights.count,
+		.group_count = echo.address_count,
+		.is_required = given.is_steering_required,
+		.guard_percent = (uint32_t)given.guard_percent,
+		.guard_ms = (uint32_t)given.guard_ms,
+	};
 }
 
 static struct weir_server_opts echo_server_opts(void)
@@ -197,10 +349,17 @@ static struct weir_server_opts echo_server_opts(void)
 	if (queue_bytes > FRAMING_QUEUE_BYTES_MAX)
 		queue_bytes = FRAMING_QUEUE_BYTES_MAX;
 	return (struct weir_server_opts){
-		.address = given.address,
-		.port = (uint16_t)given.port,
+		.address = echo_addresses[0].address,
+		.port = echo_addresses[0].port,
+		.also = echo_addresses + 1,
+		.also_count = echo.address_count - 1,
 		.loop_count = (uint32_t)given.loops,
 		.is_unpinned = given.is_unpinned,
+		.joins_group = given.joins,
+		.steering = echo_steer_opts(),
+		.steer = echo.steer,
+		.sample_interval = (uint32_t)given.sample_interval,
+		.on_log = echo_on_log,
 		.loop = {
 			.conn_count = (uint32_t)given.conn_count,
 			.backlog = (uint32_t)given.backlog,
@@ -223,17 +382,71 @@ static int echo_fail(const char *what, const char *file, int err)
 	return EXIT_FAILURE;
 }
 
-static int echo_serve(void)
+/* The one step that needs a privilege, and then none is left. No thread but
+ * this one runs yet. */
+static int echo_privileges_drop(void)
+{
+	const struct weir_steer_opts opts = echo_steer_opts();
+	struct weir_error error;
+
+	if (weir_steer_open(&echo.steer, &opts, &error) < 0) {
+		(void)fprintf(stderr, "weir-echo: %s\n", error.text);
+		return EXIT_FAILURE;
+	}
+	int err = privilege_drop();
+	if (err < 0)
+		return echo_fail("cannot drop", "capabilities", err);
+	return EXIT_SUCCESS;
+}
+
+/* A port that is free on the first address, for now; 0 if that cannot be told:
+ * the server will say why. */
+static uint16_t port_find(void)
+{
+	struct weir_addr addr;
+	uint16_t port = 0;
+
+	if (weir_addr_parse(echo_addresses[0].address, 0, &addr) < 0)
+		return 0;
+	int fd = socket(addr.storage.ss_family, SOCK_STREAM | SOCK_CLOEXEC, 0);
+	if (fd < 0)
+		return 0;
+	if (bind(fd, (const struct sockaddr *)&addr.storage, addr.bytes) == 0 &&
+	    getsockname(fd, (struct sockaddr *)&addr.storage, &addr.bytes) == 0)
+		port = weir_addr_port(&addr);
+	(void)close(fd); /* held nothing */
+	return port;
+}
+
+static int echo_open(const struct weir_handlers *handlers,
+		     struct weir_error *error)
 {
 	struct weir_server_opts opts = echo_server_opts();
+	int err = -EADDRINUSE;
+
+	if (given.port != 0 || echo.address_count == 1)
+		return weir_server_open(&echo.server, &opts, handlers, &echo,
+					error);
+	/* What is free on the first may be taken on another, or in between. */
+	for (int tries = 0; tries < PORT_TRIES && err == -EADDRINUSE; tries++) {
+		opts.port = port_find();
+		for (uint32_t i = 1; i < echo.address_count; i++)
+			echo_addresses[i].port = opts.port;
+		err = weir_server_open(&echo.server, &opts, handlers, &echo,
+				       error);
+	}
+	return err;
+}
+
+static int echo_serve(void)
+{
 	struct weir_handlers handlers = echo_handlers(&echo);
 	struct weir_error error;
 	sigset_t before;
 	int status = EXIT_SUCCESS;
 
 	echo_signals_block(&before);
-	if (weir_server_open(&echo.server, &opts, &handlers, &echo, &error) <
-	    0) {
+	if (echo_open(&handlers, &error) < 0) {
 		(void)fprintf(stderr, "weir-echo: %s\n", error.text);
 		return EXIT_FAILURE;
 	}
@@ -274,10 +487,14 @@ int main(int argc, char **argv)
 	};
 	echo.is_raw = given.is_raw;
 	echo.is_verbose = given.is_verbose;
-	echo.address = given.address;
 	echo.stats_file = given.stats_file;
 	echo.port_file = given.port_file;
 	(void)signal(SIGPIPE, SIG_IGN);
-	process_fd_limit_raise();
-	return echo_serve();
+	process_fd_limit_raise(); /* may need what is dropped next */
+	status = given.drops_capabilities ? echo_privileges_drop()
+					  : EXIT_SUCCESS;
+	if (status == EXIT_SUCCESS)
+		status = echo_serve();
+	weir_steer_close(echo.steer);
+	return status;
 }

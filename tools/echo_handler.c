@@ -157,6 +157,12 @@ static void echo_on_close(struct weir_conn *conn,
 		      weir_close_reason_text(reason, text));
 }
 
+void echo_on_log(const char *line, void *ctx)
+{
+	(void)ctx;
+	(void)fprintf(stderr, "weir-echo: %s\n", line);
+}
+
 struct weir_handlers echo_handlers(const struct echo *echo)
 {
 	return (struct weir_handlers){

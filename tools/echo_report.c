@@ -4,6 +4,7 @@
 #include "framing.h"
 #include "json.h"
 #include "process.h"
+#include "rungs.h"
 #include "stats.h"
 
 #include <errno.h>
@@ -46,24 +47,18 @@ static void echo_total_read(const struct echo *echo, struct echo_total *total)
 		(double)(echo->served_until_ns - echo->served_from_ns) / 1e9;
 }
 
-static char *echo_address_text(const struct echo *echo, char *out_text)
+static const char *echo_address_text(const struct echo *echo, uint32_t index,
+				     char *out_text)
 {
-	struct weir_addr addr;
-
-	if (weir_addr_parse(echo->address, weir_server_port(echo->server),
-			    &addr) < 0)
-		out_text[0] = '\0'; /* cannot be: the server did parse it */
-	else
-		(void)weir_addr_text(&addr, out_text);
-	return out_text;
+	return weir_addr_text(weir_server_addr(echo->server, index), out_text);
 }
 
-static void echo_print_rungs(const struct weir_loop *loop)
+static void echo_print_rungs(const struct echo *echo)
 {
 	struct weir_rung rungs[WEIR_RUNG_COUNT];
 	const char *comma = "";
 
-	weir_loop_ladder(loop, rungs);
+	weir_server_ladder(echo->server, rungs);
 	(void)printf("  rungs on   ");
 	for (int i = 0; i < WEIR_RUNG_COUNT; i++) {
 		if (rungs[i].state != WEIR_RUNG_ON)
@@ -88,7 +83,9 @@ void echo_print_start(const struct echo *echo)
 	char limit[CLI_AMOUNT_BYTES];
 	uint32_t loop_count = weir_server_loop_count(echo->server);
 
-	(void)printf("weir-echo serves %s, ", echo_address_text(echo, address));
+	(void)printf("weir-echo serves ");
+	for (uint32_t i = 0; i < echo->address_count; i++)
+		(void)printf("%s, ", echo_address_text(echo, i, address));
 	if (echo->is_raw)
 		(void)printf("raw\n");
 	else
@@ -105,7 +102,8 @@ void echo_print_start(const struct echo *echo)
 		(void)printf("%s%d", i == 0 ? ", on CPU " : " ", cpu);
 	}
 	(void)printf("\n");
-	echo_print_rungs(weir_server_loop(echo->server, 0));
+	echo_steer_print_start(echo);
+	echo_print_rungs(echo);
 	(void)fflush(stdout);
 }
 
@@ -131,6 +129,7 @@ void echo_print_end(const struct echo *echo)
 			     : "");
 	(void)printf("  closes     %s\n",
 		     stats_closes_text(&total.stats, closes));
+	echo_steer_print_end(echo);
 	if (echo->unprinted > 0)
 		(void)printf("  unprinted  %" PRIu64
 			     " closes that --verbose left out\n",
@@ -150,6 +149,7 @@ static void echo_stats_loops(const struct echo *echo, struct json *json)
 		json_u64(json, "index", i);
 		json_bool(json, "is_pinned", cpu >= 0);
 		json_u64(json, "cpu", cpu >= 0 ? (uint64_t)cpu : 0);
+		echo_steer_loop_json(echo, i, json);
 		json_u64(json, "messages", echo->loops[i].messages);
 		json_double(json, "enters_per_message",
 			    per_message((double)stats.ring.enters,
@@ -163,6 +163,7 @@ static void echo_stats_loops(const struct echo *echo, struct json *json)
 static void echo_stats_json(const struct echo *echo, FILE *file)
 {
 	struct json json = { .file = file };
+	struct weir_rung rungs[WEIR_RUNG_COUNT];
 	struct echo_total total;
 	char address[WEIR_ADDR_TEXT_BYTES];
 
@@ -170,7 +171,11 @@ static void echo_stats_json(const struct echo *echo, FILE *file)
 	json_object_open(&json, NULL);
 	json_text(&json, "tool", "weir-echo");
 	json_text(&json, "version", TOOLS_VERSION);
-	json_text(&json, "address", echo_address_text(echo, address));
+	json_text(&json, "address", echo_address_text(echo, 0, address));
+	json_array_open(&json, "addresses");
+	for (uint32_t i = 0; i < echo->address_count; i++)
+		json_text(&json, NULL, echo_address_text(echo, i, address));
+	json_array_close(&json);
 	json_u64(&json, "port", weir_server_port(echo->server));
 	json_text(&json, "framing",
 		  echo->is_raw ? "raw" : framing_text(&echo->format));
@@ -181,7 +186,9 @@ static void echo_stats_json(const struct echo *echo, FILE *file)
 	json_u64(&json, "messages", total.messages);
 	json_double(&json, "enters_per_message", total.enters_per_message);
 	json_double(&json, "cpu_us_per_message", total.cpu_us_per_message);
-	stats_rungs_member(&json, weir_server_loop(echo->server, 0));
+	echo_steer_json(echo, &json);
+	weir_server_ladder(echo->server, rungs);
+	rungs_json(&json, rungs);
 	json_object_open(&json, "total");
 	stats_members(&json, &total.stats);
 	json_object_close(&json);

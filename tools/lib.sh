@@ -94,6 +94,9 @@ packages_build=(
 	"pkg-config|pkg-config|finds libraries for Meson"
 	"meson|meson|describes the build"
 	"ninja-build|ninja|carries it out"
+	"clang|clang|compiles the steering program"
+	"libbpf-dev|/usr/include/bpf/libbpf.h|loads it"
+	"bpftool|/usr/*bin/bpftool|puts it into the library"
 )
 
 # configure DIR [MESON OPTION]...: for the first time, or again. A compiler

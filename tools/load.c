@@ -11,6 +11,7 @@
 
 #include <weir/uring/barrier.h>
 
+#include <arpa/inet.h>
 #include <ctype.h>
 #include <errno.h>
 #include <sched.h>
@@ -30,6 +31,7 @@ enum {
 static struct {
 	const char *host;
 	uint64_t port;
+	uint64_t host_count;
 	bool is_framed;
 	bool is_raw;
 	unsigned prefix;
@@ -40,6 +42,8 @@ static struct {
 	uint64_t run_ms;
 	uint64_t request_count;
 	bool is_idle;
+	bool is_churn;
+	uint64_t life_count;
 	uint64_t timeout_ms;
 	uint64_t thread_count;
 	const char *cpus;
@@ -50,6 +54,8 @@ static struct {
 } given = {
 	.host = "127.0.0.1",
 	.port = 7000,
+	.host_count = 1,
+	.life_count = 1,
 	.conn_count = 64,
 	.payload = { 64, 64 },
 	.depth = 1,
@@ -67,6 +73,9 @@ static const struct cli_option load_options[] = {
 	  "numeric IPv4 or IPv6 address, or localhost" },
 	{ "port", "PORT", CLI_UINT, &given.port, 1, 65535, NULL, NULL,
 	  "TCP port of the server" },
+	{ "hosts", "N", CLI_UINT, &given.host_count, 1, LOAD_HOSTS_MAX, NULL,
+	  NULL, "spread connections over so many addresses, counted up from "
+	  "--host: a client has some 28,000 ports for each" },
 	{ .help = "What it sends" },
 	{ "connections", "N", CLI_UINT, &given.conn_count, 1, 1 << 20, NULL,
 	  NULL, "open at the same time, over all threads" },
@@ -94,6 +103,13 @@ static const struct cli_option load_options[] = {
 	{ "idle", NULL, CLI_SWITCH, &given.is_idle, 0, 0, NULL, NULL,
 	  "open all connections, hold them silent for --seconds, then send one "
 	  "message on each and wait for its answer" },
+	{ "churn", NULL, CLI_SWITCH, &given.is_churn, 0, 0, NULL, NULL,
+	  "connections that come and go: connect, send, read the answer, "
+	  "close, connect again; --connections of them at a time" },
+	{ "requests-per-connection", "N", CLI_UINT, &given.life_count, 1,
+	  (uint64_t)1 << 48, NULL, NULL,
+	  "with --churn: in the life of each; --requests counts on from life "
+	  "to life" },
 	{ "timeout", "TIME", CLI_DURATION, &given.timeout_ms, 1, 3600000, NULL,
 	  NULL, "no answer for that long: the request is lost" },
 	{ .help = "Where it runs" },
@@ -130,6 +146,7 @@ static const struct cli_tool load_tool = {
 		"  weir-load --connections 512 --depth 16\n"
 		"  weir-load --bytes 64-64k --seconds 30s --json report\n"
 		"  weir-load --idle --connections 10000 --seconds 1m\n"
+		"  weir-load --churn --hosts 16 --seconds 30s\n"
 		"\n"
 		"Exit status: 0 if every answer was right. 1 if one was wrong "
 		"or lost, a connect\nfailed, a connection was reset, or not "
@@ -181,16 +198,50 @@ static bool load_cpus_parse(const char *text)
 	return false;
 }
 
+/* The last 32 bits of @addr, network byte order; wherever they are. */
+static uint8_t *load_addr_tail(struct weir_addr *addr)
+{
+	if (addr->storage.ss_family == AF_INET)
+		return (uint8_t *)&((struct sockaddr_in *)&addr->storage)
+			->sin_addr;
+	return &((struct sockaddr_in6 *)&addr->storage)->sin6_addr.s6_addr[12];
+}
+
+/* plan.servers from the first on. False: past the end of all addresses. */
+static bool load_hosts_fill(void)
+{
+	uint32_t first_be;
+
+	memcpy(&first_be, load_addr_tail(&plan.servers[0]), sizeof(first_be));
+	if (ntohl(first_be) > UINT32_MAX - (given.host_count - 1))
+		return false;
+	plan.host_count = (uint32_t)given.host_count;
+	for (uint32_t i = 1; i < plan.host_count; i++) {
+		uint32_t address_be = htonl(ntohl(first_be) + i);
+		plan.servers[i] = plan.servers[0];
+		memcpy(load_addr_tail(&plan.servers[i]), &address_be,
+		       sizeof(address_be));
+	}
+	return true;
+}
+
 static int load_where_judge(void)
 {
 	const char *host =
 		strcmp(given.host, "localhost") == 0 ? "127.0.0.1" : given.host;
 
-	if (weir_addr_parse(host, (uint16_t)given.port, &plan.server) < 0)
+	if (weir_addr_parse(host, (uint16_t)given.port, &plan.servers[0]) < 0)
 		return cli_usage_error(&load_tool,
 				       "--host %.60s: no numeric address; give "
 				       "one such as 127.0.0.1 or ::1, or "
 				       "localhost",
+				       given.host);
+	if (!load_hosts_fill())
+		return cli_usage_error(&load_tool,
+				       "--hosts %llu: the addresses end before "
+				       "that, counted up from --host %.60s; "
+				       "give fewer",
+				       (unsigned long long)given.host_count,
 				       given.host);
 	if (given.cpus != NULL && !load_cpus_parse(given.cpus))
 		return cli_usage_error(&load_tool,
@@ -232,6 +283,14 @@ static int load_options_judge(void)
 		return cli_usage_error(&load_tool,
 				       "--idle and --requests exclude each "
 				       "other; --idle sends one message each");
+	if (given.is_idle && given.is_churn)
+		return cli_usage_error(&load_tool, "--idle and --churn exclude "
+						   "each other; give one");
+	if (given.life_count != 1 && !given.is_churn)
+		return cli_usage_error(&load_tool,
+				       "--requests-per-connection %llu: only "
+				       "with --churn; give that too",
+				       (unsigned long long)given.life_count);
 	return load_where_judge();
 }
 
@@ -269,6 +328,7 @@ static void load_plan_fill(void)
 	plan.conn_count = given.conn_count;
 	plan.depth = given.depth;
 	plan.request_count = given.is_idle ? 1 : given.request_count;
+	plan.life_count = given.is_churn ? given.life_count : LOAD_NO_LIMIT;
 	plan.run_ns = given.is_idle ? LOAD_NO_LIMIT : ns_of_ms(given.run_ms);
 	plan.hold_ns = given.is_idle ? ns_of_ms(given.run_ms) : 0;
 	plan.timeout_ns = ns_of_ms(given.timeout_ms);
@@ -278,6 +338,7 @@ static void load_plan_fill(void)
 				     ? WEIR_NO_TIMEOUT
 				     : (uint32_t)given.batch_wait_us;
 	plan.is_idle = given.is_idle;
+	plan.is_churn = given.is_churn;
 	plan.is_strict = given.is_strict;
 }
 

@@ -3,6 +3,7 @@
  *     load.c         options, threads from start to end
  *     load_thread.c  one loop: connect all, run, finish
  *     load_conn.c    one connection: send, check, close
+ *     load_churn.c   connections that come and go, and their accounts
  *     load_report.c  what it prints and writes
  */
 #ifndef WEIR_TOOLS_LOAD_H
@@ -19,13 +20,21 @@
 enum {
 	LOAD_THREADS_MAX = 256,
 	LOAD_FAILURE_BYTES = 256,
+	LOAD_HOSTS_MAX = 254,
+	/* Connects in flight at a time, per thread: more would overflow the
+	 * backlog of a server that has other things to do, and wait a second
+	 * to be sent again by TCP. */
+	LOAD_CONNECTING_MAX = 256,
 };
 
 #define LOAD_NO_LIMIT UINT64_MAX
 
 /**
  * struct load_plan - what was asked for; read-only once the threads run
- * @request_count: per connection; LOAD_NO_LIMIT: until the time is over
+ * @servers:       shape [host_count]: one port on each address
+ * @request_count: per connection; LOAD_NO_LIMIT: until the time is over. With
+ *                 is_churn of all connections in one place, one after another
+ * @life_count:    with is_churn: requests in the life of one connection
  * @run_ns:        how long to send; LOAD_NO_LIMIT: until all are sent
  * @hold_ns:       how long to hold idle connections before they send
  * @timeout_ns:    for a connect or an answer
@@ -37,12 +46,13 @@ enum {
  * @stop:          raised by a signal: end early
  */
 struct load_plan {
-	struct weir_addr server;
-	const char *host;
+	struct weir_addr servers[LOAD_HOSTS_MAX];
+	uint32_t host_count;
 	struct pattern pattern;
 	uint64_t conn_count;
 	uint64_t depth;
 	uint64_t request_count;
+	uint64_t life_count;
 	uint64_t run_ns;
 	uint64_t hold_ns;
 	uint64_t timeout_ns;
@@ -50,6 +60,7 @@ struct load_plan {
 	uint32_t thread_count;
 	uint32_t batch_wait_us;
 	bool is_idle;
+	bool is_churn;
 	bool is_strict;
 	uint32_t cpu_count;
 	uint16_t cpus[LOAD_THREADS_MAX];
@@ -70,10 +81,26 @@ struct load_plan {
 	X(unanswered, "requests open when the server closed cleanly")          \
 	X(early_closes, "connections that the server closed before the end")
 
-/* One writer; read by the progress line while it runs. */
+/* How a connection of --churn failed: name, how the report puts it. */
+#define LOAD_CHURN_FAILURES(X)                                                 \
+	X(churn_refused, "refused")                                            \
+	X(churn_reset, "reset")                                                \
+	X(churn_timed_out, "timed out")                                        \
+	X(churn_closed, "closed unanswered")                                   \
+	X(churn_portless, "without a free port")                               \
+	X(churn_other, "otherwise")
+
+/**
+ * struct load_counts - one writer; read by the progress line while it runs
+ * @churn_connections: begun; each is answered or failed in the end, once
+ * @churn_answered:    ended in order, every request answered
+ */
 struct load_counts {
 #define LOAD_COUNT_FIELD(name, help) uint64_t name;
 	LOAD_COUNTS(LOAD_COUNT_FIELD)
+	uint64_t churn_connections;
+	uint64_t churn_answered;
+	LOAD_CHURN_FAILURES(LOAD_COUNT_FIELD)
 #undef LOAD_COUNT_FIELD
 };
 
@@ -90,6 +117,7 @@ enum load_phase {
  * @conns:         owned; shape [conn_count]
  * @sent_ns:       owned; shape [conn_count][depth]: when each was committed
  * @conn_first_id: the id of conns[0]; ids are unique over all threads
+ * @closed:        with is_churn: places whose connection is to be opened
  * @begin_ns, @end_ns: first request, last answer; monotonic
  * @failure:       the first thing that went wrong, for people; empty: nothing
  * @err:           negative errno that ended the loop, or 0
@@ -102,6 +130,7 @@ struct load_thread {
 	uint32_t conn_count;
 	uint64_t conn_first_id;
 	struct load_conn *conns;
+	struct load_conn *closed;
 	uint64_t *sent_ns;
 	uint32_t started_count;    /* connects begun */
 	uint32_t connecting_count; /* of these, not settled */
@@ -113,6 +142,7 @@ struct load_thread {
 	struct load_counts counts;
 	struct weir_loop_stats stats; /* copied at the end */
 	struct hist latency;
+	struct hist first_answer; /* with is_churn: from connect on */
 	char failure[LOAD_FAILURE_BYTES];
 };
 
@@ -138,6 +168,7 @@ struct load_result {
 	struct load_counts counts;
 	struct weir_loop_stats stats;
 	struct hist latency;
+	struct hist first_answer;
 	double run_s;
 	double user_s;
 	double system_s;

@@ -3,10 +3,12 @@
  * Every byte that comes is compared with what was sent, in order, as it
  * arrives in any cut: nothing is kept, so a 1 MiB answer takes no memory.
  *
- * Not here: when to connect, when to stop (load_thread.c).
+ * Not here: when to connect, when to stop (load_thread.c), what comes after a
+ * close (load_churn.c).
  */
 #include "load_conn.h"
 
+#include "load_churn.h"
 #include "process.h"
 
 #include <weir/uring/barrier.h>
@@ -19,13 +21,57 @@ static uint64_t load_conn_outstanding(const struct load_conn *conn)
 	return conn->sent - conn->answered;
 }
 
-/* Nothing more is to be sent on it, and nothing is missing. */
-static bool load_conn_is_done(const struct load_conn *conn)
+/* All that this connection is to send, it has sent. */
+static bool load_conn_has_sent_all(const struct load_conn *conn)
+{
+	const struct load_plan *plan = conn->thread->plan;
+	return conn->sent == plan->request_count ||
+	       conn->sent - conn->first == plan->life_count;
+}
+
+/* The time is over; but a life of churn that has begun gets its first answer.
+ */
+static bool load_conn_is_over(const struct load_conn *conn)
 {
 	const struct load_thread *thread = conn->thread;
+	return thread->phase == LOAD_FINISHING &&
+	       (!thread->plan->is_churn || conn->sent > conn->first);
+}
+
+static bool load_conn_may_send(const struct load_conn *conn)
+{
+	return conn->is_open && !conn->is_given_up &&
+	       conn->thread->phase != LOAD_PREPARING &&
+	       !load_conn_is_over(conn);
+}
+
+bool load_conn_is_done(const struct load_conn *conn)
+{
 	return load_conn_outstanding(conn) == 0 &&
-	       (thread->phase == LOAD_FINISHING ||
-		conn->sent == thread->plan->request_count);
+	       (load_conn_is_over(conn) || load_conn_has_sent_all(conn));
+}
+
+int load_conn_connect(struct load_conn *conn)
+{
+	struct load_thread *thread = conn->thread;
+	const struct load_plan *plan = thread->plan;
+	/* Rotates, so that few places use all the addresses too. */
+	const uint64_t host = (conn->id + conn->life_count) % plan->host_count;
+
+	conn->life_count++;
+	conn->connect_ns = process_now_ns();
+	conn->sent = conn->answered;
+	conn->first = conn->sent;
+	conn->answer_offset = 0;
+	conn->is_given_up = false;
+	conn->is_timed_out = false;
+	int err = weir_loop_connect(thread->loop, &plan->servers[host], conn,
+				    &conn->conn);
+	if (err < 0)
+		return err;
+	thread->connecting_count++;
+	thread->live_count++;
+	return 0;
 }
 
 void load_conn_close_if_done(struct load_conn *conn)
@@ -62,11 +108,10 @@ void load_conn_send(struct load_conn *conn, uint64_t now_ns)
 {
 	const struct load_plan *plan = conn->thread->plan;
 
-	if (!conn->is_open || conn->is_given_up ||
-	    conn->thread->phase != LOAD_RUNNING)
+	if (!load_conn_may_send(conn))
 		return;
 	while (load_conn_outstanding(conn) < plan->depth &&
-	       conn->sent < plan->request_count)
+	       !load_conn_has_sent_all(conn))
 		if (!load_conn_send_one(conn, now_ns))
 			break;
 }
@@ -103,6 +148,8 @@ static void load_conn_answered(struct load_conn *conn, uint64_t now_ns)
 	uint64_t slot = conn->answered % thread->plan->depth;
 
 	hist_record(&thread->latency, now_ns - conn->sent_ns[slot]);
+	if (thread->plan->is_churn && conn->answered == conn->first)
+		hist_record(&thread->first_answer, now_ns - conn->connect_ns);
 	wi_count(&thread->counts.messages, 1);
 	wi_count(&thread->counts.received_bytes, conn->answer.payload_bytes);
 	thread->end_ns = now_ns;
@@ -169,6 +216,8 @@ static void load_conn_on_open(struct weir_conn *weir_conn, void *ctx)
 
 	conn->is_open = true;
 	thread->connecting_count--;
+	if (thread->plan->is_churn)
+		load_conn_send(conn, process_now_ns());
 	load_conn_close_if_done(conn); /* stopped meanwhile */
 }
 
@@ -228,6 +277,8 @@ static void load_conn_on_close(struct weir_conn *weir_conn,
 	} else if (!conn->is_given_up) {
 		load_conn_judge(conn, reason);
 	}
+	if (thread->plan->is_churn)
+		load_churn_closed(conn, reason);
 	conn->conn = NULL;
 	conn->is_open = false;
 	thread->live_count--;
@@ -242,7 +293,9 @@ static void load_conn_judge_wait(struct load_conn *conn, uint64_t now_ns)
 	if (conn->conn == NULL || conn->is_given_up ||
 	    (conn->is_open && outstanding == 0))
 		return;
-	uint64_t since_ns = conn->sent_ns[conn->answered % plan->depth];
+	uint64_t since_ns =
+		conn->is_open ? conn->sent_ns[conn->answered % plan->depth]
+			      : conn->connect_ns;
 	if (now_ns < since_ns + plan->timeout_ns)
 		return;
 	if (conn->is_open) {
@@ -255,6 +308,7 @@ static void load_conn_judge_wait(struct load_conn *conn, uint64_t now_ns)
 				 (unsigned long long)conn->answered,
 				 (double)plan->timeout_ns / 1e9);
 	}
+	conn->is_timed_out = true;
 	load_conn_give_up(conn);
 }
 

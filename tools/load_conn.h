@@ -10,17 +10,28 @@
  *     0 ........ answered ........ sent
  *      checked   |<- outstanding ->|      at most depth
  *
+ * With --churn it is a place for one connection after another, whose messages
+ * are numbered on: an answer that strays into the next life is found out.
+ *
  * @conn:          NULL: not started, or closed
- * @sent_ns:       borrowed; shape [depth], index number modulo depth; entry
- *                 0 is when the connect began, until it has ended
+ * @next_closed:   in the thread's list; with --churn only
+ * @first:         number of the first message of this life
+ * @life_count:    connections that this place has had
+ * @connect_ns:    when the connect began
+ * @sent_ns:       borrowed; shape [depth], index number modulo depth
  * @answer:        number `answered`, once answer_offset > 0
  * @answer_offset: bytes of it that have come, prefix included
  * @is_given_up:   aborted by us; what is outstanding has been judged
+ * @is_timed_out:  and that for want of an answer
  */
 struct load_conn {
 	struct load_thread *thread;
 	struct weir_conn *conn;
+	struct load_conn *next_closed;
 	uint64_t id;
+	uint64_t first;
+	uint64_t life_count;
+	uint64_t connect_ns;
 	uint64_t sent;
 	uint64_t answered;
 	uint64_t *sent_ns;
@@ -28,6 +39,7 @@ struct load_conn {
 	size_t answer_offset;
 	bool is_open;
 	bool is_given_up;
+	bool is_timed_out;
 };
 
 /** load_conn_handlers() - for weir_loop_open(); ctx is the load_thread. */
@@ -35,6 +47,12 @@ struct weir_handlers load_conn_handlers(void);
 
 /** load_conn_send() - as many requests as depth, plan and queue allow. */
 void load_conn_send(struct load_conn *conn, uint64_t now_ns);
+
+/** load_conn_connect() - begin. Return: 0, or as weir_loop_connect(). */
+int load_conn_connect(struct load_conn *conn);
+
+/** load_conn_is_done() - nothing more is to be sent, and nothing is missing. */
+bool load_conn_is_done(const struct load_conn *conn);
 
 /** load_conn_close_if_done() - close it if no answer is outstanding. */
 void load_conn_close_if_done(struct load_conn *conn);

@@ -21,6 +21,16 @@ static uint64_t load_failure_count(const struct load_counts *counts)
 	       counts->resets + counts->errors;
 }
 
+/* Connections of --churn that were not answered. */
+static uint64_t load_churn_failures(const struct load_counts *counts)
+{
+	uint64_t sum = 0;
+#define LOAD_ADD_FAILURE(name, text) sum += counts->name;
+	LOAD_CHURN_FAILURES(LOAD_ADD_FAILURE)
+#undef LOAD_ADD_FAILURE
+	return sum;
+}
+
 void load_result_read(struct load_result *out_result,
 		      const struct load_thread *threads, uint32_t count)
 {
@@ -36,9 +46,13 @@ void load_result_read(struct load_result *out_result,
 		const struct load_thread *thread = &threads[i];
 #define LOAD_ADD(name, help) out_result->counts.name += thread->counts.name;
 		LOAD_COUNTS(LOAD_ADD)
+		LOAD_ADD(churn_connections, "")
+		LOAD_ADD(churn_answered, "")
+		LOAD_CHURN_FAILURES(LOAD_ADD)
 #undef LOAD_ADD
 		stats_add(&out_result->stats, &thread->stats);
 		hist_merge(&out_result->latency, &thread->latency);
+		hist_merge(&out_result->first_answer, &thread->first_answer);
 		if (out_result->failure == NULL && thread->failure[0] != '\0')
 			out_result->failure = thread->failure;
 		if (thread->err < 0)
@@ -59,7 +73,8 @@ int load_result_status(const struct load_result *result,
 {
 	const struct load_counts *counts = &result->counts;
 
-	if (load_failure_count(counts) > 0 || counts->messages == 0)
+	if (load_failure_count(counts) + load_churn_failures(counts) > 0 ||
+	    counts->messages == 0)
 		return 1;
 	return plan->is_strict && counts->unanswered + counts->early_closes > 0
 		       ? 1
@@ -101,7 +116,7 @@ static char *latency_text(double ns, char *out_text)
 	return out_text;
 }
 
-static void print_latency(const struct hist *hist, FILE *file)
+static void print_latency(const char *what, const struct hist *hist, FILE *file)
 {
 	static const struct {
 		const char *name;
@@ -112,7 +127,7 @@ static void print_latency(const struct hist *hist, FILE *file)
 	};
 	char text[AMOUNT_BYTES];
 
-	(void)fprintf(file, "  latency    ");
+	(void)fprintf(file, "  %-9s  ", what);
 	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
 		uint64_t ns = hist_percentile_ns(hist, rows[i].percent);
 		(void)fprintf(file, "%s %s   ", rows[i].name,
@@ -134,12 +149,36 @@ static void print_plan(const struct load_plan *plan, FILE *file)
 		file,
 		"weir-load: %" PRIu64 " connections to %s, depth %" PRIu64
 		", payload %s%s%s bytes, %s, %u thread%s\n",
-		plan->conn_count, weir_addr_text(&plan->server, address),
+		plan->conn_count, weir_addr_text(&plan->servers[0], address),
 		plan->depth, cli_size_text(pattern->payload_bytes_min, min),
 		is_range ? "-" : "",
 		is_range ? cli_size_text(pattern->payload_bytes_max, max) : "",
 		pattern->is_raw ? "raw" : framing_text(&pattern->format),
 		plan->thread_count, plan->thread_count == 1 ? "" : "s");
+}
+
+static void print_churn(const struct load_result *result, FILE *file)
+{
+	const struct load_counts *counts = &result->counts;
+	char text[AMOUNT_BYTES];
+
+	(void)fprintf(file, "  churn      %s connections begun",
+		      stats_grouped_text(counts->churn_connections, text));
+	(void)fprintf(file, ", %s answered = %.0f per second\n",
+		      stats_grouped_text(counts->churn_answered, text),
+		      per_second(result, (double)counts->churn_answered));
+	if (result->first_answer.count > 0)
+		print_latency("to answer", &result->first_answer, file);
+	(void)fprintf(file, "  failed     %" PRIu64,
+		      load_churn_failures(counts));
+	const char *between = ": ";
+#define LOAD_PRINT_FAILURE(name, text)                                         \
+	(void)fprintf(file, "%s%" PRIu64 " " text, between, counts->name);     \
+	between = ", ";
+	LOAD_CHURN_FAILURES(LOAD_PRINT_FAILURE)
+#undef LOAD_PRINT_FAILURE
+	(void)between;
+	(void)fputc('\n', file);
 }
 
 static void print_notes(const struct load_result *result,
@@ -184,7 +223,9 @@ void load_report_print(const struct load_result *result,
 		      megabytes_per_s(result, counts->sent_bytes),
 		      megabytes_per_s(result, counts->received_bytes));
 	if (counts->messages > 0)
-		print_latency(&result->latency, file);
+		print_latency("latency", &result->latency, file);
+	if (plan->is_churn)
+		print_churn(result, file);
 	(void)fprintf(file,
 		      "  checked    every byte: %" PRIu64
 		      " mismatches, %" PRIu64 " lost, %" PRIu64 " unanswered\n",
@@ -204,9 +245,10 @@ void load_report_print(const struct load_result *result,
 	print_notes(result, plan, file);
 }
 
-static void json_latency(struct json *json, const struct hist *hist)
+static void json_latency(struct json *json, const char *key,
+			 const struct hist *hist)
 {
-	json_object_open(json, "latency_ns");
+	json_object_open(json, key);
 	json_u64(json, "min", hist->min_ns);
 	json_u64(json, "p50", hist_percentile_ns(hist, 50));
 	json_u64(json, "p90", hist_percentile_ns(hist, 90));
@@ -225,14 +267,35 @@ static void json_plan(struct json *json, const struct load_plan *plan)
 
 	json_text(json, "tool", "weir-load");
 	json_text(json, "version", TOOLS_VERSION);
-	json_text(json, "server", weir_addr_text(&plan->server, address));
+	json_text(json, "server", weir_addr_text(&plan->servers[0], address));
 	json_text(json, "framing",
 		  pattern->is_raw ? "raw" : framing_text(&pattern->format));
+	json_u64(json, "hosts", plan->host_count);
 	json_u64(json, "connections", plan->conn_count);
 	json_u64(json, "depth", plan->depth);
 	json_u64(json, "payload_bytes_min", pattern->payload_bytes_min);
 	json_u64(json, "payload_bytes_max", pattern->payload_bytes_max);
 	json_u64(json, "thread_count", plan->thread_count);
+}
+
+static void json_churn(struct json *json, const struct load_result *result)
+{
+	const struct load_counts *counts = &result->counts;
+
+	json_u64(json, "churn_connections", counts->churn_connections);
+	json_u64(json, "churn_answered", counts->churn_answered);
+	json_u64(json, "churn_failures", load_churn_failures(counts));
+#define LOAD_CHURN_MEMBER(name, text) json_u64(json, #name, counts->name);
+	LOAD_CHURN_FAILURES(LOAD_CHURN_MEMBER)
+#undef LOAD_CHURN_MEMBER
+	json_double(json, "churn_per_s",
+		    per_second(result, (double)counts->churn_answered));
+	json_double(json, "cpu_us_per_connection",
+		    counts->churn_connections > 0
+			    ? (result->user_s + result->system_s) * 1e6 /
+				      (double)counts->churn_connections
+			    : 0.0);
+	json_latency(json, "first_answer_ns", &result->first_answer);
 }
 
 void load_report_json(const struct load_result *result,
@@ -253,7 +316,9 @@ void load_report_json(const struct load_result *result,
 		    megabytes_per_s(result, counts->sent_bytes));
 	json_double(&json, "received_mb_per_s",
 		    megabytes_per_s(result, counts->received_bytes));
-	json_latency(&json, &result->latency);
+	json_latency(&json, "latency_ns", &result->latency);
+	if (plan->is_churn)
+		json_churn(&json, result);
 	json_double(&json, "cpu_user_s", result->user_s);
 	json_double(&json, "cpu_system_s", result->system_s);
 	json_double(&json, "enters_per_message",

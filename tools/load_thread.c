@@ -5,6 +5,7 @@
  * Not here: what a connection sends and checks (load_conn.c).
  */
 #include "framing.h"
+#include "load_churn.h"
 #include "load_conn.h"
 #include "process.h"
 
@@ -18,10 +19,6 @@
 #include <string.h>
 
 enum {
-	/* Connects in flight at a time: more would overflow the backlog of a
-	 * server that has other things to do, and wait a second to be sent
-	 * again by TCP. */
-	CONNECTING_MAX = 256,
 	TURN_MS_MAX = 100,
 	BARRIER_TURN_MS = 1,
 };
@@ -66,6 +63,7 @@ int load_thread_open(struct load_thread *thread, struct weir_error *error)
 	const struct weir_handlers handlers = load_conn_handlers();
 
 	hist_init(&thread->latency);
+	hist_init(&thread->first_answer);
 	thread->conns = calloc(thread->conn_count, sizeof(*thread->conns));
 	thread->sent_ns = calloc((size_t)thread->conn_count * plan->depth,
 				 sizeof(*thread->sent_ns));
@@ -141,26 +139,22 @@ static void load_thread_turn(struct load_thread *thread, uint64_t until_ns)
 		load_thread_fail(thread, "thread %u: its loop ended: %s",
 				 thread->index, strerror(-more));
 	}
+	if (thread->plan->is_churn)
+		load_churn_open_some(thread);
 }
 
 static void load_thread_connect_some(struct load_thread *thread)
 {
 	while (thread->started_count < thread->conn_count &&
-	       thread->connecting_count < CONNECTING_MAX) {
+	       thread->connecting_count < LOAD_CONNECTING_MAX) {
 		struct load_conn *conn = &thread->conns[thread->started_count];
-		conn->sent_ns[0] = process_now_ns();
 		thread->started_count++;
-		int err = weir_loop_connect(thread->loop, &thread->plan->server,
-					    conn, &conn->conn);
-		if (err < 0) {
-			wi_count(&thread->counts.failed_connects, 1);
-			load_thread_fail(thread, "connection %llu: %s",
-					 (unsigned long long)conn->id,
-					 strerror(-err));
+		int err = load_conn_connect(conn);
+		if (err == 0)
 			continue;
-		}
-		thread->connecting_count++;
-		thread->live_count++;
+		wi_count(&thread->counts.failed_connects, 1);
+		load_thread_fail(thread, "connection %llu: %s",
+				 (unsigned long long)conn->id, strerror(-err));
 	}
 }
 
@@ -207,6 +201,8 @@ static void load_thread_run(struct load_thread *thread)
 	thread->begin_ns = process_now_ns();
 	thread->end_ns = thread->begin_ns;
 	thread->phase = LOAD_RUNNING;
+	if (plan->is_churn)
+		load_churn_start(thread);
 	for (uint32_t i = 0; i < thread->started_count; i++)
 		load_conn_send(&thread->conns[i], process_now_ns());
 	load_thread_wait(thread, time_after(thread->begin_ns, plan->run_ns));
@@ -237,7 +233,7 @@ static void *load_thread_main(void *ctx)
 				 "thread %u: its loop did not start: "
 				 "%s",
 				 thread->index, strerror(-thread->err));
-	else
+	else if (!thread->plan->is_churn)
 		load_thread_connect(thread);
 	load_thread_meet(thread);
 	if (thread->plan->is_idle)
@@ -247,6 +243,8 @@ static void *load_thread_main(void *ctx)
 		load_thread_run(thread);
 	if (thread->err == 0)
 		load_thread_finish(thread);
+	if (thread->plan->is_churn)
+		load_churn_end(thread);
 	weir_loop_stats(thread->loop, &thread->stats);
 	return NULL;
 }

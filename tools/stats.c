@@ -1,7 +1,5 @@
 #include "stats.h"
 
-#include "rungs.h"
-
 #include <inttypes.h>
 
 void stats_add(struct weir_loop_stats *total,
@@ -46,14 +44,6 @@ void stats_members(struct json *json, const struct weir_loop_stats *stats)
 	json_u64(json, "block_bytes_peak", stats->block_bytes_peak);
 	json_u64(json, "punt_workers", stats->punt_workers);
 	json_object_close(json);
-}
-
-void stats_rungs_member(struct json *json, const struct weir_loop *loop)
-{
-	struct weir_rung rungs[WEIR_RUNG_COUNT];
-
-	weir_loop_ladder(loop, rungs);
-	rungs_json(json, rungs);
 }
 
 char *stats_closes_text(const struct weir_loop_stats *stats, char *out_text)

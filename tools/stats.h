@@ -14,9 +14,6 @@ void stats_add(struct weir_loop_stats *total,
  *                    object that is open. */
 void stats_members(struct json *json, const struct weir_loop_stats *stats);
 
-/** stats_rungs_member() - what the ring of @loop stands on. */
-void stats_rungs_member(struct json *json, const struct weir_loop *loop);
-
 enum {
 	STATS_CLOSES_TEXT_BYTES = 512,
 };

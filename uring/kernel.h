@@ -72,7 +72,8 @@ struct weir_kernel {
 	int (*listen)(void *ctx, struct weir_listen_request *request);
 
 	/* Listen again on what listen() made and shutdown() has stopped: it
-	 * has kept its address. -EADDRINUSE if another has taken that. */
+	 * has kept its address, if it was not bound to port 0. -EADDRINUSE if
+	 * another has taken that. */
 	int (*listen_again)(void *ctx, int fd, int backlog);
 
 	/* setsockopt(2), for a listener and the group that it is in: before a
