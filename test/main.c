@@ -65,6 +65,7 @@ static const struct {
 	{ "resize", suite_resize },
 	{ "restrict", suite_restrict },
 	{ "zerocopy", suite_zerocopy },
+	{ "sim", suite_sim },
 	{ "steer-spread", suite_steer_spread },
 	{ "steer-change", suite_steer_change },
 	{ "steer-faults", suite_steer_faults },

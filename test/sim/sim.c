@@ -128,8 +128,7 @@ static int sim_map(void *ctx, size_t bytes, int fd, uint64_t offset,
 		const int file = sim_fd_file(sim, fd);
 		if (file == SIM_NONE || sim->files[file].kind != SIM_RING)
 			return -EBADF;
-		*out_memory =
-			sim_ring_map(sim, sim->files[file].ring, offset);
+		*out_memory = sim_ring_map(sim, sim->files[file].ring, offset);
 		sim->mappings++;
 		return 0;
 	}
@@ -237,7 +236,8 @@ static int sim_random(void *ctx, void *out_bytes, size_t byte_count)
 	return 0;
 }
 
-/* ---- open, reset, close --------------------------------------------------- */
+/* ---- open, reset, close ---------------------------------------------------
+ */
 
 static void sim_clear(struct weir_sim *sim)
 {
@@ -289,8 +289,7 @@ int weir_sim_open(struct weir_sim **out_sim, struct weir_tape *tape,
 	if (sim == NULL)
 		return -ENOMEM;
 	void *memory = mmap(NULL, SIM_MEMORY_BYTES, PROT_READ | PROT_WRITE,
-			    MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1,
-			    0);
+			    MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
 	if (memory == MAP_FAILED) {
 		free(sim);
 		return -ENOMEM;

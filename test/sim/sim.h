@@ -104,10 +104,10 @@ void weir_sim_note(struct weir_sim *sim, const char *format, ...)
 
 /* What must be back to zero at the end. */
 struct weir_sim_residue {
-	uint32_t descriptors;  /* of the process */
-	uint32_t slots;        /* direct descriptors */
-	uint32_t operations;   /* in flight */
-	uint32_t connections;  /* with a server's end */
+	uint32_t descriptors; /* of the process */
+	uint32_t slots;       /* direct descriptors */
+	uint32_t operations;  /* in flight */
+	uint32_t connections; /* with a server's end */
 	uint32_t mappings;
 };
 void weir_sim_residue(const struct weir_sim *sim,
@@ -133,8 +133,8 @@ int weir_sim_write(struct weir_sim *sim, int conn, const void *bytes,
 int weir_sim_read(struct weir_sim *sim, int conn, void *bytes,
 		  size_t byte_count);
 
-void weir_sim_fin(struct weir_sim *sim, int conn);   /* shutdown(SHUT_WR) */
-void weir_sim_rst(struct weir_sim *sim, int conn);   /* close with linger 0 */
+void weir_sim_fin(struct weir_sim *sim, int conn);     /* shutdown(SHUT_WR) */
+void weir_sim_rst(struct weir_sim *sim, int conn);     /* close with linger 0 */
 void weir_sim_hang_up(struct weir_sim *sim, int conn); /* close(2) */
 
 /**

@@ -31,7 +31,8 @@ static void address_port_set(struct sockaddr_storage *address, uint16_t port)
 	memcpy(address, &in, sizeof(in));
 }
 
-/* ---- listeners ------------------------------------------------------------ */
+/* ---- listeners ------------------------------------------------------------
+ */
 
 static bool port_is_free(const struct weir_sim *sim, uint16_t port,
 			 bool joins_group)
@@ -58,8 +59,8 @@ int sim_net_listen(struct weir_sim *sim, int index,
 	file->port = port;
 	file->is_in_group = request->joins_group;
 	file->is_listening = true;
-	file->backlog = request->backlog < SIM_BACKLOG ? request->backlog
-						       : SIM_BACKLOG;
+	file->backlog =
+		request->backlog < SIM_BACKLOG ? request->backlog : SIM_BACKLOG;
 	return 0;
 }
 
@@ -127,7 +128,8 @@ int weir_sim_connect(struct weir_sim *sim, uint16_t port)
 	return conn;
 }
 
-/* ---- streams -------------------------------------------------------------- */
+/* ---- streams --------------------------------------------------------------
+ */
 
 static void conn_forget(struct sim_conn *conn)
 {
@@ -271,7 +273,8 @@ void sim_net_close(struct weir_sim *sim, int index, enum sim_side side)
 	sim->events++;
 }
 
-/* ---- on the wire ---------------------------------------------------------- */
+/* ---- on the wire ----------------------------------------------------------
+ */
 
 static bool pipe_is_moving(const struct sim_conn *conn,
 			   const struct sim_pipe *pipe)
@@ -300,8 +303,7 @@ uint32_t sim_net_pending(const struct weir_sim *sim)
 {
 	uint32_t count = 0;
 	for (int i = 0; i < sim->conn_high; i++)
-		for (int what = 0;
-		     sim->conns[i].is_used && what < 4; what++)
+		for (int what = 0; sim->conns[i].is_used && what < 4; what++)
 			count += wire_has(&sim->conns[i], what);
 	return count;
 }
@@ -311,9 +313,8 @@ static void pipe_arrive(struct weir_sim *sim, struct sim_conn *conn, int side)
 	struct sim_pipe *pipe = &conn->pipes[side];
 	const uint32_t moving = (uint32_t)(pipe->written - pipe->arrived);
 	/* Benign: all at once. */
-	const uint32_t left = moving <= 1
-				      ? 0
-				      : weir_tape_below(sim->tape, moving);
+	const uint32_t left =
+		moving <= 1 ? 0 : weir_tape_below(sim->tape, moving);
 	pipe->arrived += moving - left;
 	if (pipe->arrived == pipe->written && pipe->fin_written)
 		pipe->fin_arrived = true;
@@ -341,8 +342,8 @@ void sim_net_arrive(struct weir_sim *sim, uint32_t index)
 				conn->rst_to_client = true;
 			if (what >= 2)
 				weir_sim_note(sim, "c%d RST arrives at the %s",
-					      i, what == 2 ? "server"
-							   : "client");
+					      i,
+					      what == 2 ? "server" : "client");
 			sim_hash_add(sim, (uint64_t)i * 4 + (uint64_t)what);
 			sim->events++;
 			return;

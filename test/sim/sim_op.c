@@ -52,7 +52,8 @@ static int op_errno(struct weir_sim *sim, uint8_t opcode)
 	return 0;
 }
 
-/* ---- the life of an operation --------------------------------------------- */
+/* ---- the life of an operation ---------------------------------------------
+ */
 
 static struct sim_op *op_take(struct weir_sim *sim)
 {
@@ -138,8 +139,7 @@ static const struct io_uring_buf *group_peek(const struct sim_group *group)
 static int recv_post(struct weir_sim *sim, struct sim_op *op, int res,
 		     uint32_t flags)
 {
-	const bool is_multishot =
-		(op->sqe.ioprio & IORING_RECV_MULTISHOT) != 0;
+	const bool is_multishot = (op->sqe.ioprio & IORING_RECV_MULTISHOT) != 0;
 	const int conn = sim->files[op->file].conn;
 
 	if (sim_net_readable(sim, conn, SIM_SERVER) > 0)
@@ -181,8 +181,8 @@ static int op_recv(struct weir_sim *sim, struct sim_op *op)
 		return result;
 	group->head++;
 	return recv_post(sim, op, result,
-			 IORING_CQE_F_BUFFER | (uint32_t)id
-						       << IORING_CQE_BUFFER_SHIFT);
+			 IORING_CQE_F_BUFFER |
+				 (uint32_t)id << IORING_CQE_BUFFER_SHIFT);
 }
 
 /* ---- send --------------------------------------------------------------- */
@@ -203,8 +203,7 @@ static struct iovec send_piece(const struct sim_op *op)
 	size_t skip = op->done;
 	if (op->sqe.opcode == IORING_OP_SEND)
 		return (struct iovec){
-			.iov_base =
-				(uint8_t *)(uintptr_t)op->sqe.addr + skip,
+			.iov_base = (uint8_t *)(uintptr_t)op->sqe.addr + skip,
 			.iov_len = op->sqe.len - skip,
 		};
 	size_t i = 0;
@@ -227,8 +226,8 @@ static int op_send(struct weir_sim *sim, struct sim_op *op)
 	do {
 		const struct iovec piece = send_piece(op);
 		size_t bytes = piece.iov_len;
-		const bool is_short = bytes > 1 &&
-				      sim_fault(sim, WEIR_FAULT_SHORT_SEND);
+		const bool is_short =
+			bytes > 1 && sim_fault(sim, WEIR_FAULT_SHORT_SEND);
 		if (is_short)
 			bytes = 1 + weir_tape_below(
 					    sim->tape,
@@ -248,7 +247,8 @@ static int op_send(struct weir_sim *sim, struct sim_op *op)
 	return (int)op->done;
 }
 
-/* ---- accept --------------------------------------------------------------- */
+/* ---- accept ---------------------------------------------------------------
+ */
 
 static int op_accept(struct weir_sim *sim, struct sim_op *op)
 {
@@ -532,8 +532,8 @@ uint32_t sim_op_runnable(const struct weir_sim *sim, int ring)
 	uint32_t count = 0;
 	for (int i = 0; i < sim->op_high; i++) {
 		const struct sim_op *op = &sim->ops[i];
-		count += op->is_used && op->ring == ring &&
-			 op_is_ready(sim, op);
+		count +=
+			op->is_used && op->ring == ring && op_is_ready(sim, op);
 	}
 	return count;
 }

@@ -1,6 +1,7 @@
 /* sim_priv.h - the world: files, connections, rings, operations
  *
- *     fd / slot --> file --> listener, or one end of a connection, or a doorbell
+ *     fd / slot --> file --> listener, or one end of a connection, or a
+ * doorbell
  *                    ^
  *     operation -----+        each holds a reference; the last one closes it
  *
@@ -52,8 +53,8 @@ enum sim_side { SIM_CLIENT = 0, SIM_SERVER };
 struct sim_conn {
 	bool is_used;
 	bool is_accepted;
-	bool has_client; /* its end is open */
-	bool has_server; /* in the backlog, or behind a file */
+	bool has_client;    /* its end is open */
+	bool has_server;    /* in the backlog, or behind a file */
 	bool rst_to_server; /* has arrived there, and is to be reported */
 	bool rst_to_client;
 	bool rst_sent_to_server; /* on its way */
@@ -86,12 +87,12 @@ struct sim_file {
 
 struct sim_op {
 	bool is_used;
-	bool is_armed;       /* waits for its file */
-	bool is_cancelled;   /* ends with -ECANCELED */
-	bool is_late;        /* was not tried yet */
+	bool is_armed;     /* waits for its file */
+	bool is_cancelled; /* ends with -ECANCELED */
+	bool is_late;      /* was not tried yet */
 	uint32_t due_flags;
 	int ring;
-	int file; /* referenced, or SIM_NONE */
+	int file;      /* referenced, or SIM_NONE */
 	uint32_t done; /* bytes of a MSG_WAITALL send that went out */
 	uint64_t order;
 	struct io_uring_sqe sqe;
@@ -181,8 +182,7 @@ int sim_net_read(struct weir_sim *sim, int conn, enum sim_side side,
 		 void *bytes, size_t byte_count);
 int sim_net_write(struct weir_sim *sim, int conn, enum sim_side side,
 		  const void *bytes, size_t byte_count);
-bool sim_net_can_read(const struct weir_sim *sim, int conn,
-		      enum sim_side side);
+bool sim_net_can_read(const struct weir_sim *sim, int conn, enum sim_side side);
 bool sim_net_can_write(const struct weir_sim *sim, int conn,
 		       enum sim_side side);
 uint32_t sim_net_readable(const struct weir_sim *sim, int conn,

@@ -77,10 +77,9 @@ static int ring_memory(struct weir_sim *sim, struct sim_ring *ring,
 		params->sq_off.array + params->sq_entries * sizeof(uint32_t);
 	int err = kernel->map(sim, bytes, -1, 0, &memory);
 	if (err == 0)
-		err = kernel->map(sim,
-				  params->sq_entries *
-					  sizeof(struct io_uring_sqe),
-				  -1, 0, &sqes);
+		err = kernel->map(
+			sim, params->sq_entries * sizeof(struct io_uring_sqe),
+			-1, 0, &sqes);
 	if (err < 0)
 		return err;
 	sim->mappings -= 2; /* of the kernel's own */
@@ -153,7 +152,8 @@ void sim_ring_close(struct weir_sim *sim, int index)
 	ring->is_used = false;
 }
 
-/* ---- completions ---------------------------------------------------------- */
+/* ---- completions ----------------------------------------------------------
+ */
 
 static uint32_t cq_ready(const struct sim_ring *ring)
 {
@@ -177,8 +177,8 @@ bool sim_ring_post(struct weir_sim *sim, int index, uint64_t user_data, int res,
 	const struct io_uring_cqe cqe = { .user_data = user_data,
 					  .res = res,
 					  .flags = flags };
-	const bool has_room = ring->overflow_count == 0 &&
-			      cq_ready(ring) < ring->cq_entries;
+	const bool has_room =
+		ring->overflow_count == 0 && cq_ready(ring) < ring->cq_entries;
 
 	if (!has_room && only_if_room)
 		return false;
@@ -233,8 +233,8 @@ static struct enter_limit enter_limit(const struct weir_sim *sim,
 	if (ext->ts != 0) {
 		const struct weir_kernel_timespec *ts =
 			(const void *)(uintptr_t)ext->ts;
-		limit.timeout_ns = (uint64_t)ts->tv_sec * NS_PER_S +
-				   (uint64_t)ts->tv_nsec;
+		limit.timeout_ns =
+			(uint64_t)ts->tv_sec * NS_PER_S + (uint64_t)ts->tv_nsec;
 	}
 	return limit;
 }
@@ -450,7 +450,8 @@ static int unregister_group(struct sim_ring *ring, const void *arg)
 {
 	const struct io_uring_buf_reg *reg = arg;
 	for (int i = 0; i < SIM_GROUPS; i++)
-		if (ring->groups[i].is_used && ring->groups[i].id == reg->bgid) {
+		if (ring->groups[i].is_used &&
+		    ring->groups[i].id == reg->bgid) {
 			ring->groups[i].is_used = false;
 			return 0;
 		}

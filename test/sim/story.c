@@ -16,7 +16,9 @@
 
 enum {
 	PEERS_MAX = 4,
-	PEER_BYTES_MAX = 100,
+	MANY_BYTES = 6000, /* more than a chunk of a send queue */
+	EARLY_TURNS = 60,
+	PIECE_BYTES = 256,
 	CHUNK_MAX = 300,
 	FAULTY_TURNS = 300,
 	HEALED_TURNS = 20000,
@@ -55,6 +57,7 @@ struct story {
 	struct peer peers[PEERS_MAX];
 	uint32_t peer_count;
 	uint32_t faults;
+	bool stops_early; /* while peers talk */
 	bool has_rude;
 	bool is_healed;
 	bool is_stopping;
@@ -65,7 +68,8 @@ struct story {
 
 static uint8_t pattern(uint32_t id, uint32_t at)
 {
-	return at == 0 ? (uint8_t)id : (uint8_t)(id * 37 + at * 101 + (at >> 8));
+	return at == 0 ? (uint8_t)id
+		       : (uint8_t)(id * 37 + at * 101 + (at >> 8));
 }
 
 /* ---- the server -------------------------------------------------------- */
@@ -104,8 +108,8 @@ static size_t story_take(struct story *story, struct weir_conn *conn,
 		return byte_count;
 	switch (weir_tape_below(story->sim_tape, 8)) {
 	case 1:
-		return 1 + weir_tape_below(story->sim_tape,
-					   (uint32_t)byte_count);
+		return 1 +
+		       weir_tape_below(story->sim_tape, (uint32_t)byte_count);
 	case 2:
 		weir_conn_need(conn, byte_count + 1);
 		return 0;
@@ -129,6 +133,22 @@ static struct peer *story_find(struct story *story, struct weir_conn *conn,
 	return peer;
 }
 
+/* In pieces that the smallest queue holds. Return: what went in; the rest is
+ * shown again when the queue has room. */
+static size_t story_send(struct weir_conn *conn, const uint8_t *bytes,
+			 size_t byte_count)
+{
+	size_t sent = 0;
+	while (sent < byte_count) {
+		const size_t left = byte_count - sent;
+		const size_t piece = left < PIECE_BYTES ? left : PIECE_BYTES;
+		if (weir_conn_send(conn, bytes + sent, piece) < 0)
+			break;
+		sent += piece;
+	}
+	return sent;
+}
+
 static ssize_t story_on_data(struct weir_conn *conn, const uint8_t *bytes,
 			     size_t byte_count, void *ctx)
 {
@@ -144,9 +164,8 @@ static ssize_t story_on_data(struct weir_conn *conn, const uint8_t *bytes,
 	if (peer == NULL)
 		return 0;
 	story_check_shown(story, peer, bytes, byte_count);
-	const size_t taken = story_take(story, conn, peer, byte_count);
-	if (taken == 0 || weir_conn_send(conn, bytes, taken) < 0)
-		return 0; /* the queue is full: shown again */
+	const size_t taken = story_send(
+		conn, bytes, story_take(story, conn, peer, byte_count));
 	peer->shown += (uint32_t)taken;
 	if (peer->is_rude && !story->is_healed &&
 	    weir_tape_chance(story->sim_tape, 8)) {
@@ -166,14 +185,14 @@ static bool reason_is_true(const struct story *story, const struct peer *peer,
 	case WEIR_CLOSE_PEER:
 		return true;
 	case WEIR_CLOSE_RESET:
-		return has_errnos || story->has_rude;
+		return has_errnos || story->has_rude || story->is_stopping;
 	case WEIR_CLOSE_ERROR:
 		return has_errnos;
 	case WEIR_CLOSE_LOCAL:
 		return peer != &unknown && peer->was_closed;
 	case WEIR_CLOSE_DRAIN_DEADLINE:
-		return (story->faults & WEIR_FAULT_CLOCK) != 0 ||
-		       has_errnos || story->has_rude;
+		return (story->faults & WEIR_FAULT_CLOCK) != 0 || has_errnos ||
+		       story->has_rude;
 	case WEIR_CLOSE_STOPPED:
 		return story->is_stopping;
 	default:
@@ -200,7 +219,7 @@ static void story_on_close(struct weir_conn *conn,
 	/* A close that claims to be healthy has lost nothing. */
 	if (peer != NULL && peer != &unknown &&
 	    reason->cause == WEIR_CLOSE_PEER && !peer->is_rude &&
-	    peer->shown != peer->total)
+	    !story->is_stopping && peer->shown != peer->total)
 		weir_sim_violate(story->sim, "closed by the peer, but not all "
 					     "of its bytes were shown");
 	weir_conn_user_set(conn, NULL);
@@ -218,6 +237,10 @@ static bool peer_connect(struct peer *peer)
 {
 	struct weir_sim *sim = peer->story->sim;
 	peer->conn = weir_sim_connect(sim, PORT);
+	if (peer->conn == -ECONNREFUSED) { /* the server stops */
+		peer_lost(peer);
+		return true;
+	}
 	if (peer->conn < 0)
 		return false; /* the backlog is full: later */
 	peer->state = PEER_TALKING;
@@ -376,6 +399,8 @@ static struct weir_loop_opts draw_loop(struct weir_tape *tape,
 static void story_start_peers(struct story *story)
 {
 	struct weir_tape *tape = story->sim_tape;
+	const uint32_t most =
+		DRAW(tape, 100, 100, 20, 100, 100, 100, 20, MANY_BYTES);
 	story->peer_count = 1 + weir_tape_below(tape, PEERS_MAX);
 	for (uint32_t i = 0; i < story->peer_count; i++) {
 		struct peer *peer = &story->peers[i];
@@ -383,7 +408,7 @@ static void story_start_peers(struct story *story)
 			.story = story,
 			.id = i,
 			.conn = WEIR_SIM_NO_CONN,
-			.total = 1 + weir_tape_below(tape, PEER_BYTES_MAX),
+			.total = 1 + weir_tape_below(tape, most),
 			.is_rude = weir_tape_below(tape, 4) == 1,
 		};
 		story->has_rude |= peer->is_rude;
@@ -449,7 +474,7 @@ static void story_check_end(struct story *story,
 		weir_sim_violate(story->sim, "descriptors, slots, operations "
 					     "or mappings are left");
 	for (uint32_t i = 0; i < story->peer_count; i++)
-		if (!story->peers[i].is_lost &&
+		if (!story->peers[i].is_lost && !story->stops_early &&
 		    story->peers[i].received != story->peers[i].total)
 			weir_sim_violate(story->sim, "a healthy peer was not "
 						     "echoed in full");
@@ -491,10 +516,15 @@ void sim_story_play(struct weir_sim *sim, struct weir_tape *tape,
 	story.faults = faults;
 	weir_sim_set_faults(sim, faults);
 
-	(void)story_turns(&story, FAULTY_TURNS, out_result);
+	story.stops_early = weir_tape_below(tape, 4) == 1;
+	(void)story_turns(&story,
+			  story.stops_early ? weir_tape_below(tape, EARLY_TURNS)
+					    : FAULTY_TURNS,
+			  out_result);
 	weir_sim_heal(sim);
 	story.is_healed = true;
-	if (!story_turns(&story, HEALED_TURNS, out_result))
+	if (!story.stops_early &&
+	    !story_turns(&story, HEALED_TURNS, out_result))
 		weir_sim_violate(sim, "healed, and it does not finish");
 	if (weir_sim_violation(sim) == NULL)
 		story_stop(&story);
