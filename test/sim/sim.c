@@ -81,6 +81,8 @@ static void file_end(struct weir_sim *sim, struct sim_file *file)
 	case SIM_STREAM:
 		if (file->conn != SIM_NONE)
 			sim_net_close(sim, file->conn, SIM_SERVER);
+		if (file->last_token != 0 && sim->dead_count < SIM_DEAD)
+			sim->dead_tokens[sim->dead_count++] = file->last_token;
 		break;
 	case SIM_LISTENER:
 		sim_net_listen_end(sim, (int)(file - sim->files));
@@ -252,6 +254,7 @@ static void sim_clear(struct weir_sim *sim)
 		sim->conns[i].is_used = false;
 	sim->op_high = 0;
 	sim->conn_high = 0;
+	sim->dead_count = 0;
 	sim->step_count = 0;
 	/* Zeros again, as map() promises. */
 	if (sim->memory_used > 0)

@@ -81,6 +81,8 @@ static void op_end(struct weir_sim *sim, struct sim_op *op, int res,
 		      (unsigned long long)op->sqe.user_data, res);
 	(void)sim_ring_post(sim, op->ring, op->sqe.user_data, res, flags,
 			    false);
+	if (op->sqe.opcode == IORING_OP_RECV && op->file != SIM_NONE)
+		sim->files[op->file].last_token = op->sqe.user_data;
 	op_give(sim, op);
 }
 
@@ -131,6 +133,30 @@ static const struct io_uring_buf *group_peek(const struct sim_group *group)
 	if (tail == group->head)
 		return NULL;
 	return &group->ring[group->head & (group->entry_count - 1)];
+}
+
+void sim_op_haunt(struct weir_sim *sim, int ring)
+{
+	struct sim_group *group = &sim->rings[ring].groups[0];
+	const uint32_t which = weir_tape_below(sim->tape, sim->dead_count);
+	const uint64_t token = sim->dead_tokens[which];
+	const struct io_uring_buf *buf =
+		group->is_used && weir_tape_below(sim->tape, 2) == 1
+			? group_peek(group)
+			: NULL;
+
+	sim->dead_tokens[which] = sim->dead_tokens[--sim->dead_count];
+	weir_sim_note(sim, "fault: a completion for %016llx, which is gone",
+		      (unsigned long long)token);
+	if (buf == NULL) {
+		(void)sim_ring_post(sim, ring, token, -ECANCELED, 0, false);
+		return;
+	}
+	const uint32_t id = buf->bid;
+	group->head++;
+	(void)sim_ring_post(sim, ring, token, 1,
+			    IORING_CQE_F_BUFFER | id << IORING_CQE_BUFFER_SHIFT,
+			    false);
 }
 
 /* ---- receive ------------------------------------------------------------ */

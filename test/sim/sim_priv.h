@@ -31,6 +31,7 @@ enum {
 	SIM_LISTENERS = 16,
 	SIM_BACKLOG = 64,
 	SIM_STEPS = 64, /* peers */
+	SIM_DEAD = 8,
 	SIM_PIPE_BYTES_MAX = 16384,
 	SIM_MEMORY_BYTES = 64 << 20,
 	SIM_NONE = -1,
@@ -82,7 +83,8 @@ struct sim_file {
 	int backlog;
 	int queue[SIM_BACKLOG]; /* conns that wait */
 	int queued;
-	uint64_t value; /* DOORBELL */
+	uint64_t value;      /* DOORBELL */
+	uint64_t last_token; /* STREAM: of an operation on it that has ended */
 };
 
 struct sim_op {
@@ -155,6 +157,8 @@ struct weir_sim {
 	struct sim_op ops[SIM_OPS];
 	int op_high; /* none is used at or above it */
 	int conn_high;
+	uint64_t dead_tokens[SIM_DEAD]; /* of streams that are closed */
+	uint32_t dead_count;
 	struct sim_step steps[SIM_STEPS];
 	int step_count;
 	/* Large, and not cleared but by who takes one. */
@@ -198,6 +202,8 @@ void sim_op_submit(struct weir_sim *sim, int ring,
 uint32_t sim_op_runnable(const struct weir_sim *sim, int ring);
 void sim_op_run(struct weir_sim *sim, int ring, uint32_t index);
 void sim_ops_end(struct weir_sim *sim, int ring);
+/* A completion of an operation whose stream is gone. */
+void sim_op_haunt(struct weir_sim *sim, int ring);
 
 /* ---- sim_ring.c ---- */
 int sim_ring_setup(void *ctx, uint32_t entry_count,

@@ -257,6 +257,11 @@ static bool world_step(struct weir_sim *sim, int ring)
 	if (sim_fault(sim, WEIR_FAULT_CLOCK))
 		sim->now_ns += UINT64_C(1000000)
 			       << weir_tape_below(sim->tape, 16);
+	/* Once all that it has said is read: then its slot may be another's. */
+	if (sim->dead_count > 0 && cq_ready(&sim->rings[ring]) == 0 &&
+	    sim->rings[ring].overflow_count == 0 &&
+	    sim_fault(sim, WEIR_FAULT_STALE))
+		sim_op_haunt(sim, ring);
 	if (pick < ops) {
 		sim_op_run(sim, ring, pick);
 		return true;

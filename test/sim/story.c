@@ -23,7 +23,6 @@ enum {
 	FAULTY_TURNS = 300,
 	HEALED_TURNS = 20000,
 	STOP_TURNS = 5000,
-	TURN_NS = 50000000,
 	PORT = 7000,
 };
 
@@ -42,8 +41,10 @@ struct peer {
 	uint32_t total; /* bytes it has to say; the first is its id */
 	uint32_t sent;
 	uint32_t received;
-	bool is_lost; /* by a reset, its own or the server's */
-	bool is_rude; /* may reset, and may be closed early */
+	bool is_lost;   /* by a reset, its own or the server's */
+	bool is_rude;   /* may reset, and may be closed early */
+	bool is_mute;   /* says and reads nothing more from some time on */
+	bool is_polite; /* the server closes once it has shown all */
 	/* The server's side of it. */
 	bool was_shown;
 	bool was_closed; /* by the handler */
@@ -167,8 +168,9 @@ static ssize_t story_on_data(struct weir_conn *conn, const uint8_t *bytes,
 	const size_t taken = story_send(
 		conn, bytes, story_take(story, conn, peer, byte_count));
 	peer->shown += (uint32_t)taken;
-	if (peer->is_rude && !story->is_healed &&
-	    weir_tape_chance(story->sim_tape, 8)) {
+	if ((peer->is_polite && peer->shown == peer->total) ||
+	    (peer->is_rude && !story->is_healed &&
+	     weir_tape_chance(story->sim_tape, 8))) {
 		peer->was_closed = true;
 		weir_conn_close(conn);
 	}
@@ -180,6 +182,7 @@ static bool reason_is_true(const struct story *story, const struct peer *peer,
 			   const struct weir_close_reason *reason)
 {
 	const bool has_errnos = (story->faults & WEIR_FAULT_ERRNO) != 0;
+	const bool has_leaps = (story->faults & WEIR_FAULT_CLOCK) != 0;
 
 	switch (reason->cause) {
 	case WEIR_CLOSE_PEER:
@@ -188,11 +191,13 @@ static bool reason_is_true(const struct story *story, const struct peer *peer,
 		return has_errnos || story->has_rude || story->is_stopping;
 	case WEIR_CLOSE_ERROR:
 		return has_errnos;
+	case WEIR_CLOSE_IDLE:
+		return has_leaps || peer->is_mute;
 	case WEIR_CLOSE_LOCAL:
-		return peer != &unknown && peer->was_closed;
+		return peer->was_closed;
 	case WEIR_CLOSE_DRAIN_DEADLINE:
-		return (story->faults & WEIR_FAULT_CLOCK) != 0 || has_errnos ||
-		       story->has_rude;
+		return has_leaps || has_errnos || story->has_rude ||
+		       story->is_stopping || peer->is_mute;
 	case WEIR_CLOSE_STOPPED:
 		return story->is_stopping;
 	default:
@@ -331,7 +336,12 @@ static bool peer_step(struct weir_sim *sim, void *ctx)
 		    weir_tape_below(peer->story->sim_tape, 2) == 0 &&
 		    peer_write(peer))
 			return true;
-		if (peer->sent == peer->total) {
+		if (peer->is_mute && 2 * peer->sent >= peer->total) {
+			weir_sim_note(sim, "c%d falls silent", peer->conn);
+			peer_lost(peer);
+			return true;
+		}
+		if (peer->sent == peer->total && !peer->is_polite) {
 			weir_sim_fin(sim, peer->conn);
 			peer->state = PEER_FINISHED;
 			return true;
@@ -391,7 +401,7 @@ static struct weir_loop_opts draw_loop(struct weir_tape *tape,
 		.send_high_bytes = DRAW(tape, 512, 16, 64),
 		.send_bytes_max = DRAW(tape, 8192, 512, 1200),
 		.block_memory_bytes = 1 << 20,
-		.idle_timeout_ms = WEIR_NO_TIMEOUT,
+		.idle_timeout_ms = 3000,
 		.drain_timeout_ms = 1000,
 	};
 }
@@ -409,8 +419,11 @@ static void story_start_peers(struct story *story)
 			.id = i,
 			.conn = WEIR_SIM_NO_CONN,
 			.total = 1 + weir_tape_below(tape, most),
-			.is_rude = weir_tape_below(tape, 4) == 1,
 		};
+		const uint32_t manners = weir_tape_below(tape, 16);
+		peer->is_rude = manners >= 1 && manners < 5;
+		peer->is_mute = manners == 5;
+		peer->is_polite = manners >= 6 && manners < 9;
 		story->has_rude |= peer->is_rude;
 		(void)weir_sim_on_step(story->sim, peer_step, peer);
 	}
@@ -432,11 +445,13 @@ static bool story_turns(struct story *story, uint32_t turns,
 		if (peers_are_done(story) ||
 		    weir_sim_violation(story->sim) != NULL)
 			return true;
-		if (weir_loop_turn(story->loop, TURN_NS) <= 0) {
+		if (weir_loop_turn(story->loop, WEIR_TIMEOUT_NEVER) <= 0) {
 			weir_sim_violate(story->sim, "the loop ends by itself");
 			return true;
 		}
 		result->turns++;
+		if (weir_sim_is_idle(story->sim))
+			break; /* nothing can ever happen */
 	}
 	return peers_are_done(story);
 }
@@ -446,7 +461,7 @@ static void story_stop(struct story *story)
 	story->is_stopping = true;
 	weir_loop_stop(story->loop);
 	for (uint32_t i = 0; i < STOP_TURNS; i++) {
-		int result = weir_loop_turn(story->loop, TURN_NS);
+		int result = weir_loop_turn(story->loop, WEIR_TIMEOUT_NEVER);
 		if (result == 0)
 			return;
 		if (result < 0 || weir_sim_violation(story->sim) != NULL) {
