@@ -45,6 +45,7 @@ struct peer {
 	bool is_rude;   /* may reset, and may be closed early */
 	bool is_mute;   /* says and reads nothing more from some time on */
 	bool is_polite; /* the server closes once it has shown all */
+	bool is_greedy; /* reads only when it cannot write */
 	/* The server's side of it. */
 	bool was_shown;
 	bool was_closed; /* by the handler */
@@ -277,8 +278,14 @@ static bool peer_write(struct peer *peer)
 static bool peer_end_of_stream(struct peer *peer)
 {
 	struct story *story = peer->story;
-	if (peer->received < peer->total)
-		peer->is_lost = true; /* the server's reason is not ours */
+	const uint32_t excuses = WEIR_FAULT_ERRNO | WEIR_FAULT_CLOCK;
+	if (peer->received < peer->total) {
+		peer->is_lost = true;
+		if (!peer->is_rude && !story->is_stopping &&
+		    (story->faults & excuses) == 0)
+			weir_sim_violate(story->sim, "the server ends a stream "
+						     "before all was echoed");
+	}
 	weir_sim_hang_up(story->sim, peer->conn);
 	peer->state = PEER_DONE;
 	return true;
@@ -333,7 +340,8 @@ static bool peer_step(struct weir_sim *sim, void *ctx)
 			return true;
 		}
 		if (peer->sent < peer->total &&
-		    weir_tape_below(peer->story->sim_tape, 2) == 0 &&
+		    (peer->is_greedy ||
+		     weir_tape_below(peer->story->sim_tape, 2) == 0) &&
 		    peer_write(peer))
 			return true;
 		if (peer->is_mute && 2 * peer->sent >= peer->total) {
@@ -424,6 +432,7 @@ static void story_start_peers(struct story *story)
 		peer->is_rude = manners >= 1 && manners < 5;
 		peer->is_mute = manners == 5;
 		peer->is_polite = manners >= 6 && manners < 9;
+		peer->is_greedy = manners >= 8 && manners < 11;
 		story->has_rude |= peer->is_rude;
 		(void)weir_sim_on_step(story->sim, peer_step, peer);
 	}
