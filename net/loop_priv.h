@@ -61,11 +61,11 @@ struct weir_loop {
 	struct wi_wheel wheel;
 	struct wi_listener listeners[WEIR_STEER_GROUPS_MAX];
 	uint32_t listener_count;
+	uint32_t index;
 	struct weir_loop_opts opts; /* every default resolved */
 	struct weir_handlers handlers;
 	void *ctx;
 	const struct weir_kernel *kernel;
-	uint32_t index;
 
 	/* Work for the flush of the next turn: slot indices, in two lists so
 	 * that one can be filled while the other is walked. */
@@ -93,7 +93,6 @@ struct weir_loop {
 
 	/* For steering. */
 	struct wi_load load;
-	struct wi_sample sample;
 
 	/* Rungs of the operations that it can do without. */
 	weir_rung_set rungs_off; /* forced, or refused for good */
@@ -103,6 +102,8 @@ struct weir_loop {
 	 * until the buffers are used up, before a loop that would pause it
 	 * has seen the first of them: then one receive at a time. */
 	bool recvs_singly;
+
+	struct wi_sample sample; /* of the CPUs that packets came in on */
 
 	/* Gathered sends of this turn. */
 	struct wi_gather *gathers;
