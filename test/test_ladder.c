@@ -166,9 +166,10 @@ START_TEST(rung_that_is_forced_off_leaves_the_others_as_they_are)
 			continue;
 		}
 		ck_assert_msg(rungs[i].state == others[i].state,
-			      "without %s, %s is %s", rungs[_i].name,
+			      "without %s, %s is %s: %s (%d)", rungs[_i].name,
 			      rungs[i].name,
-			      weir_rung_state_name(rungs[i].state));
+			      weir_rung_state_name(rungs[i].state),
+			      rungs[i].cause, rungs[i].err);
 	}
 	ck_assert(weir_ladder_can_run(rungs) ==
 		  (rungs[_i].role != WEIR_ROLE_REQUIRED));

@@ -208,6 +208,12 @@ static void rung_try(struct weir_rung *rung, struct wi_stage *stage,
 		     enum weir_rung_id id)
 {
 	int err = wi_ladder_try(stage, id);
+	/* On a machine that stands still for a second nothing comes of
+	 * anything: that is no reason to do without until the next start. */
+	if (err == -ETIME) {
+		wi_stage_close(stage);
+		err = wi_ladder_try(stage, id);
+	}
 	if (stage->reason.code < 0)
 		rung_have_no_ring(rung, &stage->reason);
 	else
