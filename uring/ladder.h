@@ -73,8 +73,8 @@ void weir_rung_force_off(struct weir_rung *rung);
  *
  * Each rung has a ring of its own, and where it takes sockets a connection
  * over 127.0.0.1; they are gone when this returns, and no try takes longer
- * than about a second. Where no ring can be had at all, every rung is off, for
- * the same reason.
+ * than about two seconds. Where no ring can be had at all, every rung is off,
+ * for the same reason.
  *
  * Return: 0; -EINVAL if WEIR_FORCE_OFF names what is no rung. Thread: any.
  */
