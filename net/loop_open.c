@@ -229,15 +229,13 @@ int weir_loop_open(struct weir_loop **out_loop,
 	const struct weir_kernel *kernel = resolved.ring.kernel != NULL
 						   ? resolved.ring.kernel
 						   : weir_kernel_linux();
-	struct weir_host_facts facts;
 	struct wi_arena arena;
 
-	weir_host_facts_read(&facts);
 	opts_resolve(&resolved);
 	int err = opts_check(&resolved, error);
 	if (err < 0)
 		return err;
-	err = opts_fit_backlog(&resolved, facts.fd_limit, error);
+	err = opts_fit_backlog(&resolved, weir_fd_limit(), error);
 	if (err < 0)
 		return err;
 	const size_t bytes = loop_bytes(&resolved);

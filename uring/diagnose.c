@@ -39,12 +39,17 @@ static uint64_t soft_limit(int resource)
 	return limit.rlim_cur;
 }
 
+uint64_t weir_fd_limit(void)
+{
+	return soft_limit(RLIMIT_NOFILE);
+}
+
 void weir_host_facts_read(struct weir_host_facts *out_facts)
 {
 	out_facts->io_uring_disabled = proc_number(disabled_path, "");
 	out_facts->seccomp_mode = proc_number(status_path, "Seccomp:");
 	out_facts->memlock_bytes = soft_limit(RLIMIT_MEMLOCK);
-	out_facts->fd_limit = soft_limit(RLIMIT_NOFILE);
+	out_facts->fd_limit = weir_fd_limit();
 }
 
 static int diagnose_eperm(const struct weir_host_facts *facts,

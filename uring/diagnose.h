@@ -27,6 +27,9 @@ struct weir_host_facts {
 	uint64_t fd_limit;      /* soft limit of open descriptors */
 };
 
+/** weir_fd_limit() - the soft limit of open descriptors. Thread: any. */
+uint64_t weir_fd_limit(void);
+
 /**
  * weir_host_facts_read() - ask this host
  * @out_facts: always filled; what cannot be read is WEIR_HOST_UNKNOWN

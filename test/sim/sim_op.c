@@ -229,7 +229,8 @@ static struct iovec send_piece(const struct sim_op *op)
 	size_t skip = op->done;
 	if (op->sqe.opcode == IORING_OP_SEND)
 		return (struct iovec){
-			.iov_base = (uint8_t *)(uintptr_t)op->sqe.addr + skip,
+			/* As a number: a send of nothing has no address. */
+			.iov_base = (void *)(uintptr_t)(op->sqe.addr + skip),
 			.iov_len = op->sqe.len - skip,
 		};
 	size_t i = 0;

@@ -16,7 +16,7 @@
 
 enum {
 	PEERS_MAX = 4,
-	MANY_BYTES = 6000, /* more than a chunk of a send queue */
+	MANY_BYTES = 3000, /* more than a chunk of a send queue */
 	EARLY_TURNS = 60,
 	PIECE_BYTES = 256,
 	CHUNK_MAX = 300,

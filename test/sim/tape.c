@@ -19,7 +19,8 @@ void weir_tape_load(struct weir_tape *tape, const uint8_t *bytes,
 	tape->byte_count = byte_count;
 	tape->at = 0;
 	tape->is_written = false;
-	memcpy(tape->bytes, bytes, byte_count);
+	if (byte_count > 0) /* an empty tape may have no address */
+		memcpy(tape->bytes, bytes, byte_count);
 }
 
 /* Steele, Lea, Flood: Fast splittable pseudorandom number generators, 2014
