@@ -130,6 +130,13 @@ static void listener_shut(struct weir_loop *loop, struct wi_listener *listener)
 	listener->is_shut = true;
 }
 
+void wi_listeners_shut(struct weir_loop *loop)
+{
+	for (uint32_t i = 0; i < loop->listener_count; i++)
+		if (!loop->listeners[i].is_shut)
+			listener_shut(loop, &loop->listeners[i]);
+}
+
 static void listener_note_pause(struct weir_loop *loop,
 				struct wi_listener *listener)
 {

@@ -66,6 +66,9 @@ void wi_listener_init(struct wi_listener *listener, int fd);
  * for; and shut it down once the loop stops. Once per turn. */
 void wi_listeners_work(struct weir_loop *loop);
 
+/* All at once: this loop serves no more, and its turns are over. */
+void wi_listeners_shut(struct weir_loop *loop);
+
 void wi_listener_complete(struct weir_loop *loop,
 			  const struct io_uring_cqe *cqe);
 

@@ -41,7 +41,9 @@ static uint32_t load_decay(uint32_t work, uint32_t ticks)
 	return work;
 }
 
-/* Another policy than least-loaded does not count what it sends. */
+/* Another policy than least-loaded does not count what it sends. Of what was
+ * sent when the wait began all is given up at its end, whatever came since: a
+ * busy loop would otherwise gather SYNs that never became connections. */
 static void load_settle(struct weir_loop *loop)
 {
 	struct wi_load *load = &loop->load;
@@ -50,14 +52,17 @@ static void load_settle(struct weir_loop *loop)
 	uint64_t settled = wi_min_u64(load->seat->settled + accepted, sent);
 
 	load->accepts = loop->stats.accepts;
+	if (load->is_awaiting && loop->now_ns >= wi_load_due_ns(loop)) {
+		load->is_awaiting = false;
+		if (settled < load->awaited)
+			settled = load->awaited;
+	}
 	if (settled == sent) {
 		load->is_awaiting = false;
-	} else if (accepted > 0 || !load->is_awaiting) {
+	} else if (!load->is_awaiting) {
 		load->is_awaiting = true;
 		load->awaiting_since_ns = loop->now_ns;
-	} else if (loop->now_ns >= wi_load_due_ns(loop)) {
-		load->is_awaiting = false;
-		settled = sent;
+		load->awaited = sent;
 	}
 	wi_gauge_set(&load->seat->settled, settled);
 }
@@ -79,7 +84,7 @@ static void load_guard(struct weir_loop *loop)
 			       load->steer->opts.guard_percent);
 		break;
 	case WI_GUARD_STEP_BACK:
-		policy = weir_steer_policy_name(load->steer->opts.policy);
+		policy = weir_steer_policy_name(wi_steer_policy(load->steer));
 		(void)snprintf(line, sizeof(line),
 			       "steering: the cause is gone; back to %s",
 			       policy);

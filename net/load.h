@@ -22,6 +22,7 @@ struct wi_load {
 	uint64_t accepts; /* as of the last turn */
 	bool is_awaiting; /* some were sent to it that have not come */
 	uint64_t awaiting_since_ns;
+	uint64_t awaited; /* seat->sent as of then */
 	struct wi_steer_seat own;
 };
 

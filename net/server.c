@@ -96,6 +96,8 @@ static int steer_find(struct weir_server *server,
 				"steering was opened for %u addresses, and "
 				"there are %u",
 				groups, server->addr_count);
+		/* A loop takes part once all its listeners do. */
+		opts->steer->opts.group_count = server->addr_count;
 		server->steer = opts->steer;
 		return 0;
 	}
@@ -103,6 +105,9 @@ static int steer_find(struct weir_server *server,
 	steering.group_count = server->addr_count;
 	steering.kernel = opts->loop.ring.kernel;
 	steering.forced_off |= opts->loop.ring.forced_off;
+	/* It goes by the index in the group, where others come and go too. */
+	if (opts->joins_group)
+		steering.forced_off |= weir_rung_bit(WEIR_RUNG_STEER_CBPF);
 	server->owns_steer = true;
 	return weir_steer_open(&server->steer, &steering, error);
 }

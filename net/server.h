@@ -29,8 +29,11 @@ struct weir_server_address {
  *                  64, or loop_count if that is more
  * @is_unpinned:    do not pin loop i to the i-th of those CPUs
  * @joins_group:    share the port with another process of the same user that
- *                  does so too; by default a port in use is an error. With a
- *                  steering program the newcomer takes all new connections
+ *                  serves it; by default a port in use is an error. With a
+ *                  steering program the newcomer takes all new connections,
+ *                  and the other may stop without losing any; without one,
+ *                  who waits in its queue is reset unless
+ *                  net.ipv4.tcp_migrate_req is 1
  * @steering:       which loop gets a connection, see steer.h; its group_count
  *                  and kernel are the server's to set
  * @steer:          opened before; @steering is not looked at then. Borrowed
@@ -117,7 +120,7 @@ int weir_server_steer(struct weir_server *server, enum weir_steer_policy policy,
  *          removed and another added there
  *
  * Return: 0; -EINVAL; -ENOENT if there is no such loop; -EOPNOTSUPP without a
- *         program.
+ *         program; -EBUSY for 0 if it is the last one that takes connections.
  */
 int weir_server_set_weight(struct weir_server *server, uint32_t index,
 			   uint32_t weight, struct weir_error *error);
@@ -132,7 +135,7 @@ int weir_server_set_weight(struct weir_server *server, uint32_t index,
  * connections that it has go on.
  *
  * Return: 0, also if it was drained; -ENOENT; -EBUSY if it is the last one
- *         that is not drained.
+ *         that takes connections.
  */
 int weir_server_drain_loop(struct weir_server *server, uint32_t index,
 			   struct weir_error *error);
@@ -193,7 +196,12 @@ struct weir_server_stats {
 	double imbalance;
 };
 
-/** weir_server_stats() - Thread: any but a loop's. */
+/**
+ * weir_server_stats() - Thread: any but a loop's
+ *
+ * Waits for a drain or a removal under way, as the two below do;
+ * weir_loop_stats() does not.
+ */
 void weir_server_stats(struct weir_server *server,
 		       struct weir_server_stats *out_stats);
 

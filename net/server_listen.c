@@ -93,7 +93,8 @@ static int listener_make(struct weir_server *server, uint32_t group,
 	int fd = kernel->listen(kernel->ctx, &request);
 	if (fd < 0)
 		return listen_explain(addr, fd, error);
-	addr->storage = request.address;
+	if (weir_addr_port(addr) == 0) /* others read it meanwhile */
+		addr->storage = request.address;
 	return fd;
 }
 

@@ -4,6 +4,21 @@
 #include <errno.h>
 #include <string.h>
 
+/* Without anyone who takes connections the kernel would give them to all. */
+static bool seat_takes(const struct wi_server_seat *seat)
+{
+	return seat->loop != NULL && !seat->is_drained &&
+	       seat->server->steer->weights[seat->index] > 0;
+}
+
+static uint32_t undrained_count(const struct weir_server *server)
+{
+	uint32_t count = 0;
+	for (uint32_t i = 0; i < server->seat_end; i++)
+		count += seat_takes(&server->seats[i]);
+	return count;
+}
+
 /* ---- steering ---------------------------------------------------------- */
 
 int weir_server_steer(struct weir_server *server, enum weir_steer_policy policy,
@@ -11,8 +26,6 @@ int weir_server_steer(struct weir_server *server, enum weir_steer_policy policy,
 {
 	wi_server_lock(server);
 	int err = wi_steer_set_policy(server->steer, policy, error);
-	if (err == 0)
-		err = wi_steer_attach(server->steer, error);
 	wi_server_unlock(server);
 	return err;
 }
@@ -33,6 +46,12 @@ static int weight_set(struct weir_server *server, uint32_t index,
 			"weights need the steering program; %s "
 			"knows none",
 			weir_steer_means_name(weir_steer_means(server->steer)));
+	if (weight == 0 && seat_takes(&server->seats[index]) &&
+	    undrained_count(server) == 1)
+		return weir_error_set(error, -EBUSY,
+				      "loop %u is the last one that accepts: "
+				      "add or resume another first",
+				      index);
 	wi_steer_set_weight(server->steer, index, weight);
 	return 0;
 }
@@ -59,23 +78,12 @@ static int stops_explain(struct weir_error *error)
 	return weir_error_set(error, -ESHUTDOWN, "the server stops");
 }
 
-static uint32_t undrained_count(const struct weir_server *server)
-{
-	uint32_t count = 0;
-	for (uint32_t i = 0; i < server->seat_end; i++) {
-		const struct wi_server_seat *seat = &server->seats[i];
-		if (seat->loop != NULL && !seat->is_drained)
-			count++;
-	}
-	return count;
-}
-
 static int seat_drain(struct wi_server_seat *seat, struct weir_error *error)
 {
 	struct weir_server *server = seat->server;
 	if (seat->is_drained)
 		return 0;
-	if (undrained_count(server) == 1)
+	if (undrained_count(server) == 1 && seat_takes(seat))
 		return weir_error_set(error, -EBUSY,
 				      "loop %u is the last one that accepts: "
 				      "add or resume another first",

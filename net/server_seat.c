@@ -73,8 +73,11 @@ static void *seat_main(void *arg)
 	seat->result = weir_loop_run(seat->loop);
 	/* Connections would still be steered to a loop that is gone: a server
 	 * that has lost one ends, and join tells why. */
-	if (seat->result < 0)
-		weir_server_stop(seat->server);
+	if (seat->result < 0) {
+		wi_listeners_shut(seat->loop);
+		if (wi_requests_seen(&seat->server->stop_requests) == 0)
+			weir_server_stop(seat->server);
+	}
 	seat_live_no_more(seat);
 	return NULL;
 }

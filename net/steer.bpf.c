@@ -171,8 +171,11 @@ int weir_steer(struct sk_reuseport_md *ctx)
 		row->moved[seat_index(seat)]++;
 	else if (is_counted)
 		row->chosen[seat_index(seat)]++;
-	if (used == WI_STEER_LEAST_LOADED && (is_counted || is_moved))
-		__sync_fetch_and_add(&state->seats[seat_index(seat)].sent, 1);
+	if (used == WI_STEER_LEAST_LOADED && (is_counted || is_moved)) {
+		struct wi_steer_seat *chosen = &state->seats[seat_index(seat)];
+		chosen->sent_ms = facts.now_ms;
+		__sync_fetch_and_add(&chosen->sent, 1);
+	}
 	return SK_PASS;
 }
 

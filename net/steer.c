@@ -95,6 +95,8 @@ static void opts_resolve(struct weir_steer_opts *opts)
 		opts->guard_ms = GUARD_MS_DEFAULT;
 	if (opts->kernel == NULL)
 		opts->kernel = weir_kernel_linux();
+	if (opts->weights == NULL)
+		opts->weight_count = 0;
 }
 
 static int opts_check(const struct weir_steer_opts *opts,
@@ -618,13 +620,16 @@ static enum wi_guard_step guard_look(struct weir_steer *steer)
 {
 	struct wi_guard *guard = &steer->guard;
 	uint64_t counts[WI_STEER_SEATS_MAX];
+	uint32_t weights[WI_STEER_SEATS_MAX];
 	const uint32_t seat_count = wi_load_relaxed(&steer->state->seat_count);
 
 	if (!policy_can_collapse(wi_load_relaxed(&steer->state->policy)))
 		return WI_GUARD_STAY;
 	guard_read(steer, guard->is_stepped, seat_count, counts);
+	for (uint32_t i = 0; i < seat_count; i++)
+		weights[i] = wi_load_relaxed(&steer->state->seats[i].weight);
 	const enum wi_guard_step step =
-		wi_guard_judge(guard, counts, seat_count);
+		wi_guard_judge(guard, counts, weights, seat_count);
 	if (step == WI_GUARD_STAY)
 		return step;
 	guard_restart(steer, guard->is_stepped, seat_count);
@@ -673,6 +678,21 @@ static void policy_store(struct weir_steer *steer,
 	(void)pthread_mutex_unlock(&steer->guard_lock);
 }
 
+/* Without a program of its own it still takes away that of another process,
+ * which may be gone. */
+static void groups_release(struct weir_steer *steer)
+{
+	const int zero = 0;
+	if (steer->means != WEIR_STEER_BY_HASH &&
+	    steer->means != WEIR_STEER_BY_INCOMING_CPU)
+		return;
+	for (uint32_t g = 0; g < steer->opts.group_count; g++)
+		if (group_fd(steer, g) != NO_FD)
+			(void)steer_sockopt(steer, group_fd(steer, g),
+					    SO_DETACH_REUSEPORT_BPF, &zero,
+					    sizeof(zero)); /* -ENOENT: none */
+}
+
 int wi_steer_set_policy(struct weir_steer *steer, enum weir_steer_policy policy,
 			struct weir_error *error)
 {
@@ -695,6 +715,7 @@ int wi_steer_set_policy(struct weir_steer *steer, enum weir_steer_policy policy,
 	}
 	steer->opts.policy = policy;
 	policy_store(steer, policy);
+	groups_release(steer);
 	return wi_steer_attach(steer, error);
 }
 

@@ -67,18 +67,22 @@ enum {
  * @policy:        at start; weir_server_steer() changes it
  * @weights:       shape [weight_count], of the first loops; copied; NULL: 1
  *                 for each. At most WEIR_STEER_WEIGHT_MAX; 0: that loop gets
- *                 no connections
+ *                 no connections while another has a weight. With "cpu", which
+ *                 is given by the packet, a weight above 0 is as good as any
  * @group_count:   addresses that it will serve; 0 for 1
  * @is_required:   fail where the policy cannot be had, rather than fall back
  * @forced_off:    rungs to do without (rung.h), beside the environment's
  * @guard_percent: collapse guard: a loop that gets more than this share of
  *                 the new connections is too much; 0 for 75; 100: no guard
- * @guard_ms:      and this is how long it must last; 0 for 1000
+ * @guard_ms:      and this is how long it must last, and for at least 64
+ *                 connections; 0 for 1000
  * @kernel:        NULL for the real one; borrowed
  *
  * The guard watches cpu and source-hash, which can collapse: over loopback
  * the packet's CPU is the client's, and all users behind one address are one
- * source. It steps to least-loaded, and back when the cause is gone.
+ * source. It steps to least-loaded, and back when the cause is gone. A loop may
+ * have what its weight gives it, and the last one that is not drained may have
+ * all.
  */
 struct weir_steer_opts {
 	enum weir_steer_policy policy;
@@ -104,8 +108,9 @@ struct weir_steer;
  * without any opens this first, drops what it has, and opens its server then
  * (weir_server_opts.steer). See capabilities(7), setpriv(1).
  *
- * Return: 0; -EINVAL for an option out of range; -EOPNOTSUPP, -EPERM, or the
- *         verifier's errno if @is_required and it cannot be had; -ENOMEM.
+ * Return: 0; -EINVAL for an option out of range, or what WEIR_FORCE_OFF names;
+ *         -EOPNOTSUPP, -ENOSYS (not built in), -EPERM, or the verifier's errno
+ *         if @is_required and it cannot be had; -ENOMEM.
  * Thread: any.
  */
 int weir_steer_open(struct weir_steer **out_steer,

@@ -41,73 +41,104 @@ static uint64_t guard_delta(const struct wi_guard *guard,
 	return counts[seat] - guard->before[seat];
 }
 
+/* What came for each seat that takes any, and what it should have of that. */
 struct guard_window {
 	uint64_t total;
-	uint64_t most; /* of one seat */
+	uint64_t weight;     /* sum */
+	uint32_t seat_count; /* that have one */
 };
 
 static struct guard_window guard_look(const struct wi_guard *guard,
 				      const uint64_t *counts,
+				      const uint32_t *weights,
 				      uint32_t seat_count)
 {
 	struct guard_window window = { .total = 0 };
 
 	for (uint32_t i = 0; i < seat_count; i++) {
-		const uint64_t delta = guard_delta(guard, counts, i);
-		window.total += delta;
-		if (delta > window.most)
-			window.most = delta;
+		if (weights[i] == 0)
+			continue;
+		window.total += guard_delta(guard, counts, i);
+		window.weight += weights[i];
+		window.seat_count++;
 	}
 	return window;
 }
 
-static bool guard_is_collapsed(const struct wi_guard *guard,
-			       const struct guard_window *window)
+/* A share that a seat has by its weight is no collapse, whatever the limit. */
+static uint64_t seat_limit(const struct wi_guard *guard, uint64_t fair)
 {
-	return window->most * WHOLE_PERCENT > guard->percent * window->total;
+	return guard->percent > fair ? guard->percent
+				     : (fair + WHOLE_PERCENT) / 2;
 }
 
 /* Some way below the limit, so that it does not go to and fro; but no lower
- * than half way to an even share, which noise alone keeps it above. */
-static uint32_t guard_back_percent(const struct wi_guard *guard,
-				   uint32_t seat_count)
+ * than half way to the fair share, which noise alone keeps it above. */
+static uint64_t seat_back(uint64_t limit, uint64_t fair)
 {
-	const uint32_t half_way =
-		(guard->percent + WHOLE_PERCENT / seat_count) / 2;
-	if (guard->percent < half_way + WI_GUARD_BACK_PERCENT)
-		return half_way;
-	return guard->percent - WI_GUARD_BACK_PERCENT;
+	const uint64_t half_way = (limit + fair) / 2;
+	return limit < half_way + WI_GUARD_BACK_PERCENT
+		       ? half_way
+		       : limit - WI_GUARD_BACK_PERCENT;
 }
 
-static bool guard_is_over(const struct wi_guard *guard,
-			  const struct guard_window *window,
-			  uint32_t seat_count)
+/* Whether any seat had more than its limit, or, while stepped, more than what
+ * it is to be below before the step back. */
+static bool guard_is_exceeded(const struct wi_guard *guard,
+			      const struct guard_window *window,
+			      const uint64_t *counts, const uint32_t *weights,
+			      uint32_t seat_count)
 {
-	return window->most * WHOLE_PERCENT <=
-	       guard_back_percent(guard, seat_count) * window->total;
+	for (uint32_t i = 0; i < seat_count; i++) {
+		if (weights[i] == 0)
+			continue;
+		const uint64_t fair =
+			weights[i] * (uint64_t)WHOLE_PERCENT / window->weight;
+		uint64_t limit = seat_limit(guard, fair);
+		if (guard->is_stepped)
+			limit = seat_back(limit, fair);
+		if (guard_delta(guard, counts, i) * WHOLE_PERCENT >
+		    limit * window->total)
+			return true;
+	}
+	return false;
+}
+
+/* A quiet window goes on: only who has just come gets a base. */
+static void guard_go_on(struct wi_guard *guard, const uint64_t *counts,
+			uint32_t seat_count)
+{
+	for (uint32_t i = guard->base_count; i < seat_count; i++)
+		guard->before[i] = counts[i];
+	if (seat_count > guard->base_count)
+		guard->base_count = seat_count;
 }
 
 enum wi_guard_step wi_guard_judge(struct wi_guard *guard,
-				  const uint64_t *counts, uint32_t seat_count)
+				  const uint64_t *counts,
+				  const uint32_t *weights, uint32_t seat_count)
 {
 	assert(seat_count <= WI_STEER_SEATS_MAX);
 	const struct guard_window window =
-		guard_look(guard, counts, seat_count);
+		guard_look(guard, counts, weights, seat_count);
+	const bool is_watching =
+		guard->percent < WHOLE_PERCENT && window.seat_count >= 2;
 
-	wi_guard_restart(guard, counts, seat_count);
-	if (guard->percent >= WHOLE_PERCENT || seat_count < 2 ||
-	    window.total < WI_GUARD_LEAST)
+	if (is_watching && window.total < WI_GUARD_LEAST) {
+		guard_go_on(guard, counts, seat_count);
 		return WI_GUARD_STAY;
-	if (!guard->is_stepped && guard_is_collapsed(guard, &window)) {
-		guard->is_stepped = true;
-		wi_count(&guard->steps, 1);
-		return WI_GUARD_STEP;
 	}
-	if (guard->is_stepped && guard_is_over(guard, &window, seat_count)) {
-		guard->is_stepped = false;
+	const bool is_exceeded =
+		is_watching &&
+		guard_is_exceeded(guard, &window, counts, weights, seat_count);
+	wi_guard_restart(guard, counts, seat_count);
+	if (!is_watching || is_exceeded == guard->is_stepped)
+		return WI_GUARD_STAY;
+	guard->is_stepped = is_exceeded;
+	if (!is_exceeded)
 		return WI_GUARD_STEP_BACK;
-	}
-	return WI_GUARD_STAY;
+	wi_count(&guard->steps, 1);
+	return WI_GUARD_STEP;
 }
 
 void wi_guard_restart(struct wi_guard *guard, const uint64_t *counts,

@@ -22,7 +22,7 @@ enum wi_guard_step {
 };
 
 enum {
-	WI_GUARD_LEAST = 64, /* connections in a window, or it says nothing */
+	WI_GUARD_LEAST = 64, /* connections, or a window goes on */
 	WI_GUARD_BACK_PERCENT =
 		10, /* so far below the limit before the step back */
 };
@@ -48,15 +48,17 @@ void wi_guard_init(struct wi_guard *guard, uint32_t percent, uint32_t window_ms,
 bool wi_guard_is_due(struct wi_guard *guard, uint64_t now_ns);
 
 /* @counts: shape [seat_count], sums over all CPUs, of chosen while watching
- * and of wished while stepped. By the thread for which it was due.
+ * and of wished while stepped. @weights: shape [seat_count]; a seat with 0
+ * takes none and is left out. By the thread for which it was due.
  *
- * They are the base of the next window in any case: a window with less than
- * WI_GUARD_LEAST says nothing, and is forgotten rather than added to the next.
- * After a step they are counts of the wrong kind: restart with the right ones.
- * It steps back WI_GUARD_BACK_PERCENT below the limit, or half way between it
- * and an even share if that is nearer. */
+ * A seat may have its share by weight, even where that is above the limit:
+ * then half of what is left is. A window with less than WI_GUARD_LEAST says
+ * nothing yet and goes on. After a step these are counts of the wrong kind:
+ * restart with the right ones. It steps back WI_GUARD_BACK_PERCENT below the
+ * limit, or half way between it and the fair share if that is nearer. */
 enum wi_guard_step wi_guard_judge(struct wi_guard *guard,
-				  const uint64_t *counts, uint32_t seat_count);
+				  const uint64_t *counts,
+				  const uint32_t *weights, uint32_t seat_count);
 
 /* The counts to compare with from now on: after a step, or a new policy. The
  * window's end stays: it may be a short one. */

@@ -9,6 +9,7 @@
 #ifndef WEIR_NET_STEER_PRIV_H
 #define WEIR_NET_STEER_PRIV_H
 
+#include "../uring/barrier.h"
 #include "steer.h"
 #include "steer_bpf.h"
 #include "steer_guard.h"
@@ -88,6 +89,13 @@ void wi_steer_set_drained(struct weir_steer *steer, uint32_t seat,
 /* Whether the kernel moves the connections that wait in a listener that is
  * shut down; if not, it resets them. */
 bool wi_steer_migrates(const struct weir_steer *steer);
+
+/* Any thread: as of now. */
+static inline enum weir_steer_policy wi_steer_policy(
+	const struct weir_steer *steer)
+{
+	return (enum weir_steer_policy)wi_load_relaxed(&steer->state->policy);
+}
 
 /* Any thread: where the loop of @seat publishes its load. */
 static inline struct wi_steer_seat *wi_steer_seat(struct weir_steer *steer,

@@ -25,6 +25,7 @@ enum {
 	WI_STEER_BUCKETS = 16384,  /* of source-hash: a power of two */
 	WI_STEER_NO_SEAT = 0xffff,
 	WI_STEER_WORK_STALE_MS = 250,
+	WI_STEER_SENT_STALE_MS = 500,
 };
 
 /* The values of enum weir_steer_policy (steer.h). */
@@ -45,7 +46,8 @@ struct wi_steer_seat {
 	uint32_t work;         /* its loop: recent receives, a decaying sum */
 	uint32_t published_ms; /* its loop: when it stored these; goes round */
 	uint32_t weight;       /* the server: 0: takes no new ones */
-	uint8_t pad[32];
+	uint32_t sent_ms;      /* the program: when it last counted in sent */
+	uint8_t pad[28];
 };
 
 struct wi_steer_state {
@@ -137,24 +139,37 @@ static inline uint32_t wi_steer_by_cpu(const struct wi_steer_state *state,
 	return WI_STEER_READ(state->cpu_seats[cpu][at]);
 }
 
+/* Whether @then_ms is not long before @now_ms, nor after: another CPU may have
+ * read the clock a little later. */
+static inline uint32_t wi_steer_is_fresh(uint32_t now_ms, uint32_t then_ms,
+					 uint32_t stale_ms)
+{
+	return now_ms - then_ms + stale_ms <= 2 * stale_ms;
+}
+
 /* Connections that it has or is about to have. It publishes once per turn, so
  * what it was sent since then is added: without that, all that come between
- * two turns of the emptiest loop would pile up on it. */
-static inline uint64_t wi_steer_load(const struct wi_steer_seat *seat)
+ * two turns of the emptiest loop would pile up on it. What was sent long ago
+ * and never came, a loop that sleeps has not yet taken out. */
+static inline uint64_t wi_steer_load(const struct wi_steer_seat *seat,
+				     uint32_t now_ms)
 {
 	const uint64_t settled = WI_STEER_READ(seat->settled);
 	const uint64_t sent = WI_STEER_READ(seat->sent);
 	const uint64_t open_count = WI_STEER_READ(seat->open_count);
-	return open_count + (sent > settled ? sent - settled : 0);
+	if (sent <= settled ||
+	    !wi_steer_is_fresh(now_ms, WI_STEER_READ(seat->sent_ms),
+			       WI_STEER_SENT_STALE_MS))
+		return open_count;
+	return open_count + (sent - settled);
 }
 
-/* An idle loop does not turn, so what it last told of its work grows old. What
- * it tells after the clock was read here is younger than now. */
+/* An idle loop does not turn, so what it last told of its work grows old. */
 static inline uint32_t wi_steer_work(const struct wi_steer_seat *seat,
 				     uint32_t now_ms)
 {
-	const uint32_t age_ms = now_ms - WI_STEER_READ(seat->published_ms);
-	if (age_ms + WI_STEER_WORK_STALE_MS > 2 * WI_STEER_WORK_STALE_MS)
+	if (!wi_steer_is_fresh(now_ms, WI_STEER_READ(seat->published_ms),
+			       WI_STEER_WORK_STALE_MS))
 		return 0;
 	return WI_STEER_READ(seat->work);
 }
@@ -197,7 +212,7 @@ static long wi_steer_walk_step(uint32_t step, void *ctx)
 	const uint64_t weight = WI_STEER_READ(seat->weight);
 	if (weight == 0)
 		return 0;
-	const uint64_t load = wi_steer_load(seat) + 1;
+	const uint64_t load = wi_steer_load(seat, walk->now_ms) + 1;
 	const uint32_t work = wi_steer_work(seat, walk->now_ms);
 	/* load / weight against best_load / best_weight */
 	const uint64_t left = load * walk->best_weight;

@@ -6,8 +6,8 @@
  *                                                 that order, each by its
  *                                                 own list of wishes
  *
- * Both follow from the weights alone, never from what was there before: two
- * servers with the same weights agree on every source.
+ * Both follow from the weights alone, never from what was there before: a loop
+ * that comes back finds its sources again.
  *
  * Every slot of turns[] and cpu_seats[] is filled, those beyond the count with
  * the same round again: a reader that still holds an older count finds a seat

@@ -173,7 +173,8 @@ START_TEST(each_policy_serves_and_its_counts_add_up)
 	ck_assert_uint_eq(loops_sum(json, "arrived"),
 			  NUMBER(strstr(json, "\"total\""), "accepts"));
 	/* A loop asks one socket at a time: the first, at least. */
-	ck_assert_uint_gt(loops_sum(json, "sampled"), 0);
+	if (!wi_is_forced_off(WEIR_RUNG_SOCKET_CMD))
+		ck_assert_uint_gt(loops_sum(json, "sampled"), 0);
 	ck_assert_uint_le(loops_sum(json, "sampled"),
 			  loops_sum(json, "arrived"));
 	ck_assert_uint_eq(loops_sum(json, "weight"), LOOPS);

@@ -182,8 +182,11 @@ START_TEST(who_waits_in_the_queue_of_a_drained_loop_is_served)
 	void *failed;
 
 	echo_start(&held.echo, &opts, &handlers);
-	/* The program moves them while their own loop still hangs. */
-	const bool is_moved = has_program(&held.echo);
+	/* The program moves them while their own loop still hangs; without
+	 * deferred task work the kernel may accept them there all the same, as
+	 * soon as its thread enters the kernel for anything. */
+	const bool is_moved = has_program(&held.echo) &&
+			      !wi_is_forced_off(WEIR_RUNG_DEFER_TASKRUN);
 	(void)pthread_mutex_lock(&held.gate);
 	int holder = peer_open(echo_port(&held.echo));
 	peer_send_frame(holder, HOLD_PAYLOAD_BYTES, 1);
@@ -207,7 +210,7 @@ START_TEST(who_waits_in_the_queue_of_a_drained_loop_is_served)
 	if (is_moved)
 		ck_assert_uint_eq(on_it, 1);
 	else
-		ck_assert_uint_gt(on_it, 1);
+		ck_assert_uint_ge(on_it, 1);
 	peer_close(holder);
 	for (int i = 0; i < WAITING; i++)
 		peer_close(fds[i]);

@@ -53,6 +53,21 @@ static void crowd_end_unharmed(struct crowd *crowd)
 	crowd_end(crowd);
 }
 
+/* By the kernel's hash SYNs come to the very last. Linux 6.18 resets a client
+ * whose handshake another CPU ends in the moment between the listener's last
+ * state and its queue (inet_csk_reqsk_queue_add): one or two of ten thousand,
+ * now and then. A program sends none there any more, well before. */
+static void crowd_end_nearly_unharmed(struct crowd *crowd)
+{
+	enum { RESET_MAX = 5 };
+	crowd_stop(crowd);
+	crowd_join(crowd);
+	ck_assert_uint_le(crowd->counts.reset, RESET_MAX);
+	crowd->tried -= crowd->counts.reset;
+	crowd_expect_all_served(crowd);
+	crowd_end(crowd);
+}
+
 /* ---- drain ------------------------------------------------------------- */
 
 static const struct {
@@ -123,10 +138,11 @@ START_TEST(a_loop_that_is_drained_gets_nothing_and_nobody_notices)
 
 	ck_assert_int_eq(weir_server_drain_loop(steered.server, GONE, &error),
 			 0);
+	/* None after the call, not even of those who are connecting now. */
+	const uint64_t arrived = steered_share(&steered, GONE).arrived;
 	ck_assert(steered_share(&steered, GONE).is_drained);
 	crowd_settle(&crowd);
 	const uint64_t chosen = steered_share(&steered, GONE).chosen;
-	const uint64_t arrived = steered_share(&steered, GONE).arrived;
 	crowd_pass(&crowd, MORE);
 	ck_assert_uint_eq(steered_share(&steered, GONE).arrived, arrived);
 	ck_assert_uint_eq(steered_share(&steered, GONE).chosen, chosen);
@@ -138,7 +154,10 @@ START_TEST(a_loop_that_is_drained_gets_nothing_and_nobody_notices)
 	crowd_pass(&crowd, 2000);
 	ck_assert(!steered_share(&steered, GONE).is_drained);
 	ck_assert_uint_gt(steered_share(&steered, GONE).arrived, arrived);
-	crowd_end_unharmed(&crowd);
+	if (drain_cases[_i].policy == WEIR_STEER_KERNEL)
+		crowd_end_nearly_unharmed(&crowd);
+	else
+		crowd_end_unharmed(&crowd);
 	steered_end(&steered);
 }
 END_TEST

@@ -34,6 +34,15 @@ static void guard_end(void)
 	guard = NULL;
 }
 
+/* With equal weights. */
+static enum wi_guard_step judge(const uint64_t *counts, uint32_t seat_count)
+{
+	static uint32_t ones[WI_STEER_SEATS_MAX];
+	for (uint32_t i = 0; i < WI_STEER_SEATS_MAX; i++)
+		ones[i] = 1;
+	return wi_guard_judge(guard, counts, ones, seat_count);
+}
+
 /* ---- one window ---- */
 
 static const struct {
@@ -113,11 +122,11 @@ static const struct {
 	  4,
 	  WI_GUARD_STEP_BACK,
 	  { 65, 35 } },
-	{ "stepped, a limit that low is never met",
+	{ "stepped, a limit below an even share",
 	  5,
 	  true,
 	  4,
-	  WI_GUARD_STAY,
+	  WI_GUARD_STEP_BACK,
 	  { 25, 25, 25, 25 } },
 	{ "stepped, one loop is left", 75, true, 1, WI_GUARD_STAY, { 500 } },
 	{ "stepped, then off",
@@ -141,8 +150,7 @@ START_TEST(a_window_is_judged_by_its_largest_share)
 		counts[i] += judge_cases[_i].news[i];
 
 	const enum wi_guard_step want = judge_cases[_i].want;
-	const enum wi_guard_step got =
-		wi_guard_judge(guard, counts, seat_count);
+	const enum wi_guard_step got = judge(counts, seat_count);
 	ck_assert_msg(got == want, "when %s: got %d, want %d",
 		      judge_cases[_i].when, (int)got, (int)want);
 	const bool is_stepped = want == WI_GUARD_STAY
@@ -161,36 +169,90 @@ START_TEST(it_steps_stays_steps_back_and_steps_again)
 	uint64_t wished[SEATS] = { 0 };
 
 	chosen[1] += 100;
-	ck_assert_int_eq(wi_guard_judge(guard, chosen, SEATS), WI_GUARD_STEP);
+	ck_assert_int_eq(judge(chosen, SEATS), WI_GUARD_STEP);
 	wi_guard_restart(guard, wished, SEATS);
 	wished[1] += 100;
-	ck_assert_int_eq(wi_guard_judge(guard, wished, SEATS), WI_GUARD_STAY);
+	ck_assert_int_eq(judge(wished, SEATS), WI_GUARD_STAY);
 	ck_assert(guard->is_stepped);
 	for (uint32_t i = 0; i < SEATS; i++)
 		wished[i] += 25;
-	ck_assert_int_eq(wi_guard_judge(guard, wished, SEATS),
-			 WI_GUARD_STEP_BACK);
+	ck_assert_int_eq(judge(wished, SEATS), WI_GUARD_STEP_BACK);
 	ck_assert(!guard->is_stepped);
 	for (uint32_t i = 0; i < SEATS; i++)
 		chosen[i] += 1000; /* by least-loaded, while it was stepped */
 	wi_guard_restart(guard, chosen, SEATS);
 	chosen[2] += 100;
-	ck_assert_int_eq(wi_guard_judge(guard, chosen, SEATS), WI_GUARD_STEP);
+	ck_assert_int_eq(judge(chosen, SEATS), WI_GUARD_STEP);
 	ck_assert_uint_eq(guard->steps, 2);
 }
 END_TEST
 
-START_TEST(quiet_windows_do_not_add_up)
+START_TEST(quiet_windows_add_up)
 {
 	uint64_t counts[SEATS] = { 0 };
 
-	for (uint32_t window = 0; window < 10; window++) {
-		counts[1] += WI_GUARD_LEAST - 1;
-		ck_assert_int_eq(wi_guard_judge(guard, counts, SEATS),
-				 WI_GUARD_STAY);
+	counts[1] += WI_GUARD_LEAST - 1;
+	ck_assert_int_eq(judge(counts, SEATS), WI_GUARD_STAY);
+	ck_assert_int_eq(judge(counts, SEATS), WI_GUARD_STAY);
+	counts[1] += 1;
+	ck_assert_int_eq(judge(counts, SEATS), WI_GUARD_STEP);
+	wi_guard_restart(guard, counts, SEATS);
+	for (int window = 0; window < WI_GUARD_LEAST / SEATS; window++) {
+		ck_assert(guard->is_stepped);
+		for (uint32_t i = 0; i < SEATS; i++)
+			counts[i]++;
+		(void)judge(counts, SEATS);
 	}
-	counts[1] += WI_GUARD_LEAST;
-	ck_assert_int_eq(wi_guard_judge(guard, counts, SEATS), WI_GUARD_STEP);
+	ck_assert(!guard->is_stepped);
+}
+END_TEST
+
+static const struct {
+	const char *when;
+	uint32_t percent;
+	uint32_t weights[SEATS];
+	uint64_t news[SEATS];
+	enum wi_guard_step want;
+} weight_cases[] = {
+	{ "one has what its weight says",
+	  75,
+	  { 9, 1, 0, 0 },
+	  { 900, 100 },
+	  WI_GUARD_STAY },
+	{ "it has more than that",
+	  75,
+	  { 9, 1, 0, 0 },
+	  { 960, 40 },
+	  WI_GUARD_STEP },
+	{ "the light one has all",
+	  75,
+	  { 9, 1, 0, 0 },
+	  { 0, 1000 },
+	  WI_GUARD_STEP },
+	{ "all others are drained",
+	  75,
+	  { 0, 1, 0, 0 },
+	  { 0, 1000 },
+	  WI_GUARD_STAY },
+	{ "two of four are drained, the others even",
+	  75,
+	  { 1, 0, 0, 1 },
+	  { 500, 0, 0, 500 },
+	  WI_GUARD_STAY },
+	{ "the limit is below an even share",
+	  40,
+	  { 1, 1, 0, 0 },
+	  { 550, 450 },
+	  WI_GUARD_STAY },
+};
+
+START_TEST(a_share_by_weight_is_no_collapse)
+{
+	guard->percent = weight_cases[_i].percent;
+	const enum wi_guard_step got = wi_guard_judge(
+		guard, weight_cases[_i].news, weight_cases[_i].weights, SEATS);
+	ck_assert_msg(got == weight_cases[_i].want, "when %s: got %d",
+		      weight_cases[_i].when, (int)got);
 }
 END_TEST
 
@@ -199,10 +261,10 @@ START_TEST(the_base_moves_on_while_the_guard_is_off_or_alone)
 	uint64_t counts[SEATS] = { 0 };
 
 	counts[0] = 1000;
-	ck_assert_int_eq(wi_guard_judge(guard, counts, 1), WI_GUARD_STAY);
+	ck_assert_int_eq(judge(counts, 1), WI_GUARD_STAY);
 	for (uint32_t i = 0; i < SEATS; i++)
 		counts[i] += 30;
-	ck_assert_int_eq(wi_guard_judge(guard, counts, SEATS), WI_GUARD_STAY);
+	ck_assert_int_eq(judge(counts, SEATS), WI_GUARD_STAY);
 }
 END_TEST
 
@@ -214,9 +276,9 @@ START_TEST(a_seat_that_comes_is_judged_from_its_next_window_on)
 	wi_guard_restart(guard, counts, 3);
 	for (uint32_t i = 0; i < SEATS; i++)
 		counts[i] += 100;
-	ck_assert_int_eq(wi_guard_judge(guard, counts, SEATS), WI_GUARD_STAY);
+	ck_assert_int_eq(judge(counts, SEATS), WI_GUARD_STAY);
 	counts[3] += 100;
-	ck_assert_int_eq(wi_guard_judge(guard, counts, SEATS), WI_GUARD_STEP);
+	ck_assert_int_eq(judge(counts, SEATS), WI_GUARD_STEP);
 }
 END_TEST
 
@@ -226,7 +288,7 @@ START_TEST(a_count_that_falls_is_none)
 	const uint64_t after[SEATS] = { 600, 600, 600, 499 };
 
 	wi_guard_restart(guard, before, SEATS);
-	ck_assert_int_eq(wi_guard_judge(guard, after, SEATS), WI_GUARD_STAY);
+	ck_assert_int_eq(judge(after, SEATS), WI_GUARD_STAY);
 }
 END_TEST
 
@@ -235,8 +297,7 @@ START_TEST(all_seats_are_judged)
 	uint64_t *counts = calloc(WI_STEER_SEATS_MAX, sizeof(*counts));
 	ck_assert_ptr_nonnull(counts);
 	counts[WI_STEER_SEATS_MAX - 1] = 100;
-	ck_assert_int_eq(wi_guard_judge(guard, counts, WI_STEER_SEATS_MAX),
-			 WI_GUARD_STEP);
+	ck_assert_int_eq(judge(counts, WI_STEER_SEATS_MAX), WI_GUARD_STEP);
 	free(counts);
 }
 END_TEST
@@ -324,7 +385,9 @@ Suite *suite_steer_guard(void)
 	tcase_add_loop_test(tcase, a_window_is_judged_by_its_largest_share, 0,
 			    case_count);
 	tcase_add_test(tcase, it_steps_stays_steps_back_and_steps_again);
-	tcase_add_test(tcase, quiet_windows_do_not_add_up);
+	tcase_add_test(tcase, quiet_windows_add_up);
+	tcase_add_loop_test(tcase, a_share_by_weight_is_no_collapse, 0,
+			    sizeof(weight_cases) / sizeof(weight_cases[0]));
 	tcase_add_test(tcase,
 		       the_base_moves_on_while_the_guard_is_off_or_alone);
 	tcase_add_test(tcase,

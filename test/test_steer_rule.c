@@ -200,6 +200,7 @@ static const struct {
 	uint64_t settled[LOAD_SEATS];
 	uint32_t work[LOAD_SEATS];
 	uint32_t age_ms[LOAD_SEATS]; /* of the work, at NOW_MS */
+	uint32_t sent_age_ms[LOAD_SEATS];
 } load_cases[] = {
 	{ .when = "one has fewer connections",
 	  .turn = 0,
@@ -261,6 +262,13 @@ static const struct {
 	  .open_count = { 3, 2 },
 	  .sent = { 5, 5 },
 	  .settled = { 9, 5 } },
+	{ .when = "outstanding ones were sent too long ago to come",
+	  .turn = 0,
+	  .want = 0,
+	  .weight = { 1, 1 },
+	  .open_count = { 1, 2 },
+	  .sent = { 13 },
+	  .sent_age_ms = { WI_STEER_SENT_STALE_MS + 1 } },
 	{ .when = "sent and settled are beyond 32 bits",
 	  .turn = 0,
 	  .want = 1,
@@ -346,6 +354,7 @@ START_TEST(least_loaded_chooses_the_fewest_for_its_weight)
 			.open_count = load_cases[_i].open_count[i],
 			.sent = load_cases[_i].sent[i],
 			.settled = load_cases[_i].settled[i],
+			.sent_ms = NOW_MS - load_cases[_i].sent_age_ms[i],
 			.work = load_cases[_i].work[i],
 			.published_ms = NOW_MS - load_cases[_i].age_ms[i],
 		};

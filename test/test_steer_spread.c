@@ -375,8 +375,10 @@ START_TEST(cpu_serves_each_client_where_its_packets_are)
 		ck_assert_int_eq(share.cpu, cpus[i]);
 		ck_assert_uint_eq(crowd_served_by(&crowds[i], i, 0), counts[i]);
 		ck_assert_uint_eq(share.arrived, counts[i]);
-		ck_assert_uint_eq(share.sampled, counts[i]);
-		ck_assert_uint_eq(share.sampled_here, counts[i]);
+		if (!wi_is_forced_off(WEIR_RUNG_SOCKET_CMD)) {
+			ck_assert_uint_eq(share.sampled, counts[i]);
+			ck_assert_uint_eq(share.sampled_here, counts[i]);
+		}
 		if (cpu_cases[_i].means != WEIR_STEER_BY_EBPF)
 			continue;
 		ck_assert_uint_eq(share.chosen, counts[i]);

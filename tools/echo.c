@@ -92,9 +92,10 @@ static const struct cli_option echo_options[] = {
 	{ "bind", "ADDRESS[,...]", CLI_TEXT, &given.addresses, 0, 0, NULL, NULL,
 	  "numeric IPv4 or IPv6 addresses, 8 at most; all with the same port" },
 	{ "join", NULL, CLI_SWITCH, &given.joins, 0, 0, NULL, NULL,
-	  "share the port with another weir-echo --join of the same user: "
-	  "start the new one, then stop the old one, and no connection is "
-	  "lost" },
+	  "share the port with another weir-echo of the same user: start the "
+	  "new one, then stop the old one; with a steering program no "
+	  "connection is lost, without one those that wait are reset unless "
+	  "net.ipv4.tcp_migrate_req is 1" },
 	{ "backlog", "N", CLI_UINT, &given.backlog, 1, 65535, NULL, NULL,
 	  "connections that may wait to be accepted, per loop" },
 	{ .help = "Where it runs" },

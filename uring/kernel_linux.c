@@ -22,7 +22,7 @@
 #include <unistd.h>
 
 enum {
-	BIND_TRIES = 10,
+	BIND_TRIES = 40,
 	BIND_PAUSE_NS = 5 * 1000 * 1000,
 };
 
