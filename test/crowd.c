@@ -403,6 +403,18 @@ void crowd_run(struct crowd *crowd, const struct crowd_opts *opts)
 	crowd_join(crowd);
 }
 
+void crowd_expect_nearly_all_served(const struct crowd *crowd)
+{
+	enum { RESET_MAX = 5 };
+	const struct crowd_counts *counts = &crowd->counts;
+	ck_assert_msg(counts->reset <= RESET_MAX &&
+			      counts->served + counts->reset == crowd->tried,
+		      "of %llu connections %llu were served, %llu reset",
+		      (unsigned long long)crowd->tried,
+		      (unsigned long long)counts->served,
+		      (unsigned long long)counts->reset);
+}
+
 void crowd_expect_all_served(const struct crowd *crowd)
 {
 	const struct crowd_counts *counts = &crowd->counts;
