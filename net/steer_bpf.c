@@ -16,8 +16,13 @@
 #include <pthread.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 
-enum { LOG_BYTES = 64 * 1024 };
+enum {
+	LOG_BYTES = 64 * 1024,
+	LOAD_TRIES = 40,
+	LOAD_PAUSE_NS = 5 * 1000 * 1000,
+};
 
 struct wi_steer_bpf {
 	const struct weir_kernel *kernel;
@@ -174,6 +179,23 @@ static int object_load(struct wi_steer_bpf *bpf, struct wi_steer_object from)
 	return 0;
 }
 
+/* The verifier gives up with EAGAIN while a signal is pending, which the last
+ * of a closed ring is to it (see uring/ladder_try_steer.c). libbpf tries again
+ * at once; this does after a pause. */
+static int object_load_patiently(struct wi_steer_bpf *bpf,
+				 struct wi_steer_object from)
+{
+	int err = -EAGAIN;
+	for (int i = 0; i < LOAD_TRIES; i++) {
+		err = object_load(bpf, from);
+		if (err != -EAGAIN)
+			break;
+		struct timespec pause = { .tv_nsec = LOAD_PAUSE_NS };
+		(void)nanosleep(&pause, NULL); /* cut short: tries once more */
+	}
+	return err;
+}
+
 static int objects_load(struct wi_steer_bpf *bpf, struct wi_steer_object from,
 			uint32_t group_count, struct weir_error *error)
 {
@@ -187,7 +209,7 @@ static int objects_load(struct wi_steer_bpf *bpf, struct wi_steer_object from,
 	(void)pthread_mutex_lock(&print_lock);
 	libbpf_print_fn_t before = libbpf_set_print(print_nothing);
 	while (err == 0 && bpf->group_count < group_count)
-		err = object_load(bpf, from);
+		err = object_load_patiently(bpf, from);
 	(void)libbpf_set_print(before);
 	(void)pthread_mutex_unlock(&print_lock);
 	if (err < 0)

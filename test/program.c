@@ -250,3 +250,13 @@ uint64_t json_number(const char *text, const char *const *keys)
 	}
 	return strtoull(text, NULL, 10);
 }
+
+bool program_may_inject(void)
+{
+	static struct outcome outcome;
+	program_run((const char *const[]){ "strace", "-qq", "-o", "/dev/null",
+					   "-e", "inject=getpid:error=EINTR",
+					   "true", NULL },
+		    &outcome);
+	return outcome.status == 0;
+}

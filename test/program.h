@@ -44,6 +44,9 @@ struct program program_start(const char *const *args);
 void program_join(struct program *program, struct outcome *outcome);
 void program_run(const char *const *args, struct outcome *outcome);
 
+/* Whether strace(1) is here and may alter what the kernel answers. */
+bool program_may_inject(void);
+
 void expect_status(const struct outcome *outcome, int want);
 /* One line, and that on stderr. */
 void expect_one_line(const struct outcome *outcome);

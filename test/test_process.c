@@ -478,20 +478,10 @@ END_TEST
 
 /* ---- interrupted calls ------------------------------------------------- */
 
-static bool may_inject(void)
-{
-	static struct outcome outcome;
-	program_run((const char *const[]){ "strace", "-qq", "-o", "/dev/null",
-					   "-e", "inject=getpid:error=EINTR",
-					   "true", NULL },
-		    &outcome);
-	return outcome.status == 0;
-}
-
 START_TEST(interrupted_enters_change_nothing)
 {
 	static struct outcome outcome;
-	wi_skip_unless(may_inject(), "no strace, or it may not trace");
+	wi_skip_unless(program_may_inject(), "no strace, or it may not trace");
 	/* LeakSanitizer, where it is built in, cannot look while it is traced.
 	 */
 	ck_assert_int_eq(setenv("ASAN_OPTIONS", "detect_leaks=0", 1), 0);

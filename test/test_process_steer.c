@@ -134,6 +134,50 @@ static void end_clean(struct program *echo, struct outcome *outcome)
 	expect_status(outcome, 0);
 }
 
+/* ---- loading ----------------------------------------------------------- */
+
+/* As closed rings do it: each knocks once on the threads that used it, and the
+ * verifier takes that for a signal. libbpf by itself gives up after five. */
+#define REFUSED_AT_FIRST                                                       \
+	"-f", "-qq", "-o", "/dev/null", "-e", "trace=bpf", "-e",               \
+		"inject=bpf:error=EAGAIN:when=1..20"
+
+START_TEST(the_program_is_loaded_after_the_kernel_was_interrupted_in_a_row)
+{
+	static struct outcome outcome;
+	wi_skip_unless(has_program(), "the steering program cannot be had");
+	wi_skip_unless(program_may_inject(), "no strace, or it may not trace");
+	/* LeakSanitizer cannot look while it is traced. */
+	ck_assert_int_eq(setenv("ASAN_OPTIONS", "detect_leaks=0", 1), 0);
+	scratch_open();
+	struct program echo = echo_program((const char *const[]){
+		"strace", "-D", REFUSED_AT_FIRST, ECHO_ARGS, "--loops", "2",
+		"--steer", "round-robin", "--steer-required", NULL });
+	drive_some(&echo);
+	end_clean(&echo, &outcome);
+	expect_in(outcome.out, "  steering   round-robin by eBPF\n");
+	scratch_close();
+	ck_assert_int_eq(unsetenv("ASAN_OPTIONS"), 0);
+}
+END_TEST
+
+START_TEST(the_doctor_tries_a_program_after_interruptions_in_a_row)
+{
+	static struct outcome outcome;
+	wi_skip_unless(has_program(), "the steering program cannot be had");
+	wi_skip_unless(program_may_inject(), "no strace, or it may not trace");
+	wi_skip_if_forced_off(WEIR_RUNG_STEER_EBPF);
+	ck_assert_int_eq(setenv("ASAN_OPTIONS", "detect_leaks=0", 1), 0);
+	program_run((const char *const[]){ "strace", REFUSED_AT_FIRST,
+					   "weir-doctor", "--json", NULL },
+		    &outcome);
+	expect_status(&outcome, 0);
+	expect_in(outcome.out, "\"name\": \"steer-ebpf\",\n"
+			       "      \"state\": \"on\"");
+	ck_assert_int_eq(unsetenv("ASAN_OPTIONS"), 0);
+}
+END_TEST
+
 /* ---- policies ---------------------------------------------------------- */
 
 static void expect_program_counts(const char *json)
@@ -394,6 +438,11 @@ Suite *suite_process_steer(void)
 	}
 	if (!wi_kernel_has_rings())
 		return suite;
+	tcase_add_test(
+		tcase,
+		the_program_is_loaded_after_the_kernel_was_interrupted_in_a_row);
+	tcase_add_test(tcase,
+		       the_doctor_tries_a_program_after_interruptions_in_a_row);
 	tcase_add_loop_test(tcase, each_policy_serves_and_its_counts_add_up, 0,
 			    WEIR_STEER_POLICY_COUNT);
 	tcase_add_test(tcase, a_loop_of_no_weight_gets_no_connection);

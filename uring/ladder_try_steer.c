@@ -19,11 +19,13 @@
 #include <sched.h>
 #include <string.h>
 #include <sys/syscall.h>
+#include <time.h>
 #include <unistd.h>
 
 enum {
 	CONNECTIONS = 8, /* by chance they all go right once in 256 times */
-	BPF_TRIES = 5,
+	BPF_TRIES = 200,
+	BPF_PAUSE_NS = 1000 * 1000,
 	SELECT_OR_MIGRATE = 40, /* enum bpf_attach_type, 5.14 */
 	KEY_AT = -4,            /* from the program's frame pointer */
 };
@@ -172,13 +174,20 @@ int wi_try_steer_cbpf(struct wi_stage *stage)
 /* ---- by an eBPF program ----------------------------------------------------
  */
 
-/* The verifier gives up with EAGAIN when a signal is pending. */
+/* The verifier gives up with EAGAIN when a signal is pending, or what the
+ * kernel treats like one: a ring that has been closed is taken apart later, and
+ * each knocks once on every thread that used it. Those of the rungs before come
+ * in a row, so it takes a pause, not only another try. */
 static int bpf_call(enum bpf_cmd command, union bpf_attr *attr)
 {
 	int result = -EAGAIN;
-	for (int i = 0; i < BPF_TRIES && result == -EAGAIN; i++) {
+	for (int i = 0; i < BPF_TRIES; i++) {
 		const long got = syscall(SYS_bpf, command, attr, sizeof(*attr));
 		result = got < 0 ? -errno : (int)got;
+		if (result != -EAGAIN)
+			break;
+		struct timespec pause = { .tv_nsec = BPF_PAUSE_NS };
+		(void)nanosleep(&pause, NULL); /* cut short: tries once more */
 	}
 	return result;
 }
