@@ -90,7 +90,7 @@ static void scratch_open_to_all(void)
 
 static void expect_in(const char *text, const char *wanted)
 {
-	ck_assert_msg(strstr(text, wanted) != NULL, "no '%s' in: %s", wanted,
+	ck_assert_msg(strstr(text, wanted) != NULL, "no '%s' in: %.1000s", wanted,
 		      text);
 }
 
