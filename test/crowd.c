@@ -403,16 +403,23 @@ void crowd_run(struct crowd *crowd, const struct crowd_opts *opts)
 	crowd_join(crowd);
 }
 
-void crowd_expect_nearly_all_served(const struct crowd *crowd)
+void crowd_expect_served_but_for_races(const struct crowd *crowd,
+				       uint32_t shut_count)
 {
-	enum { RESET_MAX = 5 };
 	const struct crowd_counts *counts = &crowd->counts;
-	ck_assert_msg(counts->reset <= RESET_MAX &&
+	uint64_t racing = (uint64_t)sysconf(_SC_NPROCESSORS_ONLN) - 1;
+	/* Over loopback an ACK is handled where it is sent. */
+	if (racing > crowd->opts.thread_count)
+		racing = crowd->opts.thread_count;
+	const uint64_t reset_max = racing * shut_count;
+	ck_assert_msg(counts->reset <= reset_max &&
 			      counts->served + counts->reset == crowd->tried,
-		      "of %llu connections %llu were served, %llu reset",
+		      "of %llu connections %llu were served, %llu reset, where "
+		      "%llu may be",
 		      (unsigned long long)crowd->tried,
 		      (unsigned long long)counts->served,
-		      (unsigned long long)counts->reset);
+		      (unsigned long long)counts->reset,
+		      (unsigned long long)reset_max);
 }
 
 void crowd_expect_all_served(const struct crowd *crowd)
