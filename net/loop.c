@@ -224,6 +224,13 @@ int weir_loop_turn(struct weir_loop *loop, uint64_t timeout_ns)
 		return err;
 	wi_loop_gathers_give(loop);
 	wi_loop_count(&loop->stats.turns, 1);
+	if (__builtin_expect(loop->ring.stats.enters_refused !=
+				     loop->refusals.count,
+			     0)) {
+		err = wi_refusals_heed(loop);
+		if (err < 0)
+			return err;
+	}
 
 	const uint64_t recvs_before = loop->stats.recvs;
 	const uint64_t enobufs_before = loop->stats.recv_enobufs;

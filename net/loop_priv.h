@@ -12,6 +12,7 @@
 #include "load.h"
 #include "loop.h"
 #include "pace.h"
+#include "refusal.h"
 #include "pool.h"
 #include "sample.h"
 #include "timer.h"
@@ -92,6 +93,7 @@ struct weir_loop {
 	uint64_t turn_start_ns;
 
 	/* For steering. */
+	struct wi_refusals refusals;
 	struct wi_load load;
 
 	/* Rungs of the operations that it can do without. */

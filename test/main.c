@@ -34,6 +34,7 @@ static const struct {
 	{ "state", suite_state },
 	{ "close_text", suite_close_text },
 	{ "conn", suite_conn },
+	{ "seam", suite_seam },
 	{ "server", suite_server },
 	{ "server-roll", suite_server_roll },
 	{ "load", suite_load },

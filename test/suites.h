@@ -41,6 +41,7 @@ Suite *suite_close_text(void);
 Suite *suite_hist(void);
 Suite *suite_cli(void);
 Suite *suite_conn(void);
+Suite *suite_seam(void);
 Suite *suite_server(void);
 Suite *suite_server_roll(void);
 Suite *suite_load(void);

@@ -91,6 +91,9 @@ struct weir_kernel {
 	int (*doorbell_ring)(void *ctx, int fd);
 
 	uint64_t (*now_ns)(void *ctx); /* monotonic */
+	/* Sleep, at most so long; a signal ends it. For who can do nothing
+	 * else: a kernel that refuses to be entered is asked again later. */
+	void (*pause)(void *ctx, uint64_t ns);
 
 	/* Bytes that nobody can guess; at most 256. */
 	int (*random)(void *ctx, void *out_bytes, size_t byte_count);

@@ -24,6 +24,7 @@
 enum {
 	BIND_TRIES = 40,
 	BIND_PAUSE_NS = 5 * 1000 * 1000,
+	NS_PER_S = 1000 * 1000 * 1000,
 };
 
 static int linux_result(long result)
@@ -100,6 +101,16 @@ static int linux_shutdown(void *ctx, int fd, int how)
 
 /* The teardown of a ring is asynchronous: after a SIGKILL its port stays bound
  * for about 10 ms, and a restart must not fail on that. */
+static void linux_pause(void *ctx, uint64_t ns)
+{
+	const struct timespec pause = {
+		.tv_sec = (time_t)(ns / NS_PER_S),
+		.tv_nsec = (long)(ns % NS_PER_S),
+	};
+	(void)ctx;
+	(void)nanosleep(&pause, NULL); /* cut short: they look again */
+}
+
 static int linux_bind(int fd, const struct weir_listen_request *request)
 {
 	int err = 0;
@@ -110,8 +121,7 @@ static int linux_bind(int fd, const struct weir_listen_request *request)
 		err = -errno;
 		if (err != -EADDRINUSE)
 			break;
-		struct timespec pause = { .tv_nsec = BIND_PAUSE_NS };
-		(void)nanosleep(&pause, NULL); /* cut short: tries once more */
+		linux_pause(NULL, BIND_PAUSE_NS);
 	}
 	return err;
 }
@@ -229,6 +239,7 @@ const struct weir_kernel *weir_kernel_linux(void)
 		.doorbell_open = linux_doorbell_open,
 		.doorbell_ring = linux_doorbell_ring,
 		.now_ns = linux_now_ns,
+		.pause = linux_pause,
 		.random = linux_random,
 		.punt_workers = linux_punt_workers,
 	};

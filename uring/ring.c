@@ -478,6 +478,7 @@ static __attribute__((noinline, cold)) int ring_enter_refused(
 	case -EBUSY:
 	case -ENOMEM:
 		wi_count(&ring->stats.enters_refused, 1);
+		ring->refused_err = result;
 		return 0;
 	default:
 		wi_count(&ring->stats.enters_failed, 1);

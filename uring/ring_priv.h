@@ -38,6 +38,7 @@ struct weir_ring {
 	struct io_uring_reg_wait *wait_region; /* NULL: none; wait_region.c */
 
 	struct weir_ring_stats stats;
+	int refused_err; /* of the last of stats.enters_refused */
 
 	/* Set once, at open. */
 	int fd;

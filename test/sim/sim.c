@@ -226,6 +226,12 @@ static int sim_doorbell_ring(void *ctx, int fd)
 	return 0;
 }
 
+static void sim_pause(void *ctx, uint64_t ns)
+{
+	struct weir_sim *sim = ctx;
+	sim->now_ns += ns;
+}
+
 static uint64_t sim_now_ns(void *ctx)
 {
 	const struct weir_sim *sim = ctx;
@@ -322,6 +328,7 @@ int weir_sim_open(struct weir_sim **out_sim, struct weir_tape *tape,
 		.doorbell_open = sim_doorbell_open,
 		.doorbell_ring = sim_doorbell_ring,
 		.now_ns = sim_now_ns,
+		.pause = sim_pause,
 		.random = sim_random,
 	};
 	weir_sim_reset(sim, tape, opts);

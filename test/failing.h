@@ -1,0 +1,32 @@
+/* failing.h - the real kernel, of which one call fails, or all from there on
+ *
+ *     calls 1 2 3 4 5 6 7 ...
+ *               ^           fails_at 3: this one, or this and all after it
+ *
+ * Counted are the calls that can fail: those that give something back cannot.
+ */
+#ifndef WEIR_TEST_FAILING_H
+#define WEIR_TEST_FAILING_H
+
+#include "uring/kernel.h"
+
+#include <stdbool.h>
+#include <stdint.h>
+
+struct failing {
+	struct weir_kernel kernel; /* for who is tested; any thread */
+	uint32_t fails_at;         /* counted from 1; 0: never */
+	bool is_for_ever;
+	int err; /* negative */
+
+	uint32_t calls; /* so far */
+	uint32_t refused;
+};
+
+void failing_init(struct failing *failing, uint32_t fails_at, bool is_for_ever,
+		  int err);
+
+/* How many calls it has refused. */
+uint32_t failing_refused(const struct failing *failing);
+
+#endif
