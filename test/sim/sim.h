@@ -48,6 +48,8 @@ enum {
  * @pipe_bytes:   what a direction of a connection holds; 0 for 4096
  * @sq_entries, @cq_entries: cut the rings down to these; 0: as asked for
  * @setup_forbidden: set-up flags to be refused with -EINVAL
+ * @is_loopback:  most of what is sent has arrived before the sender goes on
+ * @allows_misuse: what a kernel answers with an errno alone is no violation
  * @story:        each event, a line in virtual time; NULL for none
  */
 struct weir_sim_opts {
@@ -57,6 +59,8 @@ struct weir_sim_opts {
 	uint32_t sq_entries;
 	uint32_t cq_entries;
 	uint32_t setup_forbidden;
+	bool allows_misuse;
+	bool is_loopback;
 	FILE *story;
 };
 

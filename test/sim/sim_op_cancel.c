@@ -3,41 +3,87 @@
 
 #include <errno.h>
 
+static int cancel_file(const struct weir_sim *sim, const struct sim_op *op)
+{
+	return (op->sqe.cancel_flags & IORING_ASYNC_CANCEL_FD_FIXED) != 0
+		       ? sim_slot_file(&sim->rings[op->ring], op->sqe.fd)
+		       : sim_fd_file(sim, op->sqe.fd);
+}
+
+static bool cancel_is_by_file(const struct sim_op *op)
+{
+	return (op->sqe.cancel_flags & IORING_ASYNC_CANCEL_FD) != 0;
+}
+
+/* Of one that has not looked for it yet: what it would find. */
+static int cancel_target_file(const struct weir_sim *sim,
+			      const struct sim_op *target)
+{
+	if (target->file != SIM_NONE ||
+	    target->sqe.opcode != IORING_OP_SHUTDOWN)
+		return target->file;
+	return (target->sqe.flags & IOSQE_FIXED_FILE) != 0
+		       ? sim_slot_file(&sim->rings[target->ring],
+				       target->sqe.fd)
+		       : sim_fd_file(sim, target->sqe.fd);
+}
+
 static bool cancel_matches(const struct weir_sim *sim, const struct sim_op *op,
 			   const struct sim_op *target)
 {
 	const uint32_t flags = op->sqe.cancel_flags;
 
 	if (!target->is_used || target == op || target->ring != op->ring ||
-	    target->is_cancelled || !target->is_armed || target->is_notice)
+	    !target->is_armed || target->is_notice)
+		return false;
+	/* What waits for a file is found again, until it has ended. */
+	if (target->is_cancelled &&
+	    (target->is_late || target->sqe.opcode == IORING_OP_TIMEOUT))
 		return false;
 	if ((flags & IORING_ASYNC_CANCEL_ANY) != 0)
 		return true;
 	if ((flags & IORING_ASYNC_CANCEL_FD) == 0)
 		return target->sqe.user_data == op->sqe.addr;
-	const struct sim_ring *ring = &sim->rings[op->ring];
-	const int file = (flags & IORING_ASYNC_CANCEL_FD_FIXED) != 0
-				 ? sim_slot_file(ring, op->sqe.fd)
-				 : sim_fd_file(sim, op->sqe.fd);
-	return file != SIM_NONE && target->file == file;
+	return cancel_target_file(sim, target) == cancel_file(sim, op);
+}
+
+/* A kernel worker has it in hand: it is found, and goes on all the same. */
+static bool cancel_finds_running(struct weir_sim *sim,
+				 const struct sim_op *target)
+{
+	return target->is_late && !target->is_cancelled &&
+	       weir_tape_below(sim->tape, 4) == 1;
 }
 
 int sim_op_cancel(struct weir_sim *sim, struct sim_op *op)
 {
+	/* ANY is all of them, asked for or not: io_async_cancel(). */
 	const bool is_all =
-		(op->sqe.cancel_flags & IORING_ASYNC_CANCEL_ALL) != 0;
+		(op->sqe.cancel_flags &
+		 (IORING_ASYNC_CANCEL_ALL | IORING_ASYNC_CANCEL_ANY)) != 0;
+	bool has_worker = false;
 	int count = 0;
 
+	if ((op->sqe.cancel_flags & IORING_ASYNC_CANCEL_FD) != 0 &&
+	    cancel_file(sim, op) == SIM_NONE)
+		return -EBADF;
 	if (sim_fault(sim, WEIR_FAULT_CANCEL_MISS))
 		return is_all ? 0 : -EALREADY;
 	for (int i = 0; i < sim->op_high; i++) {
 		struct sim_op *target = &sim->ops[i];
 		if (!cancel_matches(sim, op, target))
 			continue;
-		target->is_cancelled = true;
-		count++;
+		const bool is_running = cancel_finds_running(sim, target);
+		/* It has looked for its file only if it runs. */
+		if (cancel_is_by_file(op) && target->file == SIM_NONE &&
+		    !is_running)
+			continue;
+		target->is_cancelled = !is_running;
 		if (!is_all)
-			return 0;
+			return is_running ? -EALREADY : 0;
+		/* The kernel's workers have one answer for all of theirs. */
+		count += !target->is_late || !has_worker;
+		has_worker |= target->is_late;
 	}
 	return is_all ? count : -ENOENT;
 }

@@ -69,8 +69,9 @@ uint64_t sim_op_next_due_ns(const struct weir_sim *sim)
 uint32_t sim_op_poll_mask(const struct weir_sim *sim, const struct sim_op *op)
 {
 	const struct sim_file *file = &sim->files[op->file];
-	const uint32_t events =
-		(op->sqe.poll32_events & 0xffff) | POLLERR | POLLHUP;
+	const uint32_t events = (op->sqe.poll32_events & 0xffff) | POLLERR |
+				POLLHUP |
+				POLLRDHUP; /* IO_POLL_UNMASK: never masked */
 	uint32_t mask = 0;
 
 	switch (file->kind) {

@@ -24,7 +24,8 @@ enum {
 	CQ_FLAGS = 84,
 	CQES = 128,
 	TASKRUN_BATCH = 20, /* DEFER_TASKRUN hands out so many per enter */
-	STEPS_MAX = 4000,   /* in one enter; then it is "interrupted" */
+	ONE_IN_FOUR = 64,
+	STEPS_MAX = 4000, /* in one enter; then it is "interrupted" */
 	STEP_NS = 1000,
 	NS_PER_S = 1000000000,
 };
@@ -117,6 +118,7 @@ int sim_ring_setup(void *ctx, uint32_t entry_count,
 	ring->slot_count = 0;
 	ring->slot_hint = 0;
 	ring->posted = 0;
+	ring->iov_cached = 1;
 	memset(ring->groups, 0, sizeof(ring->groups));
 	int err = ring_memory(sim, ring, params);
 	if (err < 0)
@@ -244,9 +246,9 @@ static struct enter_limit enter_limit(const struct weir_sim *sim,
 
 /* One thing that happens: an operation of this ring, an arrival, a peer.
  * Benign: in this order. False: nothing can. */
-static bool world_step(struct weir_sim *sim, int ring)
+static bool world_step(struct weir_sim *sim, int ring, enum sim_run run)
 {
-	const uint32_t ops = sim_op_runnable(sim, ring);
+	const uint32_t ops = sim_op_runnable(sim, ring, run);
 	const uint32_t arrivals = sim_net_pending(sim);
 	uint32_t peers = 0;
 
@@ -266,7 +268,7 @@ static bool world_step(struct weir_sim *sim, int ring)
 	    sim_fault(sim, WEIR_FAULT_STALE))
 		sim_op_haunt(sim, ring);
 	if (pick < ops) {
-		sim_op_run(sim, ring, pick);
+		sim_op_run(sim, ring, pick, run);
 		return true;
 	}
 	pick -= ops;
@@ -329,13 +331,15 @@ static void enter_task_work(struct weir_sim *sim, int ring,
 	const uint32_t batch =
 		min_complete > TASKRUN_BATCH ? min_complete : TASKRUN_BATCH;
 	for (uint32_t i = 0; i < batch; i++) {
-		const uint32_t ops = sim_op_runnable(sim, ring);
+		const uint32_t ops =
+			sim_op_runnable(sim, ring, SIM_RUN_TASK_WORK);
 		if (ops == 0)
 			break;
-		sim_op_run(sim, ring, weir_tape_below(sim->tape, ops));
+		sim_op_run(sim, ring, weir_tape_below(sim->tape, ops),
+			   SIM_RUN_TASK_WORK);
 	}
-	if (min_complete == 0)
-		(void)world_step(sim, ring);
+	if (min_complete == 0 && !weir_tape_chance(sim->tape, ONE_IN_FOUR))
+		(void)world_step(sim, ring, SIM_RUN_BESIDE);
 }
 
 /* Return: 0, or -ETIME, -EINTR. */
@@ -354,7 +358,7 @@ static int enter_wait(struct weir_sim *sim, int index, uint32_t min_complete,
 		if (limit->min_wait_ns > 0 && ready > 0 &&
 		    waited_ns >= limit->min_wait_ns)
 			return 0;
-		if (world_step(sim, index))
+		if (world_step(sim, index, SIM_RUN_WAITING))
 			continue;
 		const uint64_t due_ns = sim_op_next_due_ns(sim);
 		if (limit->min_wait_ns > 0 && ready > 0 &&
@@ -398,6 +402,7 @@ int sim_ring_enter(void *ctx, int ring_fd, uint32_t submit_count,
 	(void)arg_bytes;
 
 	sim->is_idle = false;
+	sim->enters++;
 	if (index == SIM_NONE || !sim->rings[index].is_used)
 		return -EBADF;
 	if (!sim->rings[index].is_enabled)
