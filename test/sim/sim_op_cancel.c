@@ -52,6 +52,7 @@ static bool cancel_finds_running(struct weir_sim *sim,
 				 const struct sim_op *target)
 {
 	return target->is_late && !target->is_cancelled &&
+	       target->sqe.opcode == IORING_OP_SHUTDOWN &&
 	       weir_tape_below(sim->tape, 4) == 1;
 }
 
