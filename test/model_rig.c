@@ -189,6 +189,12 @@ void model_program_draw(struct model_program *program, struct weir_tape *tape)
 	};
 	for (uint32_t i = 0; i < program->op_count; i++)
 		draw_op(&program->ops[i], tape, i);
+	for (uint32_t i = 0; i < program->op_count; i++)
+		program->is_raw |=
+			program->is_incremental &&
+			program->ops[i].opcode == IORING_OP_RECV &&
+			(program->ops[i].msg_flags & MSG_WAITALL) != 0 &&
+			program->ops[i].group == RECV_GROUP;
 }
 
 /* ---- playing ----------------------------------------------------------- */
@@ -298,6 +304,8 @@ static uint32_t play_digest(struct play *play, uint32_t index,
 	if ((cqe->flags & IORING_CQE_F_BUFFER) == 0)
 		return digest(sum, play->bytes[index],
 			      cqe->res > 0 ? (size_t)cqe->res : 0);
+	if (play->program->is_raw)
+		return sum;
 	weir_bufring_spans(&play->recv_bufs, cqe, &spans);
 	struct weir_bufring_spans all = spans;
 	while (weir_bufring_next(&spans, &span))

@@ -43,6 +43,7 @@ struct model_program {
 	uint32_t op_count;
 	bool is_incremental;
 	bool gives_back; /* buffers, at once */
+	bool is_raw;     /* does what bufring.h forbids: no spans */
 	uint32_t buf_count;
 	uint32_t send_buf_count;
 	struct model_op ops[MODEL_OPS];

@@ -204,8 +204,26 @@ void sim_op_arm(struct weir_sim *sim, struct sim_op *op)
 		       sim_net_can_read(sim, file->conn, file->side);
 }
 
+/* Another has taken what it was woken for. After one wake-up it tries all the
+ * same, and may find no buffer; after two, or once requeued, the kernel looks
+ * at the socket first (io_poll_check_events()). */
+static bool op_was_woken_in_vain(struct weir_sim *sim, const struct sim_op *op)
+{
+	if (op->sqe.opcode != IORING_OP_RECV || !op->is_armed ||
+	    (op->sqe.msg_flags & MSG_DONTWAIT) != 0)
+		return false;
+	const struct sim_file *file = &sim->files[op->file];
+	return file->conn != SIM_NONE &&
+	       !sim_net_can_read(sim, file->conn, file->side) &&
+	       weir_tape_below(sim->tape, 2) == 1;
+}
+
 static void op_go(struct weir_sim *sim, struct sim_op *op)
 {
+	if (op_was_woken_in_vain(sim, op)) {
+		sim_op_arm(sim, op);
+		return;
+	}
 	const int fault = op_errno(sim, op->sqe.opcode);
 	op->due_flags = 0;
 	op->is_armed = false;

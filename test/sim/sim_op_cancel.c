@@ -56,35 +56,60 @@ static bool cancel_finds_running(struct weir_sim *sim,
 	       weir_tape_below(sim->tape, 4) == 1;
 }
 
-int sim_op_cancel(struct weir_sim *sim, struct sim_op *op)
+static bool cancel_is_all(const struct sim_op *op)
 {
 	/* ANY is all of them, asked for or not: io_async_cancel(). */
-	const bool is_all =
-		(op->sqe.cancel_flags &
-		 (IORING_ASYNC_CANCEL_ALL | IORING_ASYNC_CANCEL_ANY)) != 0;
+	return (op->sqe.cancel_flags &
+		(IORING_ASYNC_CANCEL_ALL | IORING_ASYNC_CANCEL_ANY)) != 0;
+}
+
+/* Return: 0; -EALREADY: a worker has it; -ENOENT: no match after all. */
+static int cancel_target(struct weir_sim *sim, const struct sim_op *op,
+			 struct sim_op *target)
+{
+	const bool is_running = cancel_finds_running(sim, target);
+	/* It has looked for its file only if it runs. */
+	if (cancel_is_by_file(op) && target->file == SIM_NONE && !is_running)
+		return -ENOENT;
+	target->is_cancelled |= !is_running;
+	return is_running ? -EALREADY : 0;
+}
+
+static int cancel_all(struct weir_sim *sim, const struct sim_op *op)
+{
 	bool has_worker = false;
 	int count = 0;
-
-	if ((op->sqe.cancel_flags & IORING_ASYNC_CANCEL_FD) != 0 &&
-	    cancel_file(sim, op) == SIM_NONE)
-		return -EBADF;
-	if (sim_fault(sim, WEIR_FAULT_CANCEL_MISS))
-		return is_all ? 0 : -EALREADY;
 	for (int i = 0; i < sim->op_high; i++) {
 		struct sim_op *target = &sim->ops[i];
-		if (!cancel_matches(sim, op, target))
+		if (!cancel_matches(sim, op, target) ||
+		    cancel_target(sim, op, target) == -ENOENT)
 			continue;
-		const bool is_running = cancel_finds_running(sim, target);
-		/* It has looked for its file only if it runs. */
-		if (cancel_is_by_file(op) && target->file == SIM_NONE &&
-		    !is_running)
-			continue;
-		target->is_cancelled = !is_running;
-		if (!is_all)
-			return is_running ? -EALREADY : 0;
 		/* The kernel's workers have one answer for all of theirs. */
 		count += !target->is_late || !has_worker;
 		has_worker |= target->is_late;
 	}
-	return is_all ? count : -ENOENT;
+	return count;
+}
+
+/* Which of many is found depends on a hash: any. */
+static int cancel_one(struct weir_sim *sim, const struct sim_op *op)
+{
+	int matches[SIM_OPS];
+	uint32_t count = 0;
+	for (int i = 0; i < sim->op_high; i++)
+		if (cancel_matches(sim, op, &sim->ops[i]))
+			matches[count++] = i;
+	if (count == 0)
+		return -ENOENT;
+	return cancel_target(
+		sim, op, &sim->ops[matches[weir_tape_below(sim->tape, count)]]);
+}
+
+int sim_op_cancel(struct weir_sim *sim, struct sim_op *op)
+{
+	if (cancel_is_by_file(op) && cancel_file(sim, op) == SIM_NONE)
+		return -EBADF;
+	if (sim_fault(sim, WEIR_FAULT_CANCEL_MISS))
+		return cancel_is_all(op) ? 0 : -EALREADY;
+	return cancel_is_all(op) ? cancel_all(sim, op) : cancel_one(sim, op);
 }
