@@ -36,6 +36,11 @@ static bool cancel_matches(const struct weir_sim *sim, const struct sim_op *op,
 	if (!target->is_used || target == op || target->ring != op->ring ||
 	    !target->is_armed || target->is_notice)
 		return false;
+	/* It found its file ready when it was to wait for it, and is queued:
+	 * io_arm_poll_handler(). */
+	if (target->sqe.opcode == IORING_OP_RECV && target->is_woken &&
+	    (target->sqe.ioprio & IORING_RECV_MULTISHOT) == 0)
+		return false;
 	/* What waits for a file is found again, until it has ended. */
 	if (target->is_cancelled &&
 	    (target->is_late || target->sqe.opcode == IORING_OP_TIMEOUT))
@@ -68,6 +73,8 @@ static int cancel_target(struct weir_sim *sim, const struct sim_op *op,
 			 struct sim_op *target)
 {
 	const bool is_running = cancel_finds_running(sim, target);
+	if (sim_op_timeout_has_fired(sim, target))
+		return -ENOENT;
 	/* It has looked for its file only if it runs. */
 	if (cancel_is_by_file(op) && target->file == SIM_NONE && !is_running)
 		return -ENOENT;

@@ -277,6 +277,8 @@ void sim_op_notice_run(struct weir_sim *sim, struct sim_op *op);
 struct sim_op *sim_op_take(struct weir_sim *sim);
 int sim_op_timeout_prepare(struct weir_sim *sim, struct sim_op *op);
 int sim_op_timeout(struct weir_sim *sim, struct sim_op *op);
+/* Its timer has, and it only waits to be told. */
+bool sim_op_timeout_has_fired(struct weir_sim *sim, const struct sim_op *op);
 int sim_op_timeout_remove(struct weir_sim *sim, struct sim_op *op);
 /* UINT64_MAX: none. */
 uint64_t sim_op_next_due_ns(const struct weir_sim *sim);
