@@ -69,6 +69,7 @@ int sim_file_take(struct weir_sim *sim, enum sim_file_kind kind)
 		*file = (struct sim_file){ .kind = kind,
 					   .refs = 1,
 					   .conn = SIM_NONE,
+					   .side = SIM_SERVER,
 					   .ring = SIM_NONE };
 		return i;
 	}
@@ -85,7 +86,7 @@ static void file_end(struct weir_sim *sim, struct sim_file *file)
 	switch (file->kind) {
 	case SIM_STREAM:
 		if (file->conn != SIM_NONE)
-			sim_net_close(sim, file->conn, SIM_SERVER);
+			sim_net_close(sim, file->conn, file->side);
 		if (file->last_token != 0 && sim->dead_count < SIM_DEAD)
 			sim->dead_tokens[sim->dead_count++] = file->last_token;
 		break;
@@ -185,7 +186,6 @@ static int sim_shutdown(void *ctx, int fd, int how)
 {
 	struct weir_sim *sim = ctx;
 	const int file = sim_fd_file(sim, fd);
-	(void)how;
 	if (file == SIM_NONE)
 		return -EBADF;
 	if (sim->files[file].kind == SIM_LISTENER) {
@@ -194,7 +194,8 @@ static int sim_shutdown(void *ctx, int fd, int how)
 	}
 	if (sim->files[file].kind != SIM_STREAM)
 		return -ENOTSOCK;
-	return sim_net_shutdown(sim, sim->files[file].conn, SIM_SERVER);
+	return sim_net_shutdown(sim, sim->files[file].conn,
+				sim->files[file].side, how);
 }
 
 static int sim_close(void *ctx, int fd)
@@ -277,6 +278,7 @@ static void sim_clear(struct weir_sim *sim)
 	sim->memory_used = 0;
 	sim->mappings = 0;
 	sim->events = 0;
+	sim->enters = 0;
 	sim->order = 0;
 	sim->violation = NULL;
 	sim->is_idle = false;

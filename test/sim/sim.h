@@ -48,6 +48,8 @@ enum {
  * @pipe_bytes:   what a direction of a connection holds; 0 for 4096
  * @sq_entries, @cq_entries: cut the rings down to these; 0: as asked for
  * @setup_forbidden: set-up flags to be refused with -EINVAL
+ * @is_loopback:  most of what is sent has arrived before the sender goes on
+ * @allows_misuse: what a kernel answers with an errno alone is no violation
  * @story:        each event, a line in virtual time; NULL for none
  */
 struct weir_sim_opts {
@@ -57,6 +59,8 @@ struct weir_sim_opts {
 	uint32_t sq_entries;
 	uint32_t cq_entries;
 	uint32_t setup_forbidden;
+	bool allows_misuse;
+	bool is_loopback;
 	FILE *story;
 };
 
@@ -124,6 +128,13 @@ enum { WEIR_SIM_NO_CONN = -1 };
  *         backlog is full, or the world is.
  */
 int weir_sim_connect(struct weir_sim *sim, uint16_t port);
+
+/**
+ * weir_sim_pair() - a connection with both ends in the hands of the program
+ *
+ * Return: 0; -ENFILE, -EMFILE.
+ */
+int weir_sim_pair(struct weir_sim *sim, int out_fds[2]);
 
 /** weir_sim_write() - Return: bytes taken, 0: full; -EPIPE, -ECONNRESET. */
 int weir_sim_write(struct weir_sim *sim, int conn, const void *bytes,

@@ -24,7 +24,8 @@ enum {
 	CQ_FLAGS = 84,
 	CQES = 128,
 	TASKRUN_BATCH = 20, /* DEFER_TASKRUN hands out so many per enter */
-	STEPS_MAX = 4000,   /* in one enter; then it is "interrupted" */
+	ONE_IN_FOUR = 64,
+	STEPS_MAX = 4000, /* in one enter; then it is "interrupted" */
 	STEP_NS = 1000,
 	NS_PER_S = 1000000000,
 };
@@ -110,11 +111,14 @@ int sim_ring_setup(void *ctx, uint32_t entry_count,
 	params->sq_entries = sq_entries;
 	params->cq_entries = cq_entries;
 	params->features = IORING_FEAT_NODROP | IORING_FEAT_EXT_ARG |
-			   IORING_FEAT_MIN_TIMEOUT | IORING_FEAT_NO_IOWAIT;
+			   IORING_FEAT_MIN_TIMEOUT | IORING_FEAT_NO_IOWAIT |
+			   IORING_FEAT_RECVSEND_BUNDLE;
 	ring_offsets(params);
 	ring->overflow_count = 0;
 	ring->slot_count = 0;
 	ring->slot_hint = 0;
+	ring->posted = 0;
+	ring->iov_cached = 1;
 	memset(ring->groups, 0, sizeof(ring->groups));
 	int err = ring_memory(sim, ring, params);
 	if (err < 0)
@@ -185,6 +189,7 @@ bool sim_ring_post(struct weir_sim *sim, int index, uint64_t user_data, int res,
 	sim_hash_add(sim, user_data);
 	sim_hash_add(sim, (uint64_t)(uint32_t)res << 32 | flags);
 	sim->events++;
+	ring->posted++;
 	if (has_room) {
 		cq_write(ring, &cqe);
 		return true;
@@ -241,9 +246,9 @@ static struct enter_limit enter_limit(const struct weir_sim *sim,
 
 /* One thing that happens: an operation of this ring, an arrival, a peer.
  * Benign: in this order. False: nothing can. */
-static bool world_step(struct weir_sim *sim, int ring)
+static bool world_step(struct weir_sim *sim, int ring, enum sim_run run)
 {
-	const uint32_t ops = sim_op_runnable(sim, ring);
+	const uint32_t ops = sim_op_runnable(sim, ring, run);
 	const uint32_t arrivals = sim_net_pending(sim);
 	uint32_t peers = 0;
 
@@ -263,7 +268,7 @@ static bool world_step(struct weir_sim *sim, int ring)
 	    sim_fault(sim, WEIR_FAULT_STALE))
 		sim_op_haunt(sim, ring);
 	if (pick < ops) {
-		sim_op_run(sim, ring, pick);
+		sim_op_run(sim, ring, pick, run);
 		return true;
 	}
 	pick -= ops;
@@ -311,7 +316,9 @@ static int enter_submit(struct weir_sim *sim, int index, uint32_t submit_count)
 		const struct io_uring_sqe sqe =
 			ring->sqes[(head + i) & (ring->sq_entries - 1)];
 		wi_store_release(ring_word(ring, SQ_HEAD), head + i + 1);
-		sim_op_submit(sim, index, &sqe);
+		if (!sim_op_submit(sim, index, &sqe) &&
+		    (ring->setup_flags & IORING_SETUP_SUBMIT_ALL) == 0)
+			return (int)i + 1; /* the rest stays in the queue */
 	}
 	return (int)count;
 }
@@ -324,13 +331,15 @@ static void enter_task_work(struct weir_sim *sim, int ring,
 	const uint32_t batch =
 		min_complete > TASKRUN_BATCH ? min_complete : TASKRUN_BATCH;
 	for (uint32_t i = 0; i < batch; i++) {
-		const uint32_t ops = sim_op_runnable(sim, ring);
+		const uint32_t ops =
+			sim_op_runnable(sim, ring, SIM_RUN_TASK_WORK);
 		if (ops == 0)
 			break;
-		sim_op_run(sim, ring, weir_tape_below(sim->tape, ops));
+		sim_op_run(sim, ring, weir_tape_below(sim->tape, ops),
+			   SIM_RUN_TASK_WORK);
 	}
-	if (min_complete == 0)
-		(void)world_step(sim, ring);
+	if (min_complete == 0 && !weir_tape_chance(sim->tape, ONE_IN_FOUR))
+		(void)world_step(sim, ring, SIM_RUN_BESIDE);
 }
 
 /* Return: 0, or -ETIME, -EINTR. */
@@ -349,11 +358,19 @@ static int enter_wait(struct weir_sim *sim, int index, uint32_t min_complete,
 		if (limit->min_wait_ns > 0 && ready > 0 &&
 		    waited_ns >= limit->min_wait_ns)
 			return 0;
-		if (world_step(sim, index))
+		if (world_step(sim, index, SIM_RUN_WAITING))
 			continue;
-		if (limit->min_wait_ns > 0 && ready > 0) {
+		const uint64_t due_ns = sim_op_next_due_ns(sim);
+		if (limit->min_wait_ns > 0 && ready > 0 &&
+		    limit->start_ns + limit->min_wait_ns <= due_ns) {
 			sim->now_ns = limit->start_ns + limit->min_wait_ns;
 			return 0;
+		}
+		if (due_ns != UINT64_MAX &&
+		    (limit->timeout_ns == UINT64_MAX ||
+		     due_ns < limit->start_ns + limit->timeout_ns)) {
+			sim->now_ns = due_ns;
+			continue;
 		}
 		if (limit->timeout_ns == UINT64_MAX) {
 			sim->is_idle = true;
@@ -385,6 +402,7 @@ int sim_ring_enter(void *ctx, int ring_fd, uint32_t submit_count,
 	(void)arg_bytes;
 
 	sim->is_idle = false;
+	sim->enters++;
 	if (index == SIM_NONE || !sim->rings[index].is_used)
 		return -EBADF;
 	if (!sim->rings[index].is_enabled)
@@ -418,51 +436,6 @@ static int register_probe(void *arg, uint32_t count)
 	return 0;
 }
 
-static int register_files(struct sim_ring *ring, const void *arg)
-{
-	const struct io_uring_rsrc_register *table = arg;
-	if (ring->slot_count > 0)
-		return -EBUSY;
-	if (table->nr > SIM_SLOTS)
-		return -EMFILE;
-	for (uint32_t i = 0; i < table->nr; i++)
-		ring->slots[i] = SIM_NONE;
-	ring->slot_count = table->nr;
-	return 0;
-}
-
-static int register_group(struct sim_ring *ring, const void *arg)
-{
-	const struct io_uring_buf_reg *reg = arg;
-	if (reg->flags != 0)
-		return -EINVAL; /* incremental ones are not simulated yet */
-	for (int i = 0; i < SIM_GROUPS; i++) {
-		struct sim_group *group = &ring->groups[i];
-		if (group->is_used)
-			continue;
-		*group = (struct sim_group){
-			.is_used = true,
-			.id = reg->bgid,
-			.ring = (void *)(uintptr_t)reg->ring_addr,
-			.entry_count = reg->ring_entries,
-		};
-		return 0;
-	}
-	return -ENOMEM;
-}
-
-static int unregister_group(struct sim_ring *ring, const void *arg)
-{
-	const struct io_uring_buf_reg *reg = arg;
-	for (int i = 0; i < SIM_GROUPS; i++)
-		if (ring->groups[i].is_used &&
-		    ring->groups[i].id == reg->bgid) {
-			ring->groups[i].is_used = false;
-			return 0;
-		}
-	return -EINVAL;
-}
-
 int sim_ring_register(void *ctx, int ring_fd, uint32_t opcode, void *arg,
 		      uint32_t arg_count)
 {
@@ -486,11 +459,13 @@ int sim_ring_register(void *ctx, int ring_fd, uint32_t opcode, void *arg,
 	case IORING_UNREGISTER_RING_FDS:
 		return 1;
 	case IORING_REGISTER_FILES2:
-		return register_files(ring, arg);
+		return sim_slots_register(ring, arg);
 	case IORING_REGISTER_PBUF_RING:
-		return register_group(ring, arg);
+		return sim_group_register(ring, arg);
+	case IORING_REGISTER_PBUF_STATUS:
+		return sim_group_status(ring, arg);
 	case IORING_UNREGISTER_PBUF_RING:
-		return unregister_group(ring, arg);
+		return sim_group_unregister(ring, arg);
 	default:
 		return -EINVAL;
 	}

@@ -1,0 +1,86 @@
+/* sim_op_socket.c - how descriptors come and go: accept, socket, close */
+#include "sim_priv.h"
+
+#include <errno.h>
+
+int sim_op_accept(struct weir_sim *sim, struct sim_op *op)
+{
+	struct sim_ring *ring = &sim->rings[op->ring];
+	const int conn = sim_net_accept(sim, op->file);
+
+	if (conn == -EAGAIN)
+		return SIM_OP_WAITS;
+	if (conn < 0)
+		return conn;
+	const int file = sim_file_take(sim, SIM_STREAM);
+	if (file < 0)
+		return file;
+	sim->files[file].conn = conn;
+	const int slot = sim_slot_take(ring, file);
+	if (slot < 0) { /* the client is dropped, as on 6.18 */
+		sim_file_drop(sim, file);
+		return slot;
+	}
+	weir_sim_note(sim, "c%d is accepted into slot %d", conn, slot);
+	if ((op->sqe.ioprio & IORING_ACCEPT_MULTISHOT) != 0 &&
+	    !sim_fault(sim, WEIR_FAULT_TERMINATE) &&
+	    sim_ring_post(sim, op->ring, op->sqe.user_data, slot,
+			  IORING_CQE_F_MORE, true)) {
+		op->is_armed = true;
+		return SIM_OP_AGAIN;
+	}
+	return slot;
+}
+
+/* The table that the entry names: of the process, or of the ring. */
+static int *close_entry(struct weir_sim *sim, const struct sim_op *op)
+{
+	struct sim_ring *ring = &sim->rings[op->ring];
+	const int32_t slot = (int32_t)op->sqe.file_index - 1;
+	if (op->sqe.file_index == 0)
+		return sim_fd_file(sim, op->sqe.fd) == SIM_NONE
+			       ? NULL
+			       : &sim->fds[op->sqe.fd];
+	return sim_slot_file(ring, slot) == SIM_NONE ? NULL
+						     : &ring->slots[slot];
+}
+
+int sim_op_close(struct weir_sim *sim, struct sim_op *op)
+{
+	int *entry = close_entry(sim, op);
+	if (entry == NULL) {
+		if (!sim->opts.allows_misuse)
+			weir_sim_violate(sim, "a slot was closed that holds no "
+					      "file");
+		return -EBADF;
+	}
+	const int file = *entry;
+	*entry = SIM_NONE;
+	sim_file_drop(sim, file);
+	return 0;
+}
+
+int sim_op_install(struct weir_sim *sim, struct sim_op *op)
+{
+	const int fd = sim_fd_take(sim, op->file);
+	if (fd >= 0)
+		sim_file_hold(sim, op->file);
+	return fd;
+}
+
+int sim_op_socket(struct weir_sim *sim, struct sim_op *op)
+{
+	const int file = sim_file_take(sim, SIM_STREAM);
+	if (file < 0)
+		return file;
+	const int slot = sim_slot_take(&sim->rings[op->ring], file);
+	if (slot < 0)
+		sim_file_drop(sim, file);
+	return slot;
+}
+
+int sim_op_shutdown(struct weir_sim *sim, struct sim_op *op)
+{
+	const struct sim_file *file = &sim->files[op->file];
+	return sim_net_shutdown(sim, file->conn, file->side, (int)op->sqe.len);
+}
