@@ -87,8 +87,10 @@ static void file_end(struct weir_sim *sim, struct sim_file *file)
 	case SIM_STREAM:
 		if (file->conn != SIM_NONE)
 			sim_net_close(sim, file->conn, file->side);
-		if (file->last_token != 0 && sim->dead_count < SIM_DEAD)
+		if (file->last_token != 0 && sim->dead_count < SIM_DEAD) {
+			sim->dead_rings[sim->dead_count] = file->last_ring;
 			sim->dead_tokens[sim->dead_count++] = file->last_token;
+		}
 		break;
 	case SIM_LISTENER:
 		sim_net_listen_end(sim, (int)(file - sim->files));
@@ -262,6 +264,10 @@ static void sim_clear(struct weir_sim *sim)
 	sim->conn_high = 0;
 	sim->dead_count = 0;
 	sim->step_count = 0;
+	sim->thread_count = 0;
+	sim->thread = SIM_NONE;
+	sim->thread_depth = 0;
+	sim->choose = NULL;
 	/* Zeros again, as map() promises: what most worlds touch by hand, for a
 	 * page that is given back costs more to get anew. */
 	memset(sim->memory, 0,
