@@ -93,6 +93,13 @@ static bool peer_write(struct peer *peer)
 	return taken > 0;
 }
 
+/* A loop that stops ends what it is in the middle of. */
+static bool peer_may_be_cut(const struct peer *peer)
+{
+	return peer->home != NULL ? peer->home->is_stopping
+				  : peer->run->is_stopping;
+}
+
 static bool peer_end_of_stream(struct peer *peer)
 {
 	struct sim_run *run = peer->run;
@@ -100,7 +107,7 @@ static bool peer_end_of_stream(struct peer *peer)
 	peer->saw_fin = true;
 	if (peer->received < peer->total && !run->is_free) {
 		peer->is_lost = true;
-		if (!peer->is_rude && !run->is_stopping &&
+		if (!peer->is_rude && !peer_may_be_cut(peer) &&
 		    (run->faults & excuses) == 0)
 			weir_sim_violate(run->sim, "the server ends a stream "
 						   "before all was echoed");
@@ -148,9 +155,8 @@ static bool peer_is_rude_now(const struct peer *peer)
 	       weir_tape_chance(peer->run->tape, 4);
 }
 
-static bool peer_step(struct weir_sim *sim, void *ctx)
+static bool peer_go(struct weir_sim *sim, struct peer *peer)
 {
-	struct peer *peer = ctx;
 
 	switch (peer->state) {
 	case PEER_WAITING:
@@ -184,6 +190,14 @@ static bool peer_step(struct weir_sim *sim, void *ctx)
 		break;
 	}
 	return false;
+}
+
+static bool peer_step(struct weir_sim *sim, void *ctx)
+{
+	struct peer *peer = ctx;
+	const bool has_moved = peer_go(sim, peer);
+	peer->run->moved += has_moved;
+	return has_moved;
 }
 
 /* ---- all of them -------------------------------------------------------- */
