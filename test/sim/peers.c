@@ -62,6 +62,10 @@ static bool peer_connect(struct peer *peer)
 	struct weir_sim *sim = peer->run->sim;
 	peer->conn = weir_sim_connect(sim, RUN_PORT);
 	if (peer->conn == -ECONNREFUSED) { /* the server stops */
+		if (peer->run->is_strict && !peer->run->is_ending)
+			weir_sim_violate(sim, "a client is refused, and a loop "
+					      "could serve it");
+
 		peer_lost(peer);
 		return true;
 	}
@@ -100,6 +104,13 @@ static bool peer_may_be_cut(const struct peer *peer)
 				  : peer->run->is_stopping;
 }
 
+static bool peer_may_be_reset(const struct peer *peer)
+{
+	const uint32_t excuses = WEIR_FAULT_ERRNO | WEIR_FAULT_CLOCK;
+	return peer->is_rude || peer->is_mute || peer_may_be_cut(peer) ||
+	       (peer->run->faults & excuses) != 0;
+}
+
 static bool peer_end_of_stream(struct peer *peer)
 {
 	struct sim_run *run = peer->run;
@@ -127,6 +138,10 @@ static bool peer_read(struct peer *peer)
 	if (got == -EAGAIN)
 		return false;
 	if (got == -ECONNRESET) {
+		if (run->is_strict && !peer_may_be_reset(peer))
+			weir_sim_violate(run->sim, "a client is reset, and a "
+						   "loop could serve it");
+
 		weir_sim_hang_up(run->sim, peer->conn);
 		peer_lost(peer);
 		return true;

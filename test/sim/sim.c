@@ -174,6 +174,17 @@ static int sim_listen(void *ctx, struct weir_listen_request *request)
 	return sim_fd_take(sim, file);
 }
 
+static int sim_listen_again(void *ctx, int fd, int backlog)
+{
+	struct weir_sim *sim = ctx;
+	const int file = sim_fd_file(sim, fd);
+	if (file == SIM_NONE)
+		return -EBADF;
+	if (sim->files[file].kind != SIM_LISTENER)
+		return -EOPNOTSUPP;
+	return sim_net_listen_again(sim, file, backlog);
+}
+
 static int sim_sockopt(void *ctx, int fd, int level, int name,
 		       const void *value, socklen_t value_bytes)
 {
@@ -323,6 +334,7 @@ int weir_sim_open(struct weir_sim **out_sim, struct weir_tape *tape,
 		.map = sim_map,
 		.unmap = sim_unmap,
 		.listen = sim_listen,
+		.listen_again = sim_listen_again,
 		.sockopt = sim_sockopt,
 		.shutdown = sim_shutdown,
 		.close = sim_close,
@@ -360,6 +372,11 @@ void weir_sim_heal(struct weir_sim *sim)
 	for (int i = 0; i < sim->step_count; i++)
 		sim->steps[i].is_resting = false;
 	weir_sim_note(sim, "-- healed: no faults from here on");
+}
+
+void weir_sim_set_migrates(struct weir_sim *sim, bool migrates)
+{
+	sim->opts.migrates = migrates;
 }
 
 uint64_t weir_sim_now_ns(const struct weir_sim *sim)

@@ -105,6 +105,9 @@ void weir_sim_violate(struct weir_sim *sim, const char *rule);
 void weir_sim_note(struct weir_sim *sim, const char *format, ...)
 	__attribute__((format(printf, 2, 3)));
 
+/** weir_sim_set_migrates() - see weir_sim_opts. */
+void weir_sim_set_migrates(struct weir_sim *sim, bool migrates);
+
 /* What must be back to zero at the end. */
 struct weir_sim_residue {
 	uint32_t descriptors; /* of the process */

@@ -77,6 +77,18 @@ int sim_net_listen(struct weir_sim *sim, int index,
 	return 0;
 }
 
+int sim_net_listen_again(struct weir_sim *sim, int index, int backlog)
+{
+	struct sim_file *file = &sim->files[index];
+	if (!file->is_listening &&
+	    !port_is_free(sim, file->port, file->is_in_group))
+		return -EADDRINUSE;
+	file->is_listening = true;
+	file->backlog = backlog < SIM_BACKLOG ? backlog : SIM_BACKLOG;
+	sim->events++;
+	return 0;
+}
+
 /* Closed or shut down. */
 void sim_net_listen_end(struct weir_sim *sim, int index)
 {

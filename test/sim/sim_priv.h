@@ -226,6 +226,7 @@ int sim_fd_file(const struct weir_sim *sim, int fd);
 /* ---- sim_net.c ---- */
 int sim_net_listen(struct weir_sim *sim, int file,
 		   struct weir_listen_request *request);
+int sim_net_listen_again(struct weir_sim *sim, int file, int backlog);
 void sim_net_listen_end(struct weir_sim *sim, int file);
 int sim_net_accept(struct weir_sim *sim, int listener); /* conn or -EAGAIN */
 void sim_net_close(struct weir_sim *sim, int conn, enum sim_side side);

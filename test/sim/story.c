@@ -23,6 +23,10 @@ enum {
 /* The first is what an empty tape plays. */
 const struct sim_story sim_stories[] = {
 	{ "echo", "a loop echoes what its peers say", story_echo },
+	{ "handover", "loops share a port, and serve for each other",
+	  story_handover },
+	{ "outbound", "a loop calls hosts, and some do not answer",
+	  story_outbound },
 	{ "misuse", "a handler calls anything, at any time", story_misuse },
 };
 const uint32_t sim_story_count = sizeof(sim_stories) / sizeof(sim_stories[0]);
@@ -285,6 +289,7 @@ static void run_check_end(struct sim_run *run)
 
 void run_end(struct sim_run *run)
 {
+	run->is_ending = true;
 	if (weir_sim_violation(run->sim) == NULL)
 		run_stop(run);
 	for (uint32_t i = 0; i < run->loop_count; i++) {

@@ -71,12 +71,17 @@ struct sim_run {
 	struct peer peers[RUN_PEERS];
 	uint32_t peer_count;
 	bool is_free;     /* the handler says what it likes: no echo */
+	bool is_ending;   /* run_end() has begun */
 	bool stops_early; /* while peers talk */
 	bool has_rude;
+	bool is_strict; /* nobody is refused or reset by a listener's end */
+
 	bool is_healed;
 
 	bool is_stopping;                           /* one of the loops */
 	bool (*is_done)(const struct sim_run *run); /* NULL: its peers are */
+	void *ctx;                                  /* the story's */
+
 	uint64_t moved; /* things that applications did */
 
 	uint64_t outbound; /* connections that were begun */
@@ -132,6 +137,8 @@ extern const struct weir_handlers echo_handlers; /* ctx: struct sim_run */
 
 /* ---- story_*.c ---- */
 void story_echo(struct sim_run *run);
+void story_handover(struct sim_run *run);
 void story_misuse(struct sim_run *run);
+void story_outbound(struct sim_run *run);
 
 #endif
