@@ -36,6 +36,7 @@ enum {
 	SIM_PIPE_BYTES_MAX = 16384,
 	SIM_MEMORY_BYTES = 64 << 20,
 	SIM_IOVS = 32,
+	SIM_MAPS = 32,
 	SIM_NONE = -1,
 	SIM_NS_PER_US = 1000,
 };
@@ -189,6 +190,8 @@ struct weir_sim {
 
 	uint8_t *memory; /* what map() hands out */
 	size_t memory_used;
+	size_t map_begins[SIM_MAPS];
+	uint32_t map_count;
 	uint32_t mappings;
 	uint16_t next_port;
 	uint64_t random;

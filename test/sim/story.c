@@ -80,7 +80,7 @@ struct weir_loop_opts run_draw_loop(struct sim_run *run)
 		.message_bytes_max = 1024,
 		.send_high_bytes = RUN_DRAW(tape, 512, 16, 64),
 		.send_bytes_max = RUN_DRAW(tape, 8192, 512, 1200),
-		.block_memory_bytes = 1 << 20,
+		.block_memory_bytes = 1 << 18,
 		.idle_timeout_ms = 3000,
 		.drain_timeout_ms = 1000,
 	};
