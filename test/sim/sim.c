@@ -263,6 +263,7 @@ static void sim_clear(struct weir_sim *sim)
 	sim->conn_high = 0;
 	sim->dead_count = 0;
 	sim->step_count = 0;
+	sim->attempt = NULL;
 	/* Zeros again, as map() promises: what most worlds touch by hand, for a
 	 * page that is given back costs more to get anew. */
 	memset(sim->memory, 0,
@@ -380,6 +381,16 @@ int weir_sim_on_step(struct weir_sim *sim,
 	sim->steps[sim->step_count++] =
 		(struct sim_step){ .step = step, .ctx = ctx };
 	return 0;
+}
+
+void weir_sim_on_attempt(struct weir_sim *sim,
+			 int (*attempt)(struct weir_sim *sim,
+					const struct weir_sim_attempt *what,
+					void *ctx),
+			 void *ctx)
+{
+	sim->attempt = attempt;
+	sim->attempt_ctx = ctx;
 }
 
 void weir_sim_residue(const struct weir_sim *sim,

@@ -139,12 +139,34 @@ static int op_try(struct weir_sim *sim, struct sim_op *op)
 	}
 }
 
+/* What the harness wants of it: 0, an errno, or WEIR_SIM_NEVER. */
+static int op_planned(struct weir_sim *sim, const struct sim_op *op)
+{
+	if (sim->attempt == NULL || op->done > 0)
+		return 0;
+	const struct weir_sim_attempt what = {
+		.user_data = op->sqe.user_data,
+		.opcode = op->sqe.opcode,
+		.is_cancelled = op->is_cancelled,
+	};
+	return sim->attempt(sim, &what, sim->attempt_ctx);
+}
+
 /* Whether a fault may stand in for the attempt: CLOSE has its effect first. */
 static int op_attempt(struct weir_sim *sim, struct sim_op *op)
 {
-	const int fault = op_errno(sim, op->sqe.opcode);
+	int fault = op_planned(sim, op);
+	if (fault == 0)
+		fault = op_errno(sim, op->sqe.opcode);
 	if (fault == 0)
 		return op_try(sim, op);
+	if (fault == WEIR_SIM_NEVER) {
+		weir_sim_note(sim, "fault: op %u of %016llx never ends",
+			      op->sqe.opcode,
+			      (unsigned long long)op->sqe.user_data);
+		op->is_lost = true;
+		return SIM_OP_WAITS;
+	}
 	weir_sim_note(sim, "fault: op %u fails: %d", op->sqe.opcode, fault);
 	if (op->sqe.opcode == IORING_OP_CLOSE)
 		(void)op_try(sim, op);
@@ -162,6 +184,18 @@ static void op_go(struct weir_sim *sim, struct sim_op *op)
 		op->is_armed = true;
 	else if (result != SIM_OP_AGAIN)
 		op_end(sim, op, result, op->due_flags);
+}
+
+/* It had not begun, or has failed just before. */
+static void op_end_cancelled(struct weir_sim *sim, struct sim_op *op)
+{
+	const int fault = op_planned(sim, op);
+	if (op->done > 0)
+		op_end(sim, op, (int)op->done, 0);
+	else if (fault == WEIR_SIM_NEVER)
+		op->is_lost = true;
+	else
+		op_end(sim, op, fault != 0 ? fault : -ECANCELED, 0);
 }
 
 /* ---- submission -------------------------------------------------------- */
@@ -209,6 +243,7 @@ void sim_op_submit(struct weir_sim *sim, int ring,
 	op->is_armed = false;
 	op->is_cancelled = false;
 	op->is_late = false;
+	op->is_lost = false;
 	op->due_flags = 0;
 	op->done = 0;
 	op->ring = ring;
@@ -242,6 +277,8 @@ void sim_op_submit(struct weir_sim *sim, int ring,
 
 static bool op_is_ready(const struct weir_sim *sim, const struct sim_op *op)
 {
+	if (op->is_lost)
+		return false;
 	if (op->is_cancelled || op->is_late)
 		return true;
 	const struct sim_file *file = &sim->files[op->file];
@@ -282,12 +319,10 @@ void sim_op_run(struct weir_sim *sim, int ring, uint32_t index)
 			continue;
 		sim_hash_add(sim, op->sqe.user_data);
 		op->is_late = false;
-		if (!op->is_cancelled)
-			op_go(sim, op);
-		else if (op->done > 0)
-			op_end(sim, op, (int)op->done, 0);
+		if (op->is_cancelled)
+			op_end_cancelled(sim, op);
 		else
-			op_end(sim, op, -ECANCELED, 0);
+			op_go(sim, op);
 		return;
 	}
 }

@@ -94,6 +94,7 @@ struct sim_op {
 	bool is_armed;     /* waits for its file */
 	bool is_cancelled; /* ends with -ECANCELED */
 	bool is_late;      /* was not tried yet */
+	bool is_lost;      /* never ends */
 	uint32_t due_flags;
 	int ring;
 	int file;      /* referenced, or SIM_NONE */
@@ -163,6 +164,9 @@ struct weir_sim {
 	uint32_t dead_count;
 	struct sim_step steps[SIM_STEPS];
 	int step_count;
+	int (*attempt)(struct weir_sim *sim,
+		       const struct weir_sim_attempt *what, void *ctx);
+	void *attempt_ctx;
 	/* Large, and not cleared but by who takes one. */
 	struct sim_conn conns[SIM_CONNS];
 };
