@@ -71,6 +71,7 @@ void wi_stop_work(struct weir_loop *loop)
 		return; /* again next turn */
 	if (is_last) {
 		weir_op_cancel_token(sqe, doorbell_token());
+		sqe->user_data = wi_token(WI_TOKEN_DOORBELL_CANCEL, 0, 0);
 		loop->doorbell_cancelled = true;
 	} else {
 		weir_op_read(sqe, loop->doorbell_fd, &loop->doorbell_value,
@@ -78,6 +79,12 @@ void wi_stop_work(struct weir_loop *loop)
 		sqe->user_data = doorbell_token();
 		loop->doorbell_armed = true;
 	}
+}
+
+void wi_stop_doorbell_missed(struct weir_loop *loop)
+{
+	if (loop->doorbell_armed)
+		wi_loop_wake(loop);
 }
 
 /* No connection is left, and none can come. */
