@@ -289,9 +289,9 @@ const char *sim_state_name(enum sim_states states, uint32_t state)
 {
 	static const char *const listener[] = { "idle", "armed", "cancelling",
 						"shut" };
-	static const char *const loop[] = { "running", "stop-seen", "stop-cut",
-					    "stop-force", "stop-last",
-					    "ended" };
+	static const char *const loop[] = { "running",   "stop-seen",
+					    "stop-cut",  "stop-force",
+					    "stop-last", "ended" };
 	switch (states) {
 	case SIM_STATES_LISTENER:
 		return state < 4 ? listener[state] : "?";

@@ -57,10 +57,10 @@ struct sim_cell_errno {
 struct sim_cell_row {
 	const char *name;
 	enum sim_states states;
-	uint32_t state_bits;      /* in which it can be in flight */
-	uint32_t hole_bits;     /* of these: not reached, and why */
+	uint32_t state_bits; /* in which it can be in flight */
+	uint32_t hole_bits;  /* of these: not reached, and why */
 	const char *hole_reason;
-	const char *no_reason;    /* why the others have no cells */
+	const char *no_reason;               /* why the others have no cells */
 	const struct sim_cell_errno *errnos; /* ends with err 0 */
 };
 

@@ -40,10 +40,10 @@ static enum sim_row plan_row(uint64_t token, uint8_t opcode)
 		return SIM_ROW_SAMPLE;
 	case WI_TOKEN_DOORBELL:
 		return SIM_ROW_DOORBELL;
+	case WI_TOKEN_DOORBELL_CANCEL:
+		return SIM_ROW_DOORBELL_CANCEL;
 	default:
-		return opcode == IORING_OP_ASYNC_CANCEL
-			       ? SIM_ROW_DOORBELL_CANCEL
-			       : SIM_ROW_NONE;
+		return SIM_ROW_NONE;
 	}
 }
 
@@ -72,7 +72,8 @@ static uint32_t plan_state(const struct weir_loop *loop, enum sim_row row,
 	return conn != NULL ? conn->state : WEIR_CONN_FREE;
 }
 
-/* ---- giving --------------------------------------------------------------- */
+/* ---- giving ---------------------------------------------------------------
+ */
 
 static bool fault_matches(const struct sim_plan *plan,
 			  const struct sim_fault *fault, enum sim_row row,
@@ -205,7 +206,8 @@ void __wrap_wi_conn_state_set(struct weir_conn *conn, enum weir_conn_state next)
 }
 /* NOLINTEND(bugprone-reserved-identifier,readability-identifier-naming) */
 
-/* ---- the plan itself -------------------------------------------------------- */
+/* ---- the plan itself --------------------------------------------------------
+ */
 
 void sim_plan_start(struct sim_plan *plan, struct weir_sim *sim)
 {

@@ -38,7 +38,7 @@ struct sim_plan {
 	const struct weir_loop *loop; /* NULL: not open */
 	struct sim_fault faults[SIM_PLAN_FAULTS];
 	uint32_t fault_count;
-	uint32_t at; /* the fault that is next */
+	uint32_t at;   /* the fault that is next */
 	uint32_t seen; /* attempts that match it */
 	uint32_t attempts;
 	/* The rows of the attempts after the last fault was given. */
