@@ -21,22 +21,6 @@ static void echo_on_open(struct weir_conn *conn, void *ctx)
 	weir_conn_user_set(conn, &unknown);
 }
 
-static void echo_check_shown(struct sim_run *run, struct peer *peer,
-			     const uint8_t *bytes, size_t byte_count)
-{
-	for (size_t i = 0; i < byte_count; i++)
-		if (bytes[i] !=
-		    peer_pattern(peer->id, peer->shown + (uint32_t)i)) {
-			weir_sim_violate(run->sim,
-					 "the handler is shown other bytes "
-					 "than the peer has sent");
-			return;
-		}
-	if (peer->shown + byte_count > peer->sent)
-		weir_sim_violate(run->sim, "the handler is shown more bytes "
-					   "than the peer has sent");
-}
-
 /* How many of these bytes it takes now. Benign: all. What it leaves is shown
  * again with what follows, so only if something does. */
 static size_t echo_take(struct sim_run *run, struct weir_conn *conn,
@@ -55,21 +39,6 @@ static size_t echo_take(struct sim_run *run, struct weir_conn *conn,
 	}
 }
 
-static struct peer *echo_find(struct sim_run *run, struct weir_conn *conn,
-			      uint8_t id)
-{
-	if (id >= run->peer_count) {
-		weir_sim_violate(run->sim, "no peer has this id");
-		return NULL;
-	}
-	struct peer *peer = &run->peers[id];
-	if (peer->was_shown)
-		weir_sim_violate(run->sim, "two connections of one peer");
-	peer->was_shown = true;
-	weir_conn_user_set(conn, peer);
-	return peer;
-}
-
 /* In pieces that the smallest queue holds. Return: what went in; the rest is
  * shown again when the queue has room. */
 static size_t echo_send(struct weir_conn *conn, const uint8_t *bytes,
@@ -86,6 +55,15 @@ static size_t echo_send(struct weir_conn *conn, const uint8_t *bytes,
 	return sent;
 }
 
+static struct peer *echo_meet(struct sim_run *run, struct weir_conn *conn,
+			      uint8_t id)
+{
+	struct peer *peer = peer_find(run, id);
+	if (peer != NULL)
+		weir_conn_user_set(conn, peer);
+	return peer;
+}
+
 static ssize_t echo_on_data(struct weir_conn *conn, const uint8_t *bytes,
 			    size_t byte_count, void *ctx)
 {
@@ -97,10 +75,10 @@ static ssize_t echo_on_data(struct weir_conn *conn, const uint8_t *bytes,
 		return 0;
 	}
 	if (peer == &unknown)
-		peer = echo_find(run, conn, bytes[0]);
+		peer = echo_meet(run, conn, bytes[0]);
 	if (peer == NULL)
 		return 0;
-	echo_check_shown(run, peer, bytes, byte_count);
+	peer_check_shown(peer, bytes, byte_count);
 	const size_t taken =
 		echo_send(conn, bytes, echo_take(run, conn, peer, byte_count));
 	peer->shown += (uint32_t)taken;

@@ -20,6 +20,37 @@ uint8_t peer_pattern(uint32_t id, uint32_t at)
 		       : (uint8_t)(id * 37 + at * 101 + (at >> 8));
 }
 
+void peer_check_shown(const struct peer *peer, const uint8_t *bytes,
+		      size_t byte_count)
+{
+	struct weir_sim *sim = peer->run->sim;
+	for (size_t i = 0; i < byte_count; i++)
+		if (bytes[i] !=
+		    peer_pattern(peer->id, peer->shown + (uint32_t)i)) {
+			weir_sim_violate(sim, "the handler is shown other "
+					      "bytes than the peer has sent");
+			return;
+		}
+	if (peer->shown + byte_count > peer->sent)
+		weir_sim_violate(sim, "the handler is shown more bytes than "
+				      "the peer has sent");
+}
+
+struct peer *peer_find(struct sim_run *run, uint8_t id)
+{
+	if (id >= run->peer_count) {
+		weir_sim_violate(run->sim, "no peer has this id");
+		return NULL;
+	}
+	struct peer *peer = &run->peers[id];
+	if (peer->was_shown)
+		weir_sim_violate(run->sim, "two connections of one peer");
+	peer->was_shown = true;
+	return peer;
+}
+
+/* ---- one of them --------------------------------------------------------- */
+
 static void peer_lost(struct peer *peer)
 {
 	peer->is_lost = true;
@@ -66,7 +97,8 @@ static bool peer_end_of_stream(struct peer *peer)
 {
 	struct sim_run *run = peer->run;
 	const uint32_t excuses = WEIR_FAULT_ERRNO | WEIR_FAULT_CLOCK;
-	if (peer->received < peer->total) {
+	peer->saw_fin = true;
+	if (peer->received < peer->total && !run->is_free) {
 		peer->is_lost = true;
 		if (!peer->is_rude && !run->is_stopping &&
 		    (run->faults & excuses) == 0)
@@ -94,14 +126,17 @@ static bool peer_read(struct peer *peer)
 	}
 	if (got == 0)
 		return peer_end_of_stream(peer);
+	/* A free handler speaks with one voice. */
+	const uint32_t voice = run->is_free ? 0 : peer->id;
 	for (int i = 0; i < got; i++)
 		if (bytes[i] !=
-		    peer_pattern(peer->id, peer->received + (uint32_t)i))
-			weir_sim_violate(run->sim, "a peer receives other "
-						   "bytes than it has sent");
+		    peer_pattern(voice, peer->received + (uint32_t)i))
+			weir_sim_violate(run->sim,
+					 "a peer receives other "
+					 "bytes than were said to it");
 	peer->received += (uint32_t)got;
 	run->echoed_bytes += (uint64_t)got;
-	if (peer->received > peer->sent)
+	if (peer->received > peer->sent && !run->is_free)
 		weir_sim_violate(run->sim,
 				 "a peer receives more than it has sent");
 	return true;

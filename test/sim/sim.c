@@ -186,7 +186,6 @@ static int sim_shutdown(void *ctx, int fd, int how)
 {
 	struct weir_sim *sim = ctx;
 	const int file = sim_fd_file(sim, fd);
-	(void)how;
 	if (file == SIM_NONE)
 		return -EBADF;
 	if (sim->files[file].kind == SIM_LISTENER) {
@@ -196,7 +195,7 @@ static int sim_shutdown(void *ctx, int fd, int how)
 	if (sim->files[file].kind != SIM_STREAM)
 		return -ENOTSOCK;
 	return sim_net_shutdown(sim, sim->files[file].conn,
-				sim->files[file].side);
+				sim->files[file].side, how);
 }
 
 static int sim_close(void *ctx, int fd)

@@ -126,6 +126,13 @@ enum { WEIR_SIM_NO_CONN = -1 };
  */
 int weir_sim_connect(struct weir_sim *sim, uint16_t port);
 
+/**
+ * weir_sim_pair() - a connection with both ends in the hands of the program
+ *
+ * Return: 0; -ENFILE, -EMFILE.
+ */
+int weir_sim_pair(struct weir_sim *sim, int out_fds[2]);
+
 /** weir_sim_write() - Return: bytes taken, 0: full; -EPIPE, -ECONNRESET. */
 int weir_sim_write(struct weir_sim *sim, int conn, const void *bytes,
 		   size_t byte_count);

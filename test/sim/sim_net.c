@@ -10,6 +10,7 @@
 
 #include <errno.h>
 #include <netinet/in.h>
+#include <poll.h>
 
 static uint32_t min_u32(uint32_t a, uint32_t b)
 {
@@ -95,24 +96,14 @@ int sim_net_accept(struct weir_sim *sim, int index)
 	return conn;
 }
 
-int weir_sim_connect(struct weir_sim *sim, uint16_t port)
+/* Both ends open. Return: its index, or SIM_NONE. */
+static int conn_take(struct weir_sim *sim)
 {
-	int members[SIM_LISTENERS];
-	uint32_t member_count = 0;
 	int conn = 0;
-
-	for (int i = 0; i < SIM_FILES && member_count < SIM_LISTENERS; i++)
-		if (sim->files[i].kind == SIM_LISTENER &&
-		    sim->files[i].is_listening && sim->files[i].port == port)
-			members[member_count++] = i;
-	if (member_count == 0)
-		return -ECONNREFUSED;
-	struct sim_file *listener =
-		&sim->files[members[weir_tape_below(sim->tape, member_count)]];
 	while (conn < SIM_CONNS && sim->conns[conn].is_used)
 		conn++;
-	if (conn == SIM_CONNS || listener->queued >= listener->backlog)
-		return -EAGAIN;
+	if (conn == SIM_CONNS)
+		return SIM_NONE;
 	if (conn >= sim->conn_high)
 		sim->conn_high = conn + 1;
 	struct sim_conn *made = &sim->conns[conn];
@@ -122,10 +113,50 @@ int weir_sim_connect(struct weir_sim *sim, uint16_t port)
 	made->is_used = true;
 	made->has_client = true;
 	made->has_server = true;
+	return conn;
+}
+
+int weir_sim_connect(struct weir_sim *sim, uint16_t port)
+{
+	int members[SIM_LISTENERS];
+	uint32_t member_count = 0;
+
+	for (int i = 0; i < SIM_FILES && member_count < SIM_LISTENERS; i++)
+		if (sim->files[i].kind == SIM_LISTENER &&
+		    sim->files[i].is_listening && sim->files[i].port == port)
+			members[member_count++] = i;
+	if (member_count == 0)
+		return -ECONNREFUSED;
+	struct sim_file *listener =
+		&sim->files[members[weir_tape_below(sim->tape, member_count)]];
+	if (listener->queued >= listener->backlog)
+		return -EAGAIN;
+	const int conn = conn_take(sim);
+	if (conn == SIM_NONE)
+		return -EAGAIN;
 	listener->queue[listener->queued++] = conn;
 	weir_sim_note(sim, "c%d connects", conn);
 	sim->events++;
 	return conn;
+}
+
+int weir_sim_pair(struct weir_sim *sim, int out_fds[2])
+{
+	const int conn = conn_take(sim);
+	if (conn == SIM_NONE)
+		return -ENFILE;
+	for (int side = SIM_CLIENT; side <= SIM_SERVER; side++) {
+		const int file = sim_file_take(sim, SIM_STREAM);
+		if (file < 0)
+			return file;
+		sim->files[file].conn = conn;
+		sim->files[file].side = (enum sim_side)side;
+		out_fds[side] = sim_fd_take(sim, file);
+		if (out_fds[side] < 0)
+			return out_fds[side];
+	}
+	sim->conns[conn].is_accepted = true;
+	return 0;
 }
 
 /* ---- streams --------------------------------------------------------------
@@ -163,11 +194,17 @@ uint32_t sim_net_readable(const struct weir_sim *sim, int index,
 	return (uint32_t)(pipe->arrived - pipe->read);
 }
 
+bool sim_net_has_more(const struct weir_sim *sim, int index, enum sim_side side)
+{
+	/* tcp_inq_hint(): a FIN counts as one byte. */
+	return sim_net_readable(sim, index, side) > 0 ||
+	       sim->conns[index].pipes[!side].fin_arrived;
+}
+
 bool sim_net_can_read(const struct weir_sim *sim, int index, enum sim_side side)
 {
 	const struct sim_conn *conn = &sim->conns[index];
-	const struct sim_pipe *pipe = &conn->pipes[!side];
-	return pipe->arrived > pipe->read || pipe->fin_arrived ||
+	return sim_net_has_more(sim, index, side) || conn->rcv_shut[side] ||
 	       side_is_reset(conn, side);
 }
 
@@ -186,6 +223,26 @@ bool sim_net_can_write(const struct weir_sim *sim, int index,
 	       pipe_room(sim, &conn->pipes[side]) > 0;
 }
 
+/* An error is told once; then it is an end of the stream. */
+static int error_take(struct sim_conn *conn, enum sim_side side)
+{
+	const int error = conn->error[side];
+	conn->error[side] = 0;
+	return error;
+}
+
+/* In the order of tcp_recvmsg_locked(): after a FIN no error is told. */
+static int read_nothing(struct sim_conn *conn, enum sim_side side)
+{
+	if (conn->pipes[!side].fin_arrived)
+		return 0;
+	if (conn->error[side] != 0)
+		return error_take(conn, side);
+	if (conn->rcv_shut[side] || side_is_reset(conn, side))
+		return 0;
+	return -EAGAIN;
+}
+
 int sim_net_read(struct weir_sim *sim, int index, enum sim_side side,
 		 void *bytes, size_t byte_count)
 {
@@ -195,16 +252,8 @@ int sim_net_read(struct weir_sim *sim, int index, enum sim_side side,
 				       (uint32_t)byte_count);
 	uint8_t *out = bytes;
 
-	if (count == 0 && byte_count > 0) {
-		if (side_is_reset(conn, side)) {
-			/* Told once; an end of the stream from then on. */
-			if (side == SIM_SERVER && conn->server_error_told)
-				return 0;
-			conn->server_error_told |= side == SIM_SERVER;
-			return -ECONNRESET;
-		}
-		return pipe->fin_arrived ? 0 : -EAGAIN;
-	}
+	if (count == 0 && byte_count > 0)
+		return read_nothing(conn, side);
 	for (uint32_t i = 0; i < count; i++)
 		out[i] = pipe->bytes[(pipe->read + i) % SIM_PIPE_BYTES_MAX];
 	pipe->read += count;
@@ -219,14 +268,9 @@ int sim_net_write(struct weir_sim *sim, int index, enum sim_side side,
 	struct sim_pipe *pipe = &conn->pipes[side];
 	const uint8_t *in = bytes;
 
-	if (side_is_reset(conn, side)) {
-		if (side == SIM_SERVER && !conn->server_error_told) {
-			conn->server_error_told = true;
-			return -ECONNRESET;
-		}
-		return -EPIPE;
-	}
-	if (pipe->fin_written)
+	if (conn->error[side] != 0)
+		return error_take(conn, side);
+	if (pipe->fin_written || side_is_reset(conn, side))
 		return -EPIPE;
 	const uint32_t count =
 		min_u32(pipe_room(sim, pipe), (uint32_t)byte_count);
@@ -239,15 +283,51 @@ int sim_net_write(struct weir_sim *sim, int index, enum sim_side side,
 	return (int)count;
 }
 
-int sim_net_shutdown(struct weir_sim *sim, int index, enum sim_side side)
+/* TCP_CLOSE: reset, or both have ended and both know. */
+static bool side_is_dead(const struct sim_conn *conn, enum sim_side side)
 {
+	return side_is_reset(conn, side) ||
+	       (conn->pipes[0].fin_arrived && conn->pipes[1].fin_arrived);
+}
+
+/* tcp_poll(). */
+uint32_t sim_net_poll(const struct weir_sim *sim, int index, enum sim_side side)
+{
+	const struct sim_conn *conn = &sim->conns[index];
+	const bool is_dead = side_is_dead(conn, side);
+	const bool no_more_in = conn->pipes[!side].fin_arrived ||
+				conn->rcv_shut[side] || is_dead;
+	const bool no_more_out = conn->pipes[side].fin_written || is_dead;
+	uint32_t mask = 0;
+
+	if (no_more_in && no_more_out)
+		mask |= POLLHUP;
+	if (no_more_in)
+		mask |= POLLIN | POLLRDNORM | POLLRDHUP;
+	if (sim_net_readable(sim, index, side) > 0)
+		mask |= POLLIN | POLLRDNORM;
+	if (sim_net_can_write(sim, index, side))
+		mask |= POLLOUT | POLLWRNORM;
+	if (conn->error[side] != 0)
+		mask |= POLLERR;
+	return mask;
+}
+
+int sim_net_shutdown(struct weir_sim *sim, int index, enum sim_side side,
+		     int how)
+{
+	if (how < SHUT_RD || how > SHUT_RDWR)
+		return -EINVAL;
 	if (index == SIM_NONE)
 		return -ENOTCONN;
 	struct sim_conn *conn = &sim->conns[index];
-	if (side_is_reset(conn, side))
-		return -ENOTCONN;
-	conn->pipes[side].fin_written = true;
+	if (how != SHUT_WR)
+		conn->rcv_shut[side] = true;
 	sim->events++;
+	if (side_is_dead(conn, side))
+		return -ENOTCONN;
+	if (how != SHUT_RD)
+		conn->pipes[side].fin_written = true;
 	return 0;
 }
 
@@ -308,6 +388,28 @@ uint32_t sim_net_pending(const struct weir_sim *sim)
 	return count;
 }
 
+/* What an RST does to who gets it: tcp_reset(). What has arrived stays. */
+static void reset_arrive(struct sim_conn *conn, enum sim_side side)
+{
+	if (!side_is_dead(conn, side))
+		conn->error[side] =
+			conn->pipes[!side].fin_arrived &&
+					!conn->pipes[side].fin_written
+				? -EPIPE
+				: -ECONNRESET;
+	if (side == SIM_SERVER)
+		conn->rst_to_server = true;
+	else
+		conn->rst_to_client = true;
+}
+
+/* Bytes for one who has shut down both ways: tcp_rcv_state_process(). */
+static bool refuses_bytes(const struct sim_conn *conn, enum sim_side side)
+{
+	return peer_is_open(conn, (enum sim_side) !side) &&
+	       conn->rcv_shut[side] && conn->pipes[side].fin_written;
+}
+
 static void pipe_arrive(struct weir_sim *sim, struct sim_conn *conn, int side)
 {
 	struct sim_pipe *pipe = &conn->pipes[side];
@@ -316,6 +418,10 @@ static void pipe_arrive(struct weir_sim *sim, struct sim_conn *conn, int side)
 	const uint32_t left =
 		moving <= 1 ? 0 : weir_tape_below(sim->tape, moving);
 	pipe->arrived += moving - left;
+	if (moving > left && refuses_bytes(conn, (enum sim_side) !side)) {
+		reset_send(conn, (enum sim_side) !side);
+		reset_arrive(conn, (enum sim_side) !side);
+	}
 	if (pipe->arrived == pipe->written && pipe->fin_written)
 		pipe->fin_arrived = true;
 	/* Nobody is there to take it. */
@@ -336,10 +442,9 @@ void sim_net_arrive(struct weir_sim *sim, uint32_t index)
 				continue;
 			if (what < 2)
 				pipe_arrive(sim, conn, what);
-			else if (what == 2)
-				conn->rst_to_server = true;
 			else
-				conn->rst_to_client = true;
+				reset_arrive(conn, what == 2 ? SIM_SERVER
+							     : SIM_CLIENT);
 			if (what >= 2)
 				weir_sim_note(sim, "c%d RST arrives at the %s",
 					      i,
@@ -363,13 +468,18 @@ int weir_sim_write(struct weir_sim *sim, int conn, const void *bytes,
 int weir_sim_read(struct weir_sim *sim, int conn, void *bytes,
 		  size_t byte_count)
 {
-	return sim_net_read(sim, conn, SIM_CLIENT, bytes, byte_count);
+	const int result =
+		sim_net_read(sim, conn, SIM_CLIENT, bytes, byte_count);
+	return result == 0 && byte_count > 0 && sim->conns[conn].rst_to_client
+		       ? -ECONNRESET
+		       : result;
 }
 
 void weir_sim_fin(struct weir_sim *sim, int conn)
 {
 	weir_sim_note(sim, "c%d client FIN", conn);
-	(void)sim_net_shutdown(sim, conn, SIM_CLIENT); /* or it is reset */
+	/* Or it is reset. */
+	(void)sim_net_shutdown(sim, conn, SIM_CLIENT, SHUT_WR);
 }
 
 void weir_sim_rst(struct weir_sim *sim, int index)

@@ -11,7 +11,7 @@
 
 #include <errno.h>
 
-enum { IOVS_MAX = 16, ONE_IN_EIGHT = 32 };
+enum { ONE_IN_EIGHT = 32 };
 
 /* The errnos that an operation can give without any effect; see
  * io_uring-facts and the manual pages of the calls behind them. */
@@ -51,7 +51,7 @@ static int op_errno(struct weir_sim *sim, uint8_t opcode)
 /* ---- the life of an operation ---------------------------------------------
  */
 
-static struct sim_op *op_take(struct weir_sim *sim)
+struct sim_op *sim_op_take(struct weir_sim *sim)
 {
 	for (int i = 0; i < SIM_OPS; i++) {
 		if (sim->ops[i].is_used)
@@ -70,16 +70,62 @@ static void op_give(struct weir_sim *sim, struct sim_op *op)
 	op->is_used = false;
 }
 
+struct iovec sim_op_piece(const struct sim_op *op, uint32_t at)
+{
+	uint32_t i = 0;
+	while (i + 1 < op->iov_count && at >= op->iov[i].iov_len)
+		at -= (uint32_t)op->iov[i++].iov_len;
+	if (op->iov_count == 0)
+		return (struct iovec){ .iov_len = 0 };
+	return (struct iovec){
+		/* As a number: nothing has no address. */
+		.iov_base = (void *)((uintptr_t)op->iov[i].iov_base + at),
+		.iov_len = op->iov[i].iov_len - at,
+	};
+}
+
+int sim_op_conn(const struct weir_sim *sim, const struct sim_op *op)
+{
+	const struct sim_file *file = &sim->files[op->file];
+	if (file->kind == SIM_STREAM && file->conn != SIM_NONE)
+		return file->conn;
+	return file->kind == SIM_STREAM || file->kind == SIM_LISTENER
+		       ? -ENOTCONN
+		       : -ENOTSOCK;
+}
+
+uint32_t sim_op_buffer_flags(struct sim_op *op)
+{
+	if (!op->has_buffer)
+		return 0;
+	return IORING_CQE_F_BUFFER |
+	       (op->buffer_goes_on ? IORING_CQE_F_BUF_MORE : 0) |
+	       (uint32_t)op->buffer_id << IORING_CQE_BUFFER_SHIFT;
+}
+
 static void op_end(struct weir_sim *sim, struct sim_op *op, int res,
 		   uint32_t flags)
 {
+	const bool has_notice = sim_op_is_zerocopy(op) && op->is_prepared;
+	if (has_notice)
+		flags |= IORING_CQE_F_MORE;
 	weir_sim_note(sim, "op %u of %016llx ends: %d", op->sqe.opcode,
 		      (unsigned long long)op->sqe.user_data, res);
 	(void)sim_ring_post(sim, op->ring, op->sqe.user_data, res, flags,
 			    false);
 	if (op->sqe.opcode == IORING_OP_RECV && op->file != SIM_NONE)
 		sim->files[op->file].last_token = op->sqe.user_data;
+	if (has_notice)
+		sim_op_send_notice(sim, op);
 	op_give(sim, op);
+}
+
+/* It ends without an attempt of its own: bytes that are out or in are told
+ * first, as io_sendrecv_fail() does. */
+static void op_fail(struct weir_sim *sim, struct sim_op *op, int res)
+{
+	op_end(sim, op, op->done > 0 ? (int)op->done : res,
+	       sim_op_buffer_flags(op));
 }
 
 void sim_ops_end(struct weir_sim *sim, int ring)
@@ -115,7 +161,15 @@ static int op_try(struct weir_sim *sim, struct sim_op *op)
 		return sim_op_recv(sim, op);
 	case IORING_OP_SEND:
 	case IORING_OP_SENDMSG:
+	case IORING_OP_SEND_ZC:
+	case IORING_OP_SENDMSG_ZC:
 		return sim_op_send(sim, op);
+	case IORING_OP_TIMEOUT:
+		return sim_op_timeout(sim, op);
+	case IORING_OP_TIMEOUT_REMOVE:
+		return sim_op_timeout_remove(sim, op);
+	case IORING_OP_POLL_ADD:
+		return sim_op_poll(sim, op);
 	case IORING_OP_ACCEPT:
 		return sim_op_accept(sim, op);
 	case IORING_OP_ASYNC_CANCEL:
@@ -152,50 +206,52 @@ static int op_planned(struct weir_sim *sim, const struct sim_op *op)
 	return sim->attempt(sim, &what, sim->attempt_ctx);
 }
 
-/* Whether a fault may stand in for the attempt: CLOSE has its effect first. */
-static int op_attempt(struct weir_sim *sim, struct sim_op *op)
+static void op_lose(struct weir_sim *sim, struct sim_op *op)
 {
-	int fault = op_planned(sim, op);
-	if (fault == 0)
-		fault = op_errno(sim, op->sqe.opcode);
-	if (fault == 0)
-		return op_try(sim, op);
-	if (fault == WEIR_SIM_NEVER) {
-		weir_sim_note(sim, "fault: op %u of %016llx never ends",
-			      op->sqe.opcode,
-			      (unsigned long long)op->sqe.user_data);
-		op->is_lost = true;
-		return SIM_OP_WAITS;
-	}
-	weir_sim_note(sim, "fault: op %u fails: %d", op->sqe.opcode, fault);
-	if (op->sqe.opcode == IORING_OP_CLOSE)
-		(void)op_try(sim, op);
-	if (op->done > 0)
-		return (int)op->done; /* bytes that are out are told first */
-	return fault;
+	weir_sim_note(sim, "fault: op %u of %016llx never ends", op->sqe.opcode,
+		      (unsigned long long)op->sqe.user_data);
+	op->is_armed = true;
+	op->is_lost = true;
 }
 
 static void op_go(struct weir_sim *sim, struct sim_op *op)
 {
+	int fault = op_planned(sim, op);
 	op->due_flags = 0;
 	op->is_armed = false;
-	const int result = op_attempt(sim, op);
+	if (fault == WEIR_SIM_NEVER) {
+		op_lose(sim, op);
+		return;
+	}
+	if (fault == 0)
+		fault = op_errno(sim, op->sqe.opcode);
+	if (fault != 0) {
+		weir_sim_note(sim, "fault: op %u fails: %d", op->sqe.opcode,
+			      fault);
+		/* CLOSE has its effect all the same. */
+		if (op->sqe.opcode == IORING_OP_CLOSE)
+			(void)op_try(sim, op);
+		op_fail(sim, op, fault);
+		return;
+	}
+	const int result = op_try(sim, op);
 	if (result == SIM_OP_WAITS)
 		op->is_armed = true;
+	else if (result == -EAGAIN)
+		op_fail(sim, op, result);
 	else if (result != SIM_OP_AGAIN)
 		op_end(sim, op, result, op->due_flags);
+	op->is_retried = op->is_used;
 }
 
 /* It had not begun, or has failed just before. */
 static void op_end_cancelled(struct weir_sim *sim, struct sim_op *op)
 {
 	const int fault = op_planned(sim, op);
-	if (op->done > 0)
-		op_end(sim, op, (int)op->done, 0);
-	else if (fault == WEIR_SIM_NEVER)
-		op->is_lost = true;
+	if (fault == WEIR_SIM_NEVER)
+		op_lose(sim, op);
 	else
-		op_end(sim, op, fault != 0 ? fault : -ECANCELED, 0);
+		op_fail(sim, op, fault != 0 ? fault : -ECANCELED);
 }
 
 /* ---- submission -------------------------------------------------------- */
@@ -207,6 +263,8 @@ static bool op_needs_file(uint8_t opcode)
 	case IORING_OP_ASYNC_CANCEL:
 	case IORING_OP_CLOSE:
 	case IORING_OP_SOCKET:
+	case IORING_OP_TIMEOUT:
+	case IORING_OP_TIMEOUT_REMOVE:
 		return false;
 	default:
 		return true;
@@ -221,59 +279,105 @@ static int op_find_file(const struct weir_sim *sim, int ring,
 		       : sim_fd_file(sim, sqe->fd);
 }
 
-static void op_read_message(struct sim_op *op)
+static bool op_selects_buffers(uint8_t opcode)
 {
-	const struct msghdr *message = (const void *)(uintptr_t)op->sqe.addr;
-	op->message = *message;
-	assert(message->msg_iovlen <= IOVS_MAX);
-	memcpy(op->iov, message->msg_iov,
-	       message->msg_iovlen * sizeof(op->iov[0]));
+	return opcode == IORING_OP_RECV || opcode == IORING_OP_SEND;
 }
 
-void sim_op_submit(struct weir_sim *sim, int ring,
+/* What the kernel finds wrong with the entry alone, or 0. */
+static int op_prepare(struct weir_sim *sim, struct sim_op *op)
+{
+	const struct io_uring_sqe *sqe = &op->sqe;
+	const uint8_t known = IOSQE_FIXED_FILE | IOSQE_BUFFER_SELECT |
+			      IOSQE_CQE_SKIP_SUCCESS | IOSQE_ASYNC;
+	if (sqe->opcode >= IORING_OP_LAST || (sqe->flags & ~known) != 0)
+		return -EINVAL; /* links and drain are not simulated */
+	if ((sqe->flags & IOSQE_BUFFER_SELECT) != 0 &&
+	    !op_selects_buffers(sqe->opcode))
+		return -EOPNOTSUPP;
+	switch (sqe->opcode) {
+	case IORING_OP_RECV:
+		return sim_op_recv_prepare(op);
+	case IORING_OP_SEND:
+	case IORING_OP_SENDMSG:
+	case IORING_OP_SEND_ZC:
+	case IORING_OP_SENDMSG_ZC:
+		return sim_op_send_prepare(op);
+	case IORING_OP_TIMEOUT:
+		return sim_op_timeout_prepare(sim, op);
+	default:
+		return 0;
+	}
+}
+
+/* Poll first; or the kernel was busy, and does it a little later. */
+static bool op_is_put_off(struct weir_sim *sim, const struct sim_op *op)
+{
+	if (op->sqe.opcode == IORING_OP_TIMEOUT)
+		return true;
+	if ((op->sqe.opcode == IORING_OP_RECV ||
+	     op->sqe.opcode == IORING_OP_SEND) &&
+	    (op->sqe.ioprio & IORING_RECVSEND_POLL_FIRST) != 0)
+		return true;
+	return weir_tape_chance(sim->tape, ONE_IN_EIGHT);
+}
+
+/* It waits for a file, and is not tried before that is ready. */
+static bool op_waits_for_file(const struct sim_op *op)
+{
+	return op->sqe.opcode == IORING_OP_RECV ||
+	       op->sqe.opcode == IORING_OP_TIMEOUT;
+}
+
+bool sim_op_submit(struct weir_sim *sim, int ring,
 		   const struct io_uring_sqe *sqe)
 {
-	struct sim_op *op = op_take(sim);
+	struct sim_op *op = sim_op_take(sim);
 	if (op == NULL) {
 		weir_sim_violate(sim, "more operations in flight than the "
 				      "simulation holds");
-		return;
+		return true;
 	}
+	memset(op, 0, offsetof(struct sim_op, iov));
 	op->is_used = true;
-	op->is_armed = false;
-	op->is_cancelled = false;
-	op->is_late = false;
-	op->is_lost = false;
-	op->due_flags = 0;
-	op->done = 0;
 	op->ring = ring;
 	op->file = SIM_NONE;
 	op->order = sim->order++;
 	op->sqe = *sqe;
 	weir_sim_note(sim, "op %u submitted: %016llx", sqe->opcode,
 		      (unsigned long long)sqe->user_data);
+	const int refusal = op_prepare(sim, op);
+	if (refusal < 0) {
+		op_end(sim, op, refusal, 0);
+		return false;
+	}
+	op->is_prepared = true;
 	if (op_needs_file(sqe->opcode)) {
 		op->file = op_find_file(sim, ring, sqe);
 		if (op->file == SIM_NONE) {
 			op_end(sim, op, -EBADF, 0);
-			return;
+			return true;
 		}
 		sim_file_hold(sim, op->file);
 	}
-	if (sqe->opcode == IORING_OP_SENDMSG)
-		op_read_message(op);
-	/* Poll first; or the kernel was busy, and does it a little later. */
-	if ((sqe->opcode == IORING_OP_RECV &&
-	     (sqe->ioprio & IORING_RECVSEND_POLL_FIRST) != 0) ||
-	    weir_tape_chance(sim->tape, ONE_IN_EIGHT)) {
+	if (op_is_put_off(sim, op)) {
 		op->is_armed = true;
-		op->is_late = sqe->opcode != IORING_OP_RECV;
-		return;
+		op->is_late = !op_waits_for_file(op);
+		return true;
 	}
 	op_go(sim, op);
+	return true;
 }
 
 /* ---- going on ---------------------------------------------------------- */
+
+static bool op_can_read(const struct weir_sim *sim, const struct sim_op *op)
+{
+	const struct sim_file *file = &sim->files[op->file];
+	return (op->sqe.msg_flags & MSG_DONTWAIT) != 0 ||
+	       file->conn == SIM_NONE ||
+	       sim_net_can_read(sim, file->conn, file->side);
+}
 
 static bool op_is_ready(const struct weir_sim *sim, const struct sim_op *op)
 {
@@ -284,16 +388,22 @@ static bool op_is_ready(const struct weir_sim *sim, const struct sim_op *op)
 	const struct sim_file *file = &sim->files[op->file];
 	switch (op->sqe.opcode) {
 	case IORING_OP_RECV:
-		return file->conn != SIM_NONE &&
-		       ((op->sqe.msg_flags & MSG_DONTWAIT) != 0 ||
-			sim_net_can_read(sim, file->conn, file->side));
+		return op_can_read(sim, op);
 	case IORING_OP_SEND:
 	case IORING_OP_SENDMSG:
-		return sim_net_can_write(sim, file->conn, file->side);
+	case IORING_OP_SEND_ZC:
+	case IORING_OP_SENDMSG_ZC:
+		return file->conn == SIM_NONE ||
+		       sim_net_can_write(sim, file->conn, file->side);
 	case IORING_OP_ACCEPT:
 		return file->queued > 0 || !file->is_listening;
 	case IORING_OP_READ:
 		return file->value > 0;
+	case IORING_OP_TIMEOUT:
+		return sim->now_ns >= op->due_ns ||
+		       sim->rings[op->ring].posted >= op->due_count;
+	case IORING_OP_POLL_ADD:
+		return sim_op_poll_mask(sim, op) != 0;
 	default:
 		return true;
 	}
@@ -319,7 +429,9 @@ void sim_op_run(struct weir_sim *sim, int ring, uint32_t index)
 			continue;
 		sim_hash_add(sim, op->sqe.user_data);
 		op->is_late = false;
-		if (op->is_cancelled)
+		if (op->is_notice)
+			sim_op_notice_run(sim, op);
+		else if (op->is_cancelled)
 			op_end_cancelled(sim, op);
 		else
 			op_go(sim, op);

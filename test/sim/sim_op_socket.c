@@ -68,5 +68,5 @@ int sim_op_socket(struct weir_sim *sim, struct sim_op *op)
 int sim_op_shutdown(struct weir_sim *sim, struct sim_op *op)
 {
 	const struct sim_file *file = &sim->files[op->file];
-	return sim_net_shutdown(sim, file->conn, file->side);
+	return sim_net_shutdown(sim, file->conn, file->side, (int)op->sqe.len);
 }

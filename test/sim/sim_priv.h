@@ -35,6 +35,7 @@ enum {
 	SIM_DEAD = 8,
 	SIM_PIPE_BYTES_MAX = 16384,
 	SIM_MEMORY_BYTES = 64 << 20,
+	SIM_IOVS = 32,
 	SIM_NONE = -1,
 	SIM_NS_PER_US = 1000,
 };
@@ -61,7 +62,8 @@ struct sim_conn {
 	bool rst_to_client;
 	bool rst_sent_to_server; /* on its way */
 	bool rst_sent_to_client;
-	bool server_error_told;
+	bool rcv_shut[2];         /* by the side itself */
+	int error[2];             /* of the side: to be told, once; or 0 */
 	struct sim_pipe pipes[2]; /* index: the side that writes */
 };
 
@@ -95,23 +97,44 @@ struct sim_op {
 	bool is_cancelled; /* ends with -ECANCELED */
 	bool is_late;      /* was not tried yet */
 	bool is_lost;      /* never ends */
+	bool is_retried;   /* was armed: REQ_F_POLLED */
+	bool is_prepared;  /* the kernel has accepted the entry */
+	bool is_notice;    /* of a zero-copy send that has completed */
 	uint32_t due_flags;
 	int ring;
 	int file;      /* referenced, or SIM_NONE */
-	uint32_t done; /* bytes of a MSG_WAITALL send that went out */
+	uint32_t done; /* bytes that went before, in other attempts */
 	uint64_t order;
 	struct io_uring_sqe sqe;
-	/* SENDMSG: the header is read at submission. */
-	struct msghdr message;
-	struct iovec iov[16];
+	uint32_t iov_count;
+	uint32_t all; /* bytes of it */
+	uint32_t at;  /* of these, done */
+	/* Provided buffers that it has taken: io_uring's REQ_F_BUFFER_RING. */
+	bool has_buffer;
+	bool is_last_buffer;
+	bool buffer_goes_on; /* BUF_MORE */
+	bool is_appended;    /* a bundle: second helping */
+	bool is_cut;
+	uint16_t buffer_id;
+	uint32_t want;     /* bytes; 0: all */
+	uint32_t limit;    /* of a multishot; 0: none */
+	int64_t inq;       /* what the last receive left; -1: not known */
+	uint32_t checksum; /* NOTICE: of what was sent */
+	uint64_t due_ns;   /* TIMEOUT */
+	uint64_t due_count;
+	/* What it sends from or receives into; a header is read at submission.
+	 */
+	struct iovec iov[SIM_IOVS];
 };
 
 struct sim_group {
 	bool is_used;
+	bool is_incremental;
 	uint16_t id;
-	struct io_uring_buf *ring;
-	uint32_t entry_count;
 	uint16_t head;
+	uint32_t entry_count;
+	uint32_t min_left;
+	struct io_uring_buf *ring;
 };
 
 struct sim_ring {
@@ -124,6 +147,7 @@ struct sim_ring {
 	struct io_uring_sqe *sqes;
 	struct io_uring_cqe overflow[SIM_OVERFLOW];
 	uint32_t overflow_count;
+	uint64_t posted;      /* completions */
 	int slots[SIM_SLOTS]; /* files, or SIM_NONE */
 	uint32_t slot_count;
 	uint32_t slot_hint; /* ALLOC begins after the last used */
@@ -186,7 +210,9 @@ int sim_net_listen(struct weir_sim *sim, int file,
 void sim_net_listen_end(struct weir_sim *sim, int file);
 int sim_net_accept(struct weir_sim *sim, int listener); /* conn or -EAGAIN */
 void sim_net_close(struct weir_sim *sim, int conn, enum sim_side side);
-int sim_net_shutdown(struct weir_sim *sim, int conn, enum sim_side side);
+/* @how: SHUT_RD, SHUT_WR, SHUT_RDWR. */
+int sim_net_shutdown(struct weir_sim *sim, int conn, enum sim_side side,
+		     int how);
 /* Bytes; 0 FIN; -EAGAIN; -ECONNRESET once. */
 int sim_net_read(struct weir_sim *sim, int conn, enum sim_side side,
 		 void *bytes, size_t byte_count);
@@ -195,14 +221,19 @@ int sim_net_write(struct weir_sim *sim, int conn, enum sim_side side,
 bool sim_net_can_read(const struct weir_sim *sim, int conn, enum sim_side side);
 bool sim_net_can_write(const struct weir_sim *sim, int conn,
 		       enum sim_side side);
+/* POLLIN and so on. */
+uint32_t sim_net_poll(const struct weir_sim *sim, int conn, enum sim_side side);
 uint32_t sim_net_readable(const struct weir_sim *sim, int conn,
 			  enum sim_side side);
+/* There is more: bytes, or a FIN. Only after a read that was no error. */
+bool sim_net_has_more(const struct weir_sim *sim, int conn, enum sim_side side);
 /* How many things are under way, and the arrival of one of them. */
 uint32_t sim_net_pending(const struct weir_sim *sim);
 void sim_net_arrive(struct weir_sim *sim, uint32_t index);
 
 /* ---- sim_op.c ---- */
-void sim_op_submit(struct weir_sim *sim, int ring,
+/* False: the kernel refuses the entry itself. */
+bool sim_op_submit(struct weir_sim *sim, int ring,
 		   const struct io_uring_sqe *sqe);
 /* How many could go on now, and the next step of one of them. */
 uint32_t sim_op_runnable(const struct weir_sim *sim, int ring);
@@ -216,6 +247,27 @@ void sim_op_haunt(struct weir_sim *sim, int ring);
 enum { SIM_OP_WAITS = INT_MIN, SIM_OP_AGAIN };
 
 /* ---- sim_op_*.c: an attempt each ---- */
+/* The piece at @at. */
+struct iovec sim_op_piece(const struct sim_op *op, uint32_t at);
+/* Its connection; or below 0: -ENOTSOCK, -ENOTCONN. */
+int sim_op_conn(const struct weir_sim *sim, const struct sim_op *op);
+/* Of a completion that reports buffers: IORING_CQE_F_BUFFER and so on. */
+uint32_t sim_op_buffer_flags(struct sim_op *op);
+/* 0, or the errno with which the kernel refuses the entry. */
+int sim_op_recv_prepare(struct sim_op *op);
+int sim_op_send_prepare(struct sim_op *op);
+bool sim_op_is_zerocopy(const struct sim_op *op);
+/* The result of a zero-copy send is out: its notice comes later. */
+void sim_op_send_notice(struct weir_sim *sim, const struct sim_op *op);
+void sim_op_notice_run(struct weir_sim *sim, struct sim_op *op);
+struct sim_op *sim_op_take(struct weir_sim *sim);
+int sim_op_timeout_prepare(struct weir_sim *sim, struct sim_op *op);
+int sim_op_timeout(struct weir_sim *sim, struct sim_op *op);
+int sim_op_timeout_remove(struct weir_sim *sim, struct sim_op *op);
+/* UINT64_MAX: none. */
+uint64_t sim_op_next_due_ns(const struct weir_sim *sim);
+uint32_t sim_op_poll_mask(const struct weir_sim *sim, const struct sim_op *op);
+int sim_op_poll(struct weir_sim *sim, struct sim_op *op);
 int sim_op_recv(struct weir_sim *sim, struct sim_op *op);
 int sim_op_send(struct weir_sim *sim, struct sim_op *op);
 int sim_op_cancel(struct weir_sim *sim, struct sim_op *op);
@@ -233,9 +285,29 @@ int sim_slot_file(const struct sim_ring *ring, int32_t slot);
 /* ---- sim_group.c ---- */
 int sim_group_register(struct sim_ring *ring, const void *arg);
 int sim_group_unregister(struct sim_ring *ring, const void *arg);
+int sim_group_status(struct sim_ring *ring, void *arg);
 struct sim_group *sim_group_find(struct sim_ring *ring, uint16_t id);
 /* The next one, still in the ring; NULL: none. */
 const struct io_uring_buf *sim_group_peek(const struct sim_group *group);
+
+enum sim_take_mode { SIM_TAKE_ONE, SIM_TAKE_MANY };
+
+struct sim_take {
+	struct iovec iov[SIM_IOVS];
+	uint32_t count;
+	uint32_t bytes;
+	uint16_t id;  /* of the first */
+	bool is_last; /* none is left in the group */
+	bool is_cut;  /* the last one by the size that was asked for */
+};
+
+/* Shows buffers for up to @max_bytes, 0: as the kernel does when it does not
+ * know. Return: 0; -ENOBUFS. */
+int sim_group_take(const struct sim_group *group, uint32_t max_bytes,
+		   enum sim_take_mode mode, struct sim_take *out_take);
+/* Takes them, @bytes and @count of them. Return: false if the last one is not
+ * used up (incremental). */
+bool sim_group_commit(struct sim_group *group, uint32_t bytes, uint32_t count);
 
 /* ---- sim_ring.c ---- */
 int sim_ring_setup(void *ctx, uint32_t entry_count,

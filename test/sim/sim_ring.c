@@ -110,11 +110,13 @@ int sim_ring_setup(void *ctx, uint32_t entry_count,
 	params->sq_entries = sq_entries;
 	params->cq_entries = cq_entries;
 	params->features = IORING_FEAT_NODROP | IORING_FEAT_EXT_ARG |
-			   IORING_FEAT_MIN_TIMEOUT | IORING_FEAT_NO_IOWAIT;
+			   IORING_FEAT_MIN_TIMEOUT | IORING_FEAT_NO_IOWAIT |
+			   IORING_FEAT_RECVSEND_BUNDLE;
 	ring_offsets(params);
 	ring->overflow_count = 0;
 	ring->slot_count = 0;
 	ring->slot_hint = 0;
+	ring->posted = 0;
 	memset(ring->groups, 0, sizeof(ring->groups));
 	int err = ring_memory(sim, ring, params);
 	if (err < 0)
@@ -185,6 +187,7 @@ bool sim_ring_post(struct weir_sim *sim, int index, uint64_t user_data, int res,
 	sim_hash_add(sim, user_data);
 	sim_hash_add(sim, (uint64_t)(uint32_t)res << 32 | flags);
 	sim->events++;
+	ring->posted++;
 	if (has_room) {
 		cq_write(ring, &cqe);
 		return true;
@@ -311,7 +314,9 @@ static int enter_submit(struct weir_sim *sim, int index, uint32_t submit_count)
 		const struct io_uring_sqe sqe =
 			ring->sqes[(head + i) & (ring->sq_entries - 1)];
 		wi_store_release(ring_word(ring, SQ_HEAD), head + i + 1);
-		sim_op_submit(sim, index, &sqe);
+		if (!sim_op_submit(sim, index, &sqe) &&
+		    (ring->setup_flags & IORING_SETUP_SUBMIT_ALL) == 0)
+			return (int)i + 1; /* the rest stays in the queue */
 	}
 	return (int)count;
 }
@@ -351,9 +356,17 @@ static int enter_wait(struct weir_sim *sim, int index, uint32_t min_complete,
 			return 0;
 		if (world_step(sim, index))
 			continue;
-		if (limit->min_wait_ns > 0 && ready > 0) {
+		const uint64_t due_ns = sim_op_next_due_ns(sim);
+		if (limit->min_wait_ns > 0 && ready > 0 &&
+		    limit->start_ns + limit->min_wait_ns <= due_ns) {
 			sim->now_ns = limit->start_ns + limit->min_wait_ns;
 			return 0;
+		}
+		if (due_ns != UINT64_MAX &&
+		    (limit->timeout_ns == UINT64_MAX ||
+		     due_ns < limit->start_ns + limit->timeout_ns)) {
+			sim->now_ns = due_ns;
+			continue;
 		}
 		if (limit->timeout_ns == UINT64_MAX) {
 			sim->is_idle = true;
@@ -444,6 +457,8 @@ int sim_ring_register(void *ctx, int ring_fd, uint32_t opcode, void *arg,
 		return sim_slots_register(ring, arg);
 	case IORING_REGISTER_PBUF_RING:
 		return sim_group_register(ring, arg);
+	case IORING_REGISTER_PBUF_STATUS:
+		return sim_group_status(ring, arg);
 	case IORING_UNREGISTER_PBUF_RING:
 		return sim_group_unregister(ring, arg);
 	default:

@@ -21,6 +21,7 @@ enum {
 /* The first is what an empty tape plays. */
 const struct sim_story sim_stories[] = {
 	{ "echo", "a loop echoes what its peers say", story_echo },
+	{ "misuse", "a handler calls anything, at any time", story_misuse },
 };
 const uint32_t sim_story_count = sizeof(sim_stories) / sizeof(sim_stories[0]);
 
@@ -106,10 +107,10 @@ static int run_listener(struct sim_run *run)
 }
 
 bool run_open(struct sim_run *run, const struct weir_loop_opts *opts,
-	      const struct weir_handlers *handlers)
+	      const struct weir_handlers *handlers, void *ctx)
 {
 	struct weir_error error = { .code = 0 };
-	if (weir_loop_open(&run->loop, opts, handlers, run, &error) < 0) {
+	if (weir_loop_open(&run->loop, opts, handlers, ctx, &error) < 0) {
 		weir_sim_note(run->sim, "no loop: %s", error.text);
 		weir_sim_violate(run->sim, "the loop does not open");
 		return false;
@@ -124,7 +125,13 @@ bool run_turns(struct sim_run *run, uint32_t turns)
 	for (uint32_t i = 0; i < turns; i++) {
 		if (peers_are_done(run) || weir_sim_violation(run->sim) != NULL)
 			return true;
-		if (weir_loop_turn(run->loop, WEIR_TIMEOUT_NEVER) <= 0) {
+		const int result =
+			weir_loop_turn(run->loop, WEIR_TIMEOUT_NEVER);
+		if (result == 0 && run->is_stopping) {
+			run->is_over = true; /* a handler has stopped it */
+			return true;
+		}
+		if (result <= 0) {
 			weir_sim_violate(run->sim, "the loop ends by itself");
 			return true;
 		}
@@ -142,7 +149,7 @@ void run_two_phases(struct sim_run *run)
 				     ? weir_tape_below(run->tape, EARLY_TURNS)
 				     : FAULTY_TURNS);
 	run_heal(run);
-	if (!run->stops_early && !run_turns(run, HEALED_TURNS))
+	if (!run->stops_early && !run->is_over && !run_turns(run, HEALED_TURNS))
 		weir_sim_violate(run->sim, "healed, and it does not finish");
 }
 
@@ -165,6 +172,20 @@ static void run_stop(struct sim_run *run)
 	weir_sim_violate(run->sim, "a stop does not end");
 }
 
+static void run_check_peer(struct sim_run *run, const struct peer *peer)
+{
+	if (!run->is_free && !peer->is_lost && !run->stops_early &&
+	    peer->received != peer->total)
+		weir_sim_violate(run->sim, "a healthy peer was not echoed in "
+					   "full");
+	if (peer->has_owed && peer->received > peer->owed)
+		weir_sim_violate(run->sim, "a peer received more than the "
+					   "handler has said");
+	if (peer->is_owed_all && peer->saw_fin && peer->received < peer->owed)
+		weir_sim_violate(run->sim, "the stream ends, and not all that "
+					   "the handler said is in it");
+}
+
 static void run_check_end(struct sim_run *run)
 {
 	const struct weir_loop_stats *stats = &run->stats;
@@ -173,8 +194,9 @@ static void run_check_end(struct sim_run *run)
 	weir_sim_residue(run->sim, &residue);
 	if (run->opens != run->closes)
 		weir_sim_violate(run->sim, "an on_open without its on_close");
-	if (stats->accepts != stats->closes)
-		weir_sim_violate(run->sim, "accepts and closes differ");
+	if (stats->accepts + run->outbound != stats->closes)
+		weir_sim_violate(run->sim, "not as many closes as accepts and "
+					   "connects");
 	if (stats->conns_open != 0 || stats->block_bytes_used != 0)
 		weir_sim_violate(run->sim, "a connection or a block is left");
 	if (residue.descriptors + residue.slots + residue.operations +
@@ -183,15 +205,12 @@ static void run_check_end(struct sim_run *run)
 		weir_sim_violate(run->sim, "descriptors, slots, operations "
 					   "or mappings are left");
 	for (uint32_t i = 0; i < run->peer_count; i++)
-		if (!run->peers[i].is_lost && !run->stops_early &&
-		    run->peers[i].received != run->peers[i].total)
-			weir_sim_violate(run->sim, "a healthy peer was not "
-						   "echoed in full");
+		run_check_peer(run, &run->peers[i]);
 }
 
 void run_end(struct sim_run *run)
 {
-	if (weir_sim_violation(run->sim) == NULL)
+	if (weir_sim_violation(run->sim) == NULL && !run->is_over)
 		run_stop(run);
 	weir_loop_stats(run->loop, &run->stats);
 	weir_loop_close(run->loop);

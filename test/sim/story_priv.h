@@ -41,6 +41,10 @@ struct peer {
 	bool was_shown;
 	bool was_closed; /* by the handler */
 	uint32_t shown;
+	uint32_t owed; /* what a free handler has said to it, at its end */
+	bool has_owed;
+	bool is_owed_all; /* it was closed in a way that loses nothing */
+	bool saw_fin;
 };
 
 struct sim_run {
@@ -52,10 +56,13 @@ struct sim_run {
 	uint32_t faults;              /* of phase one */
 	struct peer peers[RUN_PEERS];
 	uint32_t peer_count;
+	bool is_free;     /* the handler says what it likes: no echo */
 	bool stops_early; /* while peers talk */
 	bool has_rude;
 	bool is_healed;
 	bool is_stopping;
+	bool is_over;      /* the loop has ended */
+	uint64_t outbound; /* connections that were begun */
 	uint64_t opens;
 	uint64_t closes;
 	uint64_t echoed_bytes;
@@ -75,7 +82,7 @@ uint32_t run_draw(struct weir_tape *tape, const uint32_t *choices,
 struct weir_loop_opts run_draw_loop(struct sim_run *run);
 /* A loop that listens on RUN_PORT, enabled. False: it is a violation. */
 bool run_open(struct sim_run *run, const struct weir_loop_opts *opts,
-	      const struct weir_handlers *handlers);
+	      const struct weir_handlers *handlers, void *ctx);
 /* Phase one begins, phase two begins. */
 void run_faults(struct sim_run *run);
 void run_heal(struct sim_run *run);
@@ -90,6 +97,11 @@ void run_end(struct sim_run *run);
 
 /* ---- peers.c ---- */
 uint8_t peer_pattern(uint32_t id, uint32_t at);
+/* A handler is shown these bytes of @peer: its next ones? */
+void peer_check_shown(const struct peer *peer, const uint8_t *bytes,
+		      size_t byte_count);
+/* The peer whose first byte this is, once; NULL: it is a violation. */
+struct peer *peer_find(struct sim_run *run, uint8_t id);
 void peers_start(struct sim_run *run);
 bool peers_are_done(const struct sim_run *run);
 
@@ -98,5 +110,6 @@ extern const struct weir_handlers echo_handlers; /* ctx: struct sim_run */
 
 /* ---- story_*.c ---- */
 void story_echo(struct sim_run *run);
+void story_misuse(struct sim_run *run);
 
 #endif
