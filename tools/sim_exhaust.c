@@ -13,10 +13,20 @@
 
 enum {
 	NS_PER_S = 1000000000,
-	SEARCH_SEEDS = 60,
-	SCHEDULE_DEPTH = 14,
-	SCHEDULES_MAX = 2000000,
+	SEARCH_SEEDS = 8000,
 };
+
+/* All orders of small cases: of the first choices, or with a few that are not
+ * the benign one. */
+static const struct {
+	const char *name;
+	uint32_t depth;
+	uint32_t bends;
+} scheduled[] = {
+	{ "one", 14, 14 },      { "one", 256, 3 },  { "close", 256, 2 },
+	{ "outbound", 256, 2 }, { "stop", 256, 2 },
+};
+enum { SCHEDULED = sizeof(scheduled) / sizeof(scheduled[0]) };
 
 static struct timespec start;
 
@@ -114,9 +124,20 @@ static int exhaust_all(struct sim_exhaust *exhaust)
 {
 	for (uint32_t i = 0; i < sim_case_count; i++)
 		exhaust_case(exhaust, &sim_cases[i]);
-	const double since = seconds();
+	double since = seconds();
 	tell_part("search for what is missing",
 		  sim_exhaust_search(exhaust, SEARCH_SEEDS), since);
+	for (uint32_t i = 0; i < SCHEDULED; i++) {
+		char name[64];
+		since = seconds();
+		(void)snprintf(name, sizeof(name), "%s: schedules",
+			       scheduled[i].name);
+		tell_part(name,
+			  sim_exhaust_schedules(
+				  exhaust, sim_case_find(scheduled[i].name),
+				  scheduled[i].depth, scheduled[i].bends),
+			  since);
+	}
 	return tell_end(exhaust, true) ? EXIT_SUCCESS : EXIT_FAILURE;
 }
 

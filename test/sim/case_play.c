@@ -21,6 +21,8 @@ enum {
 	NS_PER_MS = 1000000,
 	OUTBOUND_ID = 0x80, /* what an outbound connection says */
 	OUTBOUND_BYTES = 6,
+	APART_BYTES = 1000,
+	WAKE_TURNS = 40,
 };
 
 struct actor {
@@ -45,6 +47,7 @@ struct play {
 	uint32_t opens;
 	uint32_t open_closes; /* of those that were opened */
 	bool is_stopping;
+	uint32_t turns_more; /* drawn */
 };
 
 /* What the server knows of a connection; index: its slot. */
@@ -55,7 +58,7 @@ struct seat {
 	uint8_t id;
 	uint32_t shown;
 };
-static struct seat seats[64];
+static struct seat seats[96];
 
 static uint8_t pattern(uint32_t id, uint32_t at)
 {
@@ -112,6 +115,19 @@ static void seat_check(struct play *play, struct seat *seat,
 					    "than were sent");
 }
 
+/* Room for more than is left of a chunk: it is a chunk of its own. */
+static bool send_apart(struct weir_conn *conn, const uint8_t *bytes,
+		       size_t byte_count, bool is_apart)
+{
+	uint8_t *room =
+		weir_conn_reserve(conn, is_apart ? APART_BYTES : byte_count);
+	if (room == NULL)
+		return false;
+	memcpy(room, bytes, byte_count);
+	weir_conn_commit(conn, byte_count);
+	return true;
+}
+
 static ssize_t case_on_data(struct weir_conn *conn, const uint8_t *bytes,
 			    size_t byte_count, void *ctx)
 {
@@ -131,7 +147,8 @@ static ssize_t case_on_data(struct weir_conn *conn, const uint8_t *bytes,
 	const size_t half = what->sends_twice ? byte_count / 2 : 0;
 	if (half > 0 && weir_conn_send(conn, bytes, half) < 0)
 		return 0;
-	if (weir_conn_send(conn, bytes + half, byte_count - half) < 0) {
+	if (!send_apart(conn, bytes + half, byte_count - half,
+			what->sends_twice)) {
 		seat->shown += (uint32_t)half;
 		return (ssize_t)half;
 	}
@@ -326,10 +343,20 @@ static struct weir_loop_opts case_opts(const struct sim_case *what,
 	if (opts.buf_bytes == 0)
 		opts.buf_bytes = 64;
 	opts.message_bytes_max = 512;
-	opts.block_memory_bytes = 1 << 16;
+	opts.block_memory_bytes = 1 << 18;
 	opts.idle_timeout_ms = 3000;
 	opts.drain_timeout_ms = 1000;
 	return opts;
+}
+
+/* Fewer if the table is full. */
+static void case_connect(struct play *play)
+{
+	struct weir_addr addr;
+	(void)weir_addr_parse("127.0.0.1", PORT, &addr); /* it is one */
+	for (uint32_t i = 0; i < play->what->outbound; i++)
+		(void)weir_loop_connect(play->loop, &addr, play,
+					&play->outbound[i]);
 }
 
 static bool case_open(struct play *play)
@@ -354,9 +381,8 @@ static bool case_open(struct play *play)
 	weir_loop_listen(play->loop, kernel->listen(kernel->ctx, &request));
 	(void)weir_loop_enable(play->loop);
 	wi_sample_init(&play->loop->sample, play->what->sample_every, 0);
-	for (uint32_t i = 0; i < play->what->outbound; i++)
-		(void)weir_loop_connect(play->loop, &addr, play,
-					&play->outbound[i]);
+	if (play->what->outbound_turn == 0)
+		case_connect(play);
 	sim_plan_loop(play->plan, play->loop);
 	return true;
 }
@@ -375,6 +401,11 @@ static bool case_is_over(const struct play *play)
 static void case_act(struct play *play, uint64_t turn)
 {
 	const struct sim_case *what = play->what;
+	turn -= turn < play->turns_more ? turn : play->turns_more;
+	if (what->outbound_turn != 0 && turn == what->outbound_turn)
+		case_connect(play);
+	if (what->wakes && turn < WAKE_TURNS)
+		wi_loop_wake(play->loop);
 	if ((what->stop_turn != 0 && turn == what->stop_turn) ||
 	    (what->force_turn != 0 && turn == what->force_turn)) {
 		play->is_stopping = true;
@@ -410,7 +441,9 @@ static void case_run(struct play *play, struct sim_case_result *result)
 		if (weir_sim_is_idle(play->sim))
 			break; /* nothing can ever happen */
 	}
-	result->hangs = !has_ended && !case_is_over(play);
+	const bool is_to_stop =
+		play->what->stop_turn != 0 && !play->is_stopping;
+	result->hangs = !has_ended && !is_to_stop && !case_is_over(play);
 	if (result->hangs)
 		weir_sim_violate(play->sim, "it does not end");
 	if (!has_ended && !play->is_stopping &&
@@ -461,6 +494,7 @@ void sim_case_play(const struct sim_case *what, struct weir_sim *sim,
 	weir_sim_reset(sim, tape, &world);
 	weir_sim_note(sim, "case %s: %s", what->name, what->what);
 	sim_plan_start(plan, sim);
+	play.turns_more = weir_tape_below(tape, what->turns_drawn + 1);
 	actors_start(&play);
 	if (case_open(&play)) {
 		weir_sim_set_faults(sim, what->faults);

@@ -31,6 +31,10 @@
 	{                                                                      \
 		SIM_ACT_MUTE, 0                                                \
 	}
+#define LATER                                                                  \
+	{                                                                      \
+		SIM_ACT_QUIET, 0                                               \
+	}
 #define QUIET(ms)                                                              \
 	{                                                                      \
 		SIM_ACT_QUIET, ms                                              \
@@ -66,7 +70,7 @@ const struct sim_case sim_cases[] = {
 		.sends_twice = true,
 		.world = { .pipe_bytes = 24 },
 		.loop = { .conn_count = 1, .buf_count = 1, .buf_bytes = 16,
-			  .send_high_bytes = 16, .send_bytes_max = 512 },
+			  .send_high_bytes = 16, .send_bytes_max = 4096 },
 		.peers = { { CONNECT, WRITE(60), READ(20), WRITE(20), FIN,
 			     READ_END },
 			   { CONNECT, WRITE(30), FIN, READ_END } },
@@ -98,6 +102,7 @@ const struct sim_case sim_cases[] = {
 	},
 	{
 		.name = "outbound-stop",
+		.turns_drawn = 4,
 		.what = "connections in the making when the loop stops",
 		.may_lose = true,
 		.outbound = 2,
@@ -105,6 +110,7 @@ const struct sim_case sim_cases[] = {
 	},
 	{
 		.name = "outbound-abort",
+		.turns_drawn = 6,
 		.what = "connections in the making are aborted",
 		.may_lose = true,
 		.outbound = 2,
@@ -125,7 +131,7 @@ const struct sim_case sim_cases[] = {
 		.sends_twice = true,
 		.abort_after = 30,
 		.world = { .pipe_bytes = 8 },
-		.loop = { .send_high_bytes = 16, .send_bytes_max = 512 },
+		.loop = { .send_high_bytes = 16, .send_bytes_max = 4096 },
 		.peers = { { CONNECT, WRITE(60), READ_END },
 			   { CONNECT, WRITE(30), READ_END } },
 	},
@@ -136,7 +142,7 @@ const struct sim_case sim_cases[] = {
 		.sends_twice = true,
 		.close_after = 20,
 		.world = { .pipe_bytes = 8 },
-		.loop = { .send_high_bytes = 64, .send_bytes_max = 512 },
+		.loop = { .send_high_bytes = 64, .send_bytes_max = 4096 },
 		.peers = { { CONNECT, WRITE(40), MUTE } },
 	},
 	{
@@ -145,7 +151,7 @@ const struct sim_case sim_cases[] = {
 		.may_lose = true,
 		.sends_twice = true,
 		.world = { .pipe_bytes = 8 },
-		.loop = { .send_high_bytes = 16, .send_bytes_max = 512 },
+		.loop = { .send_high_bytes = 16, .send_bytes_max = 4096 },
 		.peers = { { CONNECT, WRITE(60), MUTE } },
 	},
 	{
@@ -168,6 +174,8 @@ const struct sim_case sim_cases[] = {
 	},
 	{
 		.name = "stop-force",
+		.wakes = true,
+		.turns_drawn = 3,
 		.what = "asked twice, the loop stops at once",
 		.may_lose = true,
 		.sends_twice = true,
@@ -175,13 +183,15 @@ const struct sim_case sim_cases[] = {
 		.force_turn = 7,
 		.sample_every = 1,
 		.world = { .pipe_bytes = 8 },
-		.loop = { .send_high_bytes = 16, .send_bytes_max = 512 },
+		.loop = { .send_high_bytes = 16, .send_bytes_max = 4096 },
 		.peers = { { CONNECT, WRITE(60), MUTE },
 			   { CONNECT, WRITE(5), READ(5), WRITE(60), READ_END },
 			   { CONNECT, WRITE(2), READ_END } },
 	},
 	{
 		.name = "stop-full",
+		.wakes = true,
+		.turns_drawn = 3,
 		.what = "the loop stops while it accepts one by one",
 		.may_lose = true,
 		.stop_turn = 3,
@@ -190,6 +200,86 @@ const struct sim_case sim_cases[] = {
 		.peers = { { CONNECT, WRITE(5), READ(5), READ_END },
 			   { CONNECT, WRITE(5), READ_END },
 			   { CONNECT, WRITE(5), READ_END } },
+	},
+	{
+		.name = "full",
+		.what = "a multishot accept is cancelled as the table fills",
+		.loop = { .conn_count = 66 },
+		.peers = { { CONNECT, WRITE(5), READ(5), FIN, READ_END },
+			   { CONNECT, WRITE(5), READ(5), FIN, READ_END },
+			   { CONNECT, WRITE(5), READ(5), FIN, READ_END } },
+	},
+	{
+		.name = "full-end",
+		.what = "the same, and it ends by itself",
+		.faults = WEIR_FAULT_TERMINATE,
+		.loop = { .conn_count = 66 },
+		.world = { .fault_rate = 60 },
+		.peers = { { CONNECT, WRITE(5), READ(5), FIN, READ_END },
+			   { CONNECT, WRITE(5), READ(5), FIN, READ_END },
+			   { LATER, LATER, LATER, CONNECT, WRITE(5), READ(5),
+ FIN, READ_END } },
+	},
+	{
+		.name = "full-outbound",
+		.what = "the last slot is taken while an accept is armed",
+		.may_lose = true,
+		.outbound = 1,
+		.outbound_turn = 1,
+		.turns_drawn = 2,
+		.loop = { .conn_count = 1 },
+		.peers = { { LATER, LATER, CONNECT, WRITE(5), READ(5), FIN,
+			     READ_END } },
+	},
+	{
+		.name = "full-stop",
+		.what = "the same when the loop stops",
+		.may_lose = true,
+		.stop_turn = 2,
+		.turns_drawn = 4,
+		.loop = { .conn_count = 66 },
+		.peers = { { CONNECT, WRITE(5), READ(5), READ_END },
+			   { CONNECT, WRITE(5), READ(5), READ_END },
+			   { CONNECT, WRITE(5), READ(5), READ_END } },
+	},
+	{
+		.name = "leaps",
+		.what = "time leaps while peers talk",
+		.may_lose = true,
+		.faults = WEIR_FAULT_CLOCK,
+		.close_after = 40,
+		.world = { .fault_rate = 24 },
+		.peers = { { CONNECT, WRITE(5), READ(5), WRITE(5), READ(10),
+			     WRITE(5), READ(15), WRITE(40), READ_END },
+			   { CONNECT, WRITE(5), READ(5), WRITE(5), READ(10),
+			     WRITE(5), READ(15), FIN, READ_END } },
+	},
+	{
+		.name = "pause-close",
+		.what = "the server pauses, resumes and closes",
+		.close_after = 40,
+		.world = { .pipe_bytes = 24 },
+		.loop = { .send_high_bytes = 16, .send_bytes_max = 4096 },
+		.peers = { { CONNECT, WRITE(20), WRITE(20), READ_END } },
+	},
+	{
+		.name = "close-reset",
+		.what = "a reset meets the FIN of the server",
+		.may_lose = true,
+		.close_after = 8,
+		.peers = { { CONNECT, WRITE(8), RST },
+			   { CONNECT, WRITE(8), READ(8), RST },
+			   { CONNECT, WRITE(8), READ(4), RST } },
+	},
+	{
+		.name = "shutdown-reset",
+		.what = "the same with the ring's own shutdown",
+		.may_lose = true,
+		.close_after = 8,
+		.rungs_off = (weir_rung_set)1 << WEIR_RUNG_INSTALL_SLOT,
+		.peers = { { CONNECT, WRITE(8), RST },
+			   { CONNECT, WRITE(8), READ(8), RST },
+			   { CONNECT, WRITE(8), READ(4), RST } },
 	},
 };
 /* clang-format on */

@@ -36,17 +36,20 @@ enum { SIM_CASE_PEERS = 3, SIM_CASE_ACTS = 10, SIM_CASE_TURNS_MAX = 3000 };
 struct sim_case {
 	const char *name;
 	const char *what;
-	bool is_canonical;     /* one of those on which all pairs are run */
-	bool may_lose;         /* peers need not be echoed in full */
-	uint32_t close_after;  /* bytes shown of a connection: it is closed */
-	uint32_t abort_after;  /* the same, aborted */
-	uint32_t stop_turn;    /* of the loop, while peers talk */
-	uint32_t force_turn;   /* asked to stop once more */
-	uint32_t outbound;     /* connections to its own listener */
-	uint32_t abort_turn;   /* outbound ones are aborted */
-	uint32_t sample_every; /* accepted connection */
-	bool sends_twice;      /* a second chunk of the queue: gathered */
-	uint32_t faults;       /* WEIR_FAULT_*, that the tape may use */
+	bool is_canonical;      /* one of those on which all pairs are run */
+	bool may_lose;          /* peers need not be echoed in full */
+	uint32_t close_after;   /* bytes shown of a connection: it is closed */
+	uint32_t abort_after;   /* the same, aborted */
+	uint32_t stop_turn;     /* of the loop, while peers talk */
+	uint32_t force_turn;    /* asked to stop once more */
+	uint32_t outbound;      /* connections to its own listener */
+	uint32_t outbound_turn; /* in which they are begun; 0: at the start */
+	uint32_t abort_turn;    /* outbound ones are aborted */
+	uint32_t turns_drawn;   /* the tape adds up to so many to these turns */
+	bool wakes;             /* its doorbell rings, again and again */
+	uint32_t sample_every;  /* accepted connection */
+	bool sends_twice;       /* in two chunks of the queue: gathered */
+	uint32_t faults;        /* WEIR_FAULT_*, that the tape may use */
 	weir_rung_set rungs_off;
 	struct weir_sim_opts world;
 	struct weir_loop_opts loop; /* kernel and rings are filled in */

@@ -329,6 +329,16 @@ bool sim_cells_hit(struct sim_cells *cells, enum sim_row row, int err,
 	return true;
 }
 
+bool sim_cells_have_hole(const struct sim_cells *cells, enum sim_row row,
+			 uint32_t state)
+{
+	for (int i = 0; rows[row].errnos[i].err != 0; i++)
+		if (sim_cell_is_defined(row, i, state) &&
+		    cells->hits[row][i][state] == 0)
+			return true;
+	return false;
+}
+
 /* Calls @visit for each cell of the table. */
 static void cells_each(void (*visit)(enum sim_row row, int index,
 				     uint32_t state, void *ctx),

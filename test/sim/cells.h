@@ -80,6 +80,10 @@ bool sim_cell_is_defined(enum sim_row row, int err_index, uint32_t state);
 bool sim_cells_hit(struct sim_cells *cells, enum sim_row row, int err,
 		   uint32_t state);
 
+/* Whether an errno of this row is still to be seen in that state. */
+bool sim_cells_have_hole(const struct sim_cells *cells, enum sim_row row,
+			 uint32_t state);
+
 /* Lines per row, each hole by name. Return: holes without an explanation. */
 uint32_t sim_cells_report(const struct sim_cells *cells, FILE *out);
 

@@ -1,6 +1,6 @@
 #include "exhaust.h"
 
-#include <errno.h>
+#include <assert.h>
 #include <setjmp.h>
 #include <signal.h>
 #include <string.h>
@@ -88,6 +88,17 @@ static void exhaust_try(struct sim_exhaust *exhaust,
 	exhaust_run(exhaust, what, NULL);
 }
 
+void sim_exhaust_play(struct sim_exhaust *exhaust, const struct sim_case *what,
+		      const uint8_t *bytes, uint32_t byte_count, uint16_t *ways)
+{
+	exhaust->plan.fault_count = 0;
+	exhaust->seed = 0;
+	weir_tape_load(exhaust->tape, bytes, byte_count);
+	exhaust->tape->ways = ways;
+	exhaust_run(exhaust, what, NULL);
+	exhaust->tape->ways = NULL;
+}
+
 /* ---- singles and pairs ----------------------------------------------------
  */
 
@@ -150,57 +161,121 @@ uint64_t sim_exhaust_pairs(struct sim_exhaust *exhaust,
 
 /* ---- search -------------------------------------------------------------- */
 
-/* One tape of one case: that fault at every place where it can be. Return:
- * whether the cell was hit. */
-static bool search_tape(struct sim_exhaust *exhaust,
-			const struct sim_case *what, struct sim_fault fault,
-			const uint32_t *hits, uint64_t seed)
+/* A completion of that row that was seen in that state. */
+struct place {
+	const struct sim_case *what;
+	uint64_t seed;
+	uint32_t nth;
+};
+
+enum { PLACES = 6, PLACES_LEAST = 1 };
+
+struct scout {
+	struct place places[SIM_ROW_COUNT][SIM_STATES_MAX][PLACES];
+	uint32_t counts[SIM_ROW_COUNT][SIM_STATES_MAX];
+};
+
+static void scout_note(struct scout *scout, const struct sim_plan *plan,
+		       const struct sim_case *what, uint64_t seed)
 {
-	for (fault.nth = 1; fault.nth <= NTH_MAX && *hits == 0; fault.nth++) {
-		exhaust_try(exhaust, what, &fault, 1, seed);
-		if (exhaust->plan.at == 0)
-			break; /* there are fewer of them */
+	for (int row = 0; row < SIM_ROW_COUNT; row++)
+		for (int state = 0; state < SIM_STATES_MAX; state++) {
+			uint32_t *count = &scout->counts[row][state];
+			if (plan->places[row][state] == 0 || *count == PLACES)
+				continue;
+			scout->places[row][state][(*count)++] = (struct place){
+				.what = what,
+				.seed = seed,
+				.nth = plan->places[row][state],
+			};
+		}
+}
+
+/* Whether there is a place for all cells that are empty. */
+static bool scout_is_done(const struct scout *scout,
+			  const struct sim_cells *cells)
+{
+	for (int row = 0; row < SIM_ROW_COUNT; row++)
+		for (uint32_t state = 0; state < SIM_STATES_MAX; state++)
+			if (scout->counts[row][state] < PLACES_LEAST &&
+			    sim_cell_is_defined((enum sim_row)row, 0, state) &&
+			    sim_cells_have_hole(cells, (enum sim_row)row,
+						state))
+				return false;
+	return true;
+}
+
+/* Where each row is seen in each state, without a fault. */
+static void scout_run(struct sim_exhaust *exhaust, struct scout *scout,
+		      uint64_t seeds)
+{
+	for (uint64_t seed = 0;
+	     seed <= seeds && !scout_is_done(scout, &exhaust->plan.cells);
+	     seed++)
+		for (uint32_t i = 0; i < sim_case_count; i++) {
+			exhaust_try(exhaust, &sim_cases[i], NULL, 0, seed);
+			scout_note(scout, &exhaust->plan, &sim_cases[i], seed);
+		}
+}
+
+static bool search_places(struct sim_exhaust *exhaust,
+			  const struct scout *scout, enum sim_row row, int err,
+			  uint32_t state, const uint32_t *hits)
+{
+	for (uint32_t i = 0; i < scout->counts[row][state] && *hits == 0; i++) {
+		const struct place *place = &scout->places[row][state][i];
+		const struct sim_fault fault = { .row = (int)row,
+						 .state = SIM_ANY,
+						 .nth = place->nth,
+						 .err = err };
+		exhaust_try(exhaust, place->what, &fault, 1, place->seed);
 	}
 	return *hits > 0;
 }
 
-static bool search_cell(struct sim_exhaust *exhaust, enum sim_row row,
-			int index, uint32_t state, uint64_t seeds)
+/* In every case, at every place that is tried in that state. */
+static void search_cases(struct sim_exhaust *exhaust, enum sim_row row, int err,
+			 uint32_t state, const uint32_t *hits)
 {
-	const uint32_t *hits = &exhaust->plan.cells.hits[row][index][state];
-	struct sim_fault fault = {
-		.row = (int)row,
-		.state = (int)state,
-		.err = sim_cell_row(row)->errnos[index].err,
-	};
-	for (uint64_t seed = 0; seed <= seeds; seed++)
-		for (uint32_t i = 0; i < sim_case_count; i++) {
-			/* As it is tried, or only as it is seen. */
-			fault.state = seed % 2 == 0 ? (int)state : SIM_ANY;
-			if (search_tape(exhaust, &sim_cases[i], fault, hits,
-					seed))
-				return true;
+	for (uint32_t i = 0; i < sim_case_count; i++) {
+		struct sim_fault fault = { .row = (int)row,
+					   .state = (int)state,
+					   .err = err };
+		for (fault.nth = 1; fault.nth <= NTH_MAX; fault.nth++) {
+			if (*hits > 0)
+				return;
+			exhaust_try(exhaust, &sim_cases[i], &fault, 1, 0);
+			if (exhaust->plan.at == 0)
+				break; /* there are fewer of them */
 		}
-	return false;
+	}
+}
+
+static void search_row(struct sim_exhaust *exhaust, const struct scout *scout,
+		       enum sim_row row)
+{
+	const struct sim_cell_errno *errnos = sim_cell_row(row)->errnos;
+	for (int i = 0; errnos[i].err != 0; i++)
+		for (uint32_t state = 0; state < SIM_STATES_MAX; state++) {
+			const uint32_t *hits =
+				&exhaust->plan.cells.hits[row][i][state];
+			if (!sim_cell_is_defined(row, i, state) || *hits > 0)
+				continue;
+			if (!search_places(exhaust, scout, row, errnos[i].err,
+					   state, hits))
+				search_cases(exhaust, row, errnos[i].err, state,
+					     hits);
+		}
 }
 
 uint64_t sim_exhaust_search(struct sim_exhaust *exhaust, uint64_t seeds)
 {
+	static struct scout scout;
 	const uint64_t before = exhaust->runs;
-	for (int row = 0; row < SIM_ROW_COUNT; row++) {
-		const struct sim_cell_row *cells =
-			sim_cell_row((enum sim_row)row);
-		for (int i = 0; cells->errnos[i].err != 0; i++)
-			for (uint32_t state = 0; state < SIM_STATES_MAX;
-			     state++)
-				if (sim_cell_is_defined((enum sim_row)row, i,
-							state) &&
-				    exhaust->plan.cells.hits[row][i][state] ==
-					    0)
-					(void)search_cell(exhaust,
-							  (enum sim_row)row, i,
-							  state, seeds);
-	}
+	memset(&scout, 0, sizeof(scout));
+	scout_run(exhaust, &scout, seeds);
+	for (int row = 0; row < SIM_ROW_COUNT; row++)
+		search_row(exhaust, &scout, (enum sim_row)row);
 	return exhaust->runs - before;
 }
 
@@ -256,7 +331,8 @@ void sim_exhaust_tell(struct sim_exhaust *exhaust,
 		sim_plan_add(&exhaust->plan, finding->faults[i]);
 	}
 	if (finding->seed == 0)
-		weir_tape_load(exhaust->tape, NULL, 0);
+		weir_tape_load(exhaust->tape, finding->bytes,
+			       finding->byte_count);
 	else
 		weir_tape_seed(exhaust->tape, finding->seed);
 	exhaust_run(exhaust, finding->what, out);

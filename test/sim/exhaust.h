@@ -4,7 +4,7 @@
  *       each attempt x each errno of its operation: a run      (singles)
  *         each later attempt x each errno: a run               (pairs)
  *     cells that are still empty: by appointment, on many tapes (search)
- *     a small case: every order of what can happen              (schedules)
+ *     a small case: every order of what can happen  (schedules.c)
  */
 #ifndef WEIR_SIM_EXHAUST_H
 #define WEIR_SIM_EXHAUST_H
@@ -19,7 +19,9 @@ struct sim_finding {
 	const char *rule;
 	struct sim_fault faults[SIM_PLAN_FAULTS];
 	uint32_t fault_count;
-	uint64_t seed; /* 0: the benign tape */
+	uint64_t seed; /* 0: these bytes, benign beyond */
+	uint8_t bytes[256];
+	uint32_t byte_count;
 };
 
 struct sim_exhaust {
@@ -50,11 +52,16 @@ uint64_t sim_exhaust_pairs(struct sim_exhaust *exhaust,
  * others. */
 uint64_t sim_exhaust_search(struct sim_exhaust *exhaust, uint64_t seeds);
 
-/* Every order: each of the first @depth choices in each way, then benign.
- * Return: schedules, 0: more than @most. */
+/* Every schedule in which at most @bends of the first @depth choices are not
+ * the benign one. Return: how many there are. */
 uint64_t sim_exhaust_schedules(struct sim_exhaust *exhaust,
 			       const struct sim_case *what, uint32_t depth,
-			       uint64_t most);
+			       uint32_t bends);
+
+/* Without a fault, on these bytes. @ways: see struct weir_tape. */
+void sim_exhaust_play(struct sim_exhaust *exhaust, const struct sim_case *what,
+		      const uint8_t *bytes, uint32_t byte_count,
+		      uint16_t *ways);
 
 /* Plays one again, with its story. */
 void sim_exhaust_tell(struct sim_exhaust *exhaust,

@@ -109,6 +109,28 @@ static void plan_give(struct sim_plan *plan, enum sim_row row, uint64_t token,
 	};
 }
 
+/* Its index; live_count: there is none of this token. */
+static uint32_t live_find(const struct sim_plan *plan, uint64_t token)
+{
+	uint32_t i = 0;
+	while (i < plan->live_count && plan->live[i].token != token)
+		i++;
+	return i;
+}
+
+static void live_note(struct sim_plan *plan, enum sim_row row, uint64_t token)
+{
+	const uint32_t at = live_find(plan, token);
+	const uint32_t nth = ++plan->row_attempts[row];
+	if (at == SIM_PLAN_LIVE)
+		return;
+	if (at == plan->live_count)
+		plan->live_count++;
+	plan->live[at].token = token;
+	plan->live[at].row = row;
+	plan->live[at].nth = nth;
+}
+
 static int plan_attempt(struct weir_sim *sim,
 			const struct weir_sim_attempt *what, void *ctx)
 {
@@ -119,6 +141,7 @@ static int plan_attempt(struct weir_sim *sim,
 	if (plan->loop == NULL || row == SIM_ROW_NONE)
 		return 0;
 	plan->attempts++;
+	live_note(plan, row, what->user_data);
 	if (plan->at == plan->fault_count) {
 		if (plan->row_count < sizeof(plan->rows))
 			plan->rows[plan->row_count++] = (uint8_t)row;
@@ -134,9 +157,20 @@ static int plan_attempt(struct weir_sim *sim,
 
 /* ---- seeing ------------------------------------------------------------ */
 
+static void place_note(struct sim_plan *plan, const struct weir_loop *loop,
+		       uint64_t token)
+{
+	const uint32_t at = live_find(plan, token);
+	if (at == plan->live_count)
+		return;
+	const enum sim_row row = plan->live[at].row;
+	plan->places[row][plan_state(loop, row, token)] = plan->live[at].nth;
+}
+
 static void plan_see(struct sim_plan *plan, const struct weir_loop *loop,
 		     const struct io_uring_cqe *cqe)
 {
+	place_note(plan, loop, cqe->user_data);
 	for (uint32_t i = 0; i < plan->given_count; i++) {
 		const struct sim_given given = plan->given[i];
 		if (given.token != cqe->user_data || given.err != cqe->res)
@@ -219,6 +253,9 @@ void sim_plan_start(struct sim_plan *plan, struct weir_sim *sim)
 	plan->row_count = 0;
 	plan->given_count = 0;
 	plan->is_harmful = false;
+	plan->live_count = 0;
+	memset(plan->row_attempts, 0, sizeof(plan->row_attempts));
+	memset(plan->places, 0, sizeof(plan->places));
 	watcher = plan;
 	weir_sim_on_attempt(sim, plan_attempt, plan);
 }

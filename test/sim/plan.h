@@ -16,7 +16,12 @@
 
 struct weir_loop;
 
-enum { SIM_PLAN_FAULTS = 2, SIM_PLAN_GIVEN = 16, SIM_ANY = -1 };
+enum {
+	SIM_PLAN_LIVE = 64,
+	SIM_PLAN_FAULTS = 2,
+	SIM_PLAN_GIVEN = 16,
+	SIM_ANY = -1
+};
 
 /* At the @nth attempt (from 1) of @row in @state: @err. After the first fault
  * of a plan the second one counts on: attempts later than that one. */
@@ -47,6 +52,17 @@ struct sim_plan {
 	struct sim_given given[SIM_PLAN_GIVEN]; /* not seen by net/ yet */
 	uint32_t given_count;
 	bool is_harmful; /* one was given that may cost a connection */
+
+	/* Where a completion came from, fault or not: the last attempt of its
+	 * row that made it, by the state in which it was seen. 0: none. */
+	uint32_t row_attempts[SIM_ROW_COUNT];
+	struct {
+		uint64_t token;
+		enum sim_row row;
+		uint32_t nth;
+	} live[SIM_PLAN_LIVE];
+	uint32_t live_count;
+	uint32_t places[SIM_ROW_COUNT][SIM_STATES_MAX];
 
 	/* Sums; they outlive a run. */
 	struct sim_cells cells;

@@ -409,23 +409,29 @@ static bool op_is_ready(const struct weir_sim *sim, const struct sim_op *op)
 	}
 }
 
-uint32_t sim_op_runnable(const struct weir_sim *sim, int ring)
+/* What a worker has got is no task work: it ends when the worker is done. */
+static bool op_can_run(const struct weir_sim *sim, const struct sim_op *op,
+		       int ring, bool with_workers)
+{
+	return op->is_used && op->ring == ring && op_is_ready(sim, op) &&
+	       (with_workers || !op->is_late || op->is_cancelled);
+}
+
+uint32_t sim_op_runnable(const struct weir_sim *sim, int ring,
+			 bool with_workers)
 {
 	uint32_t count = 0;
-	for (int i = 0; i < sim->op_high; i++) {
-		const struct sim_op *op = &sim->ops[i];
-		count +=
-			op->is_used && op->ring == ring && op_is_ready(sim, op);
-	}
+	for (int i = 0; i < sim->op_high; i++)
+		count += op_can_run(sim, &sim->ops[i], ring, with_workers);
 	return count;
 }
 
-void sim_op_run(struct weir_sim *sim, int ring, uint32_t index)
+void sim_op_run(struct weir_sim *sim, int ring, uint32_t index,
+		bool with_workers)
 {
 	for (int i = 0; i < sim->op_high; i++) {
 		struct sim_op *op = &sim->ops[i];
-		if (!op->is_used || op->ring != ring || !op_is_ready(sim, op) ||
-		    index-- > 0)
+		if (!op_can_run(sim, op, ring, with_workers) || index-- > 0)
 			continue;
 		sim_hash_add(sim, op->sqe.user_data);
 		op->is_late = false;

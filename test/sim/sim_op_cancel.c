@@ -9,8 +9,8 @@ static bool cancel_matches(const struct weir_sim *sim, const struct sim_op *op,
 	const uint32_t flags = op->sqe.cancel_flags;
 
 	if (!target->is_used || target == op || target->ring != op->ring ||
-	    target->is_cancelled || target->is_lost || !target->is_armed)
-	    target->is_cancelled || !target->is_armed || target->is_notice)
+	    target->is_cancelled || target->is_lost || !target->is_armed ||
+	    target->is_notice)
 		return false;
 	if ((flags & IORING_ASYNC_CANCEL_ANY) != 0)
 		return true;

@@ -236,8 +236,10 @@ void sim_net_arrive(struct weir_sim *sim, uint32_t index);
 bool sim_op_submit(struct weir_sim *sim, int ring,
 		   const struct io_uring_sqe *sqe);
 /* How many could go on now, and the next step of one of them. */
-uint32_t sim_op_runnable(const struct weir_sim *sim, int ring);
-void sim_op_run(struct weir_sim *sim, int ring, uint32_t index);
+uint32_t sim_op_runnable(const struct weir_sim *sim, int ring,
+			 bool with_workers);
+void sim_op_run(struct weir_sim *sim, int ring, uint32_t index,
+		bool with_workers);
 void sim_ops_end(struct weir_sim *sim, int ring);
 /* A completion of an operation whose stream is gone. */
 void sim_op_haunt(struct weir_sim *sim, int ring);

@@ -26,6 +26,7 @@ enum {
 	TASKRUN_BATCH = 20, /* DEFER_TASKRUN hands out so many per enter */
 	STEPS_MAX = 4000,   /* in one enter; then it is "interrupted" */
 	STEP_NS = 1000,
+	LATE_WAKE = 48, /* of 256 */
 	NS_PER_S = 1000000000,
 };
 
@@ -246,7 +247,7 @@ static struct enter_limit enter_limit(const struct weir_sim *sim,
  * Benign: in this order. False: nothing can. */
 static bool world_step(struct weir_sim *sim, int ring)
 {
-	const uint32_t ops = sim_op_runnable(sim, ring);
+	const uint32_t ops = sim_op_runnable(sim, ring, true);
 	const uint32_t arrivals = sim_net_pending(sim);
 	uint32_t peers = 0;
 
@@ -266,7 +267,7 @@ static bool world_step(struct weir_sim *sim, int ring)
 	    sim_fault(sim, WEIR_FAULT_STALE))
 		sim_op_haunt(sim, ring);
 	if (pick < ops) {
-		sim_op_run(sim, ring, pick);
+		sim_op_run(sim, ring, pick, true);
 		return true;
 	}
 	pick -= ops;
@@ -329,10 +330,10 @@ static void enter_task_work(struct weir_sim *sim, int ring,
 	const uint32_t batch =
 		min_complete > TASKRUN_BATCH ? min_complete : TASKRUN_BATCH;
 	for (uint32_t i = 0; i < batch; i++) {
-		const uint32_t ops = sim_op_runnable(sim, ring);
+		const uint32_t ops = sim_op_runnable(sim, ring, false);
 		if (ops == 0)
 			break;
-		sim_op_run(sim, ring, weir_tape_below(sim->tape, ops));
+		sim_op_run(sim, ring, weir_tape_below(sim->tape, ops), false);
 	}
 	if (min_complete == 0)
 		(void)world_step(sim, ring);
@@ -347,8 +348,15 @@ static int enter_wait(struct weir_sim *sim, int index, uint32_t min_complete,
 	for (int i = 0; i < STEPS_MAX; i++) {
 		const uint32_t ready = cq_ready(ring);
 		const uint64_t waited_ns = sim->now_ns - limit->start_ns;
-		if (ready >= min_complete || sim->violation != NULL)
+		if (sim->violation != NULL)
 			return 0;
+		/* It is awake; until it runs, the world may go on. */
+		if (ready >= min_complete &&
+		    (!weir_tape_chance(sim->tape, LATE_WAKE) ||
+		     !world_step(sim, index)))
+			return 0;
+		if (ready >= min_complete)
+			continue;
 		if (waited_ns >= limit->timeout_ns)
 			return -ETIME;
 		if (limit->min_wait_ns > 0 && ready > 0 &&
