@@ -568,7 +568,6 @@ void wi_conn_complete(struct weir_conn *conn, const struct io_uring_cqe *cqe)
 		break;
 	case WI_TOKEN_NONE:
 	case WI_TOKEN_DOORBELL:
-	case WI_TOKEN_DOORBELL_CANCEL:
 	case WI_TOKEN_ACCEPT:
 	case WI_TOKEN_ACCEPT_CANCEL:
 	case WI_TOKEN_SAMPLE:

@@ -137,10 +137,6 @@ static void loop_dispatch(struct weir_loop *loop,
 		wi_handover_acquire(loop->doorbell_fd);
 		loop->doorbell_armed = false;
 		break;
-	case WI_TOKEN_DOORBELL_CANCEL:
-		if (cqe->res < 0)
-			wi_stop_doorbell_missed(loop);
-		break;
 	default: /* WI_TOKEN_NONE: nobody cares */
 		break;
 	}

@@ -24,10 +24,6 @@ void wi_stop_look(struct weir_loop *loop);
 /* Keep the doorbell armed, or cancel it: part of the flush. */
 void wi_stop_work(struct weir_loop *loop);
 
-/* The cancel of the doorbell's read found nothing. The read may still be there:
- * a ring ends it for certain. */
-void wi_stop_doorbell_missed(struct weir_loop *loop);
-
 /* When the stop wants the loop awake; UINT64_MAX: not at all. */
 uint64_t wi_stop_due_ns(const struct weir_loop *loop);
 

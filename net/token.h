@@ -15,7 +15,6 @@
 enum wi_token_kind {
 	WI_TOKEN_NONE = 0, /* nobody cares: its completion is only counted */
 	WI_TOKEN_DOORBELL,
-	WI_TOKEN_DOORBELL_CANCEL,
 	WI_TOKEN_ACCEPT,
 	WI_TOKEN_ACCEPT_CANCEL,
 	WI_TOKEN_SAMPLE,

@@ -53,12 +53,8 @@ END_TEST
 START_TEST(token_of_a_connection_is_told_from_the_others_by_its_kind)
 {
 	static const enum wi_token_kind others[] = {
-		WI_TOKEN_NONE,
-		WI_TOKEN_DOORBELL,
-		WI_TOKEN_DOORBELL_CANCEL,
-		WI_TOKEN_ACCEPT,
-		WI_TOKEN_ACCEPT_CANCEL,
-		WI_TOKEN_SAMPLE,
+		WI_TOKEN_NONE,          WI_TOKEN_DOORBELL, WI_TOKEN_ACCEPT,
+		WI_TOKEN_ACCEPT_CANCEL, WI_TOKEN_SAMPLE,
 	};
 	static const enum wi_token_kind of_conns[] = {
 		WI_TOKEN_RECV,    WI_TOKEN_SEND,    WI_TOKEN_CANCEL,

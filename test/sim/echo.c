@@ -18,6 +18,7 @@ static void echo_on_open(struct weir_conn *conn, void *ctx)
 {
 	struct sim_run *run = ctx;
 	run->opens++;
+	run->moved++;
 	weir_conn_user_set(conn, &unknown);
 }
 
@@ -59,8 +60,10 @@ static struct peer *echo_meet(struct sim_run *run, struct weir_conn *conn,
 			      uint8_t id)
 {
 	struct peer *peer = peer_find(run, id);
-	if (peer != NULL)
+	if (peer != NULL) {
+		peer->home = run_loop_of(run, weir_conn_loop(conn));
 		weir_conn_user_set(conn, peer);
+	}
 	return peer;
 }
 
@@ -78,6 +81,7 @@ static ssize_t echo_on_data(struct weir_conn *conn, const uint8_t *bytes,
 		peer = echo_meet(run, conn, bytes[0]);
 	if (peer == NULL)
 		return 0;
+	run->moved++;
 	peer_check_shown(peer, bytes, byte_count);
 	const size_t taken =
 		echo_send(conn, bytes, echo_take(run, conn, peer, byte_count));
@@ -93,6 +97,7 @@ static ssize_t echo_on_data(struct weir_conn *conn, const uint8_t *bytes,
 
 /* Whether anything in this world can have caused it. */
 static bool reason_is_true(const struct sim_run *run, const struct peer *peer,
+			   bool is_stopping,
 			   const struct weir_close_reason *reason)
 {
 	const bool has_errnos = (run->faults & WEIR_FAULT_ERRNO) != 0;
@@ -102,7 +107,7 @@ static bool reason_is_true(const struct sim_run *run, const struct peer *peer,
 	case WEIR_CLOSE_PEER:
 		return true;
 	case WEIR_CLOSE_RESET:
-		return has_errnos || run->has_rude || run->is_stopping;
+		return has_errnos || run->has_rude || is_stopping;
 	case WEIR_CLOSE_ERROR:
 		return has_errnos;
 	case WEIR_CLOSE_IDLE:
@@ -111,9 +116,9 @@ static bool reason_is_true(const struct sim_run *run, const struct peer *peer,
 		return peer->was_closed;
 	case WEIR_CLOSE_DRAIN_DEADLINE:
 		return has_leaps || has_errnos || run->has_rude ||
-		       run->is_stopping || peer->is_mute;
+		       is_stopping || peer->is_mute;
 	case WEIR_CLOSE_STOPPED:
-		return run->is_stopping;
+		return is_stopping;
 	default:
 		return false;
 	}
@@ -124,11 +129,14 @@ static void echo_on_close(struct weir_conn *conn,
 {
 	struct sim_run *run = ctx;
 	const struct peer *peer = weir_conn_user(conn);
+	const bool is_stopping =
+		run_loop_of(run, weir_conn_loop(conn))->is_stopping;
 
 	run->closes++;
+	run->moved++;
 	if (peer == NULL)
 		weir_sim_violate(run->sim, "on_close twice");
-	if (peer != NULL && !reason_is_true(run, peer, reason)) {
+	if (peer != NULL && !reason_is_true(run, peer, is_stopping, reason)) {
 		weir_sim_note(run->sim, "reason %s, errno %d",
 			      weir_close_cause_name(reason->cause),
 			      reason->err);
@@ -138,7 +146,7 @@ static void echo_on_close(struct weir_conn *conn,
 	/* A close that claims to be healthy has lost nothing. */
 	if (peer != NULL && peer != &unknown &&
 	    reason->cause == WEIR_CLOSE_PEER && !peer->is_rude &&
-	    !run->is_stopping && peer->shown != peer->total)
+	    !is_stopping && peer->shown != peer->total)
 		weir_sim_violate(run->sim, "closed by the peer, but not all "
 					   "of its bytes were shown");
 	weir_conn_user_set(conn, NULL);

@@ -62,6 +62,10 @@ static bool peer_connect(struct peer *peer)
 	struct weir_sim *sim = peer->run->sim;
 	peer->conn = weir_sim_connect(sim, RUN_PORT);
 	if (peer->conn == -ECONNREFUSED) { /* the server stops */
+		if (peer->run->is_strict && !peer->run->is_ending)
+			weir_sim_violate(sim, "a client is refused, and a loop "
+					      "could serve it");
+
 		peer_lost(peer);
 		return true;
 	}
@@ -93,6 +97,20 @@ static bool peer_write(struct peer *peer)
 	return taken > 0;
 }
 
+/* A loop that stops ends what it is in the middle of. */
+static bool peer_may_be_cut(const struct peer *peer)
+{
+	return peer->home != NULL ? peer->home->is_stopping
+				  : peer->run->is_stopping;
+}
+
+static bool peer_may_be_reset(const struct peer *peer)
+{
+	const uint32_t excuses = WEIR_FAULT_ERRNO | WEIR_FAULT_CLOCK;
+	return peer->is_rude || peer->is_mute || peer_may_be_cut(peer) ||
+	       (peer->run->faults & excuses) != 0;
+}
+
 static bool peer_end_of_stream(struct peer *peer)
 {
 	struct sim_run *run = peer->run;
@@ -100,7 +118,7 @@ static bool peer_end_of_stream(struct peer *peer)
 	peer->saw_fin = true;
 	if (peer->received < peer->total && !run->is_free) {
 		peer->is_lost = true;
-		if (!peer->is_rude && !run->is_stopping &&
+		if (!peer->is_rude && !peer_may_be_cut(peer) &&
 		    (run->faults & excuses) == 0)
 			weir_sim_violate(run->sim, "the server ends a stream "
 						   "before all was echoed");
@@ -120,6 +138,10 @@ static bool peer_read(struct peer *peer)
 	if (got == -EAGAIN)
 		return false;
 	if (got == -ECONNRESET) {
+		if (run->is_strict && !peer_may_be_reset(peer))
+			weir_sim_violate(run->sim, "a client is reset, and a "
+						   "loop could serve it");
+
 		weir_sim_hang_up(run->sim, peer->conn);
 		peer_lost(peer);
 		return true;
@@ -148,9 +170,8 @@ static bool peer_is_rude_now(const struct peer *peer)
 	       weir_tape_chance(peer->run->tape, 4);
 }
 
-static bool peer_step(struct weir_sim *sim, void *ctx)
+static bool peer_go(struct weir_sim *sim, struct peer *peer)
 {
-	struct peer *peer = ctx;
 
 	switch (peer->state) {
 	case PEER_WAITING:
@@ -184,6 +205,14 @@ static bool peer_step(struct weir_sim *sim, void *ctx)
 		break;
 	}
 	return false;
+}
+
+static bool peer_step(struct weir_sim *sim, void *ctx)
+{
+	struct peer *peer = ctx;
+	const bool has_moved = peer_go(sim, peer);
+	peer->run->moved += has_moved;
+	return has_moved;
 }
 
 /* ---- all of them -------------------------------------------------------- */

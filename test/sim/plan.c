@@ -40,10 +40,10 @@ static enum sim_row plan_row(uint64_t token, uint8_t opcode)
 		return SIM_ROW_SAMPLE;
 	case WI_TOKEN_DOORBELL:
 		return SIM_ROW_DOORBELL;
-	case WI_TOKEN_DOORBELL_CANCEL:
-		return SIM_ROW_DOORBELL_CANCEL;
 	default:
-		return SIM_ROW_NONE;
+		return opcode == IORING_OP_ASYNC_CANCEL
+			       ? SIM_ROW_DOORBELL_CANCEL
+			       : SIM_ROW_NONE;
 	}
 }
 

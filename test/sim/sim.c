@@ -87,8 +87,10 @@ static void file_end(struct weir_sim *sim, struct sim_file *file)
 	case SIM_STREAM:
 		if (file->conn != SIM_NONE)
 			sim_net_close(sim, file->conn, file->side);
-		if (file->last_token != 0 && sim->dead_count < SIM_DEAD)
+		if (file->last_token != 0 && sim->dead_count < SIM_DEAD) {
+			sim->dead_rings[sim->dead_count] = file->last_ring;
 			sim->dead_tokens[sim->dead_count++] = file->last_token;
+		}
 		break;
 	case SIM_LISTENER:
 		sim_net_listen_end(sim, (int)(file - sim->files));
@@ -170,6 +172,17 @@ static int sim_listen(void *ctx, struct weir_listen_request *request)
 		return err;
 	}
 	return sim_fd_take(sim, file);
+}
+
+static int sim_listen_again(void *ctx, int fd, int backlog)
+{
+	struct weir_sim *sim = ctx;
+	const int file = sim_fd_file(sim, fd);
+	if (file == SIM_NONE)
+		return -EBADF;
+	if (sim->files[file].kind != SIM_LISTENER)
+		return -EOPNOTSUPP;
+	return sim_net_listen_again(sim, file, backlog);
 }
 
 static int sim_sockopt(void *ctx, int fd, int level, int name,
@@ -263,6 +276,10 @@ static void sim_clear(struct weir_sim *sim)
 	sim->dead_count = 0;
 	sim->step_count = 0;
 	sim->attempt = NULL;
+	sim->thread_count = 0;
+	sim->thread = SIM_NONE;
+	sim->thread_depth = 0;
+	sim->choose = NULL;
 	/* Zeros again, as map() promises: what most worlds touch by hand, for a
 	 * page that is given back costs more to get anew. */
 	memset(sim->memory, 0,
@@ -318,6 +335,7 @@ int weir_sim_open(struct weir_sim **out_sim, struct weir_tape *tape,
 		.map = sim_map,
 		.unmap = sim_unmap,
 		.listen = sim_listen,
+		.listen_again = sim_listen_again,
 		.sockopt = sim_sockopt,
 		.shutdown = sim_shutdown,
 		.close = sim_close,
@@ -355,6 +373,11 @@ void weir_sim_heal(struct weir_sim *sim)
 	for (int i = 0; i < sim->step_count; i++)
 		sim->steps[i].is_resting = false;
 	weir_sim_note(sim, "-- healed: no faults from here on");
+}
+
+void weir_sim_set_migrates(struct weir_sim *sim, bool migrates)
+{
+	sim->opts.migrates = migrates;
 }
 
 uint64_t weir_sim_now_ns(const struct weir_sim *sim)

@@ -243,20 +243,29 @@ static struct enter_limit enter_limit(const struct weir_sim *sim,
 	return limit;
 }
 
-/* One thing that happens: an operation of this ring, an arrival, a peer.
+bool sim_ring_has_news(const struct weir_sim *sim, int index)
+{
+	const struct sim_ring *ring = &sim->rings[index];
+	return cq_ready(ring) > 0 || ring->overflow_count > 0;
+}
+
+/* One thing that happens: an operation of this ring, an arrival, a turn of
+ * another loop, a peer.
  * Benign: in this order. False: nothing can. */
 static bool world_step(struct weir_sim *sim, int ring)
 {
 	const uint32_t ops = sim_op_runnable(sim, ring, true);
 	const uint32_t arrivals = sim_net_pending(sim);
+	const uint32_t threads = sim_threads_ready(sim);
 	uint32_t peers = 0;
 
 	for (int i = 0; i < sim->step_count; i++)
 		peers += !sim->steps[i].is_resting ||
 			 sim->steps[i].rested_at != sim->events;
-	if (ops + arrivals + peers == 0)
+	if (ops + arrivals + threads + peers == 0)
 		return false;
-	uint32_t pick = weir_tape_below(sim->tape, ops + arrivals + peers);
+	uint32_t pick =
+		weir_tape_below(sim->tape, ops + arrivals + threads + peers);
 	sim->now_ns += STEP_NS;
 	if (sim_fault(sim, WEIR_FAULT_CLOCK))
 		sim->now_ns += UINT64_C(1000000)
@@ -276,6 +285,11 @@ static bool world_step(struct weir_sim *sim, int ring)
 		return true;
 	}
 	pick -= arrivals;
+	if (pick < threads) {
+		sim_threads_run(sim, pick);
+		return true;
+	}
+	pick -= threads;
 	for (int i = 0; i < sim->step_count; i++) {
 		struct sim_step *step = &sim->steps[i];
 		if (step->is_resting && step->rested_at == sim->events)
@@ -329,14 +343,42 @@ static void enter_task_work(struct weir_sim *sim, int ring,
 {
 	const uint32_t batch =
 		min_complete > TASKRUN_BATCH ? min_complete : TASKRUN_BATCH;
+	/* Among several loops a worker's end is what wakes the one it works
+	 * for: there it counts as task work. */
+	const bool has_workers = sim->thread_count > 0;
 	for (uint32_t i = 0; i < batch; i++) {
-		const uint32_t ops = sim_op_runnable(sim, ring, false);
+		const uint32_t ops = sim_op_runnable(sim, ring, has_workers);
 		if (ops == 0)
 			break;
-		sim_op_run(sim, ring, weir_tape_below(sim->tape, ops), false);
+		sim_op_run(sim, ring, weir_tape_below(sim->tape, ops),
+			   has_workers);
 	}
-	if (min_complete == 0)
+	if (min_complete == 0 && !sim_thread_is_nested(sim))
 		(void)world_step(sim, ring);
+}
+
+static uint64_t world_due_ns(const struct weir_sim *sim)
+{
+	const uint64_t op_ns = sim_op_next_due_ns(sim);
+	const uint64_t thread_ns = sim_threads_due_ns(sim);
+	return op_ns < thread_ns ? op_ns : thread_ns;
+}
+
+/* Within another's wait: see sim_thread.c. */
+static int enter_nap(struct weir_sim *sim, int index, uint32_t min_complete,
+		     const struct enter_limit *limit)
+{
+	const uint32_t ready = cq_ready(&sim->rings[index]);
+	uint64_t wake_ns = UINT64_MAX;
+
+	if (ready >= min_complete || sim->violation != NULL)
+		return 0;
+	if (limit->timeout_ns == 0)
+		return -ETIME;
+	if (limit->timeout_ns != UINT64_MAX)
+		wake_ns = limit->start_ns + limit->timeout_ns;
+	sim_thread_sleeps(sim, wake_ns);
+	return ready > 0 ? 0 : -EINTR;
 }
 
 /* Return: 0, or -ETIME, -EINTR. */
@@ -364,7 +406,7 @@ static int enter_wait(struct weir_sim *sim, int index, uint32_t min_complete,
 			return 0;
 		if (world_step(sim, index))
 			continue;
-		const uint64_t due_ns = sim_op_next_due_ns(sim);
+		const uint64_t due_ns = world_due_ns(sim);
 		if (limit->min_wait_ns > 0 && ready > 0 &&
 		    limit->start_ns + limit->min_wait_ns <= due_ns) {
 			sim->now_ns = limit->start_ns + limit->min_wait_ns;
@@ -410,6 +452,7 @@ int sim_ring_enter(void *ctx, int ring_fd, uint32_t submit_count,
 		return -EBADF;
 	if (!sim->rings[index].is_enabled)
 		return -EBADFD;
+	sim_thread_enters(sim, index);
 	int refusal = enter_fault(sim);
 	if (refusal < 0) {
 		weir_sim_note(sim, "enter is refused: %d", refusal);
@@ -425,7 +468,10 @@ int sim_ring_enter(void *ctx, int ring_fd, uint32_t submit_count,
 		min_complete = 0;
 	cq_flush(&sim->rings[index]);
 	enter_task_work(sim, index, min_complete);
-	int waited = enter_wait(sim, index, min_complete, &limit);
+	const int waited =
+		sim_thread_is_nested(sim)
+			? enter_nap(sim, index, min_complete, &limit)
+			: enter_wait(sim, index, min_complete, &limit);
 	return submitted > 0 ? submitted : waited;
 }
 

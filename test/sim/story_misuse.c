@@ -61,6 +61,7 @@ static void enter_callback(struct misuse *misuse)
 	       "a handler is entered again from "
 	       "within one");
 	misuse->in_callback = true;
+	misuse->run->moved++;
 }
 
 static struct guest *guest_take(struct misuse *misuse)
@@ -270,7 +271,7 @@ static void act_look(struct misuse *misuse, struct guest *guest)
 	expect(misuse, weir_conn_user(conn) == guest,
 	       "the user's pointer is "
 	       "another's");
-	expect(misuse, weir_conn_loop(conn) == misuse->run->loop,
+	expect(misuse, weir_conn_loop(conn) == misuse->run->loops[0].loop,
 	       "the connection is on another loop");
 	expect(misuse, weir_conn_index(conn) < misuse->opts.conn_count + 64,
 	       "the index is out of range");
@@ -298,7 +299,8 @@ static void act_connect(struct misuse *misuse)
 		return; /* no paper left to write it down */
 	(void)weir_addr_parse("127.0.0.1", NOBODYS_PORT, &addr);
 	struct guest *guest = guest_take(misuse);
-	const int result = weir_loop_connect(run->loop, &addr, guest, &conn);
+	const int result =
+		weir_loop_connect(run->loops[0].loop, &addr, guest, &conn);
 	switch (result) {
 	case 0:
 		guest->conn = conn;
@@ -333,9 +335,7 @@ static void act_stop(struct misuse *misuse)
 {
 	if (misuse->run->is_healed || below(misuse, 8) != 1)
 		return;
-	weir_sim_note(misuse->run->sim, "the handler stops the loop");
-	misuse->run->is_stopping = true;
-	weir_loop_stop(misuse->run->loop);
+	run_stop_loop(&misuse->run->loops[0]);
 }
 
 /* @is_open: for sure, if its handler has not ended it. */
@@ -557,7 +557,8 @@ static void misuse_on_tick(struct weir_loop *loop, void *ctx)
 {
 	struct misuse *misuse = ctx;
 	enter_callback(misuse);
-	expect(misuse, loop == misuse->run->loop, "a tick of another loop");
+	expect(misuse, loop == misuse->run->loops[0].loop,
+	       "a tick of another loop");
 	acts(misuse, NULL);
 	misuse->in_callback = false;
 }
