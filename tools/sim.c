@@ -6,6 +6,7 @@
  * stderr, and the run goes on in the handler of SIGABRT.
  */
 #include "cli.h"
+#include "sim_exhaust.h"
 
 #include "../test/sim/shrink.h"
 #include "../test/sim/story.h"
@@ -27,6 +28,7 @@ static struct {
 	const char *tape_file;
 	const char *shrink_file;
 	const char *story_name;
+	const char *exhaust_name;
 	bool lists_stories;
 	bool is_quiet;
 } given = { .seed = 1, .seeds = 10000, .story_name = "all" };
@@ -48,6 +50,9 @@ static const struct cli_option sim_options[] = {
 	{ "shrink", "FILE", CLI_TEXT, &given.shrink_file, 0, 0, NULL, "",
 	  "make the tape in FILE, which fails, as small as it goes; it is "
 	  "written back" },
+	{ "exhaust", "CASE", CLI_TEXT, &given.exhaust_name, 0, 0, NULL, "",
+	  "every fault in every state of this small case, and every two; all: "
+	  "of each case, with a report of what was reached" },
 	{ .help = "What it tells" },
 	{ "quiet", NULL, CLI_SWITCH, &given.is_quiet, 0, 0, NULL, NULL,
 	  "no progress line" },
@@ -290,6 +295,8 @@ int main(int argc, char **argv)
 			      given.story_name);
 		return CLI_EXIT_USAGE;
 	}
+	if (given.exhaust_name != NULL)
+		return sim_exhaust(&tape, given.exhaust_name, given.is_quiet);
 	if (weir_sim_open(&world, &tape, NULL) < 0) {
 		(void)fprintf(stderr, "weir-sim: no memory for a world\n");
 		return EXIT_FAILURE;

@@ -302,6 +302,7 @@ static void sim_clear(struct weir_sim *sim)
 	sim->conn_high = 0;
 	sim->dead_count = 0;
 	sim->step_count = 0;
+	sim->attempt = NULL;
 	sim->thread_count = 0;
 	sim->thread = SIM_NONE;
 	sim->thread_depth = 0;
@@ -425,6 +426,16 @@ int weir_sim_on_step(struct weir_sim *sim,
 	sim->steps[sim->step_count++] =
 		(struct sim_step){ .step = step, .ctx = ctx };
 	return 0;
+}
+
+void weir_sim_on_attempt(struct weir_sim *sim,
+			 int (*attempt)(struct weir_sim *sim,
+					const struct weir_sim_attempt *what,
+					void *ctx),
+			 void *ctx)
+{
+	sim->attempt = attempt;
+	sim->attempt_ctx = ctx;
 }
 
 void weir_sim_residue(const struct weir_sim *sim,

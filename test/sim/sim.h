@@ -18,6 +18,7 @@
 
 #include "../../uring/kernel.h"
 
+#include <limits.h>
 #include <stdio.h>
 
 #ifdef __cplusplus
@@ -162,6 +163,31 @@ void weir_sim_hang_up(struct weir_sim *sim, int conn); /* close(2) */
  */
 int weir_sim_on_step(struct weir_sim *sim,
 		     bool (*step)(struct weir_sim *sim, void *ctx), void *ctx);
+
+/* An operation that is about to be tried, or, if it was cancelled, to end. */
+struct weir_sim_attempt {
+	uint64_t user_data;
+	uint8_t opcode;
+	bool is_cancelled; /* would end with -ECANCELED */
+};
+
+/* An answer to an attempt that is no errno: it stays in flight for ever, and
+ * no cancel finds it. */
+enum { WEIR_SIM_NEVER = INT_MIN };
+
+/**
+ * weir_sim_on_attempt() - a say in how each operation goes
+ * @attempt: returns 0: as the world has it; a negative errno: that is its end,
+ *           without an effect but that of a close; WEIR_SIM_NEVER. NULL: none.
+ *           Not asked of what has sent some of its bytes
+ *
+ * Forgotten by weir_sim_reset().
+ */
+void weir_sim_on_attempt(struct weir_sim *sim,
+			 int (*attempt)(struct weir_sim *sim,
+					const struct weir_sim_attempt *what,
+					void *ctx),
+			 void *ctx);
 
 /**
  * weir_sim_listen() - a peer listens: connections of the ring may go there

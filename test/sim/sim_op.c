@@ -223,15 +223,42 @@ static bool op_was_woken_in_vain(struct weir_sim *sim, const struct sim_op *op)
 	       weir_tape_below(sim->tape, 2) == 1;
 }
 
+/* What the harness wants of it: 0, an errno, or WEIR_SIM_NEVER. */
+static int op_planned(struct weir_sim *sim, const struct sim_op *op)
+{
+	if (sim->attempt == NULL || op->done > 0)
+		return 0;
+	const struct weir_sim_attempt what = {
+		.user_data = op->sqe.user_data,
+		.opcode = op->sqe.opcode,
+		.is_cancelled = op->is_cancelled,
+	};
+	return sim->attempt(sim, &what, sim->attempt_ctx);
+}
+
+static void op_lose(struct weir_sim *sim, struct sim_op *op)
+{
+	weir_sim_note(sim, "fault: op %u of %016llx never ends", op->sqe.opcode,
+		      (unsigned long long)op->sqe.user_data);
+	op->is_armed = true;
+	op->is_lost = true;
+}
+
 static void op_go(struct weir_sim *sim, struct sim_op *op)
 {
 	if (op_was_woken_in_vain(sim, op)) {
 		sim_op_arm(sim, op);
 		return;
 	}
-	const int fault = op_errno(sim, op->sqe.opcode);
+	int fault = op_planned(sim, op);
 	op->due_flags = 0;
 	op->is_armed = false;
+	if (fault == WEIR_SIM_NEVER) {
+		op_lose(sim, op);
+		return;
+	}
+	if (fault == 0)
+		fault = op_errno(sim, op->sqe.opcode);
 	if (fault != 0) {
 		weir_sim_note(sim, "fault: op %u fails: %d", op->sqe.opcode,
 			      fault);
@@ -249,6 +276,16 @@ static void op_go(struct weir_sim *sim, struct sim_op *op)
 	else if (result != SIM_OP_AGAIN)
 		op_end(sim, op, result, op->due_flags);
 	op->is_retried = op->is_used;
+}
+
+/* It had not begun, or has failed just before. */
+static void op_end_cancelled(struct weir_sim *sim, struct sim_op *op)
+{
+	const int fault = op_planned(sim, op);
+	if (fault == WEIR_SIM_NEVER)
+		op_lose(sim, op);
+	else
+		op_fail(sim, op, fault != 0 ? fault : -ECANCELED);
 }
 
 /* ---- submission -------------------------------------------------------- */
@@ -408,6 +445,8 @@ static bool op_is_woken(const struct weir_sim *sim, const struct sim_op *op)
 
 static bool op_is_ready(const struct weir_sim *sim, const struct sim_op *op)
 {
+	if (op->is_lost)
+		return false;
 	if (op->is_cancelled || op->is_late)
 		return true;
 	const struct sim_file *file = &sim->files[op->file];
@@ -436,12 +475,14 @@ static bool op_is_ready(const struct weir_sim *sim, const struct sim_op *op)
 	}
 }
 
-/* Whether it is among those that are looked for. */
+/* Whether it is among those that are looked for. What a worker has got is no
+ * task work: it ends when the worker is done. */
 static bool op_can_run(const struct weir_sim *sim, const struct sim_op *op,
 		       int ring, enum sim_run run)
 {
 	return op->is_used && op->ring == ring &&
-	       !(run == SIM_RUN_TASK_WORK && op->is_late) &&
+	       !(run == SIM_RUN_TASK_WORK && op->is_late &&
+		 !op->is_cancelled) &&
 	       !(run != SIM_RUN_WAITING && op->requeued == sim->enters) &&
 	       op_is_ready(sim, op);
 }
@@ -466,7 +507,7 @@ void sim_op_run(struct weir_sim *sim, int ring, uint32_t index,
 		if (op->is_notice)
 			sim_op_notice_run(sim, op);
 		else if (op->is_cancelled)
-			op_fail(sim, op, -ECANCELED);
+			op_end_cancelled(sim, op);
 		else if (op_hold_file(sim, op))
 			op_go(sim, op);
 		return;

@@ -103,6 +103,7 @@ struct sim_op {
 	bool is_armed;     /* waits for its file */
 	bool is_cancelled; /* ends with -ECANCELED */
 	bool is_late;      /* was not tried yet */
+	bool is_lost;      /* never ends */
 	bool is_retried;   /* was armed: REQ_F_POLLED */
 	bool is_woken;     /* RECV: there was something when it was armed */
 	uint32_t wakes;    /* RECV: of its side, when it was armed */
@@ -213,6 +214,9 @@ struct weir_sim {
 	uint32_t dead_count;
 	struct sim_step steps[SIM_STEPS];
 	int step_count;
+	int (*attempt)(struct weir_sim *sim,
+		       const struct weir_sim_attempt *what, void *ctx);
+	void *attempt_ctx;
 	struct sim_thread threads[SIM_RINGS];
 	int thread_count;
 	int thread; /* whose turn it is, or SIM_NONE */

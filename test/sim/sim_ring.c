@@ -27,6 +27,7 @@ enum {
 	ONE_IN_FOUR = 64,
 	STEPS_MAX = 4000, /* in one enter; then it is "interrupted" */
 	STEP_NS = 1000,
+	LATE_WAKE = 48, /* of 256 */
 	NS_PER_S = 1000000000,
 };
 
@@ -344,13 +345,15 @@ static void enter_task_work(struct weir_sim *sim, int ring,
 {
 	const uint32_t batch =
 		min_complete > TASKRUN_BATCH ? min_complete : TASKRUN_BATCH;
+	/* Among several loops a worker's end is what wakes the one it works
+	 * for: there it counts as task work. */
+	const enum sim_run run =
+		sim->thread_count > 0 ? SIM_RUN_BESIDE : SIM_RUN_TASK_WORK;
 	for (uint32_t i = 0; i < batch; i++) {
-		const uint32_t ops =
-			sim_op_runnable(sim, ring, SIM_RUN_TASK_WORK);
+		const uint32_t ops = sim_op_runnable(sim, ring, run);
 		if (ops == 0)
 			break;
-		sim_op_run(sim, ring, weir_tape_below(sim->tape, ops),
-			   SIM_RUN_TASK_WORK);
+		sim_op_run(sim, ring, weir_tape_below(sim->tape, ops), run);
 	}
 	if (min_complete == 0 && !sim_thread_is_nested(sim) &&
 	    !weir_tape_chance(sim->tape, ONE_IN_FOUR))
@@ -390,8 +393,15 @@ static int enter_wait(struct weir_sim *sim, int index, uint32_t min_complete,
 	for (int i = 0; i < STEPS_MAX; i++) {
 		const uint32_t ready = cq_ready(ring);
 		const uint64_t waited_ns = sim->now_ns - limit->start_ns;
-		if (ready >= min_complete || sim->violation != NULL)
+		if (sim->violation != NULL)
 			return 0;
+		/* It is awake; until it runs, the world may go on. */
+		if (ready >= min_complete &&
+		    (!weir_tape_chance(sim->tape, LATE_WAKE) ||
+		     !world_step(sim, index, SIM_RUN_WAITING)))
+			return 0;
+		if (ready >= min_complete)
+			continue;
 		if (waited_ns >= limit->timeout_ns)
 			return -ETIME;
 		if (limit->min_wait_ns > 0 && ready > 0 &&

@@ -8,6 +8,7 @@ void weir_tape_seed(struct weir_tape *tape, uint64_t seed)
 	tape->byte_count = 0;
 	tape->at = 0;
 	tape->is_written = true;
+	tape->ways = NULL;
 	tape->state = seed * UINT64_C(0x9e3779b97f4a7c15) + 1;
 }
 
@@ -19,6 +20,7 @@ void weir_tape_load(struct weir_tape *tape, const uint8_t *bytes,
 	tape->byte_count = byte_count;
 	tape->at = 0;
 	tape->is_written = false;
+	tape->ways = NULL;
 	if (byte_count > 0) /* an empty tape may have no address */
 		memcpy(tape->bytes, bytes, byte_count);
 }
@@ -48,12 +50,20 @@ uint8_t weir_tape_byte(struct weir_tape *tape)
 	return byte;
 }
 
+static void tape_note(struct weir_tape *tape, uint32_t ways)
+{
+	if (tape->ways != NULL && tape->at < WEIR_TAPE_BYTES_MAX)
+		tape->ways[tape->at] = (uint16_t)(ways < 256 ? ways : 256);
+}
+
 uint32_t weir_tape_below(struct weir_tape *tape, uint32_t count)
 {
 	assert(count >= 1 && count <= 65536);
 	if (count == 1)
 		return 0;
+	tape_note(tape, count);
 	uint32_t value = weir_tape_byte(tape);
+	tape_note(tape, 1); /* of a second byte only 0 is tried */
 	if (count > 256)
 		value |= (uint32_t)weir_tape_byte(tape) << 8;
 	return value % count;
@@ -61,5 +71,8 @@ uint32_t weir_tape_below(struct weir_tape *tape, uint32_t count)
 
 bool weir_tape_chance(struct weir_tape *tape, uint32_t of_256)
 {
-	return of_256 > 0 && weir_tape_byte(tape) >= 256 - of_256;
+	if (of_256 == 0)
+		return false;
+	tape_note(tape, 2);
+	return weir_tape_byte(tape) >= 256 - of_256;
 }

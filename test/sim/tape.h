@@ -24,12 +24,16 @@ enum { WEIR_TAPE_BYTES_MAX = 65536 };
  * @byte_count: how many of @bytes are given, or have been written
  * @at:         the next to be read
  * @is_written: by the generator, as far as it is read
+ * @ways:       for who tries all: in how many ways the byte that was read
+ *              could matter, shape [WEIR_TAPE_BYTES_MAX], 1 to 256; or NULL.
+ *              The other values of a chance: 255, of a choice: 1, 2 ...
  */
 struct weir_tape {
 	size_t byte_count;
 	size_t at;
 	bool is_written;
 	uint64_t state; /* of the generator */
+	uint16_t *ways;
 	uint8_t bytes[WEIR_TAPE_BYTES_MAX];
 };
 

@@ -1,0 +1,339 @@
+#include "exhaust.h"
+
+#include <assert.h>
+#include <setjmp.h>
+#include <signal.h>
+#include <string.h>
+
+enum { PROGRESS_EVERY = 1024, NTH_MAX = 12 };
+
+/* ---- one run --------------------------------------------------------------
+ */
+
+static sigjmp_buf on_abort;
+static volatile sig_atomic_t is_playing;
+
+static void handle_abort(int number)
+{
+	(void)number;
+	if (is_playing)
+		siglongjmp(on_abort, 1);
+}
+
+static bool finding_is_new(const struct sim_exhaust *exhaust,
+			   const struct sim_case *what, const char *rule)
+{
+	for (uint32_t i = 0; i < exhaust->finding_count; i++) {
+		const struct sim_finding *known = &exhaust->findings[i];
+		if (known->what == what && strcmp(known->rule, rule) == 0)
+			return false;
+	}
+	return exhaust->finding_count < SIM_FINDINGS_MAX;
+}
+
+static void exhaust_found(struct sim_exhaust *exhaust,
+			  const struct sim_case *what, const char *rule)
+{
+	exhaust->violations++;
+	if (!finding_is_new(exhaust, what, rule))
+		return;
+	struct sim_finding *finding =
+		&exhaust->findings[exhaust->finding_count++];
+	*finding = (struct sim_finding){
+		.what = what,
+		.rule = rule,
+		.fault_count = exhaust->plan.fault_count,
+		.seed = exhaust->seed,
+	};
+	memcpy(finding->faults, exhaust->plan.faults, sizeof(finding->faults));
+}
+
+/* Under the plan, on the tape as it is. */
+static void exhaust_run(struct sim_exhaust *exhaust,
+			const struct sim_case *what, FILE *story)
+{
+	struct sim_case_result result = { .violation = NULL };
+
+	exhaust->runs++;
+	if (exhaust->progress != NULL && exhaust->runs % PROGRESS_EVERY == 0)
+		exhaust->progress(exhaust);
+	if (sigsetjmp(on_abort, 1) != 0) {
+		is_playing = 0;
+		sim_plan_end();
+		exhaust_found(exhaust, what, "an assertion fails");
+		return;
+	}
+	is_playing = 1;
+	sim_case_play(what, exhaust->sim, exhaust->tape, &exhaust->plan, story,
+		      &result);
+	is_playing = 0;
+	if (result.violation != NULL && story == NULL)
+		exhaust_found(exhaust, what, result.violation);
+}
+
+/* With a plan of these on the benign tape, or on that of a seed. */
+static void exhaust_try(struct sim_exhaust *exhaust,
+			const struct sim_case *what,
+			const struct sim_fault *faults, uint32_t count,
+			uint64_t seed)
+{
+	exhaust->plan.fault_count = 0;
+	for (uint32_t i = 0; i < count; i++)
+		sim_plan_add(&exhaust->plan, faults[i]);
+	exhaust->seed = seed;
+	if (seed == 0)
+		weir_tape_load(exhaust->tape, NULL, 0);
+	else
+		weir_tape_seed(exhaust->tape, seed);
+	exhaust_run(exhaust, what, NULL);
+}
+
+void sim_exhaust_play(struct sim_exhaust *exhaust, const struct sim_case *what,
+		      const uint8_t *bytes, uint32_t byte_count, uint16_t *ways)
+{
+	exhaust->plan.fault_count = 0;
+	exhaust->seed = 0;
+	weir_tape_load(exhaust->tape, bytes, byte_count);
+	exhaust->tape->ways = ways;
+	exhaust_run(exhaust, what, NULL);
+	exhaust->tape->ways = NULL;
+}
+
+/* ---- singles and pairs ----------------------------------------------------
+ */
+
+/* The rows of the attempts after the last fault of the run just played. */
+struct attempts {
+	uint8_t rows[256];
+	uint32_t count;
+};
+
+static struct attempts attempts_of(const struct sim_plan *plan)
+{
+	struct attempts attempts = { .count = plan->row_count };
+	memcpy(attempts.rows, plan->rows, sizeof(attempts.rows));
+	return attempts;
+}
+
+/* Each attempt in each way, as the last fault of @faults. */
+static void exhaust_last(struct sim_exhaust *exhaust,
+			 const struct sim_case *what, struct sim_fault *faults,
+			 uint32_t at, uint32_t count)
+{
+	const struct attempts attempts = attempts_of(&exhaust->plan);
+	for (uint32_t n = 0; n < attempts.count; n++) {
+		const struct sim_cell_errno *errnos =
+			sim_cell_row((enum sim_row)attempts.rows[n])->errnos;
+		for (; errnos->err != 0; errnos++) {
+			faults[at] = (struct sim_fault){ .row = SIM_ANY,
+							 .state = SIM_ANY,
+							 .nth = n + 1,
+							 .err = errnos->err };
+			exhaust_try(exhaust, what, faults, at + 1, 0);
+			if (at + 1 < count)
+				exhaust_last(exhaust, what, faults, at + 1,
+					     count);
+		}
+	}
+}
+
+static uint64_t exhaust_all(struct sim_exhaust *exhaust,
+			    const struct sim_case *what, uint32_t count)
+{
+	struct sim_fault faults[SIM_PLAN_FAULTS];
+	const uint64_t before = exhaust->runs;
+	exhaust_try(exhaust, what, faults, 0, 0);
+	exhaust_last(exhaust, what, faults, 0, count);
+	return exhaust->runs - before;
+}
+
+uint64_t sim_exhaust_singles(struct sim_exhaust *exhaust,
+			     const struct sim_case *what)
+{
+	return exhaust_all(exhaust, what, 1);
+}
+
+uint64_t sim_exhaust_pairs(struct sim_exhaust *exhaust,
+			   const struct sim_case *what)
+{
+	return exhaust_all(exhaust, what, 2);
+}
+
+/* ---- search -------------------------------------------------------------- */
+
+/* A completion of that row that was seen in that state. */
+struct place {
+	const struct sim_case *what;
+	uint64_t seed;
+	uint32_t nth;
+};
+
+enum { PLACES = 6, PLACES_LEAST = 1 };
+
+struct scout {
+	struct place places[SIM_ROW_COUNT][SIM_STATES_MAX][PLACES];
+	uint32_t counts[SIM_ROW_COUNT][SIM_STATES_MAX];
+};
+
+static void scout_note(struct scout *scout, const struct sim_plan *plan,
+		       const struct sim_case *what, uint64_t seed)
+{
+	for (int row = 0; row < SIM_ROW_COUNT; row++)
+		for (int state = 0; state < SIM_STATES_MAX; state++) {
+			uint32_t *count = &scout->counts[row][state];
+			if (plan->places[row][state] == 0 || *count == PLACES)
+				continue;
+			scout->places[row][state][(*count)++] = (struct place){
+				.what = what,
+				.seed = seed,
+				.nth = plan->places[row][state],
+			};
+		}
+}
+
+/* Whether there is a place for all cells that are empty. */
+static bool scout_is_done(const struct scout *scout,
+			  const struct sim_cells *cells)
+{
+	for (int row = 0; row < SIM_ROW_COUNT; row++)
+		for (uint32_t state = 0; state < SIM_STATES_MAX; state++)
+			if (scout->counts[row][state] < PLACES_LEAST &&
+			    sim_cell_is_defined((enum sim_row)row, 0, state) &&
+			    sim_cells_have_hole(cells, (enum sim_row)row,
+						state))
+				return false;
+	return true;
+}
+
+/* Where each row is seen in each state, without a fault. */
+static void scout_run(struct sim_exhaust *exhaust, struct scout *scout,
+		      uint64_t seeds)
+{
+	for (uint64_t seed = 0;
+	     seed <= seeds && !scout_is_done(scout, &exhaust->plan.cells);
+	     seed++)
+		for (uint32_t i = 0; i < sim_case_count; i++) {
+			exhaust_try(exhaust, &sim_cases[i], NULL, 0, seed);
+			scout_note(scout, &exhaust->plan, &sim_cases[i], seed);
+		}
+}
+
+static bool search_places(struct sim_exhaust *exhaust,
+			  const struct scout *scout, enum sim_row row, int err,
+			  uint32_t state, const uint32_t *hits)
+{
+	for (uint32_t i = 0; i < scout->counts[row][state] && *hits == 0; i++) {
+		const struct place *place = &scout->places[row][state][i];
+		const struct sim_fault fault = { .row = (int)row,
+						 .state = SIM_ANY,
+						 .nth = place->nth,
+						 .err = err };
+		exhaust_try(exhaust, place->what, &fault, 1, place->seed);
+	}
+	return *hits > 0;
+}
+
+/* In every case, at every place that is tried in that state. */
+static void search_cases(struct sim_exhaust *exhaust, enum sim_row row, int err,
+			 uint32_t state, const uint32_t *hits)
+{
+	for (uint32_t i = 0; i < sim_case_count; i++) {
+		struct sim_fault fault = { .row = (int)row,
+					   .state = (int)state,
+					   .err = err };
+		for (fault.nth = 1; fault.nth <= NTH_MAX; fault.nth++) {
+			if (*hits > 0)
+				return;
+			exhaust_try(exhaust, &sim_cases[i], &fault, 1, 0);
+			if (exhaust->plan.at == 0)
+				break; /* there are fewer of them */
+		}
+	}
+}
+
+static void search_row(struct sim_exhaust *exhaust, const struct scout *scout,
+		       enum sim_row row)
+{
+	const struct sim_cell_errno *errnos = sim_cell_row(row)->errnos;
+	for (int i = 0; errnos[i].err != 0; i++)
+		for (uint32_t state = 0; state < SIM_STATES_MAX; state++) {
+			const uint32_t *hits =
+				&exhaust->plan.cells.hits[row][i][state];
+			if (!sim_cell_is_defined(row, i, state) || *hits > 0)
+				continue;
+			if (!search_places(exhaust, scout, row, errnos[i].err,
+					   state, hits))
+				search_cases(exhaust, row, errnos[i].err, state,
+					     hits);
+		}
+}
+
+uint64_t sim_exhaust_search(struct sim_exhaust *exhaust, uint64_t seeds)
+{
+	static struct scout scout;
+	const uint64_t before = exhaust->runs;
+	memset(&scout, 0, sizeof(scout));
+	scout_run(exhaust, &scout, seeds);
+	for (int row = 0; row < SIM_ROW_COUNT; row++)
+		search_row(exhaust, &scout, (enum sim_row)row);
+	return exhaust->runs - before;
+}
+
+/* ---- open, close, tell -----------------------------------------------------
+ */
+
+int sim_exhaust_open(struct sim_exhaust *exhaust, struct weir_tape *tape)
+{
+	const struct sigaction action = { .sa_handler = handle_abort };
+	*exhaust = (struct sim_exhaust){ .tape = tape };
+	int err = weir_sim_open(&exhaust->sim, tape, NULL);
+	if (err < 0)
+		return err;
+	(void)sigaction(SIGABRT, &action, NULL);
+	return 0;
+}
+
+void sim_exhaust_close(struct sim_exhaust *exhaust)
+{
+	(void)signal(SIGABRT, SIG_DFL);
+	weir_sim_close(exhaust->sim);
+}
+
+static void fault_print(const struct sim_fault *fault, FILE *out)
+{
+	if (fault->row == SIM_ANY) {
+		(void)fprintf(out, "  the %u. attempt", fault->nth);
+	} else {
+		const struct sim_cell_row *row =
+			sim_cell_row((enum sim_row)fault->row);
+		(void)fprintf(out, "  the %u. %s%s%s", fault->nth, row->name,
+			      fault->state == SIM_ANY ? "" : " in ",
+			      fault->state == SIM_ANY
+				      ? ""
+				      : sim_state_name(row->states,
+						       (uint32_t)fault->state));
+	}
+	if (fault->err == WEIR_SIM_NEVER)
+		(void)fprintf(out, " never ends\n");
+	else
+		(void)fprintf(out, ": errno %d\n", -fault->err);
+}
+
+void sim_exhaust_tell(struct sim_exhaust *exhaust,
+		      const struct sim_finding *finding, FILE *out)
+{
+	(void)fprintf(out, "rule broken: %s\ncase %s, seed %llu (0: benign)\n",
+		      finding->rule, finding->what->name,
+		      (unsigned long long)finding->seed);
+	exhaust->plan.fault_count = 0;
+	for (uint32_t i = 0; i < finding->fault_count; i++) {
+		fault_print(&finding->faults[i], out);
+		sim_plan_add(&exhaust->plan, finding->faults[i]);
+	}
+	if (finding->seed == 0)
+		weir_tape_load(exhaust->tape, finding->bytes,
+			       finding->byte_count);
+	else
+		weir_tape_seed(exhaust->tape, finding->seed);
+	exhaust_run(exhaust, finding->what, out);
+}

@@ -1,0 +1,70 @@
+/* exhaust.h - everything that can go wrong, each once; and in pairs
+ *
+ *     each case: the benign run --> its attempts, one after the other
+ *       each attempt x each errno of its operation: a run      (singles)
+ *         each later attempt x each errno: a run               (pairs)
+ *     cells that are still empty: by appointment, on many tapes (search)
+ *     a small case: every order of what can happen  (schedules.c)
+ */
+#ifndef WEIR_SIM_EXHAUST_H
+#define WEIR_SIM_EXHAUST_H
+
+#include "cases.h"
+
+enum { SIM_FINDINGS_MAX = 16 };
+
+/* A run that broke a rule. */
+struct sim_finding {
+	const struct sim_case *what;
+	const char *rule;
+	struct sim_fault faults[SIM_PLAN_FAULTS];
+	uint32_t fault_count;
+	uint64_t seed; /* 0: these bytes, benign beyond */
+	uint8_t bytes[256];
+	uint32_t byte_count;
+};
+
+struct sim_exhaust {
+	struct weir_sim *sim;
+	struct weir_tape *tape;
+	struct sim_plan plan;
+	uint64_t runs;
+	uint64_t violations;
+	struct sim_finding findings[SIM_FINDINGS_MAX]; /* each rule and row */
+	uint32_t finding_count;
+	uint64_t seed;                                       /* of this run */
+	void (*progress)(const struct sim_exhaust *exhaust); /* or NULL */
+};
+
+/* @tape: borrowed. Return: 0; -ENOMEM. */
+int sim_exhaust_open(struct sim_exhaust *exhaust, struct weir_tape *tape);
+void sim_exhaust_close(struct sim_exhaust *exhaust);
+
+/* Each attempt of the benign run fails in each way. Return: runs. */
+uint64_t sim_exhaust_singles(struct sim_exhaust *exhaust,
+			     const struct sim_case *what);
+
+/* Each two of them. */
+uint64_t sim_exhaust_pairs(struct sim_exhaust *exhaust,
+			   const struct sim_case *what);
+
+/* Cells that no run has hit, in every case, on the benign tape and @seeds
+ * others. */
+uint64_t sim_exhaust_search(struct sim_exhaust *exhaust, uint64_t seeds);
+
+/* Every schedule in which at most @bends of the first @depth choices are not
+ * the benign one. Return: how many there are. */
+uint64_t sim_exhaust_schedules(struct sim_exhaust *exhaust,
+			       const struct sim_case *what, uint32_t depth,
+			       uint32_t bends);
+
+/* Without a fault, on these bytes. @ways: see struct weir_tape. */
+void sim_exhaust_play(struct sim_exhaust *exhaust, const struct sim_case *what,
+		      const uint8_t *bytes, uint32_t byte_count,
+		      uint16_t *ways);
+
+/* Plays one again, with its story. */
+void sim_exhaust_tell(struct sim_exhaust *exhaust,
+		      const struct sim_finding *finding, FILE *out);
+
+#endif

@@ -1,0 +1,149 @@
+/* test_exhaust.c - every fault in every state, every two on a small case, every
+ * order of a tiny one
+ *
+ * The whole of it: weir-sim --exhaust all.
+ */
+#include "suites.h"
+#include "support.h"
+
+#include "sim/exhaust.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+static struct sim_exhaust exhaust;
+
+static void setup(void)
+{
+	struct weir_tape *tape = calloc(1, sizeof(*tape));
+	ck_assert_ptr_nonnull(tape);
+	ck_assert_int_eq(sim_exhaust_open(&exhaust, tape), 0);
+}
+
+static void teardown(void)
+{
+	free(exhaust.tape);
+	sim_exhaust_close(&exhaust);
+}
+
+static void assert_no_violation(void)
+{
+	if (exhaust.finding_count > 0) {
+		const struct sim_finding finding = exhaust.findings[0];
+		sim_exhaust_tell(&exhaust, &finding, stdout);
+	}
+	ck_assert_uint_eq(exhaust.violations, 0);
+	ck_assert_uint_eq(exhaust.plan.undefined, 0);
+}
+
+START_TEST(every_cell_is_hit_and_every_move_made)
+{
+	for (uint32_t i = 0; i < sim_case_count; i++)
+		(void)sim_exhaust_singles(&exhaust, &sim_cases[i]);
+	(void)sim_exhaust_search(&exhaust, 20000);
+	assert_no_violation();
+	ck_assert_uint_eq(sim_cells_report(&exhaust.plan.cells, stdout), 0);
+	for (int from = 0; from < WEIR_CONN_STATE_COUNT; from++)
+		for (int to = 0; to < WEIR_CONN_STATE_COUNT; to++) {
+			const enum weir_conn_state one =
+				(enum weir_conn_state)from;
+			const enum weir_conn_state other =
+				(enum weir_conn_state)to;
+			const bool was_made = exhaust.plan.moves[from][to] > 0;
+			ck_assert_msg(was_made == wi_conn_may_move(one, other),
+				      "%s to %s", wi_conn_state_name(one),
+				      wi_conn_state_name(other));
+		}
+}
+END_TEST
+
+START_TEST(every_two_faults_leave_a_small_case_whole)
+{
+	ck_assert_uint_gt(sim_exhaust_pairs(&exhaust, sim_case_find("echo")),
+			  5000);
+	assert_no_violation();
+}
+END_TEST
+
+START_TEST(every_order_of_a_tiny_case_is_fine)
+{
+	const struct sim_case *one = sim_case_find("one");
+	const uint64_t shallow = sim_exhaust_schedules(&exhaust, one, 6, 6);
+	const uint64_t deep = sim_exhaust_schedules(&exhaust, one, 11, 11);
+	assert_no_violation();
+	ck_assert_uint_gt(shallow, 10);
+	ck_assert_uint_gt(deep, 10 * shallow);
+	/* Of no choices there is one schedule. */
+	ck_assert_uint_eq(sim_exhaust_schedules(&exhaust, one, 0, 0), 1);
+}
+END_TEST
+
+/* ---- it can fail ----------------------------------------------------------
+ */
+
+START_TEST(a_report_of_holes_counts_them)
+{
+	static struct sim_cells cells;
+	FILE *nowhere = fopen("/dev/null", "w");
+	ck_assert_ptr_nonnull(nowhere);
+	ck_assert_uint_eq(sim_cells_report(&cells, nowhere),
+			  sim_cells_defined());
+	ck_assert(sim_cells_hit(&cells, SIM_ROW_RECV, -EINTR, WEIR_CONN_OPEN));
+	ck_assert_uint_eq(sim_cells_report(&cells, nowhere),
+			  sim_cells_defined() - 1);
+	ck_assert_uint_eq(sim_cells_reached(&cells), 1);
+	/* Neither a state nor an errno that the table does not have. */
+	ck_assert(!sim_cells_hit(&cells, SIM_ROW_RECV, -EINTR,
+				 WEIR_CONN_CLOSING));
+	ck_assert(!sim_cells_hit(&cells, SIM_ROW_RECV, -EXDEV, WEIR_CONN_OPEN));
+	ck_assert_uint_eq(sim_cells_reached(&cells), 1);
+	(void)fclose(nowhere); /* nothing was written */
+}
+END_TEST
+
+START_TEST(every_row_says_why_it_lacks_a_state)
+{
+	for (int row = 0; row < SIM_ROW_COUNT; row++) {
+		const struct sim_cell_row *cells =
+			sim_cell_row((enum sim_row)row);
+		ck_assert_ptr_nonnull(cells->no_reason);
+		ck_assert(cells->hole_bits == 0 || cells->hole_reason != NULL);
+		for (int i = 0; cells->errnos[i].err != 0; i++)
+			ck_assert_ptr_nonnull(cells->errnos[i].source);
+	}
+}
+END_TEST
+
+/* A send that never ends: nobody hears, so the case cannot be whole. */
+START_TEST(a_fault_that_matters_breaks_a_rule)
+{
+	struct sim_case_result result;
+	exhaust.plan.fault_count = 0;
+	sim_plan_add(&exhaust.plan,
+		     (struct sim_fault){ .row = SIM_ROW_SEND,
+					 .state = WEIR_CONN_OPEN,
+					 .nth = 1,
+					 .err = WEIR_SIM_NEVER });
+	weir_tape_load(exhaust.tape, NULL, 0);
+	sim_case_play(sim_case_find("echo"), exhaust.sim, exhaust.tape,
+		      &exhaust.plan, NULL, &result);
+	ck_assert_ptr_nonnull(result.violation);
+}
+END_TEST
+
+Suite *suite_exhaust(void)
+{
+	Suite *suite = suite_create("exhaust");
+	TCase *tcase = tcase_create("exhaust");
+	tcase_set_timeout(tcase, 240);
+	tcase_add_checked_fixture(tcase, setup, teardown);
+	tcase_add_test(tcase, every_cell_is_hit_and_every_move_made);
+	tcase_add_test(tcase, every_two_faults_leave_a_small_case_whole);
+	tcase_add_test(tcase, every_order_of_a_tiny_case_is_fine);
+	tcase_add_test(tcase, a_report_of_holes_counts_them);
+	tcase_add_test(tcase, every_row_says_why_it_lacks_a_state);
+	tcase_add_test(tcase, a_fault_that_matters_breaks_a_rule);
+	suite_add_tcase(suite, tcase);
+	return suite;
+}
