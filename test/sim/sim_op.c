@@ -378,8 +378,8 @@ static int op_read(struct weir_sim *sim, struct sim_op *op)
 		return -EINVAL;
 	if (file->value == 0)
 		return OP_WAITS;
-	memcpy((void *)(uintptr_t)op->sqe.addr, &file->value,
-	       sizeof(file->value));
+	sim_copy((void *)(uintptr_t)op->sqe.addr, &file->value,
+		 sizeof(file->value));
 	file->value = 0;
 	return (int)sizeof(file->value);
 }
@@ -481,11 +481,11 @@ static int op_find_file(const struct weir_sim *sim, int ring,
 
 static void op_read_message(struct sim_op *op)
 {
-	const struct msghdr *message = (const void *)(uintptr_t)op->sqe.addr;
-	op->message = *message;
-	assert(message->msg_iovlen <= IOVS_MAX);
-	memcpy(op->iov, message->msg_iov,
-	       message->msg_iovlen * sizeof(op->iov[0]));
+	sim_copy(&op->message, (const void *)(uintptr_t)op->sqe.addr,
+		 sizeof(op->message));
+	assert(op->message.msg_iovlen <= IOVS_MAX);
+	sim_copy(op->iov, op->message.msg_iov,
+		 op->message.msg_iovlen * sizeof(op->iov[0]));
 }
 
 void sim_op_submit(struct weir_sim *sim, int ring,
