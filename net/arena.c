@@ -1,6 +1,6 @@
 #include "arena.h"
 
-#include "poison.h"
+#include "../uring/region.h"
 
 #include <assert.h>
 
@@ -42,7 +42,7 @@ void wi_arena_close(struct wi_arena *arena)
 	if (arena->memory == NULL)
 		return;
 	/* The addresses may serve somebody else next. */
-	wi_unpoison(arena->memory, arena->bytes);
+	wi_region_unpoison(arena->memory, arena->bytes);
 	(void)arena->kernel->unmap(arena->kernel->ctx, arena->memory,
 				   arena->bytes);
 	arena->memory = NULL;

@@ -30,7 +30,11 @@ void wi_bufs_init(struct wi_bufs *bufs, uint16_t *shelf);
 static inline const uint8_t *wi_bufs_bytes(const struct wi_bufs *bufs,
 					   const struct io_uring_cqe *cqe)
 {
-	return weir_bufring_bytes(&bufs->bufring, weir_bufring_id(cqe));
+	const uint8_t *bytes =
+		wi_bufring_memory(&bufs->bufring, weir_bufring_id(cqe));
+	if (cqe->res > 0)
+		wi_kernel_wrote(bytes, (size_t)cqe->res);
+	return bytes;
 }
 
 static inline void wi_bufs_take_back(struct wi_bufs *bufs,
@@ -39,10 +43,15 @@ static inline void wi_bufs_take_back(struct wi_bufs *bufs,
 	const uint32_t circulating =
 		bufs->bufring.buf_count - bufs->shelved_count;
 	const uint16_t id = weir_bufring_id(cqe);
-	if (circulating > bufs->target)
+	if (circulating > bufs->target) {
 		bufs->shelf[bufs->shelved_count++] = id;
-	else
+		/* Nobody's, but as good as lent: for who still reads it. */
+		if (WI_REGIONS_WATCHED)
+			wi_lend_to_fill(wi_bufring_memory(&bufs->bufring, id),
+					bufs->bufring.buf_bytes);
+	} else {
 		weir_bufring_take_back(&bufs->bufring, id);
+	}
 }
 
 /* A turn is over, in which @used_count buffers came back. @ran_out: a receive

@@ -85,6 +85,9 @@ static void work_send_fill(struct weir_conn *conn, struct io_uring_sqe *sqe)
 			.msg_iovlen = (size_t)used,
 		};
 		weir_op_sendmsg(sqe, slot, &gather->message, MSG_WAITALL);
+		wi_lend_to_read(&gather->message, sizeof(gather->message));
+		wi_lend_to_read(gather->iov,
+				(size_t)used * sizeof(gather->iov[0]));
 	}
 	wi_sendq_lend(sendq, lent_bytes);
 }
@@ -206,6 +209,7 @@ static bool work_connect_go(struct weir_conn *conn)
 			(struct sockaddr *)&conn->connect_to->storage,
 			conn->connect_to->bytes);
 	weir_op_on_slot(sqe);
+	wi_lend_to_read(&conn->connect_to->storage, conn->connect_to->bytes);
 	return true;
 }
 
@@ -443,6 +447,7 @@ static void conn_on_connect(struct weir_conn *conn,
 			    const struct io_uring_cqe *cqe)
 {
 	struct weir_loop *loop = conn->loop;
+	wi_region_back(conn->connect_to, sizeof(*conn->connect_to));
 	wi_blocks_give(&loop->blocks, conn->connect_to,
 		       wi_block_order(sizeof(struct weir_addr)));
 	conn->connect_to = NULL;

@@ -135,6 +135,8 @@ static void loop_dispatch(struct weir_loop *loop,
 		break;
 	case WI_TOKEN_DOORBELL:
 		wi_handover_acquire(loop->doorbell_fd);
+		wi_kernel_wrote(&loop->doorbell_value,
+				sizeof(loop->doorbell_value));
 		loop->doorbell_armed = false;
 		break;
 	default: /* WI_TOKEN_NONE: nobody cares */

@@ -3,6 +3,7 @@
 #define WEIR_NET_LOOP_PRIV_H
 
 #include "../uring/op.h"
+#include "../uring/region.h"
 #include "../uring/ring_inline.h"
 #include "arena.h"
 #include "blocks.h"
@@ -129,8 +130,11 @@ struct weir_loop {
  * interrupted, short or refused enter puts off to a later one. */
 static inline void wi_loop_gathers_give(struct weir_loop *loop)
 {
-	if (weir_ring_unsubmitted(&loop->ring) == 0)
+	if (weir_ring_unsubmitted(&loop->ring) == 0) {
+		wi_region_back(loop->gathers,
+			       loop->gather_count * sizeof(*loop->gathers));
 		loop->gather_count = 0;
+	}
 }
 
 /* The next free SQE; submits early if the queue is full. NULL: the kernel

@@ -78,6 +78,8 @@ void wi_stop_work(struct weir_loop *loop)
 	} else {
 		weir_op_read(sqe, loop->doorbell_fd, &loop->doorbell_value,
 			     sizeof(loop->doorbell_value));
+		wi_lend_to_fill(&loop->doorbell_value,
+				sizeof(loop->doorbell_value));
 		sqe->user_data = doorbell_token();
 		loop->doorbell_armed = true;
 	}

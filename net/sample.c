@@ -22,6 +22,7 @@ static void sample_ask(struct weir_loop *loop, uint32_t file_slot)
 	weir_op_getsockopt(sqe, (int32_t)file_slot, SOL_SOCKET, SO_INCOMING_CPU,
 			   &sample->answer, sizeof(sample->answer));
 	weir_op_on_slot(sqe);
+	wi_lend_to_fill(&sample->answer, sizeof(sample->answer));
 	sqe->user_data = wi_token(WI_TOKEN_SAMPLE, 0, 0);
 	sample->is_in_flight = true;
 }
@@ -44,6 +45,7 @@ void wi_sample_complete(struct weir_loop *loop, const struct io_uring_cqe *cqe)
 	sample->is_in_flight = false;
 	switch (cqe->res) {
 	case sizeof(sample->answer):
+		wi_kernel_wrote(&sample->answer, sizeof(sample->answer));
 		wi_trial_done(&loop->socket_cmd);
 		wi_loop_count(&loop->stats.samples, 1);
 		if (sample->answer == sample->cpu)

@@ -74,11 +74,69 @@ int wi_sendq_gather(const struct wi_sendq *sendq, struct iovec *out_iov,
 	return count;
 }
 
+/* ---- what the kernel has --------------------------------------------------
+ *
+ * Only where somebody watches: sanitizers, and -Ddebug_regions=true.
+ */
+
+/* FNV-1a over a region, from @sum on. */
+static uint32_t region_sum(uint32_t sum, const uint8_t *bytes,
+			   uint32_t byte_count)
+{
+	for (uint32_t i = 0; i < byte_count; i++)
+		sum = (sum ^ bytes[i]) * 16777619u;
+	return sum;
+}
+
+/* From the grain that holds @begin: what lies in front has been sent. */
+static uint32_t grain_start(uint32_t begin)
+{
+	static_assert(offsetof(struct wi_chunk, bytes) % WI_REGION_GRAIN == 0,
+		      "a chunk's bytes begin with a grain");
+	return begin & ~(uint32_t)(WI_REGION_GRAIN - 1);
+}
+
+/* Each piece of what is lent: goes to the kernel, or comes back from it.
+ * Return: the sum over all of it. */
+static uint32_t lent_walk(const struct wi_sendq *sendq, bool goes)
+{
+	uint32_t sum = 2166136261u;
+	uint32_t left = sendq->lent_bytes;
+	for (struct wi_chunk *chunk = sendq->head; chunk != NULL && left > 0;
+	     chunk = chunk->next) {
+		uint32_t bytes = chunk->end - chunk->begin;
+		if (bytes > left)
+			bytes = left;
+		left -= bytes;
+		uint8_t *begin = chunk->bytes + grain_start(chunk->begin);
+		const uint8_t *end = chunk->bytes + chunk->begin + bytes;
+		if (!goes)
+			wi_region_back(begin, (size_t)(end - begin));
+		if (WI_DEBUG_REGIONS)
+			sum = region_sum(sum, end - bytes, bytes);
+		if (goes)
+			wi_lend_to_read(begin, (size_t)(end - begin));
+	}
+	return sum;
+}
+
 void wi_sendq_lend(struct wi_sendq *sendq, uint32_t bytes)
 {
 	assert(sendq->lent_bytes == 0);
 	assert(bytes > 0 && bytes <= sendq->queued_bytes);
 	sendq->lent_bytes = bytes;
+	if (WI_DEBUG_REGIONS || WI_REGIONS_WATCHED)
+		sendq->lent_sum = lent_walk(sendq, true);
+}
+
+static void sendq_lent_back(struct wi_sendq *sendq)
+{
+	if (WI_DEBUG_REGIONS || WI_REGIONS_WATCHED) {
+		const uint32_t sum = lent_walk(sendq, false);
+		/* Or somebody wrote to what the kernel was sending. */
+		assert(sendq->lent_bytes == 0 || sum == sendq->lent_sum);
+	}
+	sendq->lent_bytes = 0;
 }
 
 static void sendq_pop_head(struct wi_sendq *sendq, struct wi_blocks *blocks)
@@ -96,7 +154,7 @@ void wi_sendq_take_back(struct wi_sendq *sendq, struct wi_blocks *blocks,
 	assert(taken_bytes <= sendq->lent_bytes);
 	/* Of a handler that has returned without a commit: given up. */
 	sendq->reserved_bytes = 0;
-	sendq->lent_bytes = 0;
+	sendq_lent_back(sendq);
 	sendq->queued_bytes -= taken_bytes;
 	while (sendq->head != NULL) {
 		struct wi_chunk *chunk = sendq->head;

@@ -13,6 +13,7 @@
 #ifndef WEIR_NET_SENDQ_H
 #define WEIR_NET_SENDQ_H
 
+#include "../uring/region.h"
 #include "blocks.h"
 
 #include <stdbool.h>
@@ -35,6 +36,7 @@ struct wi_sendq {
 	uint32_t queued_bytes;   /* committed, not yet taken by the kernel */
 	uint32_t lent_bytes;     /* of these, the kernel's until the CQE */
 	uint32_t reserved_bytes; /* at the end of tail, not committed */
+	uint32_t lent_sum;       /* of these; 0 but with -Ddebug_regions=true */
 };
 
 /* Room for @bytes, contiguous, at the end; NULL if the memory is used up. */

@@ -62,6 +62,7 @@ static const struct {
 	{ "bufring_inc", suite_bufring_inc },
 	{ "buftab", suite_buftab },
 	{ "filetab", suite_filetab },
+	{ "region", suite_region },
 	{ "register", suite_register },
 	{ "resize", suite_resize },
 	{ "restrict", suite_restrict },

@@ -3,7 +3,7 @@
 #define WEIR_TEST_RANGE_H
 
 #include "net/blocks.h"
-#include "net/poison.h"
+#include "uring/region.h"
 
 #include <check.h>
 #include <stdlib.h>
@@ -34,7 +34,7 @@ static inline void wi_range_open(struct wi_range *range)
 
 static inline void wi_range_close(struct wi_range *range)
 {
-	wi_unpoison(range->memory, range->bytes);
+	wi_region_unpoison(range->memory, range->bytes);
 	ck_assert_int_eq(munmap(range->memory, range->bytes), 0);
 	free(range->table);
 }

@@ -16,6 +16,7 @@ Suite *suite_bufring(void);
 Suite *suite_bufring_inc(void);
 Suite *suite_buftab(void);
 Suite *suite_filetab(void);
+Suite *suite_region(void);
 Suite *suite_register(void);
 Suite *suite_resize(void);
 Suite *suite_restrict(void);

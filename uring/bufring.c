@@ -183,4 +183,6 @@ void weir_bufring_close(struct weir_bufring *bufring)
 	(void)weir_ring_register(bufring->ring, IORING_UNREGISTER_PBUF_RING,
 				 &reg, 1);
 	bufring_unmap(bufring);
+	wi_kernel_wrote(bufring->memory,
+			(size_t)bufring->buf_count * bufring->buf_bytes);
 }

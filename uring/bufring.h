@@ -12,6 +12,7 @@
 
 #include "abi.h"
 #include "barrier.h"
+#include "region.h"
 #include "ring.h"
 
 #include <assert.h>
@@ -210,12 +211,20 @@ static inline uint16_t weir_bufring_id(const struct io_uring_cqe *cqe)
 	return (uint16_t)(cqe->flags >> IORING_CQE_BUFFER_SHIFT);
 }
 
+static inline uint8_t *wi_bufring_memory(const struct weir_bufring *bufring,
+					 uint16_t id)
+{
+	assert(id < bufring->buf_count);
+	return bufring->memory + (size_t)id * bufring->buf_bytes;
+}
+
 /** weir_bufring_bytes() - its memory, ours until weir_bufring_take_back(). */
 static inline uint8_t *weir_bufring_bytes(const struct weir_bufring *bufring,
 					  uint16_t id)
 {
-	assert(id < bufring->buf_count);
-	return bufring->memory + (size_t)id * bufring->buf_bytes;
+	uint8_t *memory = wi_bufring_memory(bufring, id);
+	wi_kernel_wrote(memory, bufring->buf_bytes);
+	return memory;
 }
 
 /**
@@ -229,11 +238,13 @@ static inline void weir_bufring_take_back(struct weir_bufring *bufring,
 {
 	struct io_uring_buf *entry =
 		&bufring->entries[bufring->tail & (bufring->buf_count - 1)];
+	uint8_t *memory = wi_bufring_memory(bufring, id);
 	/* Field by field: the last two bytes of entry 0 are the ring's tail. */
-	entry->addr = (uint64_t)(uintptr_t)weir_bufring_bytes(bufring, id);
+	entry->addr = (uint64_t)(uintptr_t)memory;
 	entry->len = bufring->buf_bytes;
 	entry->bid = id;
 	bufring->tail++;
+	wi_lend_to_fill(memory, bufring->buf_bytes);
 }
 
 /** weir_bufring_publish() - one store for all that was taken back. */

@@ -41,10 +41,15 @@ void wi_bufring_lend(struct weir_bufring *bufring, uint16_t id,
 	struct io_uring_buf *entry =
 		&bufring->entries[bufring->tail & (bufring->buf_count - 1)];
 	/* Field by field: the last two bytes of entry 0 are the ring's tail. */
-	entry->addr = (uint64_t)(uintptr_t)weir_bufring_bytes(bufring, id);
+	uint8_t *memory = wi_bufring_memory(bufring, id);
+	entry->addr = (uint64_t)(uintptr_t)memory;
 	entry->len = byte_count;
 	entry->bid = id;
 	bufring->tail++;
+	if (bufring->is_lent_by_hand)
+		wi_lend_to_read(memory, byte_count);
+	else
+		wi_lend_to_fill(memory, byte_count);
 }
 
 void weir_bufring_lend(struct weir_bufring *bufring, uint16_t id,
@@ -55,13 +60,29 @@ void weir_bufring_lend(struct weir_bufring *bufring, uint16_t id,
 	wi_bufring_lend(bufring, id, byte_count);
 }
 
+/* For who watches: what slot_take() is about to take. */
+static void slot_told(const struct weir_bufring *bufring,
+		      const struct wi_bufring_slot *slot, uint32_t byte_count,
+		      bool is_last)
+{
+	const uint8_t *memory =
+		wi_bufring_memory(bufring, (uint16_t)(slot - bufring->slots));
+	if (!bufring->is_lent_by_hand)
+		wi_kernel_wrote(memory + slot->at_bytes, byte_count);
+	else if (is_last)
+		wi_region_back(memory, slot->end_bytes);
+}
+
 /* @bytes more of buffer @id are the caller's; @is_last: the kernel has
  * finished with it. */
-static void slot_take(struct wi_bufring_slot *slot, uint32_t byte_count,
+static void slot_take(const struct weir_bufring *bufring,
+		      struct wi_bufring_slot *slot, uint32_t byte_count,
 		      bool is_last)
 {
 	assert(slot->state != WI_BUFRING_OURS);
 	assert(slot->ref_count < UINT16_MAX);
+	if (WI_REGIONS_WATCHED)
+		slot_told(bufring, slot, byte_count, is_last);
 	slot->at_bytes += byte_count;
 	slot->ref_count++;
 	slot->state = is_last ? WI_BUFRING_OURS : WI_BUFRING_SHARED;
@@ -80,13 +101,13 @@ static uint16_t spans_take(struct weir_bufring *bufring, uint16_t id,
 	struct wi_bufring_slot *slot = slot_of(bufring, id);
 	while (byte_count > slot_left_bytes(slot)) {
 		byte_count -= slot_left_bytes(slot);
-		slot_take(slot, slot_left_bytes(slot), true);
+		slot_take(bufring, slot, slot_left_bytes(slot), true);
 		assert(id != bufring->last_lent_id); /* nothing was lent next */
 		id = slot->next_id;
 		slot = slot_of(bufring, id);
 		buf_count++;
 	}
-	slot_take(slot, byte_count, !has_more);
+	slot_take(bufring, slot, byte_count, !has_more);
 	return buf_count;
 }
 
@@ -111,6 +132,8 @@ void weir_bufring_spans(struct weir_bufring *bufring,
 				   (cqe->flags & IORING_CQE_F_BUF_MORE) != 0);
 	}
 	assert(bufring->slots != NULL || byte_count <= bufring->buf_bytes);
+	if (WI_REGIONS_WATCHED && bufring->slots == NULL)
+		wi_kernel_wrote(wi_bufring_memory(bufring, id), byte_count);
 	*out_spans = spans;
 }
 
@@ -129,7 +152,7 @@ bool weir_bufring_next(struct weir_bufring_spans *spans,
 			byte_count = slot->end_bytes - spans->at_bytes;
 	}
 	*out_span = (struct weir_bufring_span){
-		.bytes = weir_bufring_bytes(bufring, spans->at_id) +
+		.bytes = wi_bufring_memory(bufring, spans->at_id) +
 			 spans->at_bytes,
 		.byte_count = byte_count,
 		.id = spans->at_id,

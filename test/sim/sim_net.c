@@ -264,8 +264,10 @@ int sim_net_read(struct weir_sim *sim, int index, enum sim_side side,
 
 	if (count == 0 && byte_count > 0)
 		return read_nothing(conn, side);
-	for (uint32_t i = 0; i < count; i++)
-		out[i] = pipe->bytes[(pipe->read + i) % SIM_PIPE_BYTES_MAX];
+	const uint32_t at = (uint32_t)(pipe->read % SIM_PIPE_BYTES_MAX);
+	const uint32_t whole = min_u32(count, SIM_PIPE_BYTES_MAX - at);
+	sim_copy(out, pipe->bytes + at, whole);
+	sim_copy(out + whole, pipe->bytes, count - whole);
 	pipe->read += count;
 	sim->events++;
 	return (int)count;
@@ -286,8 +288,10 @@ int sim_net_write(struct weir_sim *sim, int index, enum sim_side side,
 		min_u32(pipe_room(sim, pipe), (uint32_t)byte_count);
 	if (count == 0)
 		return byte_count == 0 ? 0 : -EAGAIN;
-	for (uint32_t i = 0; i < count; i++)
-		pipe->bytes[(pipe->written + i) % SIM_PIPE_BYTES_MAX] = in[i];
+	const uint32_t at = (uint32_t)(pipe->written % SIM_PIPE_BYTES_MAX);
+	const uint32_t whole = min_u32(count, SIM_PIPE_BYTES_MAX - at);
+	sim_copy(pipe->bytes + at, in, whole);
+	sim_copy(pipe->bytes, in + whole, count - whole);
 	pipe->written += count;
 	sim->events++;
 	return (int)count;

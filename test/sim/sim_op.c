@@ -149,8 +149,8 @@ static int op_read(struct weir_sim *sim, struct sim_op *op)
 		return -EINVAL;
 	if (file->value == 0)
 		return SIM_OP_WAITS;
-	memcpy((void *)(uintptr_t)op->sqe.addr, &file->value,
-	       sizeof(file->value));
+	sim_copy((void *)(uintptr_t)op->sqe.addr, &file->value,
+		 sizeof(file->value));
 	file->value = 0;
 	return (int)sizeof(file->value);
 }

@@ -36,10 +36,10 @@ static int send_read_iov(struct sim_op *op, const struct iovec *iov,
 {
 	if (count > SIM_IOVS)
 		return -EMSGSIZE;
-	memcpy(op->iov, iov, count * sizeof(iov[0]));
+	sim_copy(op->iov, iov, count * sizeof(iov[0]));
 	op->iov_count = (uint32_t)count;
 	for (size_t i = 0; i < count; i++)
-		op->all += (uint32_t)iov[i].iov_len;
+		op->all += (uint32_t)op->iov[i].iov_len;
 	return 0;
 }
 
@@ -59,11 +59,12 @@ int sim_op_send_prepare(struct sim_op *op)
 	op->want = sqe->len;
 	if (sqe->opcode == IORING_OP_SENDMSG ||
 	    sqe->opcode == IORING_OP_SENDMSG_ZC) {
-		const struct msghdr *message =
-			(const void *)(uintptr_t)sqe->addr;
+		struct msghdr message;
 		if (send_is_bundle(op))
 			return -EINVAL;
-		return send_read_iov(op, message->msg_iov, message->msg_iovlen);
+		sim_copy(&message, (const void *)(uintptr_t)sqe->addr,
+			 sizeof(message));
+		return send_read_iov(op, message.msg_iov, message.msg_iovlen);
 	}
 	if ((sqe->ioprio & IORING_SEND_VECTORIZED) != 0)
 		return send_read_iov(op, (const void *)(uintptr_t)sqe->addr,

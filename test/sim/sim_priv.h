@@ -11,6 +11,7 @@
 #define WEIR_SIM_PRIV_H
 
 #include "sim.h"
+#include "sim_copy.h"
 
 #include "../../uring/abi.h"
 
