@@ -69,6 +69,7 @@ int sim_file_take(struct weir_sim *sim, enum sim_file_kind kind)
 		*file = (struct sim_file){ .kind = kind,
 					   .refs = 1,
 					   .conn = SIM_NONE,
+					   .side = SIM_SERVER,
 					   .ring = SIM_NONE };
 		return i;
 	}
@@ -85,7 +86,7 @@ static void file_end(struct weir_sim *sim, struct sim_file *file)
 	switch (file->kind) {
 	case SIM_STREAM:
 		if (file->conn != SIM_NONE)
-			sim_net_close(sim, file->conn, SIM_SERVER);
+			sim_net_close(sim, file->conn, file->side);
 		if (file->last_token != 0 && sim->dead_count < SIM_DEAD)
 			sim->dead_tokens[sim->dead_count++] = file->last_token;
 		break;
@@ -194,7 +195,8 @@ static int sim_shutdown(void *ctx, int fd, int how)
 	}
 	if (sim->files[file].kind != SIM_STREAM)
 		return -ENOTSOCK;
-	return sim_net_shutdown(sim, sim->files[file].conn, SIM_SERVER);
+	return sim_net_shutdown(sim, sim->files[file].conn,
+				sim->files[file].side);
 }
 
 static int sim_close(void *ctx, int fd)

@@ -15,6 +15,7 @@
 #include "../../uring/abi.h"
 
 #include <assert.h>
+#include <limits.h>
 #include <stdarg.h>
 #include <string.h>
 
@@ -75,10 +76,11 @@ enum sim_file_kind {
 struct sim_file {
 	enum sim_file_kind kind;
 	int refs;
-	int conn;          /* STREAM: or SIM_NONE */
-	int ring;          /* RING */
-	uint16_t port;     /* LISTENER */
-	bool is_listening; /* not shut down */
+	int conn;           /* STREAM: or SIM_NONE */
+	enum sim_side side; /* STREAM: which end of it */
+	int ring;           /* RING */
+	uint16_t port;      /* LISTENER */
+	bool is_listening;  /* not shut down */
 	bool is_in_group;
 	int backlog;
 	int queue[SIM_BACKLOG]; /* conns that wait */
@@ -204,6 +206,32 @@ void sim_op_run(struct weir_sim *sim, int ring, uint32_t index);
 void sim_ops_end(struct weir_sim *sim, int ring);
 /* A completion of an operation whose stream is gone. */
 void sim_op_haunt(struct weir_sim *sim, int ring);
+
+/* What an attempt came to. WAITS is no errno; AGAIN: it has posted one and
+ * goes on. */
+enum { SIM_OP_WAITS = INT_MIN, SIM_OP_AGAIN };
+
+/* ---- sim_op_*.c: an attempt each ---- */
+int sim_op_recv(struct weir_sim *sim, struct sim_op *op);
+int sim_op_send(struct weir_sim *sim, struct sim_op *op);
+int sim_op_cancel(struct weir_sim *sim, struct sim_op *op);
+int sim_op_accept(struct weir_sim *sim, struct sim_op *op);
+int sim_op_socket(struct weir_sim *sim, struct sim_op *op);
+int sim_op_install(struct weir_sim *sim, struct sim_op *op);
+int sim_op_shutdown(struct weir_sim *sim, struct sim_op *op);
+int sim_op_close(struct weir_sim *sim, struct sim_op *op);
+
+/* ---- sim_slot.c ---- */
+int sim_slots_register(struct sim_ring *ring, const void *arg);
+int sim_slot_take(struct sim_ring *ring, int file); /* or -ENFILE */
+int sim_slot_file(const struct sim_ring *ring, int32_t slot);
+
+/* ---- sim_group.c ---- */
+int sim_group_register(struct sim_ring *ring, const void *arg);
+int sim_group_unregister(struct sim_ring *ring, const void *arg);
+struct sim_group *sim_group_find(struct sim_ring *ring, uint16_t id);
+/* The next one, still in the ring; NULL: none. */
+const struct io_uring_buf *sim_group_peek(const struct sim_group *group);
 
 /* ---- sim_ring.c ---- */
 int sim_ring_setup(void *ctx, uint32_t entry_count,

@@ -418,51 +418,6 @@ static int register_probe(void *arg, uint32_t count)
 	return 0;
 }
 
-static int register_files(struct sim_ring *ring, const void *arg)
-{
-	const struct io_uring_rsrc_register *table = arg;
-	if (ring->slot_count > 0)
-		return -EBUSY;
-	if (table->nr > SIM_SLOTS)
-		return -EMFILE;
-	for (uint32_t i = 0; i < table->nr; i++)
-		ring->slots[i] = SIM_NONE;
-	ring->slot_count = table->nr;
-	return 0;
-}
-
-static int register_group(struct sim_ring *ring, const void *arg)
-{
-	const struct io_uring_buf_reg *reg = arg;
-	if (reg->flags != 0)
-		return -EINVAL; /* incremental ones are not simulated yet */
-	for (int i = 0; i < SIM_GROUPS; i++) {
-		struct sim_group *group = &ring->groups[i];
-		if (group->is_used)
-			continue;
-		*group = (struct sim_group){
-			.is_used = true,
-			.id = reg->bgid,
-			.ring = (void *)(uintptr_t)reg->ring_addr,
-			.entry_count = reg->ring_entries,
-		};
-		return 0;
-	}
-	return -ENOMEM;
-}
-
-static int unregister_group(struct sim_ring *ring, const void *arg)
-{
-	const struct io_uring_buf_reg *reg = arg;
-	for (int i = 0; i < SIM_GROUPS; i++)
-		if (ring->groups[i].is_used &&
-		    ring->groups[i].id == reg->bgid) {
-			ring->groups[i].is_used = false;
-			return 0;
-		}
-	return -EINVAL;
-}
-
 int sim_ring_register(void *ctx, int ring_fd, uint32_t opcode, void *arg,
 		      uint32_t arg_count)
 {
@@ -486,11 +441,11 @@ int sim_ring_register(void *ctx, int ring_fd, uint32_t opcode, void *arg,
 	case IORING_UNREGISTER_RING_FDS:
 		return 1;
 	case IORING_REGISTER_FILES2:
-		return register_files(ring, arg);
+		return sim_slots_register(ring, arg);
 	case IORING_REGISTER_PBUF_RING:
-		return register_group(ring, arg);
+		return sim_group_register(ring, arg);
 	case IORING_UNREGISTER_PBUF_RING:
-		return unregister_group(ring, arg);
+		return sim_group_unregister(ring, arg);
 	default:
 		return -EINVAL;
 	}

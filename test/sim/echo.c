@@ -1,0 +1,173 @@
+/* echo.c - handlers that send back what they are shown, and check it
+ *
+ *     on_open: unknown --> first byte: a peer's id --> on_close: NULL
+ *
+ * What is shown is what the peer has sent, no byte twice and none left out; a
+ * connection closes once, and for a reason that this world has.
+ */
+#include "story_priv.h"
+
+#include <errno.h>
+
+enum { PIECE_BYTES = 256 };
+
+/* A connection's user pointer: closed, unknown yet, or a peer. */
+static struct peer unknown;
+
+static void echo_on_open(struct weir_conn *conn, void *ctx)
+{
+	struct sim_run *run = ctx;
+	run->opens++;
+	weir_conn_user_set(conn, &unknown);
+}
+
+static void echo_check_shown(struct sim_run *run, struct peer *peer,
+			     const uint8_t *bytes, size_t byte_count)
+{
+	for (size_t i = 0; i < byte_count; i++)
+		if (bytes[i] !=
+		    peer_pattern(peer->id, peer->shown + (uint32_t)i)) {
+			weir_sim_violate(run->sim,
+					 "the handler is shown other bytes "
+					 "than the peer has sent");
+			return;
+		}
+	if (peer->shown + byte_count > peer->sent)
+		weir_sim_violate(run->sim, "the handler is shown more bytes "
+					   "than the peer has sent");
+}
+
+/* How many of these bytes it takes now. Benign: all. What it leaves is shown
+ * again with what follows, so only if something does. */
+static size_t echo_take(struct sim_run *run, struct weir_conn *conn,
+			const struct peer *peer, size_t byte_count)
+{
+	if (peer->is_rude || peer->shown + byte_count >= peer->total)
+		return byte_count;
+	switch (weir_tape_below(run->tape, 8)) {
+	case 1:
+		return 1 + weir_tape_below(run->tape, (uint32_t)byte_count);
+	case 2:
+		weir_conn_need(conn, byte_count + 1);
+		return 0;
+	default:
+		return byte_count;
+	}
+}
+
+static struct peer *echo_find(struct sim_run *run, struct weir_conn *conn,
+			      uint8_t id)
+{
+	if (id >= run->peer_count) {
+		weir_sim_violate(run->sim, "no peer has this id");
+		return NULL;
+	}
+	struct peer *peer = &run->peers[id];
+	if (peer->was_shown)
+		weir_sim_violate(run->sim, "two connections of one peer");
+	peer->was_shown = true;
+	weir_conn_user_set(conn, peer);
+	return peer;
+}
+
+/* In pieces that the smallest queue holds. Return: what went in; the rest is
+ * shown again when the queue has room. */
+static size_t echo_send(struct weir_conn *conn, const uint8_t *bytes,
+			size_t byte_count)
+{
+	size_t sent = 0;
+	while (sent < byte_count) {
+		const size_t left = byte_count - sent;
+		const size_t piece = left < PIECE_BYTES ? left : PIECE_BYTES;
+		if (weir_conn_send(conn, bytes + sent, piece) < 0)
+			break;
+		sent += piece;
+	}
+	return sent;
+}
+
+static ssize_t echo_on_data(struct weir_conn *conn, const uint8_t *bytes,
+			    size_t byte_count, void *ctx)
+{
+	struct sim_run *run = ctx;
+	struct peer *peer = weir_conn_user(conn);
+
+	if (peer == NULL) {
+		weir_sim_violate(run->sim, "on_data after on_close");
+		return 0;
+	}
+	if (peer == &unknown)
+		peer = echo_find(run, conn, bytes[0]);
+	if (peer == NULL)
+		return 0;
+	echo_check_shown(run, peer, bytes, byte_count);
+	const size_t taken =
+		echo_send(conn, bytes, echo_take(run, conn, peer, byte_count));
+	peer->shown += (uint32_t)taken;
+	if ((peer->is_polite && peer->shown == peer->total) ||
+	    (peer->is_rude && !run->is_healed &&
+	     weir_tape_chance(run->tape, 8))) {
+		peer->was_closed = true;
+		weir_conn_close(conn);
+	}
+	return (ssize_t)taken;
+}
+
+/* Whether anything in this world can have caused it. */
+static bool reason_is_true(const struct sim_run *run, const struct peer *peer,
+			   const struct weir_close_reason *reason)
+{
+	const bool has_errnos = (run->faults & WEIR_FAULT_ERRNO) != 0;
+	const bool has_leaps = (run->faults & WEIR_FAULT_CLOCK) != 0;
+
+	switch (reason->cause) {
+	case WEIR_CLOSE_PEER:
+		return true;
+	case WEIR_CLOSE_RESET:
+		return has_errnos || run->has_rude || run->is_stopping;
+	case WEIR_CLOSE_ERROR:
+		return has_errnos;
+	case WEIR_CLOSE_IDLE:
+		return has_leaps || peer->is_mute;
+	case WEIR_CLOSE_LOCAL:
+		return peer->was_closed;
+	case WEIR_CLOSE_DRAIN_DEADLINE:
+		return has_leaps || has_errnos || run->has_rude ||
+		       run->is_stopping || peer->is_mute;
+	case WEIR_CLOSE_STOPPED:
+		return run->is_stopping;
+	default:
+		return false;
+	}
+}
+
+static void echo_on_close(struct weir_conn *conn,
+			  const struct weir_close_reason *reason, void *ctx)
+{
+	struct sim_run *run = ctx;
+	const struct peer *peer = weir_conn_user(conn);
+
+	run->closes++;
+	if (peer == NULL)
+		weir_sim_violate(run->sim, "on_close twice");
+	if (peer != NULL && !reason_is_true(run, peer, reason)) {
+		weir_sim_note(run->sim, "reason %s, errno %d",
+			      weir_close_cause_name(reason->cause),
+			      reason->err);
+		weir_sim_violate(run->sim, "a connection closes for a reason "
+					   "that was never there");
+	}
+	/* A close that claims to be healthy has lost nothing. */
+	if (peer != NULL && peer != &unknown &&
+	    reason->cause == WEIR_CLOSE_PEER && !peer->is_rude &&
+	    !run->is_stopping && peer->shown != peer->total)
+		weir_sim_violate(run->sim, "closed by the peer, but not all "
+					   "of its bytes were shown");
+	weir_conn_user_set(conn, NULL);
+}
+
+const struct weir_handlers echo_handlers = {
+	.on_open = echo_on_open,
+	.on_data = echo_on_data,
+	.on_close = echo_on_close,
+};

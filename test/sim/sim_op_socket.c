@@ -1,0 +1,72 @@
+/* sim_op_socket.c - how descriptors come and go: accept, socket, close */
+#include "sim_priv.h"
+
+#include <errno.h>
+
+int sim_op_accept(struct weir_sim *sim, struct sim_op *op)
+{
+	struct sim_ring *ring = &sim->rings[op->ring];
+	const int conn = sim_net_accept(sim, op->file);
+
+	if (conn == -EAGAIN)
+		return SIM_OP_WAITS;
+	if (conn < 0)
+		return conn;
+	const int file = sim_file_take(sim, SIM_STREAM);
+	if (file < 0)
+		return file;
+	sim->files[file].conn = conn;
+	const int slot = sim_slot_take(ring, file);
+	if (slot < 0) { /* the client is dropped, as on 6.18 */
+		sim_file_drop(sim, file);
+		return slot;
+	}
+	weir_sim_note(sim, "c%d is accepted into slot %d", conn, slot);
+	if ((op->sqe.ioprio & IORING_ACCEPT_MULTISHOT) != 0 &&
+	    !sim_fault(sim, WEIR_FAULT_TERMINATE) &&
+	    sim_ring_post(sim, op->ring, op->sqe.user_data, slot,
+			  IORING_CQE_F_MORE, true)) {
+		op->is_armed = true;
+		return SIM_OP_AGAIN;
+	}
+	return slot;
+}
+
+int sim_op_close(struct weir_sim *sim, struct sim_op *op)
+{
+	struct sim_ring *ring = &sim->rings[op->ring];
+	const int32_t slot = (int32_t)op->sqe.file_index - 1;
+	const int file = sim_slot_file(ring, slot);
+	if (file == SIM_NONE) {
+		weir_sim_violate(sim, "a slot was closed that holds no file");
+		return -EBADF;
+	}
+	ring->slots[slot] = SIM_NONE;
+	sim_file_drop(sim, file);
+	return 0;
+}
+
+int sim_op_install(struct weir_sim *sim, struct sim_op *op)
+{
+	const int fd = sim_fd_take(sim, op->file);
+	if (fd >= 0)
+		sim_file_hold(sim, op->file);
+	return fd;
+}
+
+int sim_op_socket(struct weir_sim *sim, struct sim_op *op)
+{
+	const int file = sim_file_take(sim, SIM_STREAM);
+	if (file < 0)
+		return file;
+	const int slot = sim_slot_take(&sim->rings[op->ring], file);
+	if (slot < 0)
+		sim_file_drop(sim, file);
+	return slot;
+}
+
+int sim_op_shutdown(struct weir_sim *sim, struct sim_op *op)
+{
+	const struct sim_file *file = &sim->files[op->file];
+	return sim_net_shutdown(sim, file->conn, file->side);
+}
