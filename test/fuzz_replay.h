@@ -12,11 +12,13 @@
 
 /* The targets. */
 int wi_fuzz_frame_one(const uint8_t *data, size_t size);
+int wi_fuzz_json_one(const uint8_t *data, size_t size);
 int wi_fuzz_options_one(const uint8_t *data, size_t size);
 int wi_fuzz_recvmsg_one(const uint8_t *data, size_t size);
 int wi_fuzz_ring_one(const uint8_t *data, size_t size);
 int wi_fuzz_steer_one(const uint8_t *data, size_t size);
 int wi_fuzz_tape_one(const uint8_t *data, size_t size);
+int wi_fuzz_text_one(const uint8_t *data, size_t size);
 
 /**
  * wi_fuzz_replay() - run a target over each file of a folder

@@ -19,11 +19,13 @@ static const struct {
 	uint32_t seeds; /* how many take about a tenth of a second */
 } targets[] = {
 	{ "frame", wi_fuzz_frame_one, 2000 },
+	{ "json", wi_fuzz_json_one, 2000 },
 	{ "options", wi_fuzz_options_one, 5000 },
 	{ "recvmsg", wi_fuzz_recvmsg_one, 20000 },
 	{ "ring", wi_fuzz_ring_one, 300 },
 	{ "steer", wi_fuzz_steer_one, 500 },
 	{ "tape", wi_fuzz_tape_one, 1000 },
+	{ "text", wi_fuzz_text_one, 20000 },
 };
 /* clang-format on */
 
