@@ -6,16 +6,19 @@
  *       1 byte   1       1       1            n      the rest
  *
  * The tape says how the stream is cut: each of its bytes is the size of one
- * piece, and it is played in a circle. An empty tape cuts byte by byte.
+ * piece, and it is played in a circle. An empty tape cuts byte by byte. The
+ * upper half of the flags shifts the limit, by 0 to 60 bits.
  *
  * Promises, each an assert:
  *   - the stream whole and the stream in pieces give the same frames and the
  *     same end, for a reader that retries on each piece and for one that waits
  *     for need_bytes;
+ *   - a decoder that takes a byte at a time (frame_slow.h) reads the same;
  *   - each decode agrees with a model that is written from the definition;
  *   - encoding the payload of a decoded frame gives its bytes back;
  *   - any size_t at all has an encoding that decodes to it, or has none.
  */
+#include "frame_slow.h"
 #include "fuzz_replay.h"
 #include "proto/frame.h"
 
@@ -30,6 +33,7 @@ enum {
 	FLAG_COUNTED = 2,
 	FLAG_LIMIT_TIMES_256 = 4,
 	FLAG_LIMIT_NONE = 8,
+	FLAGS_SHIFT = 4, /* of the limit: the flags above, times 4 */
 	TAPE_BYTES_MAX = 16,
 	PIECE_BYTES_MAX = 64,
 };
@@ -197,6 +201,17 @@ static int fuzz_decode(const struct weir_frame_format *format,
 	return err;
 }
 
+static void fuzz_read_one(struct fuzz_reading *reading, size_t frame_bytes,
+			  size_t payload_bytes)
+{
+	const uint64_t prime = UINT64_C(0x100000001b3); /* of FNV-1a */
+
+	reading->frame_count++;
+	reading->consumed_bytes += frame_bytes;
+	reading->digest = (reading->digest ^ reading->consumed_bytes) * prime;
+	reading->digest = (reading->digest ^ payload_bytes) * prime;
+}
+
 /* All frames up to @byte_count, the bytes that are there so far. */
 static void fuzz_read_on(const struct weir_frame_format *format,
 			 const uint8_t *stream, size_t byte_count,
@@ -208,14 +223,33 @@ static void fuzz_read_on(const struct weir_frame_format *format,
 			byte_count - reading->consumed_bytes, &reading->last);
 		if (reading->err < 0)
 			return;
-		reading->frame_count++;
-		reading->consumed_bytes += reading->last.frame_bytes;
-		reading->digest = (reading->digest ^ reading->consumed_bytes) *
-				  UINT64_C(0x100000001b3); /* FNV-1a's prime */
-		reading->digest =
-			(reading->digest ^ reading->last.payload_bytes) *
-			UINT64_C(0x100000001b3);
+		fuzz_read_one(reading, reading->last.frame_bytes,
+			      reading->last.payload_bytes);
 	}
+}
+
+/* The same of a decoder that sees one byte at a time. */
+static void fuzz_check_slow(const struct weir_frame_format *format,
+			    const uint8_t *stream, size_t stream_bytes,
+			    const struct fuzz_reading *whole)
+{
+	struct frame_slow slow = { .format = format };
+	struct fuzz_reading reading = { .err = -EAGAIN };
+
+	for (size_t i = 0; i < stream_bytes; i++) {
+		reading.err = frame_slow_byte(&slow, stream[i]);
+		if (reading.err == 0) {
+			fuzz_read_one(&reading, i + 1 - reading.consumed_bytes,
+				      slow.payload_bytes);
+			reading.err = -EAGAIN; /* for the frame to come */
+		}
+		if (reading.err != -EAGAIN)
+			break;
+	}
+	assert(reading.frame_count == whole->frame_count);
+	assert(reading.consumed_bytes == whole->consumed_bytes);
+	assert(reading.digest == whole->digest);
+	assert(reading.err == whole->err);
 }
 
 static struct fuzz_reading fuzz_read_pieces(
@@ -305,6 +339,7 @@ int wi_fuzz_frame_one(const uint8_t *data, size_t size)
 	};
 	if ((flags & FLAG_LIMIT_TIMES_256) != 0)
 		format.payload_bytes_max *= 256;
+	format.payload_bytes_max <<= 4 * (flags >> FLAGS_SHIFT);
 	if ((flags & FLAG_LIMIT_NONE) != 0)
 		format.payload_bytes_max = SIZE_MAX - data[2];
 
@@ -318,6 +353,7 @@ int wi_fuzz_frame_one(const uint8_t *data, size_t size)
 	struct fuzz_reading whole = { .err = -EAGAIN };
 	fuzz_read_on(&format, stream, stream_bytes, &whole);
 	fuzz_check_text(&whole);
+	fuzz_check_slow(&format, stream, stream_bytes, &whole);
 	if (stream_bytes == 0)
 		return 0;
 
@@ -338,12 +374,3 @@ int wi_fuzz_frame_one(const uint8_t *data, size_t size)
 	fuzz_check_size(&format, payload_bytes);
 	return 0;
 }
-
-#ifdef WI_LIBFUZZER
-int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
-
-int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
-{
-	return wi_fuzz_frame_one(data, size);
-}
-#endif

@@ -1,8 +1,8 @@
 /* fuzz_replay.h - a fuzz target's corpus, run again as an ordinary test
  *
  * Each fuzz_<target>.c has one function of libFuzzer's shape that aborts on a
- * broken promise. The fuzzer calls it through LLVMFuzzerTestOneInput();
- * uring_test calls it through here.
+ * broken promise. The fuzzer calls it through LLVMFuzzerTestOneInput()
+ * (fuzz_entry.c); uring_test calls it through here.
  */
 #ifndef WEIR_TEST_FUZZ_REPLAY_H
 #define WEIR_TEST_FUZZ_REPLAY_H
@@ -12,6 +12,13 @@
 
 /* The targets. */
 int wi_fuzz_frame_one(const uint8_t *data, size_t size);
+int wi_fuzz_json_one(const uint8_t *data, size_t size);
+int wi_fuzz_options_one(const uint8_t *data, size_t size);
+int wi_fuzz_recvmsg_one(const uint8_t *data, size_t size);
+int wi_fuzz_ring_one(const uint8_t *data, size_t size);
+int wi_fuzz_steer_one(const uint8_t *data, size_t size);
+int wi_fuzz_tape_one(const uint8_t *data, size_t size);
+int wi_fuzz_text_one(const uint8_t *data, size_t size);
 
 /**
  * wi_fuzz_replay() - run a target over each file of a folder

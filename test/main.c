@@ -26,6 +26,7 @@ static const struct {
 	{ "bufring", suite_bufring },
 	{ "op", suite_op },
 	{ "frame", suite_frame },
+	{ "fuzz", suite_fuzz },
 	{ "token", suite_token },
 	{ "blocks", suite_blocks },
 	{ "timer", suite_timer },

@@ -2,6 +2,8 @@
 #include "op_rig.h"
 #include "suites.h"
 
+#include "uring/punt.h"
+
 #include <linux/futex.h>
 
 /* ---- nop and what any entry may carry ---------------------------------- */
@@ -50,6 +52,57 @@ START_TEST(chain_goes_on_or_breaks)
 	ck_assert_msg(rig_pick(cqes, 3, SECOND).res == chains[_i].second,
 		      "when %s", chains[_i].when);
 	ck_assert_int_eq(rig_pick(cqes, 3, THIRD).res, chains[_i].third);
+	rig_close(&rig);
+}
+END_TEST
+
+/* The fuzzer has found it: whoever waits for the second waits for ever. */
+START_TEST(hidden_one_that_fails_hides_the_rest_of_its_chain)
+{
+	struct rig rig;
+	struct io_uring_cqe cqes[2];
+	rig_open(&rig);
+	struct io_uring_sqe *sqe = rig_take(&rig);
+	weir_op_close_slot(sqe, 0); /* it is empty */
+	weir_op_skip_success(sqe);
+	weir_op_link(sqe);
+	sqe->user_data = FIRST;
+	sqe = rig_take(&rig);
+	weir_op_nop(sqe);
+	sqe->user_data = SECOND;
+	sqe = rig_take(&rig);
+	weir_op_nop(sqe); /* after the chain's end */
+	sqe->user_data = THIRD;
+	wi_ring_collect(&rig.ring, cqes, 2);
+	ck_assert_int_eq(rig_pick(cqes, 2, FIRST).res, -EBADF);
+	ck_assert_int_eq(rig_pick(cqes, 2, THIRD).res, 0);
+	rig_is_quiet(&rig);
+	rig_close(&rig);
+}
+END_TEST
+
+/* The fuzzer has found it: a receive there ends with -EINTR when cancelled. */
+START_TEST(chain_without_its_end_runs_on_a_worker)
+{
+	struct rig rig;
+	int fds[2];
+	uint8_t byte;
+	rig_open(&rig);
+	rig_unix_pair(fds);
+	struct io_uring_sqe *sqe = rig_take(&rig);
+	weir_op_recv(sqe, fds[0], &byte, 1, 0);
+	rig_start(&rig, sqe, FIRST);
+	ck_assert_int_eq(weir_punt_workers(gettid()), 0); /* it is polled */
+	ck_assert_int_eq(rig_cancel(&rig, FIRST), -ECANCELED);
+
+	sqe = rig_take(&rig);
+	weir_op_recv(sqe, fds[0], &byte, 1, 0);
+	weir_op_link(sqe);
+	rig_start(&rig, sqe, FIRST);
+	wi_write_all(fds[1], "x", 1);
+	ck_assert_int_eq(rig_next(&rig, FIRST, false).res, 1);
+	ck_assert_int_gt(weir_punt_workers(gettid()), 0);
+	rig_close_pair(fds);
 	rig_close(&rig);
 }
 END_TEST
@@ -334,6 +387,9 @@ Suite *suite_op_sync(void)
 			    COUNT_OF(results));
 	tcase_add_loop_test(tcase, chain_goes_on_or_breaks, 0,
 			    COUNT_OF(chains));
+	tcase_add_test(tcase,
+		       hidden_one_that_fails_hides_the_rest_of_its_chain);
+	tcase_add_test(tcase, chain_without_its_end_runs_on_a_worker);
 	tcase_add_test(
 		tcase,
 		drain_waits_for_all_before_it_and_holds_back_all_after_it);

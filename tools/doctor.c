@@ -36,7 +36,7 @@ static const struct cli_option doctor_options[] = {
 	  "read /proc and /sys below DIR: a copy from another host" },
 };
 
-static const struct cli_tool doctor_tool = {
+const struct cli_tool doctor_tool = {
 	.name = "weir-doctor",
 	.version = TOOLS_VERSION,
 	.summary =

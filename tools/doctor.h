@@ -55,4 +55,8 @@ void doctor_print(const struct doctor *doctor, bool has_color, FILE *file);
 /** doctor_json() - for programs. */
 void doctor_json(const struct doctor *doctor, FILE *file);
 
+/* Its options; the fuzzer parses with the same table (doctor.c). */
+struct cli_tool;
+extern const struct cli_tool doctor_tool;
+
 #endif

@@ -167,7 +167,7 @@ static const struct cli_option echo_options[] = {
 	  "most" },
 };
 
-static const struct cli_tool echo_tool = {
+const struct cli_tool echo_tool = {
 	.name = "weir-echo",
 	.version = TOOLS_VERSION,
 	.summary = "A TCP server that sends back what it receives, on "

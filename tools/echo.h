@@ -82,4 +82,8 @@ void echo_steer_json(const struct echo *echo, struct json *json);
 void echo_steer_loop_json(const struct echo *echo, uint32_t index,
 			  struct json *json);
 
+/* Its options; the fuzzer parses with the same table (echo.c). */
+struct cli_tool;
+extern const struct cli_tool echo_tool;
+
 #endif

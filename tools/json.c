@@ -4,11 +4,58 @@
 #include <inttypes.h>
 #include <math.h>
 
+/* Bytes of the UTF-8 sequence above ASCII at @text: 2 to 4; 0: it is none. The
+ * second byte's limits keep out what is too long, surrogates and what is above
+ * U+10FFFF. Source: RFC 3629, 4. */
+static size_t json_utf8_bytes(const unsigned char *text)
+{
+	unsigned char low = 0x80;
+	unsigned char high = 0xbf;
+	size_t count = 2;
+
+	if (text[0] < 0xc2 || text[0] > 0xf4)
+		return 0;
+	if (text[0] >= 0xe0)
+		count = text[0] >= 0xf0 ? 4 : 3;
+	if (text[0] == 0xe0)
+		low = 0xa0;
+	if (text[0] == 0xed)
+		high = 0x9f;
+	if (text[0] == 0xf0)
+		low = 0x90;
+	if (text[0] == 0xf4)
+		high = 0x8f;
+	if (text[1] < low || text[1] > high)
+		return 0;
+	for (size_t i = 2; i < count; i++)
+		if ((text[i] & 0xc0) != 0x80) /* the end of the text too */
+			return 0;
+	return count;
+}
+
+/* JSON is UTF-8 (RFC 8259, 8.1); what is not becomes U+FFFD, byte by byte. */
+static const char *json_above_ascii(FILE *file, const char *text)
+{
+	const size_t count = json_utf8_bytes((const unsigned char *)text);
+
+	if (count == 0) {
+		(void)fputs("\\ufffd", file);
+		return text + 1;
+	}
+	(void)fwrite(text, 1, count, file);
+	return text + count;
+}
+
 static void json_quoted(FILE *file, const char *text)
 {
 	(void)fputc('"', file);
-	for (; *text != '\0'; text++) {
+	while (*text != '\0') {
 		unsigned char byte = (unsigned char)*text;
+		if (byte >= 0x80) {
+			text = json_above_ascii(file, text);
+			continue;
+		}
+		text++;
 		if (byte == '"' || byte == '\\')
 			(void)fprintf(file, "\\%c", byte);
 		else if (byte < 0x20)

@@ -130,7 +130,7 @@ static const struct cli_option load_options[] = {
 	  "no progress and no text report" },
 };
 
-static const struct cli_tool load_tool = {
+const struct cli_tool load_tool = {
 	.name = "weir-load",
 	.version = TOOLS_VERSION,
 	.summary =

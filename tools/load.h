@@ -193,4 +193,8 @@ void load_report_json(const struct load_result *result,
 /** load_progress_print() - one line, rewritten in place, to stderr. */
 void load_progress_print(const struct load_thread *threads, uint32_t count);
 
+/* Its options; the fuzzer parses with the same table (load.c). */
+struct cli_tool;
+extern const struct cli_tool load_tool;
+
 #endif

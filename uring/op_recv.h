@@ -222,9 +222,11 @@ static inline bool weir_recvmsg_read(const uint8_t *buffer, uint32_t byte_count,
 				     struct weir_recvmsg *out)
 {
 	struct io_uring_recvmsg_out header;
-	const size_t head_bytes =
-		sizeof(header) + message->msg_namelen + message->msg_controllen;
-	if (byte_count < head_bytes)
+	const uint64_t fixed_bytes =
+		(uint64_t)sizeof(header) + message->msg_namelen;
+	/* Their sum with the control area could be past 64 bits. */
+	if (byte_count < fixed_bytes ||
+	    message->msg_controllen > byte_count - fixed_bytes)
 		return false;
 	memcpy(&header, buffer, sizeof(header));
 	out->name = buffer + sizeof(header);
@@ -236,7 +238,8 @@ static inline bool weir_recvmsg_read(const uint8_t *buffer, uint32_t byte_count,
 	out->control_bytes = header.controllen > message->msg_controllen
 				     ? (uint32_t)message->msg_controllen
 				     : header.controllen;
-	out->payload_bytes = byte_count - (uint32_t)head_bytes;
+	out->payload_bytes =
+		(uint32_t)(byte_count - fixed_bytes - message->msg_controllen);
 	out->msg_flags = header.flags;
 	return true;
 }

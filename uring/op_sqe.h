@@ -90,7 +90,9 @@ static inline void weir_op_on_slot(struct io_uring_sqe *sqe)
  * send without MSG_WAITALL is a success: the chain goes on, and the stream is
  * corrupt. A TIMEOUT that expires fails, unless it has
  * IORING_TIMEOUT_ETIME_SUCCESS. A chain ends at the first entry without the
- * flag, and at the end of what one enter submits. Linux 5.3.
+ * flag, and at the end of what one enter submits; there, if its last entry has
+ * the flag, all of it runs on a kernel worker thread, as with weir_op_async()
+ * (seen on 6.18). Linux 5.3.
  */
 static inline void weir_op_link(struct io_uring_sqe *sqe)
 {
@@ -123,7 +125,8 @@ static inline void weir_op_drain(struct io_uring_sqe *sqe)
 /**
  * weir_op_async() - runs on a kernel worker thread, without a first attempt
  *
- * One thread per operation that blocks: never on sockets. Linux 5.6.
+ * One thread per operation that blocks: never on sockets. One that is cancelled
+ * while it runs there may end with -EINTR. Linux 5.6.
  */
 static inline void weir_op_async(struct io_uring_sqe *sqe)
 {
@@ -139,7 +142,9 @@ static inline void weir_op_async(struct io_uring_sqe *sqe)
  * sends (-EINVAL); together with weir_op_drain() (-EOPNOTSUPP); sends without
  * MSG_WAITALL, whose short result counts as a success, so nobody would ever
  * know. (On a datagram socket that flag changes nothing, and says that you have
- * thought of it.) Linux 5.17.
+ * thought of it.) If it fails with weir_op_link(), the rest of its chain ends
+ * without completions, whatever their flags: have nobody wait for them. Linux
+ * 5.17.
  */
 static inline void weir_op_skip_success(struct io_uring_sqe *sqe)
 {

@@ -78,7 +78,8 @@ int weir_rungs_parse(const char *text, const char *source,
 			return rungs_unknown(source, text, bytes, error);
 		set |= named;
 		text += bytes;
-		text += *text == ',';
+		if (*text == ',' && *++text == '\0') /* and then no name */
+			return rungs_unknown(source, text, 0, error);
 	}
 	*out_set = set;
 	return 0;

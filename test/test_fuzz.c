@@ -1,0 +1,68 @@
+/* test_fuzz.c - what the fuzzers have found is tried again, and some more
+ *
+ *     corpus/<target>/   each file is an input that reaches other code
+ *     seeds              inputs of pseudo-random bytes, short and long
+ *
+ * A broken promise aborts: the test fails by its signal. The search for new
+ * inputs is tools/check --fuzz.
+ */
+#include "fuzz_replay.h"
+#include "suites.h"
+#include "support.h"
+
+enum { SEEDED_BYTES_MAX = 512 };
+
+/* clang-format off: one per line */
+static const struct {
+	const char *name;
+	int (*one)(const uint8_t *data, size_t size);
+	uint32_t seeds; /* how many take about a tenth of a second */
+} targets[] = {
+	{ "frame", wi_fuzz_frame_one, 2000 },
+	{ "json", wi_fuzz_json_one, 2000 },
+	{ "options", wi_fuzz_options_one, 5000 },
+	{ "recvmsg", wi_fuzz_recvmsg_one, 20000 },
+	{ "ring", wi_fuzz_ring_one, 300 },
+	{ "steer", wi_fuzz_steer_one, 500 },
+	{ "tape", wi_fuzz_tape_one, 1000 },
+	{ "text", wi_fuzz_text_one, 20000 },
+};
+/* clang-format on */
+
+enum { TARGETS = (int)(sizeof(targets) / sizeof(targets[0])) };
+
+START_TEST(what_the_corpus_holds_keeps_its_promises)
+{
+	char folder[256];
+	(void)snprintf(folder, sizeof(folder), "%s/%s", WEIR_TEST_CORPUS_DIR,
+		       targets[_i].name);
+	const int files = wi_fuzz_replay(folder, targets[_i].one);
+	ck_assert_msg(files > 0, "corpus %s: %d", targets[_i].name, files);
+}
+END_TEST
+
+START_TEST(so_do_bytes_from_a_seed)
+{
+	uint8_t bytes[SEEDED_BYTES_MAX];
+	uint64_t state = 0x9e3779b97f4a7c15;
+
+	for (uint32_t seed = 0; seed < targets[_i].seeds; seed++) {
+		const size_t byte_count = wi_random(&state) % sizeof(bytes);
+		for (size_t i = 0; i < byte_count; i++)
+			bytes[i] = (uint8_t)wi_random(&state);
+		ck_assert_int_eq(targets[_i].one(bytes, byte_count), 0);
+	}
+}
+END_TEST
+
+Suite *suite_fuzz(void)
+{
+	Suite *suite = suite_create("fuzz");
+	TCase *tcase = tcase_create("fuzz");
+	tcase_set_timeout(tcase, 60);
+	tcase_add_loop_test(tcase, what_the_corpus_holds_keeps_its_promises, 0,
+			    TARGETS);
+	tcase_add_loop_test(tcase, so_do_bytes_from_a_seed, 0, TARGETS);
+	suite_add_tcase(suite, tcase);
+	return suite;
+}
