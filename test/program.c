@@ -39,7 +39,8 @@ const char *scratch_path(const char *name)
 
 void scratch_close(void)
 {
-	static const char *const names[] = { "echo.json", "load.json" };
+	static const char *const names[] = { "echo.json", "load.json",
+					     "trace" };
 	for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++)
 		(void)unlink(scratch_path(names[i])); /* not all tests write */
 	ck_assert_int_eq(rmdir(scratch), 0);

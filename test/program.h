@@ -33,7 +33,7 @@ struct outcome {
 /* NULL: there are none to test. */
 const char *tools_dir(void);
 
-/* A folder for the files of one test: echo.json and load.json. */
+/* A folder for the files of one test: echo.json, load.json and trace. */
 void scratch_open(void);
 const char *scratch_path(const char *name);
 void scratch_close(void);
