@@ -69,6 +69,7 @@ static const struct {
 	{ "steer-spread", suite_steer_spread },
 	{ "steer-change", suite_steer_change },
 	{ "steer-faults", suite_steer_faults },
+	{ "sweep-cut", suite_sweep_cut },
 	{ "sweep-inject", suite_sweep_inject },
 	{ "sweep-time", suite_sweep_time },
 };
