@@ -70,6 +70,7 @@ static const struct {
 	{ "steer-change", suite_steer_change },
 	{ "steer-faults", suite_steer_faults },
 	{ "sweep-cut", suite_sweep_cut },
+	{ "sweep-limits", suite_sweep_limits },
 	{ "sweep-inject", suite_sweep_inject },
 	{ "sweep-time", suite_sweep_time },
 };

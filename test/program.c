@@ -48,6 +48,12 @@ void scratch_close(void)
 
 struct program program_start(const char *const *args)
 {
+	return program_start_after(NULL, args);
+}
+
+struct program program_start_after(void (*prepare)(void),
+				   const char *const *args)
+{
 	const char *argv[PROGRAM_ARGS_MAX + 1];
 	char paths[PROGRAM_ARGS_MAX][256];
 	int out[2];
@@ -72,6 +78,8 @@ struct program program_start(const char *const *args)
 		(void)prctl(PR_SET_PDEATHSIG, SIGKILL); /* no orphans */
 		(void)dup2(out[1], STDOUT_FILENO);
 		(void)dup2(err[1], STDERR_FILENO);
+		if (prepare != NULL)
+			prepare();
 		(void)execvp(argv[0], (char *const *)(uintptr_t)argv);
 		_exit(127);
 	}

@@ -44,10 +44,15 @@ void sweep_await(int fd)
 
 struct program sweep_start(const char *const *args)
 {
+	return sweep_start_after(NULL, args);
+}
+
+struct program sweep_start_after(void (*prepare)(void), const char *const *args)
+{
 	static const char serves[] = "serves 127.0.0.1:";
 	char line[256];
 	size_t count = 0;
-	struct program program = program_start(args);
+	struct program program = program_start_after(prepare, args);
 	do {
 		ck_assert_uint_lt(count + 1, sizeof(line));
 		sweep_await(program.out);

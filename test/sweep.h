@@ -30,6 +30,8 @@ bool sweep_is_long(void);
 
 /* As echo_program(), but a server that ends before it serves has port 0. */
 struct program sweep_start(const char *const *args);
+struct program sweep_start_after(void (*prepare)(void),
+				 const char *const *args);
 
 /* As program_join(), but a server that hangs fails the test. */
 void sweep_end(struct program *program, struct outcome *outcome);
