@@ -71,6 +71,7 @@ static const struct {
 	{ "steer-faults", suite_steer_faults },
 	{ "sweep-cut", suite_sweep_cut },
 	{ "sweep-limits", suite_sweep_limits },
+	{ "sweep-output", suite_sweep_output },
 	{ "sweep-inject", suite_sweep_inject },
 	{ "sweep-time", suite_sweep_time },
 };
