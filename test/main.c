@@ -72,6 +72,7 @@ static const struct {
 	{ "sweep-cut", suite_sweep_cut },
 	{ "sweep-limits", suite_sweep_limits },
 	{ "sweep-output", suite_sweep_output },
+	{ "sweep-loss", suite_sweep_loss },
 	{ "sweep-inject", suite_sweep_inject },
 	{ "sweep-time", suite_sweep_time },
 };

@@ -59,6 +59,7 @@ Suite *suite_steer_faults(void);
 Suite *suite_sweep_cut(void);
 Suite *suite_sweep_limits(void);
 Suite *suite_sweep_output(void);
+Suite *suite_sweep_loss(void);
 Suite *suite_sweep_inject(void);
 Suite *suite_sweep_time(void);
 

@@ -49,7 +49,7 @@ struct program sweep_start(const char *const *args)
 
 struct program sweep_start_after(void (*prepare)(void), const char *const *args)
 {
-	static const char serves[] = "serves 127.0.0.1:";
+	static const char serves[] = "serves ";
 	char line[256];
 	size_t count = 0;
 	struct program program = program_start_after(prepare, args);
@@ -61,8 +61,10 @@ struct program sweep_start_after(void (*prepare)(void), const char *const *args)
 	} while (line[count++] != '\n');
 	line[count] = '\0';
 	const char *at = strstr(line, serves);
+	if (at != NULL)
+		at = strchr(at, ':'); /* of an IPv4 address */
 	ck_assert_msg(at != NULL, "%s: no port in: %s", trying, line);
-	program.port = (uint16_t)strtoul(at + strlen(serves), NULL, 10);
+	program.port = (uint16_t)strtoul(at + 1, NULL, 10);
 	return program;
 }
 
