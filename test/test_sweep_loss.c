@@ -90,7 +90,8 @@ START_TEST(a_bad_wire_changes_no_byte_and_trips_no_deadline)
 {
 	static struct outcome outcome;
 	struct wire wire;
-	const char *args[PROGRAM_ARGS_MAX] = { "--host", WIRE_HERE };
+	const char *args[PROGRAM_ARGS_MAX] = { "--host", WIRE_HERE, "--timeout",
+					       "60s" };
 
 	sweep_now_trying("%s", loss_cases[_i].what);
 	const char *why_not = wire_open(&wire, &loss_cases[_i].wire);
@@ -103,7 +104,7 @@ START_TEST(a_bad_wire_changes_no_byte_and_trips_no_deadline)
 	ck_assert_int_ne(echo.port, 0);
 	wire_enter(&wire, true);
 	for (int i = 0; loss_cases[_i].load[i] != NULL; i++)
-		args[2 + i] = loss_cases[_i].load[i];
+		args[4 + i] = loss_cases[_i].load[i];
 	struct program load = load_program(echo.port, args);
 	program_join(&load, &outcome);
 	expect_load(&outcome);

@@ -22,6 +22,7 @@ enum {
 	NS_PER_US = 1000,
 	NS_PER_S = 1000000000,
 	NOT_AT_ALL_S = 3600,
+	TCP_FLAG_SYN_BIT = 0x02,
 };
 
 struct wire_packet {
@@ -91,15 +92,34 @@ static uint64_t wire_now_ns(void)
 	return (uint64_t)now.tv_sec * NS_PER_S + (uint64_t)now.tv_nsec;
 }
 
+static uint64_t wire_due_ns(const struct wire *wire)
+{
+	return wire_now_ns() + (uint64_t)wire->opts.delay_us * NS_PER_US;
+}
+
 static bool wire_draws(struct wire *wire, uint32_t percent)
 {
 	return wi_random(&wire->random) % 100 < percent;
+}
+
+/* A SYN that is lost costs a second, and then 3 and 6 for each loss until
+ * there is a round trip to go by (RFC 6298, 5.7), whoever serves. */
+static bool packet_is_syn(const struct wire_packet *packet)
+{
+	const uint32_t header_bytes = (packet->data[0] & 0x0fu) * 4;
+	return packet->data[0] >> 4 == 4 && packet->data[9] == IPPROTO_TCP &&
+	       (packet->data[header_bytes + 13] & TCP_FLAG_SYN_BIT) != 0;
 }
 
 static void wire_take(struct wire *wire, struct wire_packet *packet)
 {
 	struct wire_counts *counts = &wire->counts;
 	counts->packets++;
+	if (packet_is_syn(packet)) {
+		packet->due_ns = wire_due_ns(wire);
+		packet_put(wire, packet);
+		return;
+	}
 	if (wire_draws(wire, wire->opts.lost)) {
 		counts->lost++;
 		return;
@@ -236,10 +256,14 @@ static const char *wire_net_make(struct wire *wire, int index)
 	static const char *const addresses[] = { WIRE_HERE, WIRE_THERE };
 	if (unshare(CLONE_NEWNET) < 0)
 		return "it may not make a network namespace";
-	/* A loss costs the kernel at least so long: 200 ms by default. */
-	if (access("/proc/sys/net/ipv4/tcp_rto_min_us", W_OK) < 0)
-		return "no tcp_rto_min_us: losses would cost minutes";
+	/* A loss costs the kernel 200 ms and more; and after one that took
+	 * long, seconds. */
+	if (access("/proc/sys/net/ipv4/tcp_rto_min_us", W_OK) < 0 ||
+	    access("/proc/sys/net/ipv4/tcp_rto_max_ms", W_OK) < 0)
+		return "losses would cost minutes: this kernel has no "
+		       "tcp_rto_min_us, or no tcp_rto_max_ms (Linux 6.15)";
 	rig_sysctl("ipv4/tcp_rto_min_us", "5000");
+	rig_sysctl("ipv4/tcp_rto_max_ms", "1000");
 	wire->tuns[index] = tun_open();
 	if (wire->tuns[index] < 0)
 		return "no /dev/net/tun";

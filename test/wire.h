@@ -18,7 +18,8 @@
 #define WIRE_THERE "10.77.0.2"
 
 /**
- * struct wire_opts - what becomes of a packet, in each direction
+ * struct wire_opts - what becomes of a packet, in each direction; a SYN is only
+ *                    delayed
  * @lost, @doubled, @flipped: percent; a flipped one has one wrong bit
  * @late:                     percent that later ones overtake, by LATE_US
  * @delay_us:                 of all of them
