@@ -51,8 +51,8 @@ char *sweep_expect_clean(const struct outcome *outcome);
 /* The number in "total" of @json. */
 #define TOTAL(json, ...) NUMBER(strstr(json, "\"total\""), __VA_ARGS__)
 
-/* What a server that could not serve must show: status 1 and one line on
- * stderr that begins with its name. */
+/* What a program that could not do its work must show: status 1 and one line
+ * on stderr that begins with its name. */
 void sweep_expect_refusal(const struct outcome *outcome);
 
 #endif

@@ -158,24 +158,35 @@ static void expect_fate(const struct sweep *sweep,
 	tally->ended++;
 }
 
+/* What strace is told. */
+struct orders {
+	char trace[64];
+	char inject[128];
+};
+
+static void orders_write(const struct sweep *sweep, int when,
+			 struct orders *orders)
+{
+	char range[32];
+	(void)snprintf(range, sizeof(range), sweep->is_burst ? "%d..%d" : "%d",
+		       when, when + BURST);
+	(void)snprintf(orders->trace, sizeof(orders->trace), "trace=%s",
+		       sweep->call);
+	(void)snprintf(orders->inject, sizeof(orders->inject),
+		       "inject=%s:%s:when=%s", sweep->call, sweep->fault,
+		       range);
+	sweep_now_trying("%s", orders->inject);
+}
+
 /* False: the fault was not met; there are no more calls. */
 static bool sweep_once(const struct sweep *sweep, int when, struct tally *tally)
 {
 	static struct outcome outcome;
-	char trace[64];
-	char inject[128];
+	struct orders orders;
 	bool is_whole = false;
 
-	(void)snprintf(trace, sizeof(trace), "trace=%s", sweep->call);
-	if (sweep->is_burst)
-		(void)snprintf(inject, sizeof(inject),
-			       "inject=%s:%s:when=%d..%d", sweep->call,
-			       sweep->fault, when, when + BURST);
-	else
-		(void)snprintf(inject, sizeof(inject), "inject=%s:%s:when=%d",
-			       sweep->call, sweep->fault, when);
-	sweep_now_trying("%s", inject);
-	struct program program = start_traced(trace, inject);
+	orders_write(sweep, when, &orders);
+	struct program program = start_traced(orders.trace, orders.inject);
 	if (program.port != 0) {
 		is_whole = sweep_talk(program.port);
 		(void)kill(program.pid, SIGTERM); /* it may have ended */
@@ -229,6 +240,103 @@ START_TEST(each_call_that_fails_is_overcome_or_explained)
 }
 END_TEST
 
+/* ---- the other end ----------------------------------------------------- */
+
+static const struct sweep load_sweeps[] = {
+	{ "io_uring_setup", "error=EPERM", MAY_DO_BOTH, 1, false },
+	{ "io_uring_register", "error=ENOMEM", MAY_DO_BOTH, 1, false },
+	{ "io_uring_enter", "error=EINTR", MUST_SERVE, 2, false },
+	{ "io_uring_enter", "error=EBUSY", MUST_SERVE, 2, false },
+	{ "io_uring_enter", "error=ENOMEM", MUST_SERVE, 3, true },
+	/* Once all is answered and closed, it has done its work. */
+	{ "io_uring_enter", "error=EBADF", MAY_DO_BOTH, 5, false },
+};
+
+static bool load_once(const struct sweep *sweep, int when, uint16_t port,
+		      struct tally *tally)
+{
+	static struct outcome outcome;
+	struct orders orders;
+	char port_text[8];
+
+	orders_write(sweep, when, &orders);
+	(void)snprintf(port_text, sizeof(port_text), "%u", (unsigned)port);
+	struct program load =
+		program_start((const char *const[]){ "strace",
+						     "-D",
+						     "-f",
+						     "-qq",
+						     "-o",
+						     scratch_path("trace"),
+						     "-e",
+						     orders.trace,
+						     "-e",
+						     orders.inject,
+						     "weir-load",
+						     "--quiet",
+						     "--json",
+						     scratch_path("load.json"),
+						     "--port",
+						     port_text,
+						     "--connections",
+						     "3",
+						     "--requests",
+						     "8",
+						     "--bytes",
+						     "0-2000",
+						     NULL });
+	sweep_end(&load, &outcome);
+	const bool is_met = trace_count("INJECTED", NULL) > 0;
+	tally->runs++;
+	if (outcome.status == 0) {
+		char *json = json_read("load.json");
+		ck_assert_uint_eq(NUMBER(json, "messages"), 24);
+		ck_assert_uint_eq(NUMBER(json, "mismatches"), 0);
+		free(json);
+		tally->served++;
+		return is_met;
+	}
+	sweep_expect_refusal(&outcome);
+	ck_assert_msg(sweep->fate != MUST_SERVE, "%s: it gives up: %s",
+		      sweep_tried(), outcome.err);
+	tally->ended++;
+	return is_met;
+}
+
+START_TEST(each_call_of_a_load_that_fails_is_overcome_or_explained)
+{
+	static struct outcome outcome;
+	const struct sweep *sweep = &load_sweeps[_i];
+	struct tally tally = { 0 };
+	int when = 1;
+	wi_skip_unless(may_inject(), "no strace, or it may not trace");
+	scratch_open();
+	sweep_now_trying("no fault");
+	struct program echo = sweep_start(
+		(const char *const[]){ ECHO_ARGS, "--loops", "1", NULL });
+	ck_assert_int_eq(setenv("ASAN_OPTIONS", "detect_leaks=0", 1), 0);
+	const int step = sweep_is_long() ? 1 : sweep->step;
+	while (load_once(sweep, when, echo.port, &tally)) {
+		when += step;
+		ck_assert_msg(when < WHEN_MAX, "%s: and still more calls",
+			      sweep_tried());
+	}
+	ck_assert_int_eq(unsetenv("ASAN_OPTIONS"), 0);
+	(void)printf("weir-load: %s %s%s: %d runs, %d whole, %d ended with one "
+		     "line\n",
+		     sweep->call, sweep->fault,
+		     sweep->is_burst ? " in a row" : "", tally.runs,
+		     tally.served, tally.ended);
+	ck_assert_int_gt(tally.runs, 1);
+	/* Whatever became of its clients, the server held. */
+	ck_assert(sweep_talk(echo.port));
+	ck_assert_int_eq(kill(echo.pid, SIGTERM), 0);
+	sweep_end(&echo, &outcome);
+	free(sweep_expect_clean(&outcome));
+	scratch_close();
+}
+END_TEST
+
 Suite *suite_sweep_inject(void)
 {
 	Suite *suite = suite_create("sweep-inject");
@@ -244,5 +352,8 @@ Suite *suite_sweep_inject(void)
 	tcase_add_loop_test(tcase,
 			    each_call_that_fails_is_overcome_or_explained, 0,
 			    (int)(sizeof(sweeps) / sizeof(sweeps[0])));
+	tcase_add_loop_test(
+		tcase, each_call_of_a_load_that_fails_is_overcome_or_explained,
+		0, (int)(sizeof(load_sweeps) / sizeof(load_sweeps[0])));
 	return suite;
 }
