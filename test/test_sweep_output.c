@@ -8,6 +8,7 @@
 #include "suites.h"
 #include "sweep.h"
 
+#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <poll.h>
@@ -187,27 +188,45 @@ static void child_end(pid_t pid, int leash)
 	ck_assert_int_eq(status, 0);
 }
 
-/* Every descriptor of a server is closed by exec, so the port is free once the
- * server has ended, whatever programs it has started. */
+/* Descriptors of a program that this one has started. */
+static size_t child_fd_count(pid_t pid)
+{
+	char path[64];
+	char name[16] = "";
+	size_t count = 0;
+
+	(void)snprintf(path, sizeof(path), "/proc/%d/comm", (int)pid);
+	while (strcmp(name, "cat\n") != 0) { /* before, it is a copy of us */
+		FILE *file = fopen(path, "re");
+		ck_assert_ptr_nonnull(file);
+		ck_assert_ptr_nonnull(fgets(name, sizeof(name), file));
+		(void)fclose(file); /* was only read */
+	}
+	(void)snprintf(path, sizeof(path), "/proc/%d/fd", (int)pid);
+	DIR *dir = opendir(path);
+	ck_assert_ptr_nonnull(dir);
+	while (readdir(dir) != NULL)
+		count++;
+	(void)closedir(dir); /* was only read */
+	return count;
+}
+
+/* Every descriptor of a server is closed by exec. */
 START_TEST(a_program_that_the_application_starts_inherits_nothing)
 {
 	struct echo echo = { .server = NULL };
-	int leash;
+	int leashes[2];
+	pid_t before = child_start(&leashes[0], true);
 	echo_start(&echo, &(struct weir_server_opts){ .loop_count = 2 }, NULL);
-	const uint16_t port = echo_port(&echo);
-	int fd = peer_open(port);
+	int fd = peer_open(echo_port(&echo));
 	peer_round_trip(fd, 1);
-	pid_t pid = child_start(&leash, true);
+	pid_t pid = child_start(&leashes[1], true);
+	ck_assert_uint_eq(child_fd_count(pid), child_fd_count(before));
 	peer_round_trip(fd, 2);
 	peer_close(fd);
 	echo_end(&echo, NULL);
-	const struct weir_server_opts again = { .port = port };
-	echo_start(&echo, &again, NULL);
-	fd = peer_open(port);
-	peer_round_trip(fd, 3);
-	peer_close(fd);
-	echo_end(&echo, NULL);
-	child_end(pid, leash);
+	child_end(pid, leashes[1]);
+	child_end(before, leashes[0]);
 }
 END_TEST
 
