@@ -459,6 +459,9 @@ START_TEST(a_sandbox_without_rings_is_named)
 	static const char *const echo[] = { ONE_LOOP, NULL };
 	static const char *const load[] = { "weir-load", "--port", "1", NULL };
 	static struct outcome outcome;
+	wi_skip_unless(!SWEEP_HAS_SANITIZER ||
+			       forbidden_cases[_i].prepare == prepare_forbidden,
+		       "a sanitizer does not live without /proc");
 	forbidden_errno = forbidden_cases[_i].err;
 	sweep_now_trying("seccomp, %s", forbidden_cases[_i].what);
 	struct program program =
@@ -478,6 +481,8 @@ END_TEST
 START_TEST(without_proc_it_serves)
 {
 	static struct outcome outcome;
+	wi_skip_unless(!SWEEP_HAS_SANITIZER,
+		       "a sanitizer does not live without /proc");
 	sweep_now_trying("no /proc");
 	scratch_open();
 	struct program echo = sweep_start_after(
