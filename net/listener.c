@@ -6,8 +6,6 @@
 enum {
 	RETRY_NS = 100 * 1000 * 1000, /* after an error of accept */
 	ONE_BY_ONE = 64,              /* free connections, or fewer */
-	/* An enter hands out at least this many pieces of deferred work. */
-	TASKRUN_BATCH = 20,
 	/* To arm an accept, to complete it, and to see that no more come. */
 	ACCEPT_TURNS = 3,
 	WISH_BITS = 2,
@@ -41,7 +39,7 @@ void wi_latecomers_start(struct wi_latecomers *latecomers,
 {
 	/* Enough for the kernel to come to the accept that it holds back. */
 	latecomers->turns_left =
-		loop->conns.used_count / TASKRUN_BATCH + ACCEPT_TURNS;
+		loop->conns.used_count / WI_TASKRUN_BATCH + ACCEPT_TURNS;
 	latecomers->accepts = accepts;
 	latecomers->accepts_max = accepts + loop->opts.backlog;
 }

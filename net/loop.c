@@ -17,6 +17,7 @@
 
 enum {
 	NS_PER_MS = 1000000,
+	DEADLINES_PER_TURN = 256, /* the others come in the next one */
 };
 
 /* ---- flush ------------------------------------------------------------------
@@ -182,16 +183,24 @@ static void loop_retry_blocks(struct weir_loop *loop)
 	}
 }
 
-static void loop_timers(struct weir_loop *loop)
+static void loop_deadlines(struct weir_loop *loop)
 {
-	struct wi_timer *timer;
-	while ((timer = wi_wheel_next_due(&loop->wheel, loop->now_tick)) !=
-	       NULL)
+	for (int i = 0; i < DEADLINES_PER_TURN; i++) {
+		struct wi_timer *timer =
+			wi_wheel_next_due(&loop->wheel, loop->now_tick);
+		if (timer == NULL)
+			break;
 		wi_conn_deadline(
 			(struct weir_conn *)(void *)((char *)timer -
 						     offsetof(struct weir_conn,
 							      timer)));
+	}
+}
 
+static void loop_timers(struct weir_loop *loop, uint64_t before_ns)
+{
+	if (!wi_late_turn(loop, before_ns))
+		loop_deadlines(loop);
 	if (loop->now_ns >= loop->next_tick_ns) {
 		uint64_t interval_ns =
 			(uint64_t)loop->opts.tick_interval_ms * NS_PER_MS;
@@ -239,12 +248,13 @@ int weir_loop_turn(struct weir_loop *loop, uint64_t timeout_ns)
 	loop_clock(loop);
 	loop_reap(loop);
 	const uint32_t recvs = (uint32_t)(loop->stats.recvs - recvs_before);
+	const uint64_t before_ns = loop->turn_start_ns;
 	wi_bufs_turn(&loop->bufs, recvs,
 		     loop->stats.recv_enobufs != enobufs_before);
-	wi_pace_turn(&loop->pace, recvs, loop->now_ns - loop->turn_start_ns,
+	wi_pace_turn(&loop->pace, recvs, loop->now_ns - before_ns,
 		     loop->now_tick);
 	loop->turn_start_ns = loop->now_ns;
-	loop_timers(loop);
+	loop_timers(loop, before_ns);
 	loop_gauges(loop);
 	wi_load_turn(loop, recvs);
 	return wi_stop_advance(loop) ? 1 : 0;

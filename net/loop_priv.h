@@ -9,6 +9,7 @@
 #include "blocks.h"
 #include "bufs.h"
 #include "conn_priv.h"
+#include "late.h"
 #include "listener.h"
 #include "load.h"
 #include "loop.h"
@@ -22,6 +23,8 @@ enum {
 	WI_RECV_GROUP = 0,
 	WI_GATHER_IOVS = 16,  /* pieces of one gathered send */
 	WI_GATHER_SLOTS = 64, /* gathered sends of one turn; then plain ones */
+	/* An enter hands out at least this many pieces of deferred work. */
+	WI_TASKRUN_BATCH = 20,
 };
 
 /* What SENDMSG reads at submission: alive until the enter has returned. */
@@ -89,6 +92,7 @@ struct weir_loop {
 	uint32_t idle_ticks; /* 0: no deadline */
 	uint32_t drain_ticks;
 	uint64_t next_tick_ns; /* of on_tick; UINT64_MAX: never */
+	struct wi_late late;
 
 	struct wi_pace pace;
 	uint64_t turn_start_ns;

@@ -130,7 +130,8 @@ static void stop_force(struct weir_conn *conn)
 
 static bool stop_is_forced(const struct weir_loop *loop)
 {
-	return loop->now_ns >= loop->stop_deadline_ns ||
+	return (loop->now_ns >= loop->stop_deadline_ns &&
+		loop->late.turns_left == 0) ||
 	       wi_flag_seen(&loop->stop_requests) > 1;
 }
 

@@ -74,6 +74,12 @@ static const struct {
 	{ "steer-spread", suite_steer_spread },
 	{ "steer-change", suite_steer_change },
 	{ "steer-faults", suite_steer_faults },
+	{ "sweep-cut", suite_sweep_cut },
+	{ "sweep-limits", suite_sweep_limits },
+	{ "sweep-output", suite_sweep_output },
+	{ "sweep-loss", suite_sweep_loss },
+	{ "sweep-inject", suite_sweep_inject },
+	{ "sweep-time", suite_sweep_time },
 };
 /* clang-format on */
 

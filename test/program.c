@@ -39,13 +39,20 @@ const char *scratch_path(const char *name)
 
 void scratch_close(void)
 {
-	static const char *const names[] = { "echo.json", "load.json" };
+	static const char *const names[] = { "echo.json", "load.json",
+					     "trace" };
 	for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++)
 		(void)unlink(scratch_path(names[i])); /* not all tests write */
 	ck_assert_int_eq(rmdir(scratch), 0);
 }
 
 struct program program_start(const char *const *args)
+{
+	return program_start_after(NULL, args);
+}
+
+struct program program_start_after(void (*prepare)(void),
+				   const char *const *args)
 {
 	const char *argv[PROGRAM_ARGS_MAX + 1];
 	char paths[PROGRAM_ARGS_MAX][256];
@@ -71,6 +78,8 @@ struct program program_start(const char *const *args)
 		(void)prctl(PR_SET_PDEATHSIG, SIGKILL); /* no orphans */
 		(void)dup2(out[1], STDOUT_FILENO);
 		(void)dup2(err[1], STDERR_FILENO);
+		if (prepare != NULL)
+			prepare();
 		(void)execvp(argv[0], (char *const *)(uintptr_t)argv);
 		_exit(127);
 	}

@@ -33,7 +33,7 @@ struct outcome {
 /* NULL: there are none to test. */
 const char *tools_dir(void);
 
-/* A folder for the files of one test: echo.json and load.json. */
+/* A folder for the files of one test: echo.json, load.json and trace. */
 void scratch_open(void);
 const char *scratch_path(const char *name);
 void scratch_close(void);
@@ -41,6 +41,9 @@ void scratch_close(void);
 /* @args end with NULL; the first is a program of ours, or one on the PATH, and
  * so may any other be. */
 struct program program_start(const char *const *args);
+/* The same; the new process calls @prepare before it becomes the program. */
+struct program program_start_after(void (*prepare)(void),
+				   const char *const *args);
 void program_join(struct program *program, struct outcome *outcome);
 void program_run(const char *const *args, struct outcome *outcome);
 

@@ -61,6 +61,12 @@ Suite *suite_process_steer(void);
 Suite *suite_steer_spread(void);
 Suite *suite_steer_change(void);
 Suite *suite_steer_faults(void);
+Suite *suite_sweep_cut(void);
+Suite *suite_sweep_limits(void);
+Suite *suite_sweep_output(void);
+Suite *suite_sweep_loss(void);
+Suite *suite_sweep_inject(void);
+Suite *suite_sweep_time(void);
 
 /* What `uring_test --child <name> <argument>` runs, in a process of its own:
  * programs for strace and the like. Each returns an exit code. */

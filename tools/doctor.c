@@ -5,6 +5,7 @@
 #include "doctor.h"
 
 #include "cli.h"
+#include "process.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -99,6 +100,7 @@ static bool doctor_judge(void)
 
 int main(int argc, char **argv)
 {
+	process_streams_open();
 	int status = cli_start(&doctor_tool, argc, argv);
 	if (status < 0)
 		status = doctor_try();

@@ -475,6 +475,7 @@ static int echo_serve(void)
 
 int main(int argc, char **argv)
 {
+	process_streams_open();
 	int status = cli_start(&echo_tool, argc, argv);
 	if (status < 0)
 		status = echo_options_judge();

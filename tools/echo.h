@@ -31,7 +31,7 @@ struct echo_loop {
  * @is_verbose:     print why connections close
  * @address_count:  that it listens on
  * @loops:          shape [ECHO_LOOPS_MAX], index weir_loop_index()
- * @unprinted:      closes that --verbose left out
+ * @unprinted:      lines that were left out
  * @stats_file, @port_file: NULL: not asked for
  * @steer:          NULL: the server opens its own
  * @served_from_ns, @served_until_ns: monotonic

@@ -12,9 +12,12 @@
 #include <weir/uring/barrier.h>
 
 #include <errno.h>
+#include <poll.h>
+#include <stdarg.h>
 #include <stdatomic.h>
 #include <stdio.h>
 #include <string.h>
+#include <unistd.h>
 
 enum {
 	/* Answers are queued in runs of at most this size, or one frame: when
@@ -141,6 +144,26 @@ static bool echo_may_print(void)
 	return true;
 }
 
+/* A loop waits for nobody who reads what it says: where there is no room, the
+ * line is left out. The lock keeps the room for who has seen it. */
+static __attribute__((format(printf, 2, 3))) void echo_say(struct echo *echo,
+							   const char *format,
+							   ...)
+{
+	struct pollfd room = { .fd = STDERR_FILENO, .events = POLLOUT };
+	va_list args;
+
+	flockfile(stderr);
+	if (poll(&room, 1, 0) == 1 && (room.revents & POLLOUT) != 0) {
+		va_start(args, format);
+		(void)vfprintf(stderr, format, args);
+		va_end(args);
+	} else {
+		echo->unprinted++;
+	}
+	funlockfile(stderr);
+}
+
 static void echo_on_close(struct weir_conn *conn,
 			  const struct weir_close_reason *reason, void *ctx)
 {
@@ -151,16 +174,14 @@ static void echo_on_close(struct weir_conn *conn,
 		echo->unprinted++;
 		return;
 	}
-	(void)fprintf(stderr, "weir-echo: loop %u, connection %u: %s\n",
-		      weir_loop_index(weir_conn_loop(conn)),
-		      weir_conn_index(conn),
-		      weir_close_reason_text(reason, text));
+	echo_say(echo, "weir-echo: loop %u, connection %u: %s\n",
+		 weir_loop_index(weir_conn_loop(conn)), weir_conn_index(conn),
+		 weir_close_reason_text(reason, text));
 }
 
 void echo_on_log(const char *line, void *ctx)
 {
-	(void)ctx;
-	(void)fprintf(stderr, "weir-echo: %s\n", line);
+	echo_say(ctx, "weir-echo: %s\n", line);
 }
 
 struct weir_handlers echo_handlers(const struct echo *echo)

@@ -132,7 +132,7 @@ void echo_print_end(const struct echo *echo)
 	echo_steer_print_end(echo);
 	if (echo->unprinted > 0)
 		(void)printf("  unprinted  %" PRIu64
-			     " closes that --verbose left out\n",
+			     " lines that were left out\n",
 			     (uint64_t)echo->unprinted);
 	(void)fflush(stdout);
 }

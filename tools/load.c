@@ -447,6 +447,7 @@ static int load_report(const struct load_thread *threads)
 
 int main(int argc, char **argv)
 {
+	process_streams_open();
 	int status = cli_start(&load_tool, argc, argv);
 	if (status < 0)
 		status = load_options_judge();

@@ -1,7 +1,9 @@
 #include "process.h"
 
+#include <fcntl.h>
 #include <sys/resource.h>
 #include <time.h>
+#include <unistd.h>
 
 uint64_t process_now_ns(void)
 {
@@ -24,6 +26,16 @@ struct process_cpu process_cpu_read(void)
 		.user_s = seconds_of(&usage.ru_utime),
 		.system_s = seconds_of(&usage.ru_stime),
 	};
+}
+
+void process_streams_open(void)
+{
+	int fd;
+	do { /* the lowest number that is free */
+		fd = open("/dev/null", O_RDWR);
+	} while (fd >= 0 && fd <= STDERR_FILENO);
+	if (fd >= 0)
+		(void)close(fd); /* held nothing */
 }
 
 void process_fd_limit_raise(void)

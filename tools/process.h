@@ -20,6 +20,12 @@ struct process_cpu {
 /** process_cpu_read() - all threads, since the start. Source: getrusage(2). */
 struct process_cpu process_cpu_read(void);
 
+/** process_streams_open() - /dev/null for each of the standard streams that is
+ *                           closed; best effort. First of all: the next
+ *                           descriptor that is made would take its number,
+ *                           and what the tool has to say would go there. */
+void process_streams_open(void);
+
 /** process_fd_limit_raise() - the soft descriptor limit up to the hard one;
  *                             best effort. Source: setrlimit(2). */
 void process_fd_limit_raise(void);

@@ -174,6 +174,17 @@ static int ring_explain(struct weir_error *error, int err, uint64_t ring_bytes)
 	return weir_diagnose_setup(err, ring_bytes, &facts, error);
 }
 
+/* The ring is there: it is the process that has no room to see it. */
+static int ring_explain_map(struct weir_error *error, int err,
+			    uint64_t ring_bytes)
+{
+	return weir_error_set(error, err,
+			      "cannot map a ring of %llu KiB: %s; see "
+			      "`ulimit -v` and sysctl vm.max_map_count",
+			      (unsigned long long)ring_bytes / 1024,
+			      strerror(-err));
+}
+
 /* Names the calling thread for ever, as no thread id does: the pthread_t of a
  * thread that has ended is soon another's. */
 static uint64_t thread_ticket(void)
@@ -291,7 +302,8 @@ int weir_ring_open(struct weir_ring *ring, const struct weir_ring_opts *opts,
 
 	err = wi_ring_map(ring, &params);
 	if (err < 0) {
-		err = ring_explain(error, err, ring_estimate_bytes(&params));
+		(void)ring_explain_map(error, err,
+				       ring_estimate_bytes(&params));
 		goto fail;
 	}
 	wi_ring_wire(ring, &params);
