@@ -35,12 +35,14 @@ enum {
 	SIM_STEPS = 64, /* peers */
 	SIM_DEAD = 8,
 	SIM_PIPE_BYTES_MAX = 16384,
-	SIM_MEMORY_BYTES = 64 << 20,
 	SIM_IOVS = 32,
 	SIM_MAPS = 32,
 	SIM_NONE = -1,
 	SIM_NS_PER_US = 1000,
 };
+
+/* Address space: what several loops ask for by default. */
+#define SIM_MEMORY_BYTES (UINT64_C(4) << 30)
 
 /* One direction of a connection. Positions count from the start of the
  * stream: read <= arrived <= written. */
