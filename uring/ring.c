@@ -12,6 +12,7 @@
 #include "enter_priv.h"
 
 #include <errno.h>
+#include <pthread.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -185,14 +186,30 @@ static int ring_explain_map(struct weir_error *error, int err,
 			      strerror(-err));
 }
 
+static _Thread_local uint64_t own_ticket;
+
+/* In the child of a fork, which is its only thread. */
+static void ticket_forget(void)
+{
+	own_ticket = 0;
+}
+
+static void ticket_watch_forks(void)
+{
+	/* Out of memory: a child is taken for its parent. */
+	(void)pthread_atfork(NULL, NULL, ticket_forget);
+}
+
 /* Names the calling thread for ever, as no thread id does: the pthread_t of a
- * thread that has ended is soon another's. */
+ * thread that has ended is soon another's, and that of a child its parent's. */
 static uint64_t thread_ticket(void)
 {
+	static pthread_once_t once = PTHREAD_ONCE_INIT;
 	static uint64_t last_ticket;
-	static _Thread_local uint64_t own_ticket;
-	if (own_ticket == 0)
+	if (own_ticket == 0) {
+		(void)pthread_once(&once, ticket_watch_forks);
 		own_ticket = wi_ticket_next(&last_ticket);
+	}
 	return own_ticket;
 }
 
