@@ -140,7 +140,7 @@ static void exhaust_last(struct sim_exhaust *exhaust,
 static uint64_t exhaust_all(struct sim_exhaust *exhaust,
 			    const struct sim_case *what, uint32_t count)
 {
-	struct sim_fault faults[SIM_PLAN_FAULTS];
+	struct sim_fault faults[SIM_PLAN_FAULTS] = { { .nth = 0 } };
 	const uint64_t before = exhaust->runs;
 	exhaust_try(exhaust, what, faults, 0, 0);
 	exhaust_last(exhaust, what, faults, 0, count);
