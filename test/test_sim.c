@@ -5,6 +5,7 @@
  */
 #include "suites.h"
 #include "support.h"
+#include "test_sim_tapes.h"
 
 #include "sim/shrink.h"
 #include "sim/story.h"
@@ -169,5 +170,6 @@ Suite *suite_sim(void)
 	tcase_add_test(tcase, an_empty_tape_is_a_healthy_echo);
 	tcase_add_loop_test(tcase, no_rule_is_broken, 0, 10);
 	suite_add_tcase(suite, tcase);
+	suite_add_tcase(suite, tcase_sim_tapes());
 	return suite;
 }
