@@ -5,6 +5,7 @@
  */
 #include "suites.h"
 #include "support.h"
+#include "test_sim_never.h"
 
 #include "sim/exhaust.h"
 
@@ -145,5 +146,6 @@ Suite *suite_exhaust(void)
 	tcase_add_test(tcase, every_row_says_why_it_lacks_a_state);
 	tcase_add_test(tcase, a_fault_that_matters_breaks_a_rule);
 	suite_add_tcase(suite, tcase);
+	suite_add_tcase(suite, tcase_sim_never());
 	return suite;
 }
