@@ -67,6 +67,7 @@ static const struct {
 	{ "zerocopy", suite_zerocopy },
 	{ "sim", suite_sim },
 	{ "exhaust", suite_exhaust },
+	{ "start-sweep", suite_start_sweep },
 	{ "steer-spread", suite_steer_spread },
 	{ "steer-change", suite_steer_change },
 	{ "steer-faults", suite_steer_faults },
