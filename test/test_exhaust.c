@@ -67,6 +67,15 @@ START_TEST(every_two_faults_leave_a_small_case_whole)
 }
 END_TEST
 
+START_TEST(every_enter_may_be_refused_or_short)
+{
+	for (uint32_t i = 0; i < sim_case_count; i++)
+		ck_assert_uint_gt(sim_exhaust_enters(&exhaust, &sim_cases[i]),
+				  50);
+	assert_no_violation();
+}
+END_TEST
+
 START_TEST(every_order_of_a_tiny_case_is_fine)
 {
 	const struct sim_case *one = sim_case_find("one");
@@ -141,6 +150,7 @@ Suite *suite_exhaust(void)
 	tcase_add_checked_fixture(tcase, setup, teardown);
 	tcase_add_test(tcase, every_cell_is_hit_and_every_move_made);
 	tcase_add_test(tcase, every_two_faults_leave_a_small_case_whole);
+	tcase_add_test(tcase, every_enter_may_be_refused_or_short);
 	tcase_add_test(tcase, every_order_of_a_tiny_case_is_fine);
 	tcase_add_test(tcase, a_report_of_holes_counts_them);
 	tcase_add_test(tcase, every_row_says_why_it_lacks_a_state);

@@ -225,6 +225,18 @@ int weir_sim_on_turn(struct weir_sim *sim, bool (*turn)(void *ctx), void *ctx);
  */
 bool weir_sim_turn(struct weir_sim *sim);
 
+/**
+ * weir_sim_on_enter() - a say in how each call of enter goes
+ * @enter: is told how many entries the call has; returns how many of them the
+ *         kernel takes at most, or a negative errno. NULL: none
+ *
+ * Forgotten by weir_sim_reset().
+ */
+void weir_sim_on_enter(struct weir_sim *sim,
+		       int (*enter)(struct weir_sim *sim, uint32_t count,
+				    void *ctx),
+		       void *ctx);
+
 /** weir_sim_idle() - the last enter found nothing that could ever happen. */
 bool weir_sim_is_idle(const struct weir_sim *sim);
 

@@ -208,6 +208,8 @@ struct weir_sim {
 	int (*attempt)(struct weir_sim *sim,
 		       const struct weir_sim_attempt *what, void *ctx);
 	void *attempt_ctx;
+	int (*on_enter)(struct weir_sim *sim, uint32_t count, void *ctx);
+	void *on_enter_ctx;
 	struct sim_thread threads[SIM_RINGS];
 	int thread_count;
 	int thread; /* whose turn it is, or SIM_NONE */

@@ -311,6 +311,18 @@ static int enter_fault(struct weir_sim *sim)
 	return refusals[weir_tape_below(sim->tape, 4)];
 }
 
+/* How many entries the harness lets it take, or an errno. */
+static int enter_most(struct weir_sim *sim, uint32_t submit_count)
+{
+	if (sim->on_enter == NULL)
+		return (int)submit_count;
+	const int most = sim->on_enter(sim, submit_count, sim->on_enter_ctx);
+	if (most < (int)submit_count)
+		weir_sim_note(sim, "fault: enter of %u entries: %d",
+			      submit_count, most);
+	return most < (int)submit_count ? most : (int)submit_count;
+}
+
 static int enter_submit(struct weir_sim *sim, int index, uint32_t submit_count)
 {
 	struct sim_ring *ring = &sim->rings[index];
@@ -459,7 +471,10 @@ int sim_ring_enter(void *ctx, int ring_fd, uint32_t submit_count,
 		return refusal;
 	}
 	const struct enter_limit limit = enter_limit(sim, flags, arg);
-	const int submitted = enter_submit(sim, index, submit_count);
+	const int most = enter_most(sim, submit_count);
+	if (most < 0)
+		return most;
+	const int submitted = enter_submit(sim, index, (uint32_t)most);
 	if ((flags & IORING_ENTER_GETEVENTS) == 0 || submitted < 0)
 		return submitted;
 	/* What could not be submitted whole does not wait: the kernel returns
