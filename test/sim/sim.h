@@ -199,6 +199,15 @@ int weir_sim_on_turn(struct weir_sim *sim, bool (*turn)(void *ctx), void *ctx);
  */
 bool weir_sim_turn(struct weir_sim *sim);
 
+/** weir_sim_rest() - in a peer's turn: the next one not before @ns from now. */
+void weir_sim_rest(struct weir_sim *sim, uint64_t ns);
+
+/** weir_sim_settle() - peers and the network go on until they are done. */
+void weir_sim_settle(struct weir_sim *sim);
+
+/** weir_sim_arrived_bytes() - how many of the peer's have, since the start. */
+uint32_t weir_sim_arrived_bytes(const struct weir_sim *sim, int conn);
+
 /** weir_sim_idle() - the last enter found nothing that could ever happen. */
 bool weir_sim_is_idle(const struct weir_sim *sim);
 

@@ -163,7 +163,9 @@ struct sim_ring {
 struct sim_step {
 	bool (*step)(struct weir_sim *sim, void *ctx);
 	void *ctx;
-	bool is_resting; /* until something happens */
+	bool is_resting;  /* until something happens */
+	uint64_t wake_ns; /* 0: no matter what happens, not before */
+
 	uint64_t rested_at;
 };
 
@@ -207,6 +209,8 @@ struct weir_sim {
 	uint32_t dead_count;
 	struct sim_step steps[SIM_STEPS];
 	int step_count;
+	int step; /* whose turn it is */
+
 	struct sim_thread threads[SIM_RINGS];
 	int thread_count;
 	int thread; /* whose turn it is, or SIM_NONE */

@@ -248,19 +248,35 @@ bool sim_ring_has_news(const struct weir_sim *sim, int index)
 	return cq_ready(ring) > 0 || ring->overflow_count > 0;
 }
 
+static bool step_is_ready(const struct weir_sim *sim,
+			  const struct sim_step *step)
+{
+	if (sim->now_ns < step->wake_ns)
+		return false;
+	return !step->is_resting || step->rested_at != sim->events;
+}
+
+static void step_run(struct weir_sim *sim, int index)
+{
+	struct sim_step *step = &sim->steps[index];
+	step->wake_ns = 0;
+	sim->step = index;
+	step->is_resting = !step->step(sim, step->ctx) && step->wake_ns == 0;
+	step->rested_at = sim->events;
+}
+
 /* One thing that happens: an operation of this ring, an arrival, a turn of
  * another loop, a peer.
  * Benign: in this order. False: nothing can. */
 static bool world_step(struct weir_sim *sim, int ring)
 {
-	const uint32_t ops = sim_op_runnable(sim, ring);
+	const uint32_t ops = ring == SIM_NONE ? 0 : sim_op_runnable(sim, ring);
 	const uint32_t arrivals = sim_net_pending(sim);
 	const uint32_t threads = sim_threads_ready(sim);
 	uint32_t peers = 0;
 
 	for (int i = 0; i < sim->step_count; i++)
-		peers += !sim->steps[i].is_resting ||
-			 sim->steps[i].rested_at != sim->events;
+		peers += step_is_ready(sim, &sim->steps[i]);
 	if (ops + arrivals + threads + peers == 0)
 		return false;
 	uint32_t pick =
@@ -270,7 +286,8 @@ static bool world_step(struct weir_sim *sim, int ring)
 		sim->now_ns += UINT64_C(1000000)
 			       << weir_tape_below(sim->tape, 16);
 	/* Once all that it has said is read: then its slot may be another's. */
-	if (sim->dead_count > 0 && cq_ready(&sim->rings[ring]) == 0 &&
+	if (ring != SIM_NONE && sim->dead_count > 0 &&
+	    cq_ready(&sim->rings[ring]) == 0 &&
 	    sim->rings[ring].overflow_count == 0 &&
 	    sim_fault(sim, WEIR_FAULT_STALE))
 		sim_op_haunt(sim, ring);
@@ -290,16 +307,23 @@ static bool world_step(struct weir_sim *sim, int ring)
 	}
 	pick -= threads;
 	for (int i = 0; i < sim->step_count; i++) {
-		struct sim_step *step = &sim->steps[i];
-		if (step->is_resting && step->rested_at == sim->events)
+		if (!step_is_ready(sim, &sim->steps[i]) || pick-- > 0)
 			continue;
-		if (pick-- > 0)
-			continue;
-		step->is_resting = !step->step(sim, step->ctx);
-		step->rested_at = sim->events;
+		step_run(sim, i);
 		break;
 	}
 	return true;
+}
+
+void weir_sim_rest(struct weir_sim *sim, uint64_t ns)
+{
+	sim->steps[sim->step].wake_ns = sim->now_ns + ns;
+}
+
+void weir_sim_settle(struct weir_sim *sim)
+{
+	for (int i = 0; i < STEPS_MAX && world_step(sim, SIM_NONE); i++)
+		continue;
 }
 
 static int enter_fault(struct weir_sim *sim)
@@ -356,7 +380,12 @@ static uint64_t world_due_ns(const struct weir_sim *sim)
 {
 	const uint64_t op_ns = sim_op_next_due_ns(sim);
 	const uint64_t thread_ns = sim_threads_due_ns(sim);
-	return op_ns < thread_ns ? op_ns : thread_ns;
+	uint64_t due_ns = op_ns < thread_ns ? op_ns : thread_ns;
+	for (int i = 0; i < sim->step_count; i++)
+		if (sim->steps[i].wake_ns > sim->now_ns &&
+		    sim->steps[i].wake_ns < due_ns)
+			due_ns = sim->steps[i].wake_ns;
+	return due_ns;
 }
 
 /* Within another's wait: see sim_thread.c. */

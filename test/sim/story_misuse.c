@@ -42,6 +42,7 @@ struct misuse {
 	struct guest guests[GUESTS];
 	uint32_t guest_count;
 	bool in_callback;
+	bool only_closes; /* of acts: those that end a connection, and sends */
 };
 
 static void expect(struct misuse *misuse, bool is_so, const char *rule)
@@ -341,7 +342,9 @@ static void act_stop(struct misuse *misuse)
 /* @is_open: for sure, if its handler has not ended it. */
 static void act_on(struct misuse *misuse, struct guest *guest, bool is_open)
 {
-	switch (below(misuse, 16)) {
+	static const uint8_t closes[] = { 6, 1, 4, 6, 7, 8, 9, 6 };
+	switch (misuse->only_closes ? closes[below(misuse, sizeof(closes))]
+				    : below(misuse, 16)) {
 	case 1:
 	case 2:
 	case 3:
@@ -563,7 +566,7 @@ static void misuse_on_tick(struct weir_loop *loop, void *ctx)
 	misuse->in_callback = false;
 }
 
-void story_misuse(struct sim_run *run)
+static void misuse_play(struct sim_run *run, bool only_closes)
 {
 	static const struct weir_handlers handlers = {
 		.on_open = misuse_on_open,
@@ -572,7 +575,9 @@ void story_misuse(struct sim_run *run)
 		.on_close = misuse_on_close,
 		.on_tick = misuse_on_tick,
 	};
-	struct misuse misuse = { .run = run, .opts = run_draw_loop(run) };
+	struct misuse misuse = { .run = run,
+				 .opts = run_draw_loop(run),
+				 .only_closes = only_closes };
 
 	run->is_free = true;
 	misuse.opts.tick_interval_ms = RUN_DRAW(run->tape, 0, 1, 50, 500);
@@ -582,4 +587,14 @@ void story_misuse(struct sim_run *run)
 	run_faults(run);
 	run_two_phases(run);
 	run_end(run);
+}
+
+void story_misuse(struct sim_run *run)
+{
+	misuse_play(run, false);
+}
+
+void story_close(struct sim_run *run)
+{
+	misuse_play(run, true);
 }
