@@ -304,6 +304,7 @@ static void sim_clear(struct weir_sim *sim)
 	sim->memory_used = 0;
 	sim->mappings = 0;
 	sim->events = 0;
+	sim->enters = 0;
 	sim->order = 0;
 	sim->violation = NULL;
 	sim->is_idle = false;

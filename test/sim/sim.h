@@ -50,6 +50,8 @@ enum {
  * @setup_forbidden: set-up flags to be refused with -EINVAL
  * @migrates:     who waits at a listener that ends goes to another of its
  * group, as with net.ipv4.tcp_migrate_req; false: they are reset
+ * @is_loopback:  most of what is sent has arrived before the sender goes on
+ * @allows_misuse: what a kernel answers with an errno alone is no violation
  * @story:        each event, a line in virtual time; NULL for none
  */
 struct weir_sim_opts {
@@ -60,6 +62,8 @@ struct weir_sim_opts {
 	uint32_t cq_entries;
 	uint32_t setup_forbidden;
 	bool migrates;
+	bool allows_misuse;
+	bool is_loopback;
 	FILE *story;
 };
 

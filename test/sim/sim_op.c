@@ -198,8 +198,37 @@ static int op_try(struct weir_sim *sim, struct sim_op *op)
 	}
 }
 
+void sim_op_arm(struct weir_sim *sim, struct sim_op *op)
+{
+	op->is_armed = true;
+	if (op->file == SIM_NONE || sim->files[op->file].conn == SIM_NONE)
+		return;
+	const struct sim_file *file = &sim->files[op->file];
+	op->wakes = sim_net_wakes(sim, file->conn, file->side);
+	op->is_woken = (op->sqe.msg_flags & MSG_DONTWAIT) != 0 ||
+		       sim_net_can_read(sim, file->conn, file->side);
+}
+
+/* Another has taken what it was woken for. After one wake-up it tries all the
+ * same, and may find no buffer; after two, or once requeued, the kernel looks
+ * at the socket first (io_poll_check_events()). */
+static bool op_was_woken_in_vain(struct weir_sim *sim, const struct sim_op *op)
+{
+	if (op->sqe.opcode != IORING_OP_RECV || !op->is_armed ||
+	    (op->sqe.msg_flags & MSG_DONTWAIT) != 0)
+		return false;
+	const struct sim_file *file = &sim->files[op->file];
+	return file->conn != SIM_NONE &&
+	       !sim_net_can_read(sim, file->conn, file->side) &&
+	       weir_tape_below(sim->tape, 2) == 1;
+}
+
 static void op_go(struct weir_sim *sim, struct sim_op *op)
 {
+	if (op_was_woken_in_vain(sim, op)) {
+		sim_op_arm(sim, op);
+		return;
+	}
 	const int fault = op_errno(sim, op->sqe.opcode);
 	op->due_flags = 0;
 	op->is_armed = false;
@@ -214,7 +243,7 @@ static void op_go(struct weir_sim *sim, struct sim_op *op)
 	}
 	const int result = op_try(sim, op);
 	if (result == SIM_OP_WAITS)
-		op->is_armed = true;
+		sim_op_arm(sim, op);
 	else if (result == -EAGAIN)
 		op_fail(sim, op, result);
 	else if (result != SIM_OP_AGAIN)
@@ -245,6 +274,20 @@ static int op_find_file(const struct weir_sim *sim, int ring,
 	return (sqe->flags & IOSQE_FIXED_FILE) != 0
 		       ? sim_slot_file(&sim->rings[ring], sqe->fd)
 		       : sim_fd_file(sim, sqe->fd);
+}
+
+/* False: there is none, and that was the end of it. */
+static bool op_hold_file(struct weir_sim *sim, struct sim_op *op)
+{
+	if (!op_needs_file(op->sqe.opcode) || op->file != SIM_NONE)
+		return true;
+	op->file = op_find_file(sim, op->ring, &op->sqe);
+	if (op->file == SIM_NONE) {
+		op_end(sim, op, -EBADF, 0);
+		return false;
+	}
+	sim_file_hold(sim, op->file);
+	return true;
 }
 
 static bool op_selects_buffers(uint8_t opcode)
@@ -280,14 +323,20 @@ static int op_prepare(struct weir_sim *sim, struct sim_op *op)
 	}
 }
 
+static bool op_polls_first(const struct sim_op *op)
+{
+	return (op->sqe.opcode == IORING_OP_RECV ||
+		op->sqe.opcode == IORING_OP_SEND || sim_op_is_zerocopy(op)) &&
+	       (op->sqe.ioprio & IORING_RECVSEND_POLL_FIRST) != 0;
+}
+
 /* Poll first; or the kernel was busy, and does it a little later. */
 static bool op_is_put_off(struct weir_sim *sim, const struct sim_op *op)
 {
 	if (op->sqe.opcode == IORING_OP_TIMEOUT)
 		return true;
-	if ((op->sqe.opcode == IORING_OP_RECV ||
-	     op->sqe.opcode == IORING_OP_SEND) &&
-	    (op->sqe.ioprio & IORING_RECVSEND_POLL_FIRST) != 0)
+
+	if (op_polls_first(op))
 		return true;
 	return weir_tape_chance(sim->tape, ONE_IN_EIGHT);
 }
@@ -322,16 +371,23 @@ bool sim_op_submit(struct weir_sim *sim, int ring,
 		return false;
 	}
 	op->is_prepared = true;
-	if (op_needs_file(sqe->opcode)) {
-		op->file = op_find_file(sim, ring, sqe);
-		if (op->file == SIM_NONE) {
-			op_end(sim, op, -EBADF, 0);
-			return true;
-		}
-		sim_file_hold(sim, op->file);
+	/* A kernel worker does it, later or at once, and looks for the file
+	 * only then: sim-model. */
+	if (sqe->opcode == IORING_OP_SHUTDOWN &&
+	    weir_tape_below(sim->tape, 2) == 0) {
+		op->is_armed = true;
+		op->is_late = true;
+		return true;
+	}
+	if (!op_hold_file(sim, op))
+		return true;
+	/* Both together are -EAGAIN, whatever there is: sim-model. */
+	if (op_polls_first(op) && (sqe->msg_flags & MSG_DONTWAIT) != 0) {
+		op_fail(sim, op, -EAGAIN);
+		return true;
 	}
 	if (op_is_put_off(sim, op)) {
-		op->is_armed = true;
+		sim_op_arm(sim, op);
 		op->is_late = !op_waits_for_file(op);
 		return true;
 	}
@@ -341,12 +397,13 @@ bool sim_op_submit(struct weir_sim *sim, int ring,
 
 /* ---- going on ---------------------------------------------------------- */
 
-static bool op_can_read(const struct weir_sim *sim, const struct sim_op *op)
+/* A wake-up counts also if another has taken the bytes since: it tries, and
+ * looks for a buffer first. */
+static bool op_is_woken(const struct weir_sim *sim, const struct sim_op *op)
 {
 	const struct sim_file *file = &sim->files[op->file];
-	return (op->sqe.msg_flags & MSG_DONTWAIT) != 0 ||
-	       file->conn == SIM_NONE ||
-	       sim_net_can_read(sim, file->conn, file->side);
+	return op->is_woken || file->conn == SIM_NONE ||
+	       sim_net_wakes(sim, file->conn, file->side) != op->wakes;
 }
 
 static bool op_is_ready(const struct weir_sim *sim, const struct sim_op *op)
@@ -356,7 +413,7 @@ static bool op_is_ready(const struct weir_sim *sim, const struct sim_op *op)
 	const struct sim_file *file = &sim->files[op->file];
 	switch (op->sqe.opcode) {
 	case IORING_OP_RECV:
-		return op_can_read(sim, op);
+		return op_is_woken(sim, op);
 	case IORING_OP_SEND:
 	case IORING_OP_SENDMSG:
 	case IORING_OP_SEND_ZC:
@@ -379,23 +436,30 @@ static bool op_is_ready(const struct weir_sim *sim, const struct sim_op *op)
 	}
 }
 
-uint32_t sim_op_runnable(const struct weir_sim *sim, int ring)
+/* Whether it is among those that are looked for. */
+static bool op_can_run(const struct weir_sim *sim, const struct sim_op *op,
+		       int ring, enum sim_run run)
+{
+	return op->is_used && op->ring == ring &&
+	       !(run == SIM_RUN_TASK_WORK && op->is_late) &&
+	       !(run != SIM_RUN_WAITING && op->requeued == sim->enters) &&
+	       op_is_ready(sim, op);
+}
+
+uint32_t sim_op_runnable(const struct weir_sim *sim, int ring, enum sim_run run)
 {
 	uint32_t count = 0;
-	for (int i = 0; i < sim->op_high; i++) {
-		const struct sim_op *op = &sim->ops[i];
-		count +=
-			op->is_used && op->ring == ring && op_is_ready(sim, op);
-	}
+	for (int i = 0; i < sim->op_high; i++)
+		count += op_can_run(sim, &sim->ops[i], ring, run);
 	return count;
 }
 
-void sim_op_run(struct weir_sim *sim, int ring, uint32_t index)
+void sim_op_run(struct weir_sim *sim, int ring, uint32_t index,
+		enum sim_run run)
 {
 	for (int i = 0; i < sim->op_high; i++) {
 		struct sim_op *op = &sim->ops[i];
-		if (!op->is_used || op->ring != ring || !op_is_ready(sim, op) ||
-		    index-- > 0)
+		if (!op_can_run(sim, op, ring, run) || index-- > 0)
 			continue;
 		sim_hash_add(sim, op->sqe.user_data);
 		op->is_late = false;
@@ -403,7 +467,7 @@ void sim_op_run(struct weir_sim *sim, int ring, uint32_t index)
 			sim_op_notice_run(sim, op);
 		else if (op->is_cancelled)
 			op_fail(sim, op, -ECANCELED);
-		else
+		else if (op_hold_file(sim, op))
 			op_go(sim, op);
 		return;
 	}

@@ -66,6 +66,7 @@ struct sim_conn {
 	enum sim_side peers_side; /* NO_SIDE: both are a ring's */
 	bool rcv_shut[2];         /* by the side itself */
 	int error[2];             /* of the side: to be told, once; or 0 */
+	uint32_t wakes[2];        /* things that have come to the side */
 	struct sim_pipe pipes[2]; /* index: the side that writes */
 };
 
@@ -103,6 +104,9 @@ struct sim_op {
 	bool is_cancelled; /* ends with -ECANCELED */
 	bool is_late;      /* was not tried yet */
 	bool is_retried;   /* was armed: REQ_F_POLLED */
+	bool is_woken;     /* RECV: there was something when it was armed */
+	uint32_t wakes;    /* RECV: of its side, when it was armed */
+	uint64_t requeued; /* by the enter of that number: not again in it */
 	bool is_prepared;  /* the kernel has accepted the entry */
 	bool is_notice;    /* of a zero-copy send that has completed */
 	uint32_t due_flags;
@@ -154,6 +158,7 @@ struct sim_ring {
 	struct io_uring_cqe overflow[SIM_OVERFLOW];
 	uint32_t overflow_count;
 	uint64_t posted;      /* completions */
+	uint32_t iov_cached;  /* the longest array of pieces so far */
 	int slots[SIM_SLOTS]; /* files, or SIM_NONE */
 	uint32_t slot_count;
 	uint32_t slot_hint; /* ALLOC begins after the last used */
@@ -187,6 +192,7 @@ struct weir_sim {
 	uint64_t hash;
 	uint64_t order;
 	uint64_t events; /* things that have happened in the world */
+	uint64_t enters;
 	bool is_idle;
 	const char *violation;
 
@@ -245,6 +251,10 @@ int sim_net_read(struct weir_sim *sim, int conn, enum sim_side side,
 		 void *bytes, size_t byte_count);
 int sim_net_write(struct weir_sim *sim, int conn, enum sim_side side,
 		  const void *bytes, size_t byte_count);
+uint32_t sim_net_wakes(const struct weir_sim *sim, int conn,
+		       enum sim_side side);
+/* A whole send has been written. */
+void sim_net_push(struct weir_sim *sim, int conn);
 bool sim_net_can_read(const struct weir_sim *sim, int conn, enum sim_side side);
 bool sim_net_can_write(const struct weir_sim *sim, int conn,
 		       enum sim_side side);
@@ -285,8 +295,15 @@ uint64_t sim_threads_due_ns(const struct weir_sim *sim); /* or UINT64_MAX */
 bool sim_op_submit(struct weir_sim *sim, int ring,
 		   const struct io_uring_sqe *sqe);
 /* How many could go on now, and the next step of one of them. */
-uint32_t sim_op_runnable(const struct weir_sim *sim, int ring);
-void sim_op_run(struct weir_sim *sim, int ring, uint32_t index);
+/* Task work is what the ring's own thread does in its enter; kernel workers
+ * and the network card do theirs beside it, and while it waits. */
+enum sim_run { SIM_RUN_TASK_WORK, SIM_RUN_BESIDE, SIM_RUN_WAITING };
+uint32_t sim_op_runnable(const struct weir_sim *sim, int ring,
+			 enum sim_run run);
+void sim_op_run(struct weir_sim *sim, int ring, uint32_t index,
+		enum sim_run run);
+/* It waits for its file from here on. */
+void sim_op_arm(struct weir_sim *sim, struct sim_op *op);
 void sim_ops_end(struct weir_sim *sim, int ring);
 /* A completion of an operation whose stream is gone. */
 void sim_op_haunt(struct weir_sim *sim, int ring);
@@ -305,6 +322,7 @@ uint32_t sim_op_buffer_flags(struct sim_op *op);
 /* 0, or the errno with which the kernel refuses the entry. */
 int sim_op_recv_prepare(struct sim_op *op);
 int sim_op_send_prepare(struct sim_op *op);
+void sim_op_cache_iov(struct sim_ring *ring, uint32_t count);
 bool sim_op_is_zerocopy(const struct sim_op *op);
 /* The result of a zero-copy send is out: its notice comes later. */
 void sim_op_send_notice(struct weir_sim *sim, const struct sim_op *op);
@@ -312,6 +330,8 @@ void sim_op_notice_run(struct weir_sim *sim, struct sim_op *op);
 struct sim_op *sim_op_take(struct weir_sim *sim);
 int sim_op_timeout_prepare(struct weir_sim *sim, struct sim_op *op);
 int sim_op_timeout(struct weir_sim *sim, struct sim_op *op);
+/* Its timer has, and it only waits to be told. */
+bool sim_op_timeout_has_fired(struct weir_sim *sim, const struct sim_op *op);
 int sim_op_timeout_remove(struct weir_sim *sim, struct sim_op *op);
 /* UINT64_MAX: none. */
 uint64_t sim_op_next_due_ns(const struct weir_sim *sim);
@@ -350,10 +370,11 @@ struct sim_take {
 	bool is_cut;  /* the last one by the size that was asked for */
 };
 
-/* Shows buffers for up to @max_bytes, 0: as the kernel does when it does not
- * know. Return: 0; -ENOBUFS. */
+/* Shows buffers for up to @max_bytes; 0: not known, then @guess of them.
+ * Return: 0; -ENOBUFS. */
 int sim_group_take(const struct sim_group *group, uint32_t max_bytes,
-		   enum sim_take_mode mode, struct sim_take *out_take);
+		   enum sim_take_mode mode, uint32_t guess,
+		   struct sim_take *out_take);
 /* Takes them, @bytes and @count of them. Return: false if the last one is not
  * used up (incremental). */
 bool sim_group_commit(struct sim_group *group, uint32_t bytes, uint32_t count);

@@ -24,7 +24,8 @@ enum {
 	CQ_FLAGS = 84,
 	CQES = 128,
 	TASKRUN_BATCH = 20, /* DEFER_TASKRUN hands out so many per enter */
-	STEPS_MAX = 4000,   /* in one enter; then it is "interrupted" */
+	ONE_IN_FOUR = 64,
+	STEPS_MAX = 4000, /* in one enter; then it is "interrupted" */
 	STEP_NS = 1000,
 	NS_PER_S = 1000000000,
 };
@@ -117,6 +118,7 @@ int sim_ring_setup(void *ctx, uint32_t entry_count,
 	ring->slot_count = 0;
 	ring->slot_hint = 0;
 	ring->posted = 0;
+	ring->iov_cached = 1;
 	memset(ring->groups, 0, sizeof(ring->groups));
 	int err = ring_memory(sim, ring, params);
 	if (err < 0)
@@ -268,9 +270,10 @@ static void step_run(struct weir_sim *sim, int index)
 /* One thing that happens: an operation of this ring, an arrival, a turn of
  * another loop, a peer.
  * Benign: in this order. False: nothing can. */
-static bool world_step(struct weir_sim *sim, int ring)
+static bool world_step(struct weir_sim *sim, int ring, enum sim_run run)
 {
-	const uint32_t ops = ring == SIM_NONE ? 0 : sim_op_runnable(sim, ring);
+	const uint32_t ops =
+		ring == SIM_NONE ? 0 : sim_op_runnable(sim, ring, run);
 	const uint32_t arrivals = sim_net_pending(sim);
 	const uint32_t threads = sim_threads_ready(sim);
 	uint32_t peers = 0;
@@ -292,7 +295,7 @@ static bool world_step(struct weir_sim *sim, int ring)
 	    sim_fault(sim, WEIR_FAULT_STALE))
 		sim_op_haunt(sim, ring);
 	if (pick < ops) {
-		sim_op_run(sim, ring, pick);
+		sim_op_run(sim, ring, pick, run);
 		return true;
 	}
 	pick -= ops;
@@ -322,7 +325,8 @@ void weir_sim_rest(struct weir_sim *sim, uint64_t ns)
 
 void weir_sim_settle(struct weir_sim *sim)
 {
-	for (int i = 0; i < STEPS_MAX && world_step(sim, SIM_NONE); i++)
+	for (int i = 0;
+	     i < STEPS_MAX && world_step(sim, SIM_NONE, SIM_RUN_WAITING); i++)
 		continue;
 }
 
@@ -366,14 +370,18 @@ static void enter_task_work(struct weir_sim *sim, int ring,
 {
 	const uint32_t batch =
 		min_complete > TASKRUN_BATCH ? min_complete : TASKRUN_BATCH;
+	/* Within another's wait there is no wait of its own. */
+	const enum sim_run run =
+		sim_thread_is_nested(sim) ? SIM_RUN_WAITING : SIM_RUN_TASK_WORK;
 	for (uint32_t i = 0; i < batch; i++) {
-		const uint32_t ops = sim_op_runnable(sim, ring);
+		const uint32_t ops = sim_op_runnable(sim, ring, run);
 		if (ops == 0)
 			break;
-		sim_op_run(sim, ring, weir_tape_below(sim->tape, ops));
+		sim_op_run(sim, ring, weir_tape_below(sim->tape, ops), run);
 	}
-	if (min_complete == 0 && !sim_thread_is_nested(sim))
-		(void)world_step(sim, ring);
+	if (min_complete == 0 && !sim_thread_is_nested(sim) &&
+	    !weir_tape_chance(sim->tape, ONE_IN_FOUR))
+		(void)world_step(sim, ring, SIM_RUN_BESIDE);
 }
 
 static uint64_t world_due_ns(const struct weir_sim *sim)
@@ -421,7 +429,7 @@ static int enter_wait(struct weir_sim *sim, int index, uint32_t min_complete,
 		if (limit->min_wait_ns > 0 && ready > 0 &&
 		    waited_ns >= limit->min_wait_ns)
 			return 0;
-		if (world_step(sim, index))
+		if (world_step(sim, index, SIM_RUN_WAITING))
 			continue;
 		const uint64_t due_ns = world_due_ns(sim);
 		if (limit->min_wait_ns > 0 && ready > 0 &&
@@ -465,6 +473,7 @@ int sim_ring_enter(void *ctx, int ring_fd, uint32_t submit_count,
 	(void)arg_bytes;
 
 	sim->is_idle = false;
+	sim->enters++;
 	if (index == SIM_NONE || !sim->rings[index].is_used)
 		return -EBADF;
 	if (!sim->rings[index].is_enabled)
