@@ -335,7 +335,9 @@ static bool op_is_put_off(struct weir_sim *sim, const struct sim_op *op)
 {
 	if (op->sqe.opcode == IORING_OP_TIMEOUT)
 		return true;
-
+	/* Tried as it is submitted, without a wait: io_accept(). */
+	if (op->sqe.opcode == IORING_OP_ACCEPT)
+		return false;
 	if (op_polls_first(op))
 		return true;
 	return weir_tape_chance(sim->tape, ONE_IN_EIGHT);
