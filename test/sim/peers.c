@@ -61,6 +61,8 @@ static void peer_lost(struct peer *peer)
 static bool peer_connect(struct peer *peer)
 {
 	struct weir_sim *sim = peer->run->sim;
+	if (peer->run->moved < peer->at_moved && !peer->run->is_healed)
+		return false;
 	peer->conn = weir_sim_connect(sim, RUN_PORT);
 	if (peer->conn == -ECONNREFUSED) { /* the server stops */
 		if (peer->run->is_strict && !peer->run->is_ending)

@@ -171,6 +171,8 @@ static int op_try(struct weir_sim *sim, struct sim_op *op)
 		return sim_op_send(sim, op);
 	case IORING_OP_TIMEOUT:
 		return sim_op_timeout(sim, op);
+	case IORING_OP_MSG_RING:
+		return sim_op_msg(sim, op);
 	case IORING_OP_TIMEOUT_REMOVE:
 		return sim_op_timeout_remove(sim, op);
 	case IORING_OP_POLL_ADD:
@@ -410,6 +412,8 @@ static bool op_is_woken(const struct weir_sim *sim, const struct sim_op *op)
 
 static bool op_is_ready(const struct weir_sim *sim, const struct sim_op *op)
 {
+	if (op->is_message)
+		return sim_op_message_is_next(sim, op);
 	if (op->is_cancelled || op->is_late)
 		return true;
 	const struct sim_file *file = &sim->files[op->file];
@@ -465,7 +469,9 @@ void sim_op_run(struct weir_sim *sim, int ring, uint32_t index,
 			continue;
 		sim_hash_add(sim, op->sqe.user_data);
 		op->is_late = false;
-		if (op->is_notice)
+		if (op->is_message)
+			sim_op_message_run(sim, op);
+		else if (op->is_notice)
 			sim_op_notice_run(sim, op);
 		else if (op->is_cancelled)
 			op_fail(sim, op, -ECANCELED);

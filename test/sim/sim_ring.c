@@ -515,6 +515,8 @@ int sim_ring_register(void *ctx, int ring_fd, uint32_t opcode, void *arg,
 		      uint32_t arg_count)
 {
 	struct weir_sim *sim = ctx;
+	if (ring_fd == -1 && opcode == IORING_REGISTER_SEND_MSG_RING)
+		return sim_msg_sync(sim, arg, arg_count);
 	const int index = enter_ring(sim, ring_fd, 0);
 	if (index == SIM_NONE)
 		return -EBADF;

@@ -103,7 +103,7 @@ static void act_abort(struct guest *guest, bool is_open)
 
 /* ---- acts: sending ------------------------------------------------------- */
 
-static size_t draw_bytes(struct misuse *misuse)
+static size_t draw_bytes(struct misuse *misuse, size_t queued)
 {
 	const size_t limit = misuse->opts.send_bytes_max;
 	switch (below(misuse, 8)) {
@@ -117,6 +117,8 @@ static size_t draw_bytes(struct misuse *misuse)
 		return limit + 1;
 	case 5:
 		return limit / 2 + 1;
+	case 6:
+		return queued < limit ? limit - queued : 1;
 	default:
 		return 1 + below(misuse, 20);
 	}
@@ -151,8 +153,8 @@ static void too_large(struct misuse *misuse, struct guest *guest,
 static void act_send(struct misuse *misuse, struct guest *guest, bool is_open)
 {
 	uint8_t bytes[BYTES_MAX];
-	const size_t count = draw_bytes(misuse);
 	const size_t queued = weir_conn_queued_bytes(guest->conn);
+	const size_t count = draw_bytes(misuse, queued);
 
 	say(bytes, guest, count);
 	const int result = weir_conn_send(guest->conn, bytes, count);
@@ -207,7 +209,7 @@ static void act_reserve(struct misuse *misuse, struct guest *guest,
 			bool is_open)
 {
 	const size_t queued = weir_conn_queued_bytes(guest->conn);
-	size_t count = 1 + draw_bytes(misuse);
+	size_t count = 1 + draw_bytes(misuse, queued + 1);
 	uint8_t *room = weir_conn_reserve(guest->conn, count);
 
 	if (room != NULL && below(misuse, 4) == 1) {
@@ -475,7 +477,8 @@ static bool cause_is_true(const struct misuse *misuse,
 		return true;
 	/* Whoever was first stays, but for a drain that does not end. */
 	if (guest->first != WEIR_CLOSE_NONE && guest->is_sure)
-		return reason->cause == WEIR_CLOSE_DRAIN_DEADLINE;
+		return reason->cause == WEIR_CLOSE_DRAIN_DEADLINE &&
+		       guest->first != WEIR_CLOSE_ABORTED;
 	switch (reason->cause) {
 	case WEIR_CLOSE_PEER:
 	case WEIR_CLOSE_RESET:

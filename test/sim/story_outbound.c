@@ -12,10 +12,11 @@
 
 enum {
 	CALLS = 4,
-	LINKS = 4, /* of one host, at a time */
+	LINKS = 1, /* of one host, at a time */
+	BACKLOG = 4,
 
 	FIRST_PORT = 7100,
-	CALL_BYTES_MAX = 1000,
+	CALL_BYTES_MAX = 6000,       /* some chunks of a send queue */
 	LINK_BYTES = CALL_BYTES_MAX, /* all that a caller may say */
 	PIECE_MAX = 64,
 };
@@ -196,7 +197,8 @@ static void host_start(struct outbound *outbound, struct host *host,
 	run->has_rude |= host->manner == HOST_RUDE;
 	if (host->manner != HOST_REFUSES)
 		(void)weir_sim_listen(run->sim, host->port,
-				      host->manner == HOST_SILENT ? 0 : LINKS);
+				      host->manner == HOST_SILENT ? 0
+								  : BACKLOG);
 	(void)weir_sim_on_step(run->sim, host_step, host);
 }
 
@@ -437,9 +439,9 @@ static void calls_start(struct outbound *outbound)
 		struct call *call = &outbound->calls[i];
 		*call = (struct call){
 			.id = i + 1,
-			.total = 1 + weir_tape_below(tape,
-						     RUN_DRAW(tape, 30, 30,
-							      CALL_BYTES_MAX)),
+			.total = 1 + weir_tape_below(
+					     tape, RUN_DRAW(tape, 30, 30, 1000,
+							    CALL_BYTES_MAX)),
 			.ends_early = weir_tape_below(tape, 4) == 1,
 		};
 		host_start(outbound, &call->host, i);

@@ -33,12 +33,13 @@ struct peer {
 	uint32_t total; /* bytes it has to say; the first is its id */
 	uint32_t sent;
 	uint32_t received;
-	bool is_lost;    /* by a reset, its own or the server's */
-	bool is_rude;    /* may reset, and may be closed early */
-	bool is_mute;    /* says and reads nothing more from some time on */
-	bool is_polite;  /* the server closes once it has shown all */
-	bool is_greedy;  /* reads only when it cannot write */
-	bool has_rested; /* just now */
+	bool is_lost;      /* by a reset, its own or the server's */
+	bool is_rude;      /* may reset, and may be closed early */
+	bool is_mute;      /* says and reads nothing more from some time on */
+	bool is_polite;    /* the server closes once it has shown all */
+	bool is_greedy;    /* reads only when it cannot write */
+	uint64_t at_moved; /* it connects once so much has happened */
+	bool has_rested;   /* just now */
 	uint32_t pause_ms_max; /* it rests while it talks; 0: it does not */
 
 	/* The server's side of it. */
