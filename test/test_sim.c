@@ -280,8 +280,9 @@ Suite *suite_sim(void)
 	tcase_add_test(tcase, a_seed_always_writes_the_same_tape);
 	tcase_add_test(tcase, past_its_end_a_tape_is_benign);
 	tcase_add_test(tcase, a_tape_shrinks_to_what_matters);
-	tcase_add_test(tcase,
-		       messages_between_rings_come_in_order_and_none_is_lost);
+	tcase_add_loop_test(
+		tcase, messages_between_rings_come_in_order_and_none_is_lost, 0,
+		20);
 	tcase_add_test(tcase, the_same_tape_is_the_same_run);
 	tcase_add_test(tcase, an_empty_tape_is_a_healthy_echo);
 	tcase_add_loop_test(tcase,
