@@ -68,6 +68,7 @@ static const struct {
 	{ "sim", suite_sim },
 	{ "exhaust", suite_exhaust },
 	{ "start-sweep", suite_start_sweep },
+	{ "sim-model", suite_sim_model },
 	{ "steer-spread", suite_steer_spread },
 	{ "steer-change", suite_steer_change },
 	{ "steer-faults", suite_steer_faults },

@@ -13,7 +13,7 @@ enum {
 	FAULT_RATE_DEFAULT = 16,
 	PIPE_BYTES_DEFAULT = 4096,
 	PAGE_BYTES = 4096,
-	NEAR_BYTES = 192 * 1024, /* whole pages */
+	NEAR_BYTES = 192 * 1024, /* of a mapping; whole pages */
 };
 
 /* ---- what the tape is asked ------------------------------------------- */
@@ -146,6 +146,8 @@ static int sim_map(void *ctx, size_t bytes, int fd, uint64_t offset,
 	if (sim->memory_used + bytes > SIM_MEMORY_BYTES)
 		return -ENOMEM;
 	*out_memory = sim->memory + sim->memory_used;
+	if (sim->map_count < SIM_MAPS) /* or it is one with the last */
+		sim->map_begins[sim->map_count++] = sim->memory_used;
 	sim->memory_used += bytes;
 	sim->mappings++;
 	return 0;
@@ -260,6 +262,25 @@ static int sim_random(void *ctx, void *out_bytes, size_t byte_count)
 /* ---- open, reset, close ---------------------------------------------------
  */
 
+/* Zeros again, as map() promises: of each mapping what most worlds touch by
+ * hand, for a page that is given back costs more to get anew. */
+static void sim_memory_clear(struct weir_sim *sim)
+{
+	for (uint32_t i = 0; i < sim->map_count; i++) {
+		const size_t begin = sim->map_begins[i];
+		const size_t end = i + 1 < sim->map_count
+					   ? sim->map_begins[i + 1]
+					   : sim->memory_used;
+		const size_t near_end =
+			end - begin < NEAR_BYTES ? end : begin + NEAR_BYTES;
+		memset(sim->memory + begin, 0, near_end - begin);
+		if (end > near_end)
+			(void)madvise(sim->memory + near_end, end - near_end,
+				      MADV_DONTNEED);
+	}
+	sim->map_count = 0;
+}
+
 static void sim_clear(struct weir_sim *sim)
 {
 	for (int i = 0; i < SIM_FDS; i++)
@@ -281,16 +302,11 @@ static void sim_clear(struct weir_sim *sim)
 	sim->thread = SIM_NONE;
 	sim->thread_depth = 0;
 	sim->choose = NULL;
-	/* Zeros again, as map() promises: what most worlds touch by hand, for a
-	 * page that is given back costs more to get anew. */
-	memset(sim->memory, 0,
-	       sim->memory_used < NEAR_BYTES ? sim->memory_used : NEAR_BYTES);
-	if (sim->memory_used > NEAR_BYTES)
-		(void)madvise(sim->memory + NEAR_BYTES,
-			      sim->memory_used - NEAR_BYTES, MADV_DONTNEED);
+	sim_memory_clear(sim);
 	sim->memory_used = 0;
 	sim->mappings = 0;
 	sim->events = 0;
+	sim->enters = 0;
 	sim->order = 0;
 	sim->violation = NULL;
 	sim->is_idle = false;

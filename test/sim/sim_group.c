@@ -93,41 +93,36 @@ const struct io_uring_buf *sim_group_peek(const struct sim_group *group)
 		       : group_entry(group, group->head);
 }
 
-/* How many of the entries a peek of @max_bytes looks at. */
+/* How many of the entries it looks at. */
 static uint32_t peek_count(const struct sim_group *group, uint32_t available,
-			   uint32_t max_bytes, bool is_many, bool knows_max)
+			   uint32_t max_bytes, uint32_t guess)
 {
 	const uint32_t bytes = group_entry(group, group->head)->len;
 	uint32_t count = available;
-	if (!is_many)
-		return 1;
-	if (!knows_max)
-		return 1; /* a guess: no array for it */
-	if (bytes != 0) {
-		const uint32_t needed =
-			max_bytes / bytes + (max_bytes % bytes != 0);
-		if (needed < count)
-			count = needed;
-	}
+	uint32_t needed = guess;
+	if (max_bytes != 0 && bytes != 0)
+		needed = max_bytes / bytes + (max_bytes % bytes != 0);
+	if (needed < count)
+		count = needed;
 	return count < SIM_IOVS ? count : SIM_IOVS;
 }
 
 /* io_ring_buffers_peek() and io_ring_buffer_select() in one. */
 int sim_group_take(const struct sim_group *group, uint32_t max_bytes,
-		   enum sim_take_mode mode, struct sim_take *out_take)
+		   enum sim_take_mode mode, uint32_t guess,
+		   struct sim_take *out_take)
 {
 	const uint16_t available = (uint16_t)(group_tail(group) - group->head);
-	const bool knows_max = max_bytes != 0;
 	const bool is_many = mode != SIM_TAKE_ONE;
 	uint16_t at = group->head;
 
 	*out_take = (struct sim_take){ .count = 0 };
 	if (available == 0)
 		return -ENOBUFS;
-	if (!knows_max)
-		max_bytes = INT_MAX;
 	uint32_t count =
-		peek_count(group, available, max_bytes, is_many, knows_max);
+		is_many ? peek_count(group, available, max_bytes, guess) : 1;
+	if (max_bytes == 0)
+		max_bytes = INT_MAX;
 	out_take->id = group_entry(group, at)->bid;
 	while (count-- > 0) {
 		struct io_uring_buf *buf = group_entry(group, at);
@@ -138,7 +133,6 @@ int sim_group_take(const struct sim_group *group, uint32_t max_bytes,
 				out_take->is_cut = true;
 				if (out_take->count > 0)
 					break;
-				buf->len = bytes; /* so does the kernel */
 			}
 		}
 		out_take->iov[out_take->count++] = (struct iovec){

@@ -190,6 +190,8 @@ static void reset_send(struct sim_conn *conn, enum sim_side from)
 		conn->rst_sent_to_server = true;
 }
 
+static void wire_rush(struct weir_sim *sim, struct sim_conn *conn);
+
 static bool peer_is_open(const struct sim_conn *conn, enum sim_side side)
 {
 	return side == SIM_SERVER ? conn->has_client : conn->has_server;
@@ -331,11 +333,13 @@ int sim_net_shutdown(struct weir_sim *sim, int index, enum sim_side side,
 	struct sim_conn *conn = &sim->conns[index];
 	if (how != SHUT_WR)
 		conn->rcv_shut[side] = true;
+	conn->wakes[side]++;
 	sim->events++;
 	if (side_is_dead(conn, side))
 		return -ENOTCONN;
 	if (how != SHUT_RD)
 		conn->pipes[side].fin_written = true;
+	wire_rush(sim, conn);
 	return 0;
 }
 
@@ -357,6 +361,7 @@ void sim_net_close(struct weir_sim *sim, int index, enum sim_side side)
 	weir_sim_note(sim, "c%d %s closes%s", index,
 		      side == SIM_SERVER ? "server" : "client",
 		      in->read < in->arrived ? ", unread bytes: RST" : "");
+	wire_rush(sim, conn);
 	conn_forget(conn);
 	sim->events++;
 }
@@ -405,6 +410,7 @@ static void reset_arrive(struct sim_conn *conn, enum sim_side side)
 					!conn->pipes[side].fin_written
 				? -EPIPE
 				: -ECONNRESET;
+	conn->wakes[side]++;
 	if (side == SIM_SERVER)
 		conn->rst_to_server = true;
 	else
@@ -425,11 +431,13 @@ static void pipe_arrive(struct weir_sim *sim, struct sim_conn *conn, int side)
 	/* Benign: all at once. */
 	const uint32_t left =
 		moving <= 1 ? 0 : weir_tape_below(sim->tape, moving);
-	pipe->arrived += moving - left;
 	if (moving > left && refuses_bytes(conn, (enum sim_side) !side)) {
 		reset_send(conn, (enum sim_side) !side);
 		reset_arrive(conn, (enum sim_side) !side);
+		return;
 	}
+	pipe->arrived += moving - left;
+	conn->wakes[!side]++;
 	if (pipe->arrived == pipe->written && pipe->fin_written)
 		pipe->fin_arrived = true;
 	/* Nobody is there to take it. */
@@ -441,26 +449,52 @@ static void pipe_arrive(struct weir_sim *sim, struct sim_conn *conn, int side)
 		      pipe->fin_arrived ? ", and FIN" : "");
 }
 
+static void wire_arrive(struct weir_sim *sim, struct sim_conn *conn, int what)
+{
+	const int index = (int)(conn - sim->conns);
+	if (what < 2)
+		pipe_arrive(sim, conn, what);
+	else
+		reset_arrive(conn, what == 2 ? SIM_SERVER : SIM_CLIENT);
+	if (what >= 2)
+		weir_sim_note(sim, "c%d RST arrives at the %s", index,
+			      what == 2 ? "server" : "client");
+	sim_hash_add(sim, (uint64_t)index * 4 + (uint64_t)what);
+	sim->events++;
+}
+
+/* Over loopback all has arrived, and so has the answer, before the call that
+ * sent it returns; elsewhere now and then. */
+static void wire_rush(struct weir_sim *sim, struct sim_conn *conn)
+{
+	if (sim->opts.is_loopback ? weir_tape_below(sim->tape, 4) == 1
+				  : !weir_tape_chance(sim->tape, 16))
+		return;
+	for (int round = 0; round < 2; round++)
+		for (int what = 0; what < 4; what++)
+			if (wire_has(conn, what))
+				wire_arrive(sim, conn, what);
+}
+
+uint32_t sim_net_wakes(const struct weir_sim *sim, int conn, enum sim_side side)
+{
+	return sim->conns[conn].wakes[side];
+}
+
+void sim_net_push(struct weir_sim *sim, int conn)
+{
+	wire_rush(sim, &sim->conns[conn]);
+}
+
 void sim_net_arrive(struct weir_sim *sim, uint32_t index)
 {
 	for (int i = 0; i < sim->conn_high; i++) {
 		struct sim_conn *conn = &sim->conns[i];
-		for (int what = 0; conn->is_used && what < 4; what++) {
-			if (!wire_has(conn, what) || index-- > 0)
-				continue;
-			if (what < 2)
-				pipe_arrive(sim, conn, what);
-			else
-				reset_arrive(conn, what == 2 ? SIM_SERVER
-							     : SIM_CLIENT);
-			if (what >= 2)
-				weir_sim_note(sim, "c%d RST arrives at the %s",
-					      i,
-					      what == 2 ? "server" : "client");
-			sim_hash_add(sim, (uint64_t)i * 4 + (uint64_t)what);
-			sim->events++;
-			return;
-		}
+		for (int what = 0; conn->is_used && what < 4; what++)
+			if (wire_has(conn, what) && index-- == 0) {
+				wire_arrive(sim, conn, what);
+				return;
+			}
 	}
 }
 
@@ -469,6 +503,11 @@ void sim_net_arrive(struct weir_sim *sim, uint32_t index)
 static enum sim_side peers_side(const struct weir_sim *sim, int conn)
 {
 	return sim->conns[conn].peers_side;
+}
+
+uint32_t weir_sim_arrived_bytes(const struct weir_sim *sim, int conn)
+{
+	return (uint32_t)sim->conns[conn].pipes[peers_side(sim, conn)].arrived;
 }
 
 int weir_sim_write(struct weir_sim *sim, int conn, const void *bytes,

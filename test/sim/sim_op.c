@@ -171,6 +171,8 @@ static int op_try(struct weir_sim *sim, struct sim_op *op)
 		return sim_op_send(sim, op);
 	case IORING_OP_TIMEOUT:
 		return sim_op_timeout(sim, op);
+	case IORING_OP_MSG_RING:
+		return sim_op_msg(sim, op);
 	case IORING_OP_TIMEOUT_REMOVE:
 		return sim_op_timeout_remove(sim, op);
 	case IORING_OP_POLL_ADD:
@@ -219,8 +221,37 @@ static void op_lose(struct weir_sim *sim, struct sim_op *op)
 	op->is_lost = true;
 }
 
+void sim_op_arm(struct weir_sim *sim, struct sim_op *op)
+{
+	op->is_armed = true;
+	if (op->file == SIM_NONE || sim->files[op->file].conn == SIM_NONE)
+		return;
+	const struct sim_file *file = &sim->files[op->file];
+	op->wakes = sim_net_wakes(sim, file->conn, file->side);
+	op->is_woken = (op->sqe.msg_flags & MSG_DONTWAIT) != 0 ||
+		       sim_net_can_read(sim, file->conn, file->side);
+}
+
+/* Another has taken what it was woken for. After one wake-up it tries all the
+ * same, and may find no buffer; after two, or once requeued, the kernel looks
+ * at the socket first (io_poll_check_events()). */
+static bool op_was_woken_in_vain(struct weir_sim *sim, const struct sim_op *op)
+{
+	if (op->sqe.opcode != IORING_OP_RECV || !op->is_armed ||
+	    (op->sqe.msg_flags & MSG_DONTWAIT) != 0)
+		return false;
+	const struct sim_file *file = &sim->files[op->file];
+	return file->conn != SIM_NONE &&
+	       !sim_net_can_read(sim, file->conn, file->side) &&
+	       weir_tape_below(sim->tape, 2) == 1;
+}
+
 static void op_go(struct weir_sim *sim, struct sim_op *op)
 {
+	if (op_was_woken_in_vain(sim, op)) {
+		sim_op_arm(sim, op);
+		return;
+	}
 	int fault = op_planned(sim, op);
 	op->due_flags = 0;
 	op->is_armed = false;
@@ -241,7 +272,7 @@ static void op_go(struct weir_sim *sim, struct sim_op *op)
 	}
 	const int result = op_try(sim, op);
 	if (result == SIM_OP_WAITS)
-		op->is_armed = true;
+		sim_op_arm(sim, op);
 	else if (result == -EAGAIN)
 		op_fail(sim, op, result);
 	else if (result != SIM_OP_AGAIN)
@@ -284,6 +315,20 @@ static int op_find_file(const struct weir_sim *sim, int ring,
 		       : sim_fd_file(sim, sqe->fd);
 }
 
+/* False: there is none, and that was the end of it. */
+static bool op_hold_file(struct weir_sim *sim, struct sim_op *op)
+{
+	if (!op_needs_file(op->sqe.opcode) || op->file != SIM_NONE)
+		return true;
+	op->file = op_find_file(sim, op->ring, &op->sqe);
+	if (op->file == SIM_NONE) {
+		op_end(sim, op, -EBADF, 0);
+		return false;
+	}
+	sim_file_hold(sim, op->file);
+	return true;
+}
+
 static bool op_selects_buffers(uint8_t opcode)
 {
 	return opcode == IORING_OP_RECV || opcode == IORING_OP_SEND;
@@ -317,14 +362,22 @@ static int op_prepare(struct weir_sim *sim, struct sim_op *op)
 	}
 }
 
+static bool op_polls_first(const struct sim_op *op)
+{
+	return (op->sqe.opcode == IORING_OP_RECV ||
+		op->sqe.opcode == IORING_OP_SEND || sim_op_is_zerocopy(op)) &&
+	       (op->sqe.ioprio & IORING_RECVSEND_POLL_FIRST) != 0;
+}
+
 /* Poll first; or the kernel was busy, and does it a little later. */
 static bool op_is_put_off(struct weir_sim *sim, const struct sim_op *op)
 {
 	if (op->sqe.opcode == IORING_OP_TIMEOUT)
 		return true;
-	if ((op->sqe.opcode == IORING_OP_RECV ||
-	     op->sqe.opcode == IORING_OP_SEND) &&
-	    (op->sqe.ioprio & IORING_RECVSEND_POLL_FIRST) != 0)
+	/* Tried as it is submitted, without a wait: io_accept(). */
+	if (op->sqe.opcode == IORING_OP_ACCEPT)
+		return false;
+	if (op_polls_first(op))
 		return true;
 	return weir_tape_chance(sim->tape, ONE_IN_EIGHT);
 }
@@ -359,16 +412,23 @@ bool sim_op_submit(struct weir_sim *sim, int ring,
 		return false;
 	}
 	op->is_prepared = true;
-	if (op_needs_file(sqe->opcode)) {
-		op->file = op_find_file(sim, ring, sqe);
-		if (op->file == SIM_NONE) {
-			op_end(sim, op, -EBADF, 0);
-			return true;
-		}
-		sim_file_hold(sim, op->file);
+	/* A kernel worker does it, later or at once, and looks for the file
+	 * only then: sim-model. */
+	if (sqe->opcode == IORING_OP_SHUTDOWN &&
+	    weir_tape_below(sim->tape, 2) == 0) {
+		op->is_armed = true;
+		op->is_late = true;
+		return true;
+	}
+	if (!op_hold_file(sim, op))
+		return true;
+	/* Both together are -EAGAIN, whatever there is: sim-model. */
+	if (op_polls_first(op) && (sqe->msg_flags & MSG_DONTWAIT) != 0) {
+		op_fail(sim, op, -EAGAIN);
+		return true;
 	}
 	if (op_is_put_off(sim, op)) {
-		op->is_armed = true;
+		sim_op_arm(sim, op);
 		op->is_late = !op_waits_for_file(op);
 		return true;
 	}
@@ -378,24 +438,27 @@ bool sim_op_submit(struct weir_sim *sim, int ring,
 
 /* ---- going on ---------------------------------------------------------- */
 
-static bool op_can_read(const struct weir_sim *sim, const struct sim_op *op)
+/* A wake-up counts also if another has taken the bytes since: it tries, and
+ * looks for a buffer first. */
+static bool op_is_woken(const struct weir_sim *sim, const struct sim_op *op)
 {
 	const struct sim_file *file = &sim->files[op->file];
-	return (op->sqe.msg_flags & MSG_DONTWAIT) != 0 ||
-	       file->conn == SIM_NONE ||
-	       sim_net_can_read(sim, file->conn, file->side);
+	return op->is_woken || file->conn == SIM_NONE ||
+	       sim_net_wakes(sim, file->conn, file->side) != op->wakes;
 }
 
 static bool op_is_ready(const struct weir_sim *sim, const struct sim_op *op)
 {
 	if (op->is_lost)
 		return false;
+	if (op->is_message)
+		return sim_op_message_is_next(sim, op);
 	if (op->is_cancelled || op->is_late)
 		return true;
 	const struct sim_file *file = &sim->files[op->file];
 	switch (op->sqe.opcode) {
 	case IORING_OP_RECV:
-		return op_can_read(sim, op);
+		return op_is_woken(sim, op);
 	case IORING_OP_SEND:
 	case IORING_OP_SENDMSG:
 	case IORING_OP_SEND_ZC:
@@ -418,37 +481,40 @@ static bool op_is_ready(const struct weir_sim *sim, const struct sim_op *op)
 	}
 }
 
-/* What a worker has got is no task work: it ends when the worker is done. */
+/* Whether it is among those that are looked for. */
 static bool op_can_run(const struct weir_sim *sim, const struct sim_op *op,
-		       int ring, bool with_workers)
+		       int ring, enum sim_run run)
 {
-	return op->is_used && op->ring == ring && op_is_ready(sim, op) &&
-	       (with_workers || !op->is_late || op->is_cancelled);
+	return op->is_used && op->ring == ring &&
+	       !(run == SIM_RUN_TASK_WORK && op->is_late) &&
+	       !(run != SIM_RUN_WAITING && op->requeued == sim->enters) &&
+	       op_is_ready(sim, op);
 }
 
-uint32_t sim_op_runnable(const struct weir_sim *sim, int ring,
-			 bool with_workers)
+uint32_t sim_op_runnable(const struct weir_sim *sim, int ring, enum sim_run run)
 {
 	uint32_t count = 0;
 	for (int i = 0; i < sim->op_high; i++)
-		count += op_can_run(sim, &sim->ops[i], ring, with_workers);
+		count += op_can_run(sim, &sim->ops[i], ring, run);
 	return count;
 }
 
 void sim_op_run(struct weir_sim *sim, int ring, uint32_t index,
-		bool with_workers)
+		enum sim_run run)
 {
 	for (int i = 0; i < sim->op_high; i++) {
 		struct sim_op *op = &sim->ops[i];
-		if (!op_can_run(sim, op, ring, with_workers) || index-- > 0)
+		if (!op_can_run(sim, op, ring, run) || index-- > 0)
 			continue;
 		sim_hash_add(sim, op->sqe.user_data);
 		op->is_late = false;
-		if (op->is_notice)
+		if (op->is_message)
+			sim_op_message_run(sim, op);
+		else if (op->is_notice)
 			sim_op_notice_run(sim, op);
 		else if (op->is_cancelled)
 			op_end_cancelled(sim, op);
-		else
+		else if (op_hold_file(sim, op))
 			op_go(sim, op);
 		return;
 	}

@@ -92,13 +92,14 @@ static int send_take(struct weir_sim *sim, struct sim_op *op)
 	/* The kernel gives the size as known: there is no guess in a send. */
 	int err = sim_group_take(
 		group, op->want != 0 ? op->want : INT_MAX,
-		send_is_bundle(op) ? SIM_TAKE_MANY : SIM_TAKE_ONE, &take);
+		send_is_bundle(op) ? SIM_TAKE_MANY : SIM_TAKE_ONE, 1, &take);
 	if (err < 0)
 		return err;
 	memcpy(op->iov, take.iov, take.count * sizeof(take.iov[0]));
 	op->iov_count = take.count;
 	op->all = take.bytes;
 	op->at = 0;
+	sim_op_cache_iov(&sim->rings[op->ring], take.count);
 	op->is_last_buffer = take.is_last;
 	op->buffer_id = take.id;
 	op->has_buffer = true;
@@ -143,6 +144,12 @@ static int send_write(struct weir_sim *sim, struct sim_op *op, int conn)
 	return (int)op->done;
 }
 
+void sim_op_cache_iov(struct sim_ring *ring, uint32_t count)
+{
+	if (count > ring->iov_cached)
+		ring->iov_cached = count;
+}
+
 int sim_op_send(struct weir_sim *sim, struct sim_op *op)
 {
 	const int conn = sim_op_conn(sim, op);
@@ -150,14 +157,17 @@ int sim_op_send(struct weir_sim *sim, struct sim_op *op)
 		return -EPIPE; /* tcp_sendmsg() on a fresh socket */
 	if (conn < 0)
 		return conn;
+	sim_op_cache_iov(&sim->rings[op->ring], op->iov_count);
 	for (;;) {
 		if (send_selects(op) && !op->has_buffer) {
 			int err = send_take(sim, op);
+			op->due_flags = 0;
 			if (err < 0)
 				return err;
 		}
 		const bool was_armed = op->is_retried;
 		const int result = send_write(sim, op, conn);
+		sim_net_push(sim, conn);
 		if (result == SIM_OP_WAITS)
 			return result;
 		op->due_flags = sim_op_buffer_flags(op);
@@ -168,6 +178,7 @@ int sim_op_send(struct weir_sim *sim, struct sim_op *op)
 			return result;
 		op->has_buffer = false;
 		op->done = 0;
+		op->want = 0; /* the size is for the first round only */
 	}
 }
 

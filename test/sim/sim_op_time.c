@@ -40,6 +40,12 @@ int sim_op_timeout(struct weir_sim *sim, struct sim_op *op)
 	return sim->now_ns >= op->due_ns ? -ETIME : SIM_OP_WAITS;
 }
 
+bool sim_op_timeout_has_fired(struct weir_sim *sim, const struct sim_op *op)
+{
+	return op->sqe.opcode == IORING_OP_TIMEOUT && !op->is_cancelled &&
+	       sim->now_ns >= op->due_ns && weir_tape_below(sim->tape, 2) == 0;
+}
+
 int sim_op_timeout_remove(struct weir_sim *sim, struct sim_op *op)
 {
 	for (int i = 0; i < sim->op_high; i++) {
@@ -49,6 +55,8 @@ int sim_op_timeout_remove(struct weir_sim *sim, struct sim_op *op)
 		    target->sqe.opcode != IORING_OP_TIMEOUT ||
 		    target->sqe.user_data != op->sqe.addr)
 			continue;
+		if (sim_op_timeout_has_fired(sim, target))
+			return -ENOENT;
 		target->is_cancelled = true;
 		return 0;
 	}
@@ -68,8 +76,9 @@ uint64_t sim_op_next_due_ns(const struct weir_sim *sim)
 uint32_t sim_op_poll_mask(const struct weir_sim *sim, const struct sim_op *op)
 {
 	const struct sim_file *file = &sim->files[op->file];
-	const uint32_t events =
-		(op->sqe.poll32_events & 0xffff) | POLLERR | POLLHUP;
+	const uint32_t events = (op->sqe.poll32_events & 0xffff) | POLLERR |
+				POLLHUP |
+				POLLRDHUP; /* IO_POLL_UNMASK: never masked */
 	uint32_t mask = 0;
 
 	switch (file->kind) {

@@ -36,6 +36,7 @@ enum {
 	SIM_PIPE_BYTES_MAX = 16384,
 	SIM_MEMORY_BYTES = 64 << 20,
 	SIM_IOVS = 32,
+	SIM_MAPS = 32,
 	SIM_NONE = -1,
 	SIM_NS_PER_US = 1000,
 };
@@ -65,6 +66,7 @@ struct sim_conn {
 	enum sim_side peers_side; /* NO_SIDE: both are a ring's */
 	bool rcv_shut[2];         /* by the side itself */
 	int error[2];             /* of the side: to be told, once; or 0 */
+	uint32_t wakes[2];        /* things that have come to the side */
 	struct sim_pipe pipes[2]; /* index: the side that writes */
 };
 
@@ -103,7 +105,11 @@ struct sim_op {
 	bool is_late;      /* was not tried yet */
 	bool is_lost;      /* never ends */
 	bool is_retried;   /* was armed: REQ_F_POLLED */
+	bool is_woken;     /* RECV: there was something when it was armed */
+	uint32_t wakes;    /* RECV: of its side, when it was armed */
+	uint64_t requeued; /* by the enter of that number: not again in it */
 	bool is_prepared;  /* the kernel has accepted the entry */
+	bool is_message;   /* from another ring: task work */
 	bool is_notice;    /* of a zero-copy send that has completed */
 	uint32_t due_flags;
 	int ring;
@@ -154,6 +160,7 @@ struct sim_ring {
 	struct io_uring_cqe overflow[SIM_OVERFLOW];
 	uint32_t overflow_count;
 	uint64_t posted;      /* completions */
+	uint32_t iov_cached;  /* the longest array of pieces so far */
 	int slots[SIM_SLOTS]; /* files, or SIM_NONE */
 	uint32_t slot_count;
 	uint32_t slot_hint; /* ALLOC begins after the last used */
@@ -163,7 +170,9 @@ struct sim_ring {
 struct sim_step {
 	bool (*step)(struct weir_sim *sim, void *ctx);
 	void *ctx;
-	bool is_resting; /* until something happens */
+	bool is_resting;  /* until something happens */
+	uint64_t wake_ns; /* 0: no matter what happens, not before */
+
 	uint64_t rested_at;
 };
 
@@ -185,11 +194,14 @@ struct weir_sim {
 	uint64_t hash;
 	uint64_t order;
 	uint64_t events; /* things that have happened in the world */
+	uint64_t enters;
 	bool is_idle;
 	const char *violation;
 
 	uint8_t *memory; /* what map() hands out */
 	size_t memory_used;
+	size_t map_begins[SIM_MAPS];
+	uint32_t map_count;
 	uint32_t mappings;
 	uint16_t next_port;
 	uint64_t random;
@@ -210,6 +222,8 @@ struct weir_sim {
 	void *attempt_ctx;
 	int (*on_enter)(struct weir_sim *sim, uint32_t count, void *ctx);
 	void *on_enter_ctx;
+	int step; /* whose turn it is */
+
 	struct sim_thread threads[SIM_RINGS];
 	int thread_count;
 	int thread; /* whose turn it is, or SIM_NONE */
@@ -244,6 +258,10 @@ int sim_net_read(struct weir_sim *sim, int conn, enum sim_side side,
 		 void *bytes, size_t byte_count);
 int sim_net_write(struct weir_sim *sim, int conn, enum sim_side side,
 		  const void *bytes, size_t byte_count);
+uint32_t sim_net_wakes(const struct weir_sim *sim, int conn,
+		       enum sim_side side);
+/* A whole send has been written. */
+void sim_net_push(struct weir_sim *sim, int conn);
 bool sim_net_can_read(const struct weir_sim *sim, int conn, enum sim_side side);
 bool sim_net_can_write(const struct weir_sim *sim, int conn,
 		       enum sim_side side);
@@ -284,10 +302,15 @@ uint64_t sim_threads_due_ns(const struct weir_sim *sim); /* or UINT64_MAX */
 bool sim_op_submit(struct weir_sim *sim, int ring,
 		   const struct io_uring_sqe *sqe);
 /* How many could go on now, and the next step of one of them. */
+/* Task work is what the ring's own thread does in its enter; kernel workers
+ * and the network card do theirs beside it, and while it waits. */
+enum sim_run { SIM_RUN_TASK_WORK, SIM_RUN_BESIDE, SIM_RUN_WAITING };
 uint32_t sim_op_runnable(const struct weir_sim *sim, int ring,
-			 bool with_workers);
+			 enum sim_run run);
 void sim_op_run(struct weir_sim *sim, int ring, uint32_t index,
-		bool with_workers);
+		enum sim_run run);
+/* It waits for its file from here on. */
+void sim_op_arm(struct weir_sim *sim, struct sim_op *op);
 void sim_ops_end(struct weir_sim *sim, int ring);
 /* A completion of an operation whose stream is gone. */
 void sim_op_haunt(struct weir_sim *sim, int ring);
@@ -306,13 +329,22 @@ uint32_t sim_op_buffer_flags(struct sim_op *op);
 /* 0, or the errno with which the kernel refuses the entry. */
 int sim_op_recv_prepare(struct sim_op *op);
 int sim_op_send_prepare(struct sim_op *op);
+void sim_op_cache_iov(struct sim_ring *ring, uint32_t count);
 bool sim_op_is_zerocopy(const struct sim_op *op);
 /* The result of a zero-copy send is out: its notice comes later. */
 void sim_op_send_notice(struct weir_sim *sim, const struct sim_op *op);
 void sim_op_notice_run(struct weir_sim *sim, struct sim_op *op);
 struct sim_op *sim_op_take(struct weir_sim *sim);
 int sim_op_timeout_prepare(struct weir_sim *sim, struct sim_op *op);
+int sim_op_msg(struct weir_sim *sim, struct sim_op *op);
+int sim_msg_sync(struct weir_sim *sim, const void *arg, uint32_t count);
+/* In the order in which they were sent. */
+bool sim_op_message_is_next(const struct weir_sim *sim,
+			    const struct sim_op *message);
+void sim_op_message_run(struct weir_sim *sim, struct sim_op *message);
 int sim_op_timeout(struct weir_sim *sim, struct sim_op *op);
+/* Its timer has, and it only waits to be told. */
+bool sim_op_timeout_has_fired(struct weir_sim *sim, const struct sim_op *op);
 int sim_op_timeout_remove(struct weir_sim *sim, struct sim_op *op);
 /* UINT64_MAX: none. */
 uint64_t sim_op_next_due_ns(const struct weir_sim *sim);
@@ -351,10 +383,11 @@ struct sim_take {
 	bool is_cut;  /* the last one by the size that was asked for */
 };
 
-/* Shows buffers for up to @max_bytes, 0: as the kernel does when it does not
- * know. Return: 0; -ENOBUFS. */
+/* Shows buffers for up to @max_bytes; 0: not known, then @guess of them.
+ * Return: 0; -ENOBUFS. */
 int sim_group_take(const struct sim_group *group, uint32_t max_bytes,
-		   enum sim_take_mode mode, struct sim_take *out_take);
+		   enum sim_take_mode mode, uint32_t guess,
+		   struct sim_take *out_take);
 /* Takes them, @bytes and @count of them. Return: false if the last one is not
  * used up (incremental). */
 bool sim_group_commit(struct sim_group *group, uint32_t bytes, uint32_t count);

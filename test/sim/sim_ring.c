@@ -24,7 +24,8 @@ enum {
 	CQ_FLAGS = 84,
 	CQES = 128,
 	TASKRUN_BATCH = 20, /* DEFER_TASKRUN hands out so many per enter */
-	STEPS_MAX = 4000,   /* in one enter; then it is "interrupted" */
+	ONE_IN_FOUR = 64,
+	STEPS_MAX = 4000, /* in one enter; then it is "interrupted" */
 	STEP_NS = 1000,
 	LATE_WAKE = 48, /* of 256 */
 	NS_PER_S = 1000000000,
@@ -118,6 +119,7 @@ int sim_ring_setup(void *ctx, uint32_t entry_count,
 	ring->slot_count = 0;
 	ring->slot_hint = 0;
 	ring->posted = 0;
+	ring->iov_cached = 1;
 	memset(ring->groups, 0, sizeof(ring->groups));
 	int err = ring_memory(sim, ring, params);
 	if (err < 0)
@@ -249,19 +251,36 @@ bool sim_ring_has_news(const struct weir_sim *sim, int index)
 	return cq_ready(ring) > 0 || ring->overflow_count > 0;
 }
 
+static bool step_is_ready(const struct weir_sim *sim,
+			  const struct sim_step *step)
+{
+	if (sim->now_ns < step->wake_ns)
+		return false;
+	return !step->is_resting || step->rested_at != sim->events;
+}
+
+static void step_run(struct weir_sim *sim, int index)
+{
+	struct sim_step *step = &sim->steps[index];
+	step->wake_ns = 0;
+	sim->step = index;
+	step->is_resting = !step->step(sim, step->ctx) && step->wake_ns == 0;
+	step->rested_at = sim->events;
+}
+
 /* One thing that happens: an operation of this ring, an arrival, a turn of
  * another loop, a peer.
  * Benign: in this order. False: nothing can. */
-static bool world_step(struct weir_sim *sim, int ring)
+static bool world_step(struct weir_sim *sim, int ring, enum sim_run run)
 {
-	const uint32_t ops = sim_op_runnable(sim, ring, true);
+	const uint32_t ops =
+		ring == SIM_NONE ? 0 : sim_op_runnable(sim, ring, run);
 	const uint32_t arrivals = sim_net_pending(sim);
 	const uint32_t threads = sim_threads_ready(sim);
 	uint32_t peers = 0;
 
 	for (int i = 0; i < sim->step_count; i++)
-		peers += !sim->steps[i].is_resting ||
-			 sim->steps[i].rested_at != sim->events;
+		peers += step_is_ready(sim, &sim->steps[i]);
 	if (ops + arrivals + threads + peers == 0)
 		return false;
 	uint32_t pick =
@@ -271,12 +290,13 @@ static bool world_step(struct weir_sim *sim, int ring)
 		sim->now_ns += UINT64_C(1000000)
 			       << weir_tape_below(sim->tape, 16);
 	/* Once all that it has said is read: then its slot may be another's. */
-	if (sim->dead_count > 0 && cq_ready(&sim->rings[ring]) == 0 &&
+	if (ring != SIM_NONE && sim->dead_count > 0 &&
+	    cq_ready(&sim->rings[ring]) == 0 &&
 	    sim->rings[ring].overflow_count == 0 &&
 	    sim_fault(sim, WEIR_FAULT_STALE))
 		sim_op_haunt(sim, ring);
 	if (pick < ops) {
-		sim_op_run(sim, ring, pick, true);
+		sim_op_run(sim, ring, pick, run);
 		return true;
 	}
 	pick -= ops;
@@ -291,16 +311,24 @@ static bool world_step(struct weir_sim *sim, int ring)
 	}
 	pick -= threads;
 	for (int i = 0; i < sim->step_count; i++) {
-		struct sim_step *step = &sim->steps[i];
-		if (step->is_resting && step->rested_at == sim->events)
+		if (!step_is_ready(sim, &sim->steps[i]) || pick-- > 0)
 			continue;
-		if (pick-- > 0)
-			continue;
-		step->is_resting = !step->step(sim, step->ctx);
-		step->rested_at = sim->events;
+		step_run(sim, i);
 		break;
 	}
 	return true;
+}
+
+void weir_sim_rest(struct weir_sim *sim, uint64_t ns)
+{
+	sim->steps[sim->step].wake_ns = sim->now_ns + ns;
+}
+
+void weir_sim_settle(struct weir_sim *sim)
+{
+	for (int i = 0;
+	     i < STEPS_MAX && world_step(sim, SIM_NONE, SIM_RUN_WAITING); i++)
+		continue;
 }
 
 static int enter_fault(struct weir_sim *sim)
@@ -355,25 +383,30 @@ static void enter_task_work(struct weir_sim *sim, int ring,
 {
 	const uint32_t batch =
 		min_complete > TASKRUN_BATCH ? min_complete : TASKRUN_BATCH;
-	/* Among several loops a worker's end is what wakes the one it works
-	 * for: there it counts as task work. */
-	const bool has_workers = sim->thread_count > 0;
+	/* Within another's wait there is no wait of its own. */
+	const enum sim_run run =
+		sim_thread_is_nested(sim) ? SIM_RUN_WAITING : SIM_RUN_TASK_WORK;
 	for (uint32_t i = 0; i < batch; i++) {
-		const uint32_t ops = sim_op_runnable(sim, ring, has_workers);
+		const uint32_t ops = sim_op_runnable(sim, ring, run);
 		if (ops == 0)
 			break;
-		sim_op_run(sim, ring, weir_tape_below(sim->tape, ops),
-			   has_workers);
+		sim_op_run(sim, ring, weir_tape_below(sim->tape, ops), run);
 	}
-	if (min_complete == 0 && !sim_thread_is_nested(sim))
-		(void)world_step(sim, ring);
+	if (min_complete == 0 && !sim_thread_is_nested(sim) &&
+	    !weir_tape_chance(sim->tape, ONE_IN_FOUR))
+		(void)world_step(sim, ring, SIM_RUN_BESIDE);
 }
 
 static uint64_t world_due_ns(const struct weir_sim *sim)
 {
 	const uint64_t op_ns = sim_op_next_due_ns(sim);
 	const uint64_t thread_ns = sim_threads_due_ns(sim);
-	return op_ns < thread_ns ? op_ns : thread_ns;
+	uint64_t due_ns = op_ns < thread_ns ? op_ns : thread_ns;
+	for (int i = 0; i < sim->step_count; i++)
+		if (sim->steps[i].wake_ns > sim->now_ns &&
+		    sim->steps[i].wake_ns < due_ns)
+			due_ns = sim->steps[i].wake_ns;
+	return due_ns;
 }
 
 /* Within another's wait: see sim_thread.c. */
@@ -407,7 +440,7 @@ static int enter_wait(struct weir_sim *sim, int index, uint32_t min_complete,
 		/* It is awake; until it runs, the world may go on. */
 		if (ready >= min_complete &&
 		    (!weir_tape_chance(sim->tape, LATE_WAKE) ||
-		     !world_step(sim, index)))
+		     !world_step(sim, index, SIM_RUN_WAITING)))
 			return 0;
 		if (ready >= min_complete)
 			continue;
@@ -416,7 +449,7 @@ static int enter_wait(struct weir_sim *sim, int index, uint32_t min_complete,
 		if (limit->min_wait_ns > 0 && ready > 0 &&
 		    waited_ns >= limit->min_wait_ns)
 			return 0;
-		if (world_step(sim, index))
+		if (world_step(sim, index, SIM_RUN_WAITING))
 			continue;
 		const uint64_t due_ns = world_due_ns(sim);
 		if (limit->min_wait_ns > 0 && ready > 0 &&
@@ -460,6 +493,7 @@ int sim_ring_enter(void *ctx, int ring_fd, uint32_t submit_count,
 	(void)arg_bytes;
 
 	sim->is_idle = false;
+	sim->enters++;
 	if (index == SIM_NONE || !sim->rings[index].is_used)
 		return -EBADF;
 	if (!sim->rings[index].is_enabled)
@@ -504,6 +538,8 @@ int sim_ring_register(void *ctx, int ring_fd, uint32_t opcode, void *arg,
 		      uint32_t arg_count)
 {
 	struct weir_sim *sim = ctx;
+	if (ring_fd == -1 && opcode == IORING_REGISTER_SEND_MSG_RING)
+		return sim_msg_sync(sim, arg, arg_count);
 	const int index = enter_ring(sim, ring_fd, 0);
 	if (index == SIM_NONE)
 		return -EBADF;

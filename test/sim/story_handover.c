@@ -16,7 +16,12 @@
 
 #include <errno.h>
 
-enum { ACTS = 3, CPUS = 4, MOVES_MAX = 30 };
+enum {
+	ACTS = 3,
+	CPUS = 4,
+	SOURCES = 256 /* hashes that clients have */,
+	MOVES_MAX = 30
+};
 
 enum act_kind { ACT_DRAIN = 0, ACT_RESUME, ACT_STOP };
 
@@ -62,7 +67,7 @@ static void steer_fill(struct handover *handover)
 			count > 0 ? state->turns[i % count] : WI_STEER_NO_SEAT;
 	}
 	if (state->policy == WI_STEER_SOURCE_HASH)
-		for (uint32_t i = 0; i < WI_STEER_BUCKETS; i++)
+		for (uint32_t i = 0; i < SOURCES; i++)
 			state->buckets[i] = count > 0 ? state->turns[i % count]
 						      : WI_STEER_NO_SEAT;
 }
@@ -86,7 +91,7 @@ static int handover_choose(void *ctx, bool is_moving)
 	const struct wi_steer_facts facts = {
 		.cpu = weir_tape_below(run->tape, CPUS),
 		.turn = handover->turn++,
-		.source = weir_tape_byte(run->tape) * 0x9e3779b9u,
+		.source = weir_tape_below(run->tape, SOURCES),
 		.now_ms = (uint32_t)(weir_sim_now_ns(run->sim) / 1000000),
 	};
 	const uint32_t seat = wi_steer_choose(state, state->policy, &facts);
@@ -240,9 +245,11 @@ static void handover_draw(struct handover *handover)
 	for (uint32_t i = 0; i < ACTS; i++) {
 		at += weir_tape_below(tape, MOVES_MAX);
 		handover->acts[i] = (struct act){
-			.kind = (enum act_kind)((i + weir_tape_below(tape, 3)) %
-						3),
-			.loop = weir_tape_below(tape, loops),
+			.kind = (enum act_kind)(
+				(i + RUN_DRAW(tape, 0, 0, 0, 1, 2)) % 3),
+			.loop = i > 0 && weir_tape_below(tape, 4) != 1
+					? handover->acts[i - 1].loop
+					: weir_tape_below(tape, loops),
 			.at_moved = at,
 		};
 	}
@@ -267,6 +274,10 @@ void story_handover(struct sim_run *run)
 	weir_sim_on_choice(run->sim, handover_choose, &handover);
 	(void)weir_sim_on_step(run->sim, handover_step, &handover);
 	peers_start(run);
+	for (uint32_t i = 0; i < run->peer_count; i++)
+		run->peers[i].at_moved =
+			weir_tape_below(run->tape, 2 * MOVES_MAX);
+
 	run_faults(run);
 	run->is_strict = handover.migrates;
 	run_two_phases(run);
