@@ -182,6 +182,8 @@ void wi_conn_deadline(struct weir_conn *conn)
 	switch ((enum weir_conn_state)conn->state) {
 	case WEIR_CONN_STOPPING:
 	case WEIR_CONN_CLOSING:
+		if (conn->in_flight > 0)
+			wi_loop_count(&conn->loop->stats.overdue_ticks, 1);
 		conn->cancel_wanted = conn->state == WEIR_CONN_STOPPING;
 		conn_watch_cancel(conn);
 		wi_conn_mark(conn);

@@ -274,6 +274,9 @@ static bool work_stopping(struct weir_conn *conn)
 		return false;
 	weir_op_close_slot(sqe, conn->file_slot);
 	wi_conn_state_set(conn, WEIR_CONN_CLOSING);
+	/* If it does not come back, that is counted: wi_conn_deadline(). */
+	wi_timer_set(&conn->loop->wheel, &conn->timer,
+		     conn->loop->now_tick + 1);
 	return true;
 }
 

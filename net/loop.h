@@ -84,6 +84,8 @@ struct weir_loop_opts {
 	X(idle_deadlines, "idle deadlines that fired")                         \
 	X(drain_deadlines, "drain deadlines that fired")                       \
 	X(late_turns, "turns that came too late for a deadline")               \
+	X(overdue_ticks,                                                       \
+	  "ticks that operations outlived their cancel, or a close took")      \
 	X(block_failures, "requests for block memory that were refused")       \
 	X(half_closes, "FINs sent ahead of a close")                           \
 	X(samples, "sockets asked for the CPU of their packets")               \

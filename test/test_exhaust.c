@@ -5,6 +5,7 @@
  */
 #include "suites.h"
 #include "support.h"
+#include "test_sim_never.h"
 
 #include "sim/exhaust.h"
 
@@ -62,6 +63,15 @@ START_TEST(every_two_faults_leave_a_small_case_whole)
 {
 	ck_assert_uint_gt(sim_exhaust_pairs(&exhaust, sim_case_find("echo")),
 			  5000);
+	assert_no_violation();
+}
+END_TEST
+
+START_TEST(every_enter_may_be_refused_or_short)
+{
+	for (uint32_t i = 0; i < sim_case_count; i++)
+		ck_assert_uint_gt(sim_exhaust_enters(&exhaust, &sim_cases[i]),
+				  50);
 	assert_no_violation();
 }
 END_TEST
@@ -140,10 +150,12 @@ Suite *suite_exhaust(void)
 	tcase_add_checked_fixture(tcase, setup, teardown);
 	tcase_add_test(tcase, every_cell_is_hit_and_every_move_made);
 	tcase_add_test(tcase, every_two_faults_leave_a_small_case_whole);
+	tcase_add_test(tcase, every_enter_may_be_refused_or_short);
 	tcase_add_test(tcase, every_order_of_a_tiny_case_is_fine);
 	tcase_add_test(tcase, a_report_of_holes_counts_them);
 	tcase_add_test(tcase, every_row_says_why_it_lacks_a_state);
 	tcase_add_test(tcase, a_fault_that_matters_breaks_a_rule);
 	suite_add_tcase(suite, tcase);
+	suite_add_tcase(suite, tcase_sim_never());
 	return suite;
 }

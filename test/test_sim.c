@@ -5,9 +5,16 @@
  */
 #include "suites.h"
 #include "support.h"
+#include "test_sim_tapes.h"
 
 #include "sim/shrink.h"
 #include "sim/story.h"
+#include "uring/filetab.h"
+#include "uring/op.h"
+#include "uring/register.h"
+#include "uring/ring_inline.h"
+
+#include <errno.h>
 
 #include <stdlib.h>
 
@@ -95,6 +102,77 @@ START_TEST(a_tape_shrinks_to_what_matters)
 }
 END_TEST
 
+/* ---- messages between rings ---------------------------------------------
+ */
+
+static void ring_start(struct weir_ring *ring, const struct weir_sim *sim)
+{
+	const struct weir_ring_opts opts = { .kernel = weir_sim_kernel(sim),
+					     .sq_entry_count = 4,
+					     .cq_entry_count = 8 };
+	ck_assert_int_eq(weir_ring_open(ring, &opts, NULL), 0);
+}
+
+static void ring_turn(struct weir_ring *ring)
+{
+	const struct weir_wait wait = { .timeout_ns = WEIR_TIMEOUT_NEVER,
+					.want_count = 1 };
+	ck_assert_int_ge(weir_ring_enter(ring, &wait), 0);
+}
+
+static void ring_expect(struct weir_ring *ring, uint64_t token, int res)
+{
+	ring_turn(ring);
+	ck_assert_uint_ge(weir_ring_ready(ring), 1);
+	const struct io_uring_cqe *cqe = weir_ring_cqe(ring, 0);
+	ck_assert_uint_eq(cqe->user_data, token);
+	ck_assert_int_eq(cqe->res, res);
+	weir_ring_reaped(ring, 1);
+}
+
+static void message(struct weir_ring *from, const struct weir_ring *to,
+		    uint64_t token)
+{
+	struct io_uring_sqe *sqe = weir_ring_take_sqe(from);
+	weir_op_msg_data(sqe, weir_ring_fd(to), token, (int)token + 1);
+	sqe->user_data = 7;
+}
+
+START_TEST(messages_between_rings_come_in_order_and_none_is_lost)
+{
+	enum { MESSAGES = 20 }; /* more than the queue there holds */
+	struct weir_tape *tape = tape_make();
+	struct weir_sim *sim = world_open(tape);
+	const struct weir_kernel *kernel = weir_sim_kernel(sim);
+	struct weir_ring from;
+	struct weir_ring to;
+
+	weir_tape_seed(tape, (uint64_t)_i);
+	ring_start(&from, sim);
+	ring_start(&to, sim);
+	ck_assert_int_eq(weir_ring_enable(&from), 0);
+	message(&from, &to, 1); /* not enabled yet */
+	ring_expect(&from, 7, -EBADFD);
+	ck_assert_int_eq(weir_register_message(kernel, weir_ring_fd(&to), 1, 2),
+			 -EBADFD);
+	ck_assert_int_eq(weir_ring_enable(&to), 0);
+	for (uint64_t i = 0; i < MESSAGES; i++) {
+		message(&from, &to, i);
+		ring_expect(&from, 7, 0);
+	}
+	ck_assert_int_eq(weir_register_message(kernel, weir_ring_fd(&to),
+					       MESSAGES, MESSAGES + 1),
+			 0);
+	for (uint64_t i = 0; i <= MESSAGES; i++)
+		ring_expect(&to, i, (int)i + 1);
+	ck_assert_int_eq(weir_register_message(kernel, 63, 1, 2), -EBADF);
+	weir_ring_close(&from);
+	weir_ring_close(&to);
+	weir_sim_close(sim);
+	free(tape);
+}
+END_TEST
+
 /* ---- runs -------------------------------------------------------------- */
 
 START_TEST(the_same_tape_is_the_same_run)
@@ -127,8 +205,46 @@ START_TEST(an_empty_tape_is_a_healthy_echo)
 	weir_tape_load(tape, NULL, 0);
 	sim_story_play(sim, tape, NULL, NULL, &result);
 	ck_assert_msg(result.violation == NULL, "%s", result.violation);
+	ck_assert_str_eq(result.story->name, "echo");
 	ck_assert_uint_eq(result.peers, 1);
 	ck_assert_uint_eq(result.echoed_bytes, 1);
+	weir_sim_close(sim);
+	free(tape);
+}
+END_TEST
+
+START_TEST(each_story_is_told_to_its_end_by_an_empty_tape)
+{
+	const struct sim_story *story = &sim_stories[_i];
+	struct weir_tape *tape = tape_make();
+	struct weir_sim *sim = world_open(tape);
+	struct sim_story_result first;
+	struct sim_story_result again;
+	weir_tape_load(tape, NULL, 0);
+	sim_story_play(sim, tape, story, NULL, &first);
+	ck_assert_msg(first.violation == NULL, "%s: %s", story->name,
+		      first.violation);
+	ck_assert_ptr_eq(sim_story_find(story->name), story);
+	ck_assert_uint_gt(first.cqes, 3);
+	sim_story_play(sim, tape, story, NULL, &again);
+	ck_assert_uint_eq(first.hash, again.hash);
+	weir_sim_close(sim);
+	free(tape);
+}
+END_TEST
+
+START_TEST(a_tape_is_another_run_of_another_story)
+{
+	struct weir_tape *tape = tape_make();
+	struct weir_sim *sim = world_open(tape);
+	struct sim_story_result echo;
+	struct sim_story_result handover;
+	weir_tape_seed(tape, 7);
+	sim_story_play(sim, tape, sim_story_find("echo"), NULL, &echo);
+	weir_tape_seed(tape, 7);
+	sim_story_play(sim, tape, sim_story_find("handover"), NULL, &handover);
+	ck_assert_ptr_null(sim_story_find("none"));
+	ck_assert_uint_ne(echo.hash, handover.hash);
 	weir_sim_close(sim);
 	free(tape);
 }
@@ -165,9 +281,17 @@ Suite *suite_sim(void)
 	tcase_add_test(tcase, a_seed_always_writes_the_same_tape);
 	tcase_add_test(tcase, past_its_end_a_tape_is_benign);
 	tcase_add_test(tcase, a_tape_shrinks_to_what_matters);
+	tcase_add_loop_test(
+		tcase, messages_between_rings_come_in_order_and_none_is_lost, 0,
+		20);
 	tcase_add_test(tcase, the_same_tape_is_the_same_run);
 	tcase_add_test(tcase, an_empty_tape_is_a_healthy_echo);
+	tcase_add_loop_test(tcase,
+			    each_story_is_told_to_its_end_by_an_empty_tape, 0,
+			    (int)sim_story_count);
+	tcase_add_test(tcase, a_tape_is_another_run_of_another_story);
 	tcase_add_loop_test(tcase, no_rule_is_broken, 0, 10);
 	suite_add_tcase(suite, tcase);
+	suite_add_tcase(suite, tcase_sim_tapes());
 	return suite;
 }

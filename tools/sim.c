@@ -10,7 +10,9 @@
 
 #include "../test/sim/shrink.h"
 #include "../test/sim/story.h"
+#include "../test/sim/tape_text.h"
 
+#include <errno.h>
 #include <inttypes.h>
 #include <setjmp.h>
 #include <signal.h>
@@ -19,6 +21,12 @@
 #include <string.h>
 #include <time.h>
 #include <unistd.h>
+
+#ifdef __clang__
+#define COMPILER __VERSION__ /* says "Clang" itself */
+#else
+#define COMPILER "gcc " __VERSION__
+#endif
 
 enum { NS_PER_S = 1000000000, PROGRESS_EVERY = 1024 };
 
@@ -46,7 +54,7 @@ static const struct cli_option sim_options[] = {
 	{ "stories", NULL, CLI_SWITCH, &given.lists_stories, 0, 0, NULL, NULL,
 	  "only list the stories" },
 	{ "tape", "FILE", CLI_TEXT, &given.tape_file, 0, 0, NULL, "",
-	  "the choices in FILE, with their story" },
+	  "the choices in FILE, hex text or raw, with their story" },
 	{ "shrink", "FILE", CLI_TEXT, &given.shrink_file, 0, 0, NULL, "",
 	  "make the tape in FILE, which fails, as small as it goes; it is "
 	  "written back" },
@@ -117,29 +125,38 @@ static struct sim_story_result play(FILE *out)
 /* ---- tapes in files -------------------------------------------------------
  */
 
+static struct sim_tape_text text;
+
+/* With the story that it names, unless another was asked for. */
 static bool tape_read(const char *name)
 {
-	static uint8_t bytes[WEIR_TAPE_BYTES_MAX];
-	FILE *file = fopen(name, "rb");
-	if (file == NULL) {
-		perror(name);
+	int err = sim_tape_text_load(name, &text);
+	if (err == 0 && text.story[0] != '\0' && story == NULL) {
+		story = sim_story_find(text.story);
+		if (story == NULL)
+			err = -ENOENT;
+	}
+	if (err < 0) {
+		(void)fprintf(stderr, "weir-sim: %s: %s\n", name,
+			      err == -EINVAL ? "half a byte" : strerror(-err));
 		return false;
 	}
-	const size_t count = fread(bytes, 1, sizeof(bytes), file);
-	(void)fclose(file); /* it was read only */
-	weir_tape_load(&tape, bytes, count);
+	weir_tape_load(&tape, text.bytes, text.byte_count);
 	return true;
 }
 
-static bool tape_write(const char *name, const uint8_t *bytes, size_t count)
+static bool tape_write(const char *name, const char *rule, const uint8_t *bytes,
+		       size_t count)
 {
-	FILE *file = fopen(name, "wb");
-	if (file == NULL || fwrite(bytes, 1, count, file) != count ||
-	    fclose(file) != 0) {
-		perror(name);
-		return false;
-	}
-	return true;
+	(void)snprintf(text.story, sizeof(text.story), "%s", story->name);
+	(void)snprintf(text.rule, sizeof(text.rule), "%s", rule);
+	memcpy(text.bytes, bytes, count);
+	text.byte_count = count;
+	const int err = sim_tape_text_save(name, &text);
+	if (err < 0)
+		(void)fprintf(stderr, "weir-sim: %s: %s\n", name,
+			      strerror(-err));
+	return err == 0;
 }
 
 /* ---- a failure ------------------------------------------------------------
@@ -167,25 +184,34 @@ static size_t shrink_in_silence(uint8_t *bytes, size_t count, const char *rule)
 	return count;
 }
 
+/* The story that the tape has chosen is named instead: then it means the same
+ * when there are more of them. Return: bytes that the choice took. */
+static size_t story_settle(void)
+{
+	if (story != NULL || sim_story_count == 1)
+		return 0;
+	story = &sim_stories[tape.bytes[0] % sim_story_count];
+	return 1;
+}
+
 static int tell_failure(const char *rule, const char *file)
 {
 	static uint8_t bytes[WEIR_TAPE_BYTES_MAX];
-	const size_t all =
-		tape.at < tape.byte_count ? tape.at : tape.byte_count;
-	memcpy(bytes, tape.bytes, all);
+	size_t all = tape.at < tape.byte_count ? tape.at : tape.byte_count;
+	const size_t skip = story_settle();
+	all -= skip < all ? skip : all;
+	memcpy(bytes, tape.bytes + skip, all);
 	const size_t count = shrink_in_silence(bytes, all, rule);
 
-	(void)printf("rule broken: %s\n", rule);
-	(void)printf("smallest tape: %zu of %zu bytes\n ", count, all);
-	for (size_t i = 0; i < count; i++)
-		(void)printf(" %02x%s", bytes[i], i % 24 == 23 ? "\n " : "");
-	(void)printf("\nits story:\n");
+	(void)printf("story: %s\nrule broken: %s\n", story->name, rule);
+	(void)printf("smallest tape: %zu of %zu bytes\n", count, all);
+	sim_tape_text_print(bytes, count, stdout);
+	(void)printf("how it goes:\n");
 	weir_tape_load(&tape, bytes, count);
 	(void)fflush(stdout);
 	(void)play(stdout);
-	if (tape_write(file, bytes, count))
-		(void)printf("again: weir-sim --story %s --tape %s\n",
-			     given.story_name, file);
+	if (tape_write(file, rule, bytes, count))
+		(void)printf("again: weir-sim --tape %s\n", file);
 	return EXIT_FAILURE;
 }
 
@@ -232,6 +258,7 @@ static int play_seeds(void)
 		sum.hash = sum.hash * 31 + result.hash;
 		if (result.violation != NULL) {
 			(void)printf("\nseed %" PRIu64 "\n", given.seed + i);
+			(void)fflush(stdout);
 			return tell_failure(result.violation, "weir-sim.tape");
 		}
 		if (!given.is_quiet && isatty(STDOUT_FILENO) == 1 &&
@@ -302,6 +329,8 @@ int main(int argc, char **argv)
 		return EXIT_FAILURE;
 	}
 	(void)sigaction(SIGABRT, &action, NULL);
+	(void)printf("weir-sim %s, %s; first seed %" PRIu64 "\n", TOOLS_VERSION,
+		     COMPILER, given.seed);
 	prints_story = given.seeds == 1;
 	if (given.tape_file != NULL)
 		status = play_tape();

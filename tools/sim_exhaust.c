@@ -60,6 +60,9 @@ static void exhaust_case(struct sim_exhaust *exhaust,
 	double since = seconds();
 	(void)snprintf(name, sizeof(name), "%s: single faults", what->name);
 	tell_part(name, sim_exhaust_singles(exhaust, what), since);
+	since = seconds();
+	(void)snprintf(name, sizeof(name), "%s: enters", what->name);
+	tell_part(name, sim_exhaust_enters(exhaust, what), since);
 	if (!what->is_canonical)
 		return;
 	since = seconds();

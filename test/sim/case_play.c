@@ -486,7 +486,7 @@ void sim_case_play(const struct sim_case *what, struct weir_sim *sim,
 {
 	struct play play = { .what = what, .sim = sim, .plan = plan };
 	struct weir_sim_opts world = what->world;
-	struct weir_loop_stats stats = { .turns = 0 };
+	struct weir_loop_stats *stats = &out_result->stats;
 
 	*out_result = (struct sim_case_result){ .violation = NULL };
 	memset(seats, 0, sizeof(seats));
@@ -499,11 +499,11 @@ void sim_case_play(const struct sim_case *what, struct weir_sim *sim,
 	if (case_open(&play)) {
 		weir_sim_set_faults(sim, what->faults);
 		case_run(&play, out_result);
-		weir_loop_stats(play.loop, &stats);
+		weir_loop_stats(play.loop, stats);
 		sim_plan_loop(plan, NULL);
 		weir_loop_close(play.loop);
 		if (weir_sim_violation(sim) == NULL)
-			case_check(&play, &stats);
+			case_check(&play, stats);
 	}
 	sim_plan_end();
 	out_result->violation = weir_sim_violation(sim);

@@ -67,6 +67,7 @@ struct sim_case_result {
 	uint64_t hash;
 	uint64_t turns;
 	bool hangs; /* it did not end */
+	struct weir_loop_stats stats;
 };
 
 /* Plays @tape in @sim, which is reset, under @plan. */

@@ -27,7 +27,8 @@ static void echo_on_open(struct weir_conn *conn, void *ctx)
 static size_t echo_take(struct sim_run *run, struct weir_conn *conn,
 			const struct peer *peer, size_t byte_count)
 {
-	if (peer->is_rude || peer->shown + byte_count >= peer->total)
+	if (run->takes_all || peer->is_rude ||
+	    peer->shown + byte_count >= peer->total)
 		return byte_count;
 	switch (weir_tape_below(run->tape, 8)) {
 	case 1:
@@ -111,7 +112,7 @@ static bool reason_is_true(const struct sim_run *run, const struct peer *peer,
 	case WEIR_CLOSE_ERROR:
 		return has_errnos;
 	case WEIR_CLOSE_IDLE:
-		return has_leaps || peer->is_mute;
+		return has_leaps || peer->is_mute || peer->pause_ms_max != 0;
 	case WEIR_CLOSE_LOCAL:
 		return peer->was_closed;
 	case WEIR_CLOSE_DRAIN_DEADLINE:

@@ -1,6 +1,7 @@
 #include "exhaust.h"
 
 #include <assert.h>
+#include <errno.h>
 #include <setjmp.h>
 #include <signal.h>
 #include <string.h>
@@ -43,6 +44,7 @@ static void exhaust_found(struct sim_exhaust *exhaust,
 		.what = what,
 		.rule = rule,
 		.fault_count = exhaust->plan.fault_count,
+		.enter_fault = exhaust->plan.enter_fault,
 		.seed = exhaust->seed,
 	};
 	memcpy(finding->faults, exhaust->plan.faults, sizeof(finding->faults));
@@ -157,6 +159,36 @@ uint64_t sim_exhaust_pairs(struct sim_exhaust *exhaust,
 			   const struct sim_case *what)
 {
 	return exhaust_all(exhaust, what, 2);
+}
+
+/* ---- enters ---------------------------------------------------------------
+ */
+
+static const struct sim_enter_fault enter_ways[] = {
+	{ .err = -EINTR },  { .err = -EAGAIN }, { .err = -EBUSY },
+	{ .err = -ENOMEM }, { .most = 0 },      { .most = 1 },
+	{ .most = 2 },
+};
+
+uint64_t sim_exhaust_enters(struct sim_exhaust *exhaust,
+			    const struct sim_case *what)
+{
+	static const uint32_t mores[] = { 0, 1, 6 };
+	const uint64_t before = exhaust->runs;
+	exhaust_try(exhaust, what, NULL, 0, 0);
+	const uint32_t enters = exhaust->plan.enters;
+	for (uint32_t nth = 1; nth <= enters; nth++)
+		for (size_t i = 0;
+		     i < sizeof(enter_ways) / sizeof(enter_ways[0]); i++)
+			for (size_t m = 0; m < 3; m++) {
+				struct sim_enter_fault fault = enter_ways[i];
+				fault.nth = nth;
+				fault.more = mores[m];
+				exhaust->plan.enter_fault = fault;
+				exhaust_try(exhaust, what, NULL, 0, 0);
+			}
+	exhaust->plan.enter_fault = (struct sim_enter_fault){ .nth = 0 };
+	return exhaust->runs - before;
 }
 
 /* ---- search -------------------------------------------------------------- */
@@ -326,6 +358,7 @@ void sim_exhaust_tell(struct sim_exhaust *exhaust,
 		      finding->rule, finding->what->name,
 		      (unsigned long long)finding->seed);
 	exhaust->plan.fault_count = 0;
+	exhaust->plan.enter_fault = finding->enter_fault;
 	for (uint32_t i = 0; i < finding->fault_count; i++) {
 		fault_print(&finding->faults[i], out);
 		sim_plan_add(&exhaust->plan, finding->faults[i]);
@@ -336,4 +369,5 @@ void sim_exhaust_tell(struct sim_exhaust *exhaust,
 	else
 		weir_tape_seed(exhaust->tape, finding->seed);
 	exhaust_run(exhaust, finding->what, out);
+	exhaust->plan.enter_fault = (struct sim_enter_fault){ .nth = 0 };
 }

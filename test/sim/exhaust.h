@@ -3,6 +3,7 @@
  *     each case: the benign run --> its attempts, one after the other
  *       each attempt x each errno of its operation: a run      (singles)
  *         each later attempt x each errno: a run               (pairs)
+ *     each enter x refused, interrupted, short: a run         (enters)
  *     cells that are still empty: by appointment, on many tapes (search)
  *     a small case: every order of what can happen  (schedules.c)
  */
@@ -19,6 +20,7 @@ struct sim_finding {
 	const char *rule;
 	struct sim_fault faults[SIM_PLAN_FAULTS];
 	uint32_t fault_count;
+	struct sim_enter_fault enter_fault;
 	uint64_t seed; /* 0: these bytes, benign beyond */
 	uint8_t bytes[256];
 	uint32_t byte_count;
@@ -47,6 +49,11 @@ uint64_t sim_exhaust_singles(struct sim_exhaust *exhaust,
 /* Each two of them. */
 uint64_t sim_exhaust_pairs(struct sim_exhaust *exhaust,
 			   const struct sim_case *what);
+
+/* Each enter of the benign run is refused or short, once and some times in a
+ * row. */
+uint64_t sim_exhaust_enters(struct sim_exhaust *exhaust,
+			    const struct sim_case *what);
 
 /* Cells that no run has hit, in every case, on the benign tape and @seeds
  * others. */

@@ -12,6 +12,7 @@
 enum {
 	MANY_BYTES = 3000, /* more than a chunk of a send queue */
 	CHUNK_MAX = 300,
+	NS_PER_MS = 1000000,
 };
 
 uint8_t peer_pattern(uint32_t id, uint32_t at)
@@ -60,6 +61,8 @@ static void peer_lost(struct peer *peer)
 static bool peer_connect(struct peer *peer)
 {
 	struct weir_sim *sim = peer->run->sim;
+	if (peer->run->moved < peer->at_moved && !peer->run->is_healed)
+		return false;
 	peer->conn = weir_sim_connect(sim, RUN_PORT);
 	if (peer->conn == -ECONNREFUSED) { /* the server stops */
 		if (peer->run->is_strict && !peer->run->is_ending)
@@ -118,8 +121,8 @@ static bool peer_end_of_stream(struct peer *peer)
 	peer->saw_fin = true;
 	if (peer->received < peer->total && !run->is_free) {
 		peer->is_lost = true;
-		if (!peer->is_rude && !peer_may_be_cut(peer) &&
-		    (run->faults & excuses) == 0)
+		if (!peer->is_rude && peer->pause_ms_max == 0 &&
+		    !peer_may_be_cut(peer) && (run->faults & excuses) == 0)
 			weir_sim_violate(run->sim, "the server ends a stream "
 						   "before all was echoed");
 	}
@@ -170,6 +173,21 @@ static bool peer_is_rude_now(const struct peer *peer)
 	       weir_tape_chance(peer->run->tape, 4);
 }
 
+static bool peer_rests(struct peer *peer)
+{
+	struct sim_run *run = peer->run;
+	/* Twice in a row would be twice as long. */
+	peer->has_rested = peer->pause_ms_max != 0 && !run->is_healed &&
+			   !peer->has_rested &&
+			   weir_tape_below(run->tape, 8) == 1;
+	if (!peer->has_rested)
+		return false;
+	weir_sim_rest(run->sim,
+		      (uint64_t)weir_tape_below(run->tape, peer->pause_ms_max) *
+			      NS_PER_MS);
+	return true;
+}
+
 static bool peer_go(struct weir_sim *sim, struct peer *peer)
 {
 
@@ -177,6 +195,8 @@ static bool peer_go(struct weir_sim *sim, struct peer *peer)
 	case PEER_WAITING:
 		return peer_connect(peer);
 	case PEER_TALKING:
+		if (peer_rests(peer))
+			return false;
 		if (peer_is_rude_now(peer)) {
 			weir_sim_rst(sim, peer->conn);
 			peer_lost(peer);

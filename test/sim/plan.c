@@ -155,6 +155,19 @@ static int plan_attempt(struct weir_sim *sim,
 	return fault->err;
 }
 
+static int plan_enter(struct weir_sim *sim, uint32_t count, void *ctx)
+{
+	struct sim_plan *plan = ctx;
+	const struct sim_enter_fault *fault = &plan->enter_fault;
+	const uint32_t nth = ++plan->enters;
+	(void)sim;
+
+	if (fault->nth == 0 || nth < fault->nth ||
+	    nth > fault->nth + fault->more)
+		return (int)count;
+	return fault->err != 0 ? fault->err : (int)fault->most;
+}
+
 /* ---- seeing ------------------------------------------------------------ */
 
 static void place_note(struct sim_plan *plan, const struct weir_loop *loop,
@@ -257,7 +270,9 @@ void sim_plan_start(struct sim_plan *plan, struct weir_sim *sim)
 	memset(plan->row_attempts, 0, sizeof(plan->row_attempts));
 	memset(plan->places, 0, sizeof(plan->places));
 	watcher = plan;
+	plan->enters = 0;
 	weir_sim_on_attempt(sim, plan_attempt, plan);
+	weir_sim_on_enter(sim, plan_enter, plan);
 }
 
 void sim_plan_loop(struct sim_plan *plan, const struct weir_loop *loop)

@@ -32,6 +32,14 @@ struct sim_fault {
 	int err; /* or WEIR_SIM_NEVER */
 };
 
+/* The @nth enter, and @more after it. */
+struct sim_enter_fault {
+	uint32_t nth; /* 0: none */
+	uint32_t more;
+	int err;       /* or 0: it is short */
+	uint32_t most; /* entries that a short one takes */
+};
+
 struct sim_given {
 	uint64_t token;
 	enum sim_row row;
@@ -51,6 +59,8 @@ struct sim_plan {
 	uint32_t row_count;
 	struct sim_given given[SIM_PLAN_GIVEN]; /* not seen by net/ yet */
 	uint32_t given_count;
+	struct sim_enter_fault enter_fault;
+	uint32_t enters;
 	bool is_harmful; /* one was given that may cost a connection */
 
 	/* Where a completion came from, fault or not: the last attempt of its

@@ -303,6 +303,7 @@ static void sim_clear(struct weir_sim *sim)
 	sim->dead_count = 0;
 	sim->step_count = 0;
 	sim->attempt = NULL;
+	sim->on_enter = NULL;
 	sim->thread_count = 0;
 	sim->thread = SIM_NONE;
 	sim->thread_depth = 0;
@@ -436,6 +437,15 @@ void weir_sim_on_attempt(struct weir_sim *sim,
 {
 	sim->attempt = attempt;
 	sim->attempt_ctx = ctx;
+}
+
+void weir_sim_on_enter(struct weir_sim *sim,
+		       int (*enter)(struct weir_sim *sim, uint32_t count,
+				    void *ctx),
+		       void *ctx)
+{
+	sim->on_enter = enter;
+	sim->on_enter_ctx = ctx;
 }
 
 void weir_sim_residue(const struct weir_sim *sim,

@@ -49,10 +49,10 @@ enum {
  * @pipe_bytes:   what a direction of a connection holds; 0 for 4096
  * @sq_entries, @cq_entries: cut the rings down to these; 0: as asked for
  * @setup_forbidden: set-up flags to be refused with -EINVAL
- * @is_loopback:  most of what is sent has arrived before the sender goes on
- * @allows_misuse: what a kernel answers with an errno alone is no violation
  * @migrates:     who waits at a listener that ends goes to another of its
  * group, as with net.ipv4.tcp_migrate_req; false: they are reset
+ * @is_loopback:  most of what is sent has arrived before the sender goes on
+ * @allows_misuse: what a kernel answers with an errno alone is no violation
  * @story:        each event, a line in virtual time; NULL for none
  */
 struct weir_sim_opts {
@@ -62,9 +62,9 @@ struct weir_sim_opts {
 	uint32_t sq_entries;
 	uint32_t cq_entries;
 	uint32_t setup_forbidden;
+	bool migrates;
 	bool allows_misuse;
 	bool is_loopback;
-	bool migrates;
 	FILE *story;
 };
 
@@ -228,6 +228,27 @@ int weir_sim_on_turn(struct weir_sim *sim, bool (*turn)(void *ctx), void *ctx);
  * Return: false once all have ended.
  */
 bool weir_sim_turn(struct weir_sim *sim);
+
+/**
+ * weir_sim_on_enter() - a say in how each call of enter goes
+ * @enter: is told how many entries the call has; returns how many of them the
+ *         kernel takes at most, or a negative errno. NULL: none
+ *
+ * Forgotten by weir_sim_reset().
+ */
+void weir_sim_on_enter(struct weir_sim *sim,
+		       int (*enter)(struct weir_sim *sim, uint32_t count,
+				    void *ctx),
+		       void *ctx);
+
+/** weir_sim_rest() - in a peer's turn: the next one not before @ns from now. */
+void weir_sim_rest(struct weir_sim *sim, uint64_t ns);
+
+/** weir_sim_settle() - peers and the network go on until they are done. */
+void weir_sim_settle(struct weir_sim *sim);
+
+/** weir_sim_arrived_bytes() - how many of the peer's have, since the start. */
+uint32_t weir_sim_arrived_bytes(const struct weir_sim *sim, int conn);
 
 /** weir_sim_idle() - the last enter found nothing that could ever happen. */
 bool weir_sim_is_idle(const struct weir_sim *sim);

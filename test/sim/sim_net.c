@@ -509,6 +509,11 @@ static enum sim_side peers_side(const struct weir_sim *sim, int conn)
 	return sim->conns[conn].peers_side;
 }
 
+uint32_t weir_sim_arrived_bytes(const struct weir_sim *sim, int conn)
+{
+	return (uint32_t)sim->conns[conn].pipes[peers_side(sim, conn)].arrived;
+}
+
 int weir_sim_write(struct weir_sim *sim, int conn, const void *bytes,
 		   size_t byte_count)
 {

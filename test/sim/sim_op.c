@@ -171,6 +171,8 @@ static int op_try(struct weir_sim *sim, struct sim_op *op)
 		return sim_op_send(sim, op);
 	case IORING_OP_TIMEOUT:
 		return sim_op_timeout(sim, op);
+	case IORING_OP_MSG_RING:
+		return sim_op_msg(sim, op);
 	case IORING_OP_TIMEOUT_REMOVE:
 		return sim_op_timeout_remove(sim, op);
 	case IORING_OP_POLL_ADD:
@@ -198,6 +200,27 @@ static int op_try(struct weir_sim *sim, struct sim_op *op)
 	}
 }
 
+/* What the harness wants of it: 0, an errno, or WEIR_SIM_NEVER. */
+static int op_planned(struct weir_sim *sim, const struct sim_op *op)
+{
+	if (sim->attempt == NULL || op->done > 0)
+		return 0;
+	const struct weir_sim_attempt what = {
+		.user_data = op->sqe.user_data,
+		.opcode = op->sqe.opcode,
+		.is_cancelled = op->is_cancelled,
+	};
+	return sim->attempt(sim, &what, sim->attempt_ctx);
+}
+
+static void op_lose(struct weir_sim *sim, struct sim_op *op)
+{
+	weir_sim_note(sim, "fault: op %u of %016llx never ends", op->sqe.opcode,
+		      (unsigned long long)op->sqe.user_data);
+	op->is_armed = true;
+	op->is_lost = true;
+}
+
 void sim_op_arm(struct weir_sim *sim, struct sim_op *op)
 {
 	op->is_armed = true;
@@ -221,27 +244,6 @@ static bool op_was_woken_in_vain(struct weir_sim *sim, const struct sim_op *op)
 	return file->conn != SIM_NONE &&
 	       !sim_net_can_read(sim, file->conn, file->side) &&
 	       weir_tape_below(sim->tape, 2) == 1;
-}
-
-/* What the harness wants of it: 0, an errno, or WEIR_SIM_NEVER. */
-static int op_planned(struct weir_sim *sim, const struct sim_op *op)
-{
-	if (sim->attempt == NULL || op->done > 0)
-		return 0;
-	const struct weir_sim_attempt what = {
-		.user_data = op->sqe.user_data,
-		.opcode = op->sqe.opcode,
-		.is_cancelled = op->is_cancelled,
-	};
-	return sim->attempt(sim, &what, sim->attempt_ctx);
-}
-
-static void op_lose(struct weir_sim *sim, struct sim_op *op)
-{
-	weir_sim_note(sim, "fault: op %u of %016llx never ends", op->sqe.opcode,
-		      (unsigned long long)op->sqe.user_data);
-	op->is_armed = true;
-	op->is_lost = true;
 }
 
 static void op_go(struct weir_sim *sim, struct sim_op *op)
@@ -372,7 +374,9 @@ static bool op_is_put_off(struct weir_sim *sim, const struct sim_op *op)
 {
 	if (op->sqe.opcode == IORING_OP_TIMEOUT)
 		return true;
-
+	/* Tried as it is submitted, without a wait: io_accept(). */
+	if (op->sqe.opcode == IORING_OP_ACCEPT)
+		return false;
 	if (op_polls_first(op))
 		return true;
 	return weir_tape_chance(sim->tape, ONE_IN_EIGHT);
@@ -447,6 +451,8 @@ static bool op_is_ready(const struct weir_sim *sim, const struct sim_op *op)
 {
 	if (op->is_lost)
 		return false;
+	if (op->is_message)
+		return sim_op_message_is_next(sim, op);
 	if (op->is_cancelled || op->is_late)
 		return true;
 	const struct sim_file *file = &sim->files[op->file];
@@ -475,8 +481,7 @@ static bool op_is_ready(const struct weir_sim *sim, const struct sim_op *op)
 	}
 }
 
-/* Whether it is among those that are looked for. What a worker has got is no
- * task work: it ends when the worker is done. */
+/* Whether it is among those that are looked for. */
 static bool op_can_run(const struct weir_sim *sim, const struct sim_op *op,
 		       int ring, enum sim_run run)
 {
@@ -504,7 +509,9 @@ void sim_op_run(struct weir_sim *sim, int ring, uint32_t index,
 			continue;
 		sim_hash_add(sim, op->sqe.user_data);
 		op->is_late = false;
-		if (op->is_notice)
+		if (op->is_message)
+			sim_op_message_run(sim, op);
+		else if (op->is_notice)
 			sim_op_notice_run(sim, op);
 		else if (op->is_cancelled)
 			op_end_cancelled(sim, op);

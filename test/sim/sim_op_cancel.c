@@ -34,7 +34,8 @@ static bool cancel_matches(const struct weir_sim *sim, const struct sim_op *op,
 	const uint32_t flags = op->sqe.cancel_flags;
 
 	if (!target->is_used || target == op || target->ring != op->ring ||
-	    !target->is_armed || target->is_lost || target->is_notice)
+	    !target->is_armed || target->is_lost || target->is_notice ||
+	    target->is_message)
 		return false;
 	/* It found its file ready when it was to wait for it, and is queued:
 	 * io_arm_poll_handler(). */

@@ -112,6 +112,7 @@ struct sim_op {
 	uint32_t wakes;    /* RECV: of its side, when it was armed */
 	uint64_t requeued; /* by the enter of that number: not again in it */
 	bool is_prepared;  /* the kernel has accepted the entry */
+	bool is_message;   /* from another ring: task work */
 	bool is_notice;    /* of a zero-copy send that has completed */
 	uint32_t due_flags;
 	int ring;
@@ -172,7 +173,9 @@ struct sim_ring {
 struct sim_step {
 	bool (*step)(struct weir_sim *sim, void *ctx);
 	void *ctx;
-	bool is_resting; /* until something happens */
+	bool is_resting;  /* until something happens */
+	uint64_t wake_ns; /* 0: no matter what happens, not before */
+
 	uint64_t rested_at;
 };
 
@@ -220,6 +223,10 @@ struct weir_sim {
 	int (*attempt)(struct weir_sim *sim,
 		       const struct weir_sim_attempt *what, void *ctx);
 	void *attempt_ctx;
+	int (*on_enter)(struct weir_sim *sim, uint32_t count, void *ctx);
+	void *on_enter_ctx;
+	int step; /* whose turn it is */
+
 	struct sim_thread threads[SIM_RINGS];
 	int thread_count;
 	int thread; /* whose turn it is, or SIM_NONE */
@@ -332,6 +339,12 @@ void sim_op_send_notice(struct weir_sim *sim, const struct sim_op *op);
 void sim_op_notice_run(struct weir_sim *sim, struct sim_op *op);
 struct sim_op *sim_op_take(struct weir_sim *sim);
 int sim_op_timeout_prepare(struct weir_sim *sim, struct sim_op *op);
+int sim_op_msg(struct weir_sim *sim, struct sim_op *op);
+int sim_msg_sync(struct weir_sim *sim, const void *arg, uint32_t count);
+/* In the order in which they were sent. */
+bool sim_op_message_is_next(const struct weir_sim *sim,
+			    const struct sim_op *message);
+void sim_op_message_run(struct weir_sim *sim, struct sim_op *message);
 int sim_op_timeout(struct weir_sim *sim, struct sim_op *op);
 /* Its timer has, and it only waits to be told. */
 bool sim_op_timeout_has_fired(struct weir_sim *sim, const struct sim_op *op);

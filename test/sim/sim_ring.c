@@ -251,19 +251,36 @@ bool sim_ring_has_news(const struct weir_sim *sim, int index)
 	return cq_ready(ring) > 0 || ring->overflow_count > 0;
 }
 
+static bool step_is_ready(const struct weir_sim *sim,
+			  const struct sim_step *step)
+{
+	if (sim->now_ns < step->wake_ns)
+		return false;
+	return !step->is_resting || step->rested_at != sim->events;
+}
+
+static void step_run(struct weir_sim *sim, int index)
+{
+	struct sim_step *step = &sim->steps[index];
+	step->wake_ns = 0;
+	sim->step = index;
+	step->is_resting = !step->step(sim, step->ctx) && step->wake_ns == 0;
+	step->rested_at = sim->events;
+}
+
 /* One thing that happens: an operation of this ring, an arrival, a turn of
  * another loop, a peer.
  * Benign: in this order. False: nothing can. */
 static bool world_step(struct weir_sim *sim, int ring, enum sim_run run)
 {
-	const uint32_t ops = sim_op_runnable(sim, ring, run);
+	const uint32_t ops =
+		ring == SIM_NONE ? 0 : sim_op_runnable(sim, ring, run);
 	const uint32_t arrivals = sim_net_pending(sim);
 	const uint32_t threads = sim_threads_ready(sim);
 	uint32_t peers = 0;
 
 	for (int i = 0; i < sim->step_count; i++)
-		peers += !sim->steps[i].is_resting ||
-			 sim->steps[i].rested_at != sim->events;
+		peers += step_is_ready(sim, &sim->steps[i]);
 	if (ops + arrivals + threads + peers == 0)
 		return false;
 	uint32_t pick =
@@ -273,7 +290,8 @@ static bool world_step(struct weir_sim *sim, int ring, enum sim_run run)
 		sim->now_ns += UINT64_C(1000000)
 			       << weir_tape_below(sim->tape, 16);
 	/* Once all that it has said is read: then its slot may be another's. */
-	if (sim->dead_count > 0 && cq_ready(&sim->rings[ring]) == 0 &&
+	if (ring != SIM_NONE && sim->dead_count > 0 &&
+	    cq_ready(&sim->rings[ring]) == 0 &&
 	    sim->rings[ring].overflow_count == 0 &&
 	    sim_fault(sim, WEIR_FAULT_STALE))
 		sim_op_haunt(sim, ring);
@@ -293,16 +311,24 @@ static bool world_step(struct weir_sim *sim, int ring, enum sim_run run)
 	}
 	pick -= threads;
 	for (int i = 0; i < sim->step_count; i++) {
-		struct sim_step *step = &sim->steps[i];
-		if (step->is_resting && step->rested_at == sim->events)
+		if (!step_is_ready(sim, &sim->steps[i]) || pick-- > 0)
 			continue;
-		if (pick-- > 0)
-			continue;
-		step->is_resting = !step->step(sim, step->ctx);
-		step->rested_at = sim->events;
+		step_run(sim, i);
 		break;
 	}
 	return true;
+}
+
+void weir_sim_rest(struct weir_sim *sim, uint64_t ns)
+{
+	sim->steps[sim->step].wake_ns = sim->now_ns + ns;
+}
+
+void weir_sim_settle(struct weir_sim *sim)
+{
+	for (int i = 0;
+	     i < STEPS_MAX && world_step(sim, SIM_NONE, SIM_RUN_WAITING); i++)
+		continue;
 }
 
 static int enter_fault(struct weir_sim *sim)
@@ -311,6 +337,18 @@ static int enter_fault(struct weir_sim *sim)
 	if (!sim_fault(sim, WEIR_FAULT_ENTER))
 		return 0;
 	return refusals[weir_tape_below(sim->tape, 4)];
+}
+
+/* How many entries the harness lets it take, or an errno. */
+static int enter_most(struct weir_sim *sim, uint32_t submit_count)
+{
+	if (sim->on_enter == NULL)
+		return (int)submit_count;
+	const int most = sim->on_enter(sim, submit_count, sim->on_enter_ctx);
+	if (most < (int)submit_count)
+		weir_sim_note(sim, "fault: enter of %u entries: %d",
+			      submit_count, most);
+	return most < (int)submit_count ? most : (int)submit_count;
 }
 
 static int enter_submit(struct weir_sim *sim, int index, uint32_t submit_count)
@@ -345,10 +383,9 @@ static void enter_task_work(struct weir_sim *sim, int ring,
 {
 	const uint32_t batch =
 		min_complete > TASKRUN_BATCH ? min_complete : TASKRUN_BATCH;
-	/* Among several loops a worker's end is what wakes the one it works
-	 * for: there it counts as task work. */
+	/* Within another's wait there is no wait of its own. */
 	const enum sim_run run =
-		sim->thread_count > 0 ? SIM_RUN_BESIDE : SIM_RUN_TASK_WORK;
+		sim_thread_is_nested(sim) ? SIM_RUN_WAITING : SIM_RUN_TASK_WORK;
 	for (uint32_t i = 0; i < batch; i++) {
 		const uint32_t ops = sim_op_runnable(sim, ring, run);
 		if (ops == 0)
@@ -364,7 +401,12 @@ static uint64_t world_due_ns(const struct weir_sim *sim)
 {
 	const uint64_t op_ns = sim_op_next_due_ns(sim);
 	const uint64_t thread_ns = sim_threads_due_ns(sim);
-	return op_ns < thread_ns ? op_ns : thread_ns;
+	uint64_t due_ns = op_ns < thread_ns ? op_ns : thread_ns;
+	for (int i = 0; i < sim->step_count; i++)
+		if (sim->steps[i].wake_ns > sim->now_ns &&
+		    sim->steps[i].wake_ns < due_ns)
+			due_ns = sim->steps[i].wake_ns;
+	return due_ns;
 }
 
 /* Within another's wait: see sim_thread.c. */
@@ -463,7 +505,10 @@ int sim_ring_enter(void *ctx, int ring_fd, uint32_t submit_count,
 		return refusal;
 	}
 	const struct enter_limit limit = enter_limit(sim, flags, arg);
-	const int submitted = enter_submit(sim, index, submit_count);
+	const int most = enter_most(sim, submit_count);
+	if (most < 0)
+		return most;
+	const int submitted = enter_submit(sim, index, (uint32_t)most);
 	if ((flags & IORING_ENTER_GETEVENTS) == 0 || submitted < 0)
 		return submitted;
 	/* What could not be submitted whole does not wait: the kernel returns
@@ -493,6 +538,8 @@ int sim_ring_register(void *ctx, int ring_fd, uint32_t opcode, void *arg,
 		      uint32_t arg_count)
 {
 	struct weir_sim *sim = ctx;
+	if (ring_fd == -1 && opcode == IORING_REGISTER_SEND_MSG_RING)
+		return sim_msg_sync(sim, arg, arg_count);
 	const int index = enter_ring(sim, ring_fd, 0);
 	if (index == SIM_NONE)
 		return -EBADF;

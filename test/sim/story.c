@@ -23,6 +23,9 @@ enum {
 /* The first is what an empty tape plays. */
 const struct sim_story sim_stories[] = {
 	{ "echo", "a loop echoes what its peers say", story_echo },
+	{ "close", "a handler ends connections, and so do peers", story_close },
+	{ "stop", "a loop is stopped under load", story_stop },
+	{ "deadline", "who is silent is closed, in time", story_deadline },
 	{ "handover", "loops share a port, and serve for each other",
 	  story_handover },
 	{ "outbound", "a loop calls hosts, and some do not answer",
@@ -120,6 +123,8 @@ static bool loop_turn(void *ctx)
 	const int result = weir_loop_turn(loop->loop, WEIR_TIMEOUT_NEVER);
 
 	run->result->turns++;
+	if (run->on_turn != NULL)
+		run->on_turn(run->ctx);
 	if (result > 0)
 		return true;
 	loop->is_over = true;

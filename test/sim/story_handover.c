@@ -245,9 +245,11 @@ static void handover_draw(struct handover *handover)
 	for (uint32_t i = 0; i < ACTS; i++) {
 		at += weir_tape_below(tape, MOVES_MAX);
 		handover->acts[i] = (struct act){
-			.kind = (enum act_kind)((i + weir_tape_below(tape, 3)) %
-						3),
-			.loop = weir_tape_below(tape, loops),
+			.kind = (enum act_kind)(
+				(i + RUN_DRAW(tape, 0, 0, 0, 1, 2)) % 3),
+			.loop = i > 0 && weir_tape_below(tape, 4) != 1
+					? handover->acts[i - 1].loop
+					: weir_tape_below(tape, loops),
 			.at_moved = at,
 		};
 	}
@@ -272,6 +274,10 @@ void story_handover(struct sim_run *run)
 	weir_sim_on_choice(run->sim, handover_choose, &handover);
 	(void)weir_sim_on_step(run->sim, handover_step, &handover);
 	peers_start(run);
+	for (uint32_t i = 0; i < run->peer_count; i++)
+		run->peers[i].at_moved =
+			weir_tape_below(run->tape, 2 * MOVES_MAX);
+
 	run_faults(run);
 	run->is_strict = handover.migrates;
 	run_two_phases(run);

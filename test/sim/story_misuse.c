@@ -42,6 +42,7 @@ struct misuse {
 	struct guest guests[GUESTS];
 	uint32_t guest_count;
 	bool in_callback;
+	bool only_closes; /* of acts: those that end a connection, and sends */
 };
 
 static void expect(struct misuse *misuse, bool is_so, const char *rule)
@@ -102,7 +103,7 @@ static void act_abort(struct guest *guest, bool is_open)
 
 /* ---- acts: sending ------------------------------------------------------- */
 
-static size_t draw_bytes(struct misuse *misuse)
+static size_t draw_bytes(struct misuse *misuse, size_t queued)
 {
 	const size_t limit = misuse->opts.send_bytes_max;
 	switch (below(misuse, 8)) {
@@ -116,6 +117,8 @@ static size_t draw_bytes(struct misuse *misuse)
 		return limit + 1;
 	case 5:
 		return limit / 2 + 1;
+	case 6:
+		return queued < limit ? limit - queued : 1;
 	default:
 		return 1 + below(misuse, 20);
 	}
@@ -150,8 +153,8 @@ static void too_large(struct misuse *misuse, struct guest *guest,
 static void act_send(struct misuse *misuse, struct guest *guest, bool is_open)
 {
 	uint8_t bytes[BYTES_MAX];
-	const size_t count = draw_bytes(misuse);
 	const size_t queued = weir_conn_queued_bytes(guest->conn);
+	const size_t count = draw_bytes(misuse, queued);
 
 	say(bytes, guest, count);
 	const int result = weir_conn_send(guest->conn, bytes, count);
@@ -206,7 +209,7 @@ static void act_reserve(struct misuse *misuse, struct guest *guest,
 			bool is_open)
 {
 	const size_t queued = weir_conn_queued_bytes(guest->conn);
-	size_t count = 1 + draw_bytes(misuse);
+	size_t count = 1 + draw_bytes(misuse, queued + 1);
 	uint8_t *room = weir_conn_reserve(guest->conn, count);
 
 	if (room != NULL && below(misuse, 4) == 1) {
@@ -341,7 +344,9 @@ static void act_stop(struct misuse *misuse)
 /* @is_open: for sure, if its handler has not ended it. */
 static void act_on(struct misuse *misuse, struct guest *guest, bool is_open)
 {
-	switch (below(misuse, 16)) {
+	static const uint8_t closes[] = { 6, 1, 4, 6, 7, 8, 9, 6 };
+	switch (misuse->only_closes ? closes[below(misuse, sizeof(closes))]
+				    : below(misuse, 16)) {
 	case 1:
 	case 2:
 	case 3:
@@ -472,7 +477,8 @@ static bool cause_is_true(const struct misuse *misuse,
 		return true;
 	/* Whoever was first stays, but for a drain that does not end. */
 	if (guest->first != WEIR_CLOSE_NONE && guest->is_sure)
-		return reason->cause == WEIR_CLOSE_DRAIN_DEADLINE;
+		return reason->cause == WEIR_CLOSE_DRAIN_DEADLINE &&
+		       guest->first != WEIR_CLOSE_ABORTED;
 	switch (reason->cause) {
 	case WEIR_CLOSE_PEER:
 	case WEIR_CLOSE_RESET:
@@ -563,7 +569,7 @@ static void misuse_on_tick(struct weir_loop *loop, void *ctx)
 	misuse->in_callback = false;
 }
 
-void story_misuse(struct sim_run *run)
+static void misuse_play(struct sim_run *run, bool only_closes)
 {
 	static const struct weir_handlers handlers = {
 		.on_open = misuse_on_open,
@@ -572,7 +578,9 @@ void story_misuse(struct sim_run *run)
 		.on_close = misuse_on_close,
 		.on_tick = misuse_on_tick,
 	};
-	struct misuse misuse = { .run = run, .opts = run_draw_loop(run) };
+	struct misuse misuse = { .run = run,
+				 .opts = run_draw_loop(run),
+				 .only_closes = only_closes };
 
 	run->is_free = true;
 	misuse.opts.tick_interval_ms = RUN_DRAW(run->tape, 0, 1, 50, 500);
@@ -582,4 +590,14 @@ void story_misuse(struct sim_run *run)
 	run_faults(run);
 	run_two_phases(run);
 	run_end(run);
+}
+
+void story_misuse(struct sim_run *run)
+{
+	misuse_play(run, false);
+}
+
+void story_close(struct sim_run *run)
+{
+	misuse_play(run, true);
 }

@@ -12,10 +12,11 @@
 
 enum {
 	CALLS = 4,
-	LINKS = 4, /* of one host, at a time */
+	LINKS = 1, /* of one host, at a time */
+	BACKLOG = 4,
 
 	FIRST_PORT = 7100,
-	CALL_BYTES_MAX = 1000,
+	CALL_BYTES_MAX = 6000,       /* some chunks of a send queue */
 	LINK_BYTES = CALL_BYTES_MAX, /* all that a caller may say */
 	PIECE_MAX = 64,
 };
@@ -69,6 +70,7 @@ struct outbound {
 	struct call calls[CALLS];
 	uint32_t call_count;
 	bool has_no_idle; /* no idle deadline */
+	bool is_heavy;    /* every call says much, in many chunks at once */
 };
 
 /* ---- hosts --------------------------------------------------------------- */
@@ -196,7 +198,8 @@ static void host_start(struct outbound *outbound, struct host *host,
 	run->has_rude |= host->manner == HOST_RUDE;
 	if (host->manner != HOST_REFUSES)
 		(void)weir_sim_listen(run->sim, host->port,
-				      host->manner == HOST_SILENT ? 0 : LINKS);
+				      host->manner == HOST_SILENT ? 0
+								  : BACKLOG);
 	(void)weir_sim_on_step(run->sim, host_step, host);
 }
 
@@ -429,6 +432,15 @@ static bool calls_are_over(const struct sim_run *run)
 	return true;
 }
 
+static uint32_t draw_total(const struct outbound *outbound)
+{
+	struct weir_tape *tape = outbound->run->tape;
+	if (outbound->is_heavy)
+		return CALL_BYTES_MAX - weir_tape_below(tape, 1000);
+	return 1 + weir_tape_below(
+			   tape, RUN_DRAW(tape, 30, 30, 1000, CALL_BYTES_MAX));
+}
+
 static void calls_start(struct outbound *outbound)
 {
 	struct weir_tape *tape = outbound->run->tape;
@@ -437,9 +449,7 @@ static void calls_start(struct outbound *outbound)
 		struct call *call = &outbound->calls[i];
 		*call = (struct call){
 			.id = i + 1,
-			.total = 1 + weir_tape_below(tape,
-						     RUN_DRAW(tape, 30, 30,
-							      CALL_BYTES_MAX)),
+			.total = draw_total(outbound),
 			.ends_early = weir_tape_below(tape, 4) == 1,
 		};
 		host_start(outbound, &call->host, i);
@@ -460,6 +470,9 @@ void story_outbound(struct sim_run *run)
 	struct weir_loop_opts opts = run_draw_loop(run);
 
 	opts.tick_interval_ms = 200;
+	outbound.is_heavy = weir_tape_below(run->tape, 4) == 1;
+	if (outbound.is_heavy)
+		opts.send_bytes_max = 8192;
 	opts.idle_timeout_ms = RUN_DRAW(run->tape, 3000, WEIR_NO_TIMEOUT);
 	outbound.has_no_idle = opts.idle_timeout_ms == WEIR_NO_TIMEOUT;
 	run->ctx = &outbound;

@@ -33,11 +33,15 @@ struct peer {
 	uint32_t total; /* bytes it has to say; the first is its id */
 	uint32_t sent;
 	uint32_t received;
-	bool is_lost;   /* by a reset, its own or the server's */
-	bool is_rude;   /* may reset, and may be closed early */
-	bool is_mute;   /* says and reads nothing more from some time on */
-	bool is_polite; /* the server closes once it has shown all */
-	bool is_greedy; /* reads only when it cannot write */
+	bool is_lost;      /* by a reset, its own or the server's */
+	bool is_rude;      /* may reset, and may be closed early */
+	bool is_mute;      /* says and reads nothing more from some time on */
+	bool is_polite;    /* the server closes once it has shown all */
+	bool is_greedy;    /* reads only when it cannot write */
+	uint64_t at_moved; /* it connects once so much has happened */
+	bool has_rested;   /* just now */
+	uint32_t pause_ms_max; /* it rests while it talks; 0: it does not */
+
 	/* The server's side of it. */
 	bool was_shown;
 	bool was_closed;             /* by the handler */
@@ -72,6 +76,7 @@ struct sim_run {
 	uint32_t peer_count;
 	bool is_free;     /* the handler says what it likes: no echo */
 	bool is_ending;   /* run_end() has begun */
+	bool takes_all;   /* the echo leaves nothing to be shown again */
 	bool stops_early; /* while peers talk */
 	bool has_rude;
 	bool is_strict; /* nobody is refused or reset by a listener's end */
@@ -81,6 +86,7 @@ struct sim_run {
 	bool is_stopping;                           /* one of the loops */
 	bool (*is_done)(const struct sim_run *run); /* NULL: its peers are */
 	void *ctx;                                  /* the story's */
+	void (*on_turn)(void *ctx); /* after each turn of a loop; or NULL */
 
 	uint64_t moved; /* things that applications did */
 
@@ -137,6 +143,9 @@ extern const struct weir_handlers echo_handlers; /* ctx: struct sim_run */
 
 /* ---- story_*.c ---- */
 void story_echo(struct sim_run *run);
+void story_close(struct sim_run *run);
+void story_deadline(struct sim_run *run);
+void story_stop(struct sim_run *run);
 void story_handover(struct sim_run *run);
 void story_misuse(struct sim_run *run);
 void story_outbound(struct sim_run *run);

@@ -1,0 +1,97 @@
+/* test_sim_never.c - completions that never come
+ *
+ * The kernel owes one for each operation. If it does not come, no buffer may be
+ * given up and no slot used again, so nothing can end what waits for it. But it
+ * must show: a deadline moves the connection on, and from there every tick that
+ * an operation is overdue is counted. Of an accept, and of a read of a
+ * doorbell, nobody can tell that they are lost: nothing happens while nothing
+ * is to happen.
+ */
+#include "test_sim_never.h"
+#include "support.h"
+
+#include "sim/cases.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+enum { SEEDS_MAX = 500 };
+
+enum never {
+	NEVER_MATTERS = 0, /* all goes on as if it had come */
+	NEVER_SHOWS,       /* does not end, and is counted as overdue */
+	NEVER_HIDES,       /* does not end, and cannot be told */
+};
+
+static const struct {
+	const char *name;
+	enum sim_row row;
+	const char *played;
+	enum never want;
+} never_cases[] = {
+	{ "recv", SIM_ROW_RECV, "echo", NEVER_SHOWS },
+	{ "send", SIM_ROW_SEND, "echo", NEVER_SHOWS },
+	{ "sendmsg", SIM_ROW_SENDMSG, "crowd", NEVER_SHOWS },
+	{ "check", SIM_ROW_CHECK, "quiet", NEVER_SHOWS },
+	{ "cancel", SIM_ROW_CANCEL, "abort", NEVER_SHOWS },
+	{ "close", SIM_ROW_CLOSE, "echo", NEVER_SHOWS },
+	{ "socket", SIM_ROW_SOCKET, "outbound", NEVER_SHOWS },
+	{ "setsockopt", SIM_ROW_SETSOCKOPT, "outbound", NEVER_SHOWS },
+	{ "connect", SIM_ROW_CONNECT, "outbound", NEVER_SHOWS },
+	{ "install", SIM_ROW_INSTALL, "close", NEVER_SHOWS },
+	{ "shutdown", SIM_ROW_SHUTDOWN, "shutdown", NEVER_SHOWS },
+	{ "accept", SIM_ROW_ACCEPT, "echo", NEVER_HIDES },
+	{ "accept-cancel", SIM_ROW_ACCEPT_CANCEL, "full", NEVER_MATTERS },
+	/* It holds the socket open: its peer waits for the end. */
+	{ "sample", SIM_ROW_SAMPLE, "echo", NEVER_HIDES },
+	{ "doorbell", SIM_ROW_DOORBELL, "one", NEVER_HIDES },
+	{ "doorbell-cancel", SIM_ROW_DOORBELL_CANCEL, "one", NEVER_MATTERS },
+};
+
+START_TEST(completion_that_never_comes_is_counted)
+{
+	static struct sim_plan plan;
+	struct sim_case_result result;
+	struct weir_sim *sim = NULL;
+	struct weir_tape *tape = calloc(1, sizeof(*tape));
+	const enum never want = never_cases[_i].want;
+	const char *name = never_cases[_i].name;
+
+	ck_assert_ptr_nonnull(tape);
+	ck_assert_int_eq(weir_sim_open(&sim, tape, NULL), 0);
+	sim_plan_add(&plan, (struct sim_fault){ .row = (int)never_cases[_i].row,
+						.state = SIM_ANY,
+						.nth = 1,
+						.err = WEIR_SIM_NEVER });
+	weir_tape_load(tape, NULL, 0);
+	/* On the benign tape, or the first on which it is tried at all. */
+	for (uint64_t seed = 1; seed < SEEDS_MAX; seed++) {
+		sim_case_play(sim_case_find(never_cases[_i].played), sim, tape,
+			      &plan, NULL, &result);
+		if (sim_plan_is_done(&plan))
+			break;
+		weir_tape_seed(tape, seed);
+	}
+	ck_assert_msg(sim_plan_is_done(&plan), "%s: none was lost", name);
+	ck_assert_msg((result.violation == NULL) == (want == NEVER_MATTERS),
+		      "%s: %s", name, result.violation);
+	if (want != NEVER_MATTERS)
+		ck_assert_msg(strstr(result.violation, "not end") != NULL,
+			      "%s: %s", name, result.violation);
+	ck_assert_msg((result.stats.overdue_ticks > 0) == (want == NEVER_SHOWS),
+		      "%s: %llu ticks overdue", name,
+		      (unsigned long long)result.stats.overdue_ticks);
+	weir_sim_close(sim);
+	free(tape);
+}
+END_TEST
+
+TCase *tcase_sim_never(void)
+{
+	TCase *tcase = tcase_create("never");
+	tcase_set_timeout(tcase, 60);
+	tcase_add_loop_test(
+		tcase, completion_that_never_comes_is_counted, 0,
+		(int)(sizeof(never_cases) / sizeof(never_cases[0])));
+	return tcase;
+}
