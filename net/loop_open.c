@@ -228,7 +228,7 @@ int weir_loop_open(struct weir_loop **out_loop,
 	struct weir_loop_opts resolved = opts != NULL ? *opts : defaults;
 	const struct weir_kernel *kernel = resolved.ring.kernel != NULL
 						   ? resolved.ring.kernel
-						   : weir_kernel_linux();
+						   : weir_kernel_default();
 	struct wi_arena arena;
 
 	opts_resolve(&resolved);

@@ -94,7 +94,7 @@ static void opts_resolve(struct weir_steer_opts *opts)
 	if (opts->guard_ms == 0)
 		opts->guard_ms = GUARD_MS_DEFAULT;
 	if (opts->kernel == NULL)
-		opts->kernel = weir_kernel_linux();
+		opts->kernel = weir_kernel_default();
 	if (opts->weights == NULL)
 		opts->weight_count = 0;
 }

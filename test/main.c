@@ -36,6 +36,7 @@ static const struct {
 	{ "conn", suite_conn },
 	{ "server", suite_server },
 	{ "server-roll", suite_server_roll },
+	{ "kernel_eventfd", suite_kernel_eventfd },
 	{ "load", suite_load },
 	{ "pace", suite_pace },
 	{ "steer-rule", suite_steer_rule },

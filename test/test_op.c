@@ -236,6 +236,7 @@ START_TEST(read_goes_on_where_the_last_one_ended)
 		struct io_uring_sqe *sqe = rig_take(&rig);
 		weir_op_read(sqe, fd, bytes, sizeof(bytes));
 		ck_assert_int_eq(rig_do(&rig, sqe), want[i].count);
+		wi_kernel_wrote(bytes, (size_t)want[i].count);
 		ck_assert_mem_eq(bytes, want[i].bytes, (size_t)want[i].count);
 	}
 	struct io_uring_sqe *sqe = rig_take(&rig);

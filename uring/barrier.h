@@ -7,6 +7,8 @@
 #ifndef WEIR_URING_BARRIER_H
 #define WEIR_URING_BARRIER_H
 
+#include "order.h"
+
 #include <stdbool.h>
 #include <stdint.h>
 
@@ -22,13 +24,18 @@ extern "C" {
  * us after we have read the index. */
 static inline uint32_t wi_load_acquire(const uint32_t *word)
 {
-	return __atomic_load_n(word, __ATOMIC_ACQUIRE);
+	wi_order_atomic(word, sizeof(*word));
+	const uint32_t value = __atomic_load_n(word, __ATOMIC_ACQUIRE);
+	wi_order_acquire(word);
+	return value;
 }
 
 /* Release: our writes (SQEs) and reads (CQEs) are finished before the kernel
  * can see the index move past them. */
 static inline void wi_store_release(uint32_t *word, uint32_t value)
 {
+	wi_order_atomic(word, sizeof(*word));
+	wi_order_release(word);
 	__atomic_store_n(word, value, __ATOMIC_RELEASE);
 }
 
@@ -36,6 +43,8 @@ static inline void wi_store_release(uint32_t *word, uint32_t value)
  * of the steering: the entries come first. */
 static inline void wi_store_release_u16(uint16_t *word, uint16_t value)
 {
+	wi_order_atomic(word, sizeof(*word));
+	wi_order_release(word);
 	__atomic_store_n(word, value, __ATOMIC_RELEASE);
 }
 
@@ -43,6 +52,7 @@ static inline void wi_store_release_u16(uint16_t *word, uint16_t value)
  * nothing; a stale value only means that we look again at the next turn. */
 static inline uint32_t wi_load_relaxed(const uint32_t *word)
 {
+	wi_order_atomic(word, sizeof(*word));
 	return __atomic_load_n(word, __ATOMIC_RELAXED);
 }
 
@@ -50,21 +60,25 @@ static inline uint32_t wi_load_relaxed(const uint32_t *word)
  * thread). The relaxed store is a plain mov; it only forbids tearing. */
 static inline void wi_count(uint64_t *counter, uint64_t how_many)
 {
+	wi_order_atomic(counter, sizeof(*counter));
 	__atomic_store_n(counter, *counter + how_many, __ATOMIC_RELAXED);
 }
 
 static inline void wi_gauge_set(uint64_t *gauge, uint64_t value)
 {
+	wi_order_atomic(gauge, sizeof(*gauge));
 	__atomic_store_n(gauge, value, __ATOMIC_RELAXED);
 }
 
 static inline void wi_gauge_set_u32(uint32_t *gauge, uint32_t value)
 {
+	wi_order_atomic(gauge, sizeof(*gauge));
 	__atomic_store_n(gauge, value, __ATOMIC_RELAXED);
 }
 
 static inline uint64_t wi_counted(const uint64_t *counter)
 {
+	wi_order_atomic(counter, sizeof(*counter));
 	return __atomic_load_n(counter, __ATOMIC_RELAXED);
 }
 
@@ -73,6 +87,7 @@ static inline uint64_t wi_counted(const uint64_t *counter)
  * reader can act on, and no other store depends on it. */
 static inline void wi_word_set(uint32_t *word, uint32_t value)
 {
+	wi_order_atomic(word, sizeof(*word));
 	__atomic_store_n(word, value, __ATOMIC_RELAXED);
 }
 
@@ -80,6 +95,7 @@ static inline void wi_word_set(uint32_t *word, uint32_t value)
  * that is asked of it. */
 static inline uint64_t wi_ticket_next(uint64_t *last)
 {
+	wi_order_atomic(last, sizeof(*last));
 	return __atomic_add_fetch(last, 1, __ATOMIC_RELAXED);
 }
 
@@ -88,6 +104,7 @@ static inline uint64_t wi_ticket_next(uint64_t *last)
  * the new one; it only forbids tearing. */
 static inline void wi_store_relaxed_u16(uint16_t *word, uint16_t value)
 {
+	wi_order_atomic(word, sizeof(*word));
 	__atomic_store_n(word, value, __ATOMIC_RELAXED);
 }
 
@@ -95,6 +112,7 @@ static inline void wi_store_relaxed_u16(uint16_t *word, uint16_t value)
  * who, nothing more; what the winner then touches has a lock of its own. */
 static inline bool wi_claim(uint64_t *word, uint64_t from, uint64_t to)
 {
+	wi_order_atomic(word, sizeof(*word));
 	return __atomic_compare_exchange_n(word, &from, to, false,
 					   __ATOMIC_RELAXED, __ATOMIC_RELAXED);
 }
@@ -103,17 +121,24 @@ static inline bool wi_claim(uint64_t *word, uint64_t from, uint64_t to)
  * the requester wrote before it asked is visible after the loop has seen it. */
 static inline void wi_flag_raise(uint32_t *flag)
 {
+	wi_order_atomic(flag, sizeof(*flag));
+	wi_order_release(flag);
 	(void)__atomic_fetch_add(flag, 1, __ATOMIC_RELEASE);
 }
 
 static inline uint32_t wi_flag_seen(const uint32_t *flag)
 {
-	return __atomic_load_n(flag, __ATOMIC_ACQUIRE);
+	wi_order_atomic(flag, sizeof(*flag));
+	const uint32_t value = __atomic_load_n(flag, __ATOMIC_ACQUIRE);
+	wi_order_acquire(flag);
+	return value;
 }
 
 /* The same for several who ask for one thing: no more than @least in all. */
 static inline void wi_flag_raise_to(uint32_t *flag, uint32_t least)
 {
+	wi_order_atomic(flag, sizeof(*flag));
+	wi_order_release(flag);
 	uint32_t seen = __atomic_load_n(flag, __ATOMIC_RELAXED);
 	while (seen < least &&
 	       !__atomic_compare_exchange_n(flag, &seen, least, true,
@@ -124,6 +149,8 @@ static inline void wi_flag_raise_to(uint32_t *flag, uint32_t least)
 /* A word that one thread sets for another, and the other's answer to it. */
 static inline void wi_word_tell(uint32_t *word, uint32_t value)
 {
+	wi_order_atomic(word, sizeof(*word));
+	wi_order_release(word);
 	__atomic_store_n(word, value, __ATOMIC_RELEASE);
 }
 
@@ -133,17 +160,24 @@ static inline void wi_word_tell(uint32_t *word, uint32_t value)
  * since each side writes its own word first and reads the other's second. */
 static inline void wi_visitors_enter(uint32_t *visitors)
 {
+	wi_order_atomic(visitors, sizeof(*visitors));
+	wi_order_release(visitors);
 	(void)__atomic_fetch_add(visitors, 1, __ATOMIC_SEQ_CST);
 }
 
 static inline void wi_visitors_leave(uint32_t *visitors)
 {
+	wi_order_atomic(visitors, sizeof(*visitors));
+	wi_order_release(visitors);
 	(void)__atomic_fetch_sub(visitors, 1, __ATOMIC_SEQ_CST);
 }
 
 static inline uint32_t wi_visitors_seen(const uint32_t *visitors)
 {
-	return __atomic_load_n(visitors, __ATOMIC_SEQ_CST);
+	wi_order_atomic(visitors, sizeof(*visitors));
+	const uint32_t value = __atomic_load_n(visitors, __ATOMIC_SEQ_CST);
+	wi_order_acquire(visitors);
+	return value;
 }
 
 /* The count of a request and the pointers that it is for, in the same way:
@@ -151,22 +185,32 @@ static inline uint32_t wi_visitors_seen(const uint32_t *visitors)
  * looks at the pointers after that. */
 static inline uint32_t wi_request_count(uint32_t *requests)
 {
+	wi_order_atomic(requests, sizeof(*requests));
+	wi_order_release(requests);
 	return __atomic_add_fetch(requests, 1, __ATOMIC_SEQ_CST);
 }
 
 static inline uint32_t wi_requests_seen(const uint32_t *requests)
 {
-	return __atomic_load_n(requests, __ATOMIC_SEQ_CST);
+	wi_order_atomic(requests, sizeof(*requests));
+	const uint32_t value = __atomic_load_n(requests, __ATOMIC_SEQ_CST);
+	wi_order_acquire(requests);
+	return value;
 }
 
 static inline void wi_pointer_set(void *place, void *pointer)
 {
+	wi_order_atomic(place, sizeof(void *));
+	wi_order_release(place);
 	__atomic_store_n((void **)place, pointer, __ATOMIC_SEQ_CST);
 }
 
 static inline void *wi_pointer_seen(const void *place)
 {
-	return __atomic_load_n((void *const *)place, __ATOMIC_SEQ_CST);
+	wi_order_atomic(place, sizeof(void *));
+	void *value = __atomic_load_n((void *const *)place, __ATOMIC_SEQ_CST);
+	wi_order_acquire(place);
+	return value;
 }
 
 /* NOLINTEND(readability-non-const-parameter) */

@@ -1,8 +1,14 @@
 #include "handover.h"
 
-#ifdef WI_THREAD_SANITIZER
+#ifdef WI_HANDOVERS_WATCHED
 
+#ifdef WI_THREAD_SANITIZER
 #include <sanitizer/tsan_interface.h>
+#else
+#include "order.h"
+#define __tsan_release(key) wi_order_release(key)
+#define __tsan_acquire(key) wi_order_acquire(key)
+#endif
 
 /* Descriptors that share a key only hide a race from the sanitizer, and only
  * between those that use them. */

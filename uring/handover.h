@@ -8,7 +8,7 @@
  * key is the descriptor that the message goes to; -1 stands for those that
  * have none here (direct descriptors).
  *
- * Without the sanitizer both are nothing.
+ * Helgrind cannot either (order.h). Without both of them this is nothing.
  */
 #ifndef WEIR_URING_HANDOVER_H
 #define WEIR_URING_HANDOVER_H
@@ -21,11 +21,16 @@
 #endif
 #endif
 
+/* Somebody is to be told. */
+#if defined(WI_THREAD_SANITIZER) || defined(WI_VALGRIND)
+#define WI_HANDOVERS_WATCHED
+#endif
+
 #ifdef __cplusplus
 extern "C" {
 #endif
 
-#ifdef WI_THREAD_SANITIZER
+#ifdef WI_HANDOVERS_WATCHED
 
 #pragma GCC visibility push(default)
 void wi_handover_release(int fd);

@@ -233,7 +233,7 @@ int weir_ladder_probe(const struct weir_kernel *kernel,
 	if (err < 0)
 		return err;
 	forced_off |= from_environment;
-	wi_stage_init(&stage, kernel != NULL ? kernel : weir_kernel_linux(),
+	wi_stage_init(&stage, kernel != NULL ? kernel : weir_kernel_default(),
 		      forced_off);
 	(void)wi_stage_open(&stage); /* the reason tells */
 	no_ring = stage.reason;

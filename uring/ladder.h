@@ -65,7 +65,7 @@ void weir_rung_force_off(struct weir_rung *rung);
 
 /**
  * weir_ladder_probe() - try every rung of @kernel
- * @kernel:     NULL for weir_kernel_linux()
+ * @kernel:     NULL for weir_kernel_default()
  * @forced_off: not to be tried, beside those that WEIR_FORCE_OFF names
  * @out_rungs:  shape [WEIR_RUNG_COUNT], index enum weir_rung_id; written on
  *              success only

@@ -16,7 +16,7 @@ static int register_without_ring(const struct weir_kernel *kernel,
 				 uint32_t opcode, void *arg, uint32_t arg_count)
 {
 	if (kernel == NULL)
-		kernel = weir_kernel_linux();
+		kernel = weir_kernel_default();
 	return kernel->register_op(kernel->ctx, -1, opcode, arg, arg_count);
 }
 

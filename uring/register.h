@@ -166,7 +166,7 @@ struct weir_kernel_limits {
 
 /**
  * weir_register_query() - ask the kernel what it knows; needs no ring
- * @kernel: NULL for weir_kernel_linux()
+ * @kernel: NULL for weir_kernel_default()
  *
  * Return: 0; -EOPNOTSUPP if it cannot tell (before 6.18 the call itself fails
  *         with -EINVAL or -EBADF); -EPERM, -ENOSYS where rings are forbidden.
@@ -178,7 +178,7 @@ int weir_register_query(const struct weir_kernel *kernel,
 /**
  * weir_register_message() - a completion for another ring, from a thread that
  *                           has none
- * @kernel:    NULL for weir_kernel_linux()
+ * @kernel:    NULL for weir_kernel_default()
  * @ring_fd:   the target's weir_ring_fd()
  * @user_data: and
  * @res:       as they will stand in its CQE

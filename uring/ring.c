@@ -269,7 +269,7 @@ int weir_ring_open(struct weir_ring *ring, const struct weir_ring_opts *opts,
 	*ring = (struct weir_ring){
 		.fd = -1,
 		.kernel = opts->kernel != NULL ? opts->kernel
-					       : weir_kernel_linux(),
+					       : weir_kernel_default(),
 	};
 	int err = ring_read_forced_off(opts, &ring->forced_off, error);
 	if (err < 0)

@@ -27,7 +27,7 @@ struct weir_ring;
 
 /**
  * struct weir_ring_opts - zero is the sensible default
- * @kernel:          NULL for weir_kernel_linux(); must outlive the ring
+ * @kernel:          NULL for weir_kernel_default(); must outlive the ring
  * @sq_entry_count:  0 for 1024; rounded up to a power of two, at most 32768
  * @cq_entry_count:  0 for 8 times the SQ; at least the SQ, at most 65536
  * @forbidden_flags: IORING_SETUP_* never to ask for: forces a lower rung

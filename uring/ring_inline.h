@@ -87,7 +87,7 @@ static inline struct io_uring_sqe *weir_ring_take_sqe(struct weir_ring *ring)
  * what is about to be published, received with any completion. */
 static inline void wi_ring_handover_release(const struct weir_ring *ring)
 {
-#ifdef WI_THREAD_SANITIZER
+#ifdef WI_HANDOVERS_WATCHED
 	for (uint64_t i = ring->stats.sqes; i != ring->sq_tail; i++) {
 		const struct io_uring_sqe *sqe = &ring->sqes[i & ring->sq_mask];
 		if (sqe->opcode == IORING_OP_MSG_RING)

@@ -1,0 +1,156 @@
+/* kernel_eventfd.c - the real kernel, but nobody sleeps inside the ring's call
+ *
+ *     enter(submit n, wait for one)
+ *       = io_uring_enter(n, 0) -> poll(eventfd) -> io_uring_enter(0, 0)
+ *
+ * For a supervisor that runs one thread at a time and does not know that
+ * io_uring_enter(2) sleeps: valgrind 3.19 holds its lock over the call, so that
+ * one idle loop would stop all other threads. It knows poll(2). The ring
+ * signals the descriptor when it posts a completion, and when it queues work
+ * that it defers (IORING_SETUP_DEFER_TASKRUN).
+ *
+ * A signal that was meant for a completion seen long ago costs one turn without
+ * work. One can be missing: a read of an eventfd that ends while another thread
+ * writes to that one is signalled once and never again (seen on 6.18: a signal
+ * inside of a signal is put off, and the second time forgotten). So nobody
+ * sleeps longer than SLICE_NS without a look.
+ */
+#include "kernel.h"
+
+#include "abi.h"
+#include "barrier.h"
+#include "kernel_priv.h"
+
+#include <errno.h>
+#include <poll.h>
+#include <sys/eventfd.h>
+#include <sys/syscall.h>
+#include <time.h>
+#include <unistd.h>
+
+enum {
+	RINGS_MAX = 4096, /* the highest descriptor of a ring, and one */
+	SLICE_NS = 10 * 1000 * 1000,
+};
+
+/* Of each ring, the descriptor that it signals; 0: none. */
+static uint32_t event_fds[RINGS_MAX];
+static uint64_t wait_count;
+
+static int eventfd_watch(int ring_fd)
+{
+	if (ring_fd >= RINGS_MAX)
+		return -EMFILE;
+	int fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+	if (fd < 0)
+		return -errno;
+	if (syscall(WEIR_NR_IO_URING_REGISTER, ring_fd, IORING_REGISTER_EVENTFD,
+		    &fd, 1) < 0) {
+		const int err = -errno;
+		(void)close(fd); /* the first error is the one to report */
+		return err;
+	}
+	wi_word_set(&event_fds[ring_fd], (uint32_t)fd);
+	return 0;
+}
+
+int wi_eventfd_setup(void *ctx, uint32_t entry_count,
+		     struct io_uring_params *params)
+{
+	const struct weir_kernel *linux_kernel = weir_kernel_linux();
+	const int ring_fd = linux_kernel->setup(ctx, entry_count, params);
+	if (ring_fd < 0)
+		return ring_fd;
+	const int err = eventfd_watch(ring_fd);
+	if (err < 0) {
+		(void)close(ring_fd);
+		return err;
+	}
+	/* A poll cannot wait for some, and then a little for more. */
+	params->features &= ~(uint32_t)IORING_FEAT_MIN_TIMEOUT;
+	return ring_fd;
+}
+
+/* How long the call may sleep; false: without a limit. */
+static bool eventfd_timeout(uint32_t flags, const void *arg,
+			    struct timespec *out_timeout)
+{
+	if ((flags & IORING_ENTER_EXT_ARG) == 0 || arg == NULL)
+		return false;
+	const struct io_uring_getevents_arg *ext = arg;
+	if (ext->ts == 0)
+		return false;
+	const struct weir_kernel_timespec *ts =
+		(const void *)(uintptr_t)ext->ts;
+	*out_timeout = (struct timespec){ .tv_sec = ts->tv_sec,
+					  .tv_nsec = (long)ts->tv_nsec };
+	return true;
+}
+
+/* Return: 0: look; -ETIME; -EINTR. */
+static int eventfd_wait(int event_fd, const struct timespec *timeout)
+{
+	static const struct timespec slice = { .tv_nsec = SLICE_NS };
+	const bool is_short = timeout != NULL && timeout->tv_sec == 0 &&
+			      timeout->tv_nsec <= SLICE_NS;
+	struct pollfd poll_fd = { .fd = event_fd, .events = POLLIN };
+	uint64_t signals;
+	wi_ticket_next(&wait_count);
+	int ready = ppoll(&poll_fd, 1, is_short ? timeout : &slice, NULL);
+	if (ready < 0)
+		return -errno;
+	if (ready == 0)
+		return is_short ? -ETIME : 0;
+	/* Before the enter that follows: what comes after is signalled anew. */
+	(void)!read(event_fd, &signals, sizeof(signals));
+	return 0;
+}
+
+int wi_eventfd_enter(void *ctx, int ring_fd, uint32_t submit_count,
+		     uint32_t min_complete, uint32_t flags, const void *arg,
+		     size_t arg_bytes)
+{
+	struct timespec timeout;
+	(void)arg_bytes;
+	const bool has_timeout = eventfd_timeout(flags, arg, &timeout);
+	flags &= ~(uint32_t)IORING_ENTER_EXT_ARG;
+	const int submitted =
+		wi_linux_enter(ctx, ring_fd, submit_count, 0, flags, NULL, 0);
+	/* What could not be submitted whole does not wait, as in the kernel. */
+	if (submitted < 0 || (uint32_t)submitted < submit_count ||
+	    min_complete == 0 || ring_fd >= RINGS_MAX)
+		return submitted;
+	const uint32_t event_fd = wi_load_relaxed(&event_fds[ring_fd]);
+	int waited = eventfd_wait((int)event_fd, has_timeout ? &timeout : NULL);
+	if (waited == 0)
+		waited = wi_linux_enter(ctx, ring_fd, 0, 0, flags, NULL, 0);
+	return submitted > 0 ? submitted : waited;
+}
+
+/* A ring that is named by an index, or waits by a region, could not be told
+ * apart, or would not show how long: uring/ goes without both. */
+int wi_eventfd_register(void *ctx, int ring_fd, uint32_t opcode, void *arg,
+			uint32_t arg_count)
+{
+	if (opcode == IORING_REGISTER_RING_FDS ||
+	    opcode == IORING_REGISTER_MEM_REGION)
+		return -EINVAL;
+	return weir_kernel_linux()->register_op(ctx, ring_fd, opcode, arg,
+						arg_count);
+}
+
+int wi_eventfd_close(void *ctx, int fd)
+{
+	if (fd < RINGS_MAX) {
+		const uint32_t event_fd = wi_load_relaxed(&event_fds[fd]);
+		wi_word_set(&event_fds[fd], 0);
+		if (event_fd != 0)
+			(void)close((int)event_fd);
+	}
+	return weir_kernel_linux()->close(ctx, fd);
+}
+
+uint64_t weir_kernel_eventfd_waits(void)
+{
+	return wi_counted(&wait_count);
+}
