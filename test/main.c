@@ -38,6 +38,7 @@ static const struct {
 	{ "seam", suite_seam },
 	{ "server", suite_server },
 	{ "server-roll", suite_server_roll },
+	{ "kernel_eventfd", suite_kernel_eventfd },
 	{ "load", suite_load },
 	{ "pace", suite_pace },
 	{ "steer-rule", suite_steer_rule },

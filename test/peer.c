@@ -596,7 +596,7 @@ static int local_listen(struct local *local, const struct weir_kernel *kernel)
 static uint64_t local_now_ns(void *ctx)
 {
 	const struct local *local = ctx;
-	const struct weir_kernel *real = weir_kernel_linux();
+	const struct weir_kernel *real = weir_kernel_default();
 	return real->now_ns(real->ctx) + local->ahead_ns;
 }
 
@@ -608,7 +608,7 @@ void local_start(struct local *local, const struct weir_loop_opts *opts,
 	struct weir_loop_opts resolved = { .conn_count = 0 };
 	if (opts != NULL)
 		resolved = *opts;
-	local->kernel = *weir_kernel_linux();
+	local->kernel = *weir_kernel_default();
 	local->kernel.ctx = local;
 	local->kernel.now_ns = local_now_ns;
 	if (resolved.ring.kernel == NULL)

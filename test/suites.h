@@ -45,6 +45,7 @@ Suite *suite_conn(void);
 Suite *suite_seam(void);
 Suite *suite_server(void);
 Suite *suite_server_roll(void);
+Suite *suite_kernel_eventfd(void);
 Suite *suite_load(void);
 Suite *suite_pace(void);
 Suite *suite_steer_rule(void);

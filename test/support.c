@@ -169,7 +169,7 @@ static int faults_setup(void *ctx, uint32_t entry_count,
 			struct io_uring_params *params)
 {
 	struct wi_faults *faults = ctx;
-	const struct weir_kernel *real = weir_kernel_linux();
+	const struct weir_kernel *real = weir_kernel_default();
 	faults->setups++;
 	if (faults->setup_errno != 0)
 		return faults->setup_errno;
@@ -230,7 +230,7 @@ static int faults_enter(void *ctx, int ring_fd, uint32_t submit_count,
 			size_t arg_bytes)
 {
 	struct wi_faults *faults = ctx;
-	const struct weir_kernel *real = weir_kernel_linux();
+	const struct weir_kernel *real = weir_kernel_default();
 	enum wi_enter_fault fault = WI_ENTER_WHOLE;
 	uint32_t short_count = faults->enter_short_count;
 
@@ -272,7 +272,7 @@ static int faults_register(void *ctx, int ring_fd, uint32_t opcode, void *arg,
 			   uint32_t arg_count)
 {
 	struct wi_faults *faults = ctx;
-	const struct weir_kernel *real = weir_kernel_linux();
+	const struct weir_kernel *real = weir_kernel_default();
 	if (faults->register_errno != 0 && faults->register_opcode == opcode)
 		return faults->register_errno;
 	int result =
@@ -295,7 +295,7 @@ static int faults_map(void *ctx, size_t bytes, int fd, uint64_t offset,
 		      void **out_memory)
 {
 	struct wi_faults *faults = ctx;
-	const struct weir_kernel *real = weir_kernel_linux();
+	const struct weir_kernel *real = weir_kernel_default();
 	faults->maps++;
 	if (faults->maps == faults->map_fails_at)
 		return faults->map_errno;
@@ -305,7 +305,7 @@ static int faults_map(void *ctx, size_t bytes, int fd, uint64_t offset,
 static int faults_unmap(void *ctx, void *memory, size_t bytes)
 {
 	struct wi_faults *faults = ctx;
-	const struct weir_kernel *real = weir_kernel_linux();
+	const struct weir_kernel *real = weir_kernel_default();
 	faults->unmaps++;
 	return real->unmap(real->ctx, memory, bytes);
 }
@@ -313,14 +313,14 @@ static int faults_unmap(void *ctx, void *memory, size_t bytes)
 static int faults_close(void *ctx, int fd)
 {
 	struct wi_faults *faults = ctx;
-	const struct weir_kernel *real = weir_kernel_linux();
+	const struct weir_kernel *real = weir_kernel_default();
 	faults->closes++;
 	return real->close(real->ctx, fd);
 }
 
 void wi_faults_init(struct wi_faults *faults)
 {
-	*faults = (struct wi_faults){ .kernel = *weir_kernel_linux() };
+	*faults = (struct wi_faults){ .kernel = *weir_kernel_default() };
 	faults->kernel.name = "linux with faults";
 	faults->kernel.ctx = faults;
 	faults->kernel.setup = faults_setup;

@@ -184,13 +184,13 @@ static void kept_serve(uint32_t conn_count, int asks, int reports)
 	echo_start(&echo, &opts, NULL);
 	while (read(asks, &ask, 1) == 1) {
 		echo_stats(&echo, &stats);
-		const struct kept_report report = {
-			.port = echo_port(&echo),
-			.private_bytes = private_bytes(),
-			.conns_open = stats.conns_open,
-			.accepts = stats.accepts,
-			.accept_drops = stats.accept_drops,
-		};
+		struct kept_report report;
+		memset(&report, 0, sizeof(report)); /* with what lies between */
+		report.port = echo_port(&echo);
+		report.private_bytes = private_bytes();
+		report.conns_open = stats.conns_open;
+		report.accepts = stats.accepts;
+		report.accept_drops = stats.accept_drops;
 		if (write(reports, &report, sizeof(report)) < 0)
 			break;
 	}

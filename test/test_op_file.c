@@ -310,6 +310,7 @@ START_TEST(files_are_made_asked_about_cut_renamed_and_removed)
 	sqe = rig_take(&rig);
 	weir_op_statx(sqe, dir, "old/log", 0, STATX_SIZE, &stat);
 	ck_assert_int_eq(rig_do(&rig, sqe), 0);
+	wi_kernel_wrote(&stat, sizeof(stat));
 	ck_assert_uint_eq(stat.stx_size, 3000);
 	sqe = rig_take(&rig);
 	weir_op_statx(sqe, dir, "log", 0, STATX_SIZE, &stat);

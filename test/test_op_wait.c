@@ -259,6 +259,7 @@ START_TEST(epoll_is_changed_and_waited_on)
 	rig_is_quiet(&rig);
 	wi_write_all(fds[1], "x", 1);
 	ck_assert_int_eq(rig_next(&rig, FIRST, false).res, 1);
+	wi_kernel_wrote(events, sizeof(events[0]));
 	ck_assert_uint_eq(events[0].data.u32, 7);
 	ck_assert_uint_eq(events[0].events, EPOLLIN);
 	ck_assert_int_eq(do_ctl(&rig, epoll, EPOLL_CTL_DEL, fds[0]), 0);

@@ -584,7 +584,7 @@ END_TEST
 
 static bool has_ipv6(void)
 {
-	const struct weir_kernel *kernel = weir_kernel_linux();
+	const struct weir_kernel *kernel = weir_kernel_default();
 	struct weir_addr addr;
 	ck_assert_int_eq(weir_addr_parse("::1", 0, &addr), 0);
 	struct weir_listen_request request = { .address = addr.storage,

@@ -219,7 +219,7 @@ static int third_setup(void *ctx, uint32_t entry_count,
 		       struct io_uring_params *params)
 {
 	struct third *third = ctx;
-	const struct weir_kernel *real = weir_kernel_linux();
+	const struct weir_kernel *real = weir_kernel_default();
 	if (++third->setups == third->fail_setup)
 		return -ENOMEM;
 	return real->setup(real->ctx, entry_count, params);
@@ -229,7 +229,7 @@ static int third_register(void *ctx, int ring_fd, uint32_t opcode, void *arg,
 			  uint32_t arg_count)
 {
 	struct third *third = ctx;
-	const struct weir_kernel *real = weir_kernel_linux();
+	const struct weir_kernel *real = weir_kernel_default();
 	if (opcode == third->opcode &&
 	    __atomic_add_fetch(&third->registers, 1, __ATOMIC_RELAXED) ==
 		    third->fail_register)
@@ -240,7 +240,7 @@ static int third_register(void *ctx, int ring_fd, uint32_t opcode, void *arg,
 static int third_listen(void *ctx, struct weir_listen_request *request)
 {
 	struct third *third = ctx;
-	const struct weir_kernel *real = weir_kernel_linux();
+	const struct weir_kernel *real = weir_kernel_default();
 	/* The first is the probe that looks for strangers. */
 	if (third->fails_listen && ++third->listens == 4)
 		return -ENOMEM;
@@ -250,7 +250,7 @@ static int third_listen(void *ctx, struct weir_listen_request *request)
 static int third_doorbell(void *ctx)
 {
 	struct third *third = ctx;
-	const struct weir_kernel *real = weir_kernel_linux();
+	const struct weir_kernel *real = weir_kernel_default();
 	if (third->fails_doorbell && ++third->doorbells == 3)
 		return -EMFILE;
 	return real->doorbell_open(real->ctx);
@@ -282,7 +282,7 @@ static const struct {
 START_TEST(a_server_of_which_the_third_loop_fails_leaves_nothing_behind)
 {
 	struct third third = third_cases[_i].third;
-	third.kernel = *weir_kernel_linux();
+	third.kernel = *weir_kernel_default();
 	third.kernel.ctx = &third;
 	third.kernel.setup = third_setup;
 	third.kernel.register_op = third_register;

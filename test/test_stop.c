@@ -338,7 +338,7 @@ static int late_enter(void *ctx, int ring_fd, uint32_t submit_count,
 		      size_t arg_bytes)
 {
 	struct late *late = ctx;
-	const struct weir_kernel *real = weir_kernel_linux();
+	const struct weir_kernel *real = weir_kernel_default();
 	if (late->at > 0 && --late->at == 0) {
 		late->fd = peer_try_open(late->port);
 		if (late->is_refused)
@@ -351,7 +351,7 @@ static int late_enter(void *ctx, int ring_fd, uint32_t submit_count,
 START_TEST(a_client_that_comes_in_behind_a_forced_stop_does_not_hang_it)
 {
 	struct late late = { .fd = -1, .at = 0 };
-	late.kernel = *weir_kernel_linux();
+	late.kernel = *weir_kernel_default();
 	late.kernel.ctx = &late;
 	late.kernel.enter = late_enter;
 	const struct weir_loop_opts opts = {
