@@ -18,23 +18,8 @@ static void echo_on_open(struct weir_conn *conn, void *ctx)
 {
 	struct sim_run *run = ctx;
 	run->opens++;
+	run->moved++;
 	weir_conn_user_set(conn, &unknown);
-}
-
-static void echo_check_shown(struct sim_run *run, struct peer *peer,
-			     const uint8_t *bytes, size_t byte_count)
-{
-	for (size_t i = 0; i < byte_count; i++)
-		if (bytes[i] !=
-		    peer_pattern(peer->id, peer->shown + (uint32_t)i)) {
-			weir_sim_violate(run->sim,
-					 "the handler is shown other bytes "
-					 "than the peer has sent");
-			return;
-		}
-	if (peer->shown + byte_count > peer->sent)
-		weir_sim_violate(run->sim, "the handler is shown more bytes "
-					   "than the peer has sent");
 }
 
 /* How many of these bytes it takes now. Benign: all. What it leaves is shown
@@ -42,7 +27,8 @@ static void echo_check_shown(struct sim_run *run, struct peer *peer,
 static size_t echo_take(struct sim_run *run, struct weir_conn *conn,
 			const struct peer *peer, size_t byte_count)
 {
-	if (peer->is_rude || peer->shown + byte_count >= peer->total)
+	if (run->takes_all || peer->is_rude ||
+	    peer->shown + byte_count >= peer->total)
 		return byte_count;
 	switch (weir_tape_below(run->tape, 8)) {
 	case 1:
@@ -53,21 +39,6 @@ static size_t echo_take(struct sim_run *run, struct weir_conn *conn,
 	default:
 		return byte_count;
 	}
-}
-
-static struct peer *echo_find(struct sim_run *run, struct weir_conn *conn,
-			      uint8_t id)
-{
-	if (id >= run->peer_count) {
-		weir_sim_violate(run->sim, "no peer has this id");
-		return NULL;
-	}
-	struct peer *peer = &run->peers[id];
-	if (peer->was_shown)
-		weir_sim_violate(run->sim, "two connections of one peer");
-	peer->was_shown = true;
-	weir_conn_user_set(conn, peer);
-	return peer;
 }
 
 /* In pieces that the smallest queue holds. Return: what went in; the rest is
@@ -86,6 +57,17 @@ static size_t echo_send(struct weir_conn *conn, const uint8_t *bytes,
 	return sent;
 }
 
+static struct peer *echo_meet(struct sim_run *run, struct weir_conn *conn,
+			      uint8_t id)
+{
+	struct peer *peer = peer_find(run, id);
+	if (peer != NULL) {
+		peer->home = run_loop_of(run, weir_conn_loop(conn));
+		weir_conn_user_set(conn, peer);
+	}
+	return peer;
+}
+
 static ssize_t echo_on_data(struct weir_conn *conn, const uint8_t *bytes,
 			    size_t byte_count, void *ctx)
 {
@@ -97,10 +79,11 @@ static ssize_t echo_on_data(struct weir_conn *conn, const uint8_t *bytes,
 		return 0;
 	}
 	if (peer == &unknown)
-		peer = echo_find(run, conn, bytes[0]);
+		peer = echo_meet(run, conn, bytes[0]);
 	if (peer == NULL)
 		return 0;
-	echo_check_shown(run, peer, bytes, byte_count);
+	run->moved++;
+	peer_check_shown(peer, bytes, byte_count);
 	const size_t taken =
 		echo_send(conn, bytes, echo_take(run, conn, peer, byte_count));
 	peer->shown += (uint32_t)taken;
@@ -115,6 +98,7 @@ static ssize_t echo_on_data(struct weir_conn *conn, const uint8_t *bytes,
 
 /* Whether anything in this world can have caused it. */
 static bool reason_is_true(const struct sim_run *run, const struct peer *peer,
+			   bool is_stopping,
 			   const struct weir_close_reason *reason)
 {
 	const bool has_errnos = (run->faults & WEIR_FAULT_ERRNO) != 0;
@@ -124,18 +108,18 @@ static bool reason_is_true(const struct sim_run *run, const struct peer *peer,
 	case WEIR_CLOSE_PEER:
 		return true;
 	case WEIR_CLOSE_RESET:
-		return has_errnos || run->has_rude || run->is_stopping;
+		return has_errnos || run->has_rude || is_stopping;
 	case WEIR_CLOSE_ERROR:
 		return has_errnos;
 	case WEIR_CLOSE_IDLE:
-		return has_leaps || peer->is_mute;
+		return has_leaps || peer->is_mute || peer->pause_ms_max != 0;
 	case WEIR_CLOSE_LOCAL:
 		return peer->was_closed;
 	case WEIR_CLOSE_DRAIN_DEADLINE:
 		return has_leaps || has_errnos || run->has_rude ||
-		       run->is_stopping || peer->is_mute;
+		       is_stopping || peer->is_mute;
 	case WEIR_CLOSE_STOPPED:
-		return run->is_stopping;
+		return is_stopping;
 	default:
 		return false;
 	}
@@ -146,11 +130,14 @@ static void echo_on_close(struct weir_conn *conn,
 {
 	struct sim_run *run = ctx;
 	const struct peer *peer = weir_conn_user(conn);
+	const bool is_stopping =
+		run_loop_of(run, weir_conn_loop(conn))->is_stopping;
 
 	run->closes++;
+	run->moved++;
 	if (peer == NULL)
 		weir_sim_violate(run->sim, "on_close twice");
-	if (peer != NULL && !reason_is_true(run, peer, reason)) {
+	if (peer != NULL && !reason_is_true(run, peer, is_stopping, reason)) {
 		weir_sim_note(run->sim, "reason %s, errno %d",
 			      weir_close_cause_name(reason->cause),
 			      reason->err);
@@ -160,7 +147,7 @@ static void echo_on_close(struct weir_conn *conn,
 	/* A close that claims to be healthy has lost nothing. */
 	if (peer != NULL && peer != &unknown &&
 	    reason->cause == WEIR_CLOSE_PEER && !peer->is_rude &&
-	    !run->is_stopping && peer->shown != peer->total)
+	    !is_stopping && peer->shown != peer->total)
 		weir_sim_violate(run->sim, "closed by the peer, but not all "
 					   "of its bytes were shown");
 	weir_conn_user_set(conn, NULL);

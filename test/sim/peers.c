@@ -12,6 +12,7 @@
 enum {
 	MANY_BYTES = 3000, /* more than a chunk of a send queue */
 	CHUNK_MAX = 300,
+	NS_PER_MS = 1000000,
 };
 
 uint8_t peer_pattern(uint32_t id, uint32_t at)
@@ -19,6 +20,37 @@ uint8_t peer_pattern(uint32_t id, uint32_t at)
 	return at == 0 ? (uint8_t)id
 		       : (uint8_t)(id * 37 + at * 101 + (at >> 8));
 }
+
+void peer_check_shown(const struct peer *peer, const uint8_t *bytes,
+		      size_t byte_count)
+{
+	struct weir_sim *sim = peer->run->sim;
+	for (size_t i = 0; i < byte_count; i++)
+		if (bytes[i] !=
+		    peer_pattern(peer->id, peer->shown + (uint32_t)i)) {
+			weir_sim_violate(sim, "the handler is shown other "
+					      "bytes than the peer has sent");
+			return;
+		}
+	if (peer->shown + byte_count > peer->sent)
+		weir_sim_violate(sim, "the handler is shown more bytes than "
+				      "the peer has sent");
+}
+
+struct peer *peer_find(struct sim_run *run, uint8_t id)
+{
+	if (id >= run->peer_count) {
+		weir_sim_violate(run->sim, "no peer has this id");
+		return NULL;
+	}
+	struct peer *peer = &run->peers[id];
+	if (peer->was_shown)
+		weir_sim_violate(run->sim, "two connections of one peer");
+	peer->was_shown = true;
+	return peer;
+}
+
+/* ---- one of them --------------------------------------------------------- */
 
 static void peer_lost(struct peer *peer)
 {
@@ -31,6 +63,10 @@ static bool peer_connect(struct peer *peer)
 	struct weir_sim *sim = peer->run->sim;
 	peer->conn = weir_sim_connect(sim, RUN_PORT);
 	if (peer->conn == -ECONNREFUSED) { /* the server stops */
+		if (peer->run->is_strict && !peer->run->is_ending)
+			weir_sim_violate(sim, "a client is refused, and a loop "
+					      "could serve it");
+
 		peer_lost(peer);
 		return true;
 	}
@@ -62,14 +98,29 @@ static bool peer_write(struct peer *peer)
 	return taken > 0;
 }
 
+/* A loop that stops ends what it is in the middle of. */
+static bool peer_may_be_cut(const struct peer *peer)
+{
+	return peer->home != NULL ? peer->home->is_stopping
+				  : peer->run->is_stopping;
+}
+
+static bool peer_may_be_reset(const struct peer *peer)
+{
+	const uint32_t excuses = WEIR_FAULT_ERRNO | WEIR_FAULT_CLOCK;
+	return peer->is_rude || peer->is_mute || peer_may_be_cut(peer) ||
+	       (peer->run->faults & excuses) != 0;
+}
+
 static bool peer_end_of_stream(struct peer *peer)
 {
 	struct sim_run *run = peer->run;
 	const uint32_t excuses = WEIR_FAULT_ERRNO | WEIR_FAULT_CLOCK;
-	if (peer->received < peer->total) {
+	peer->saw_fin = true;
+	if (peer->received < peer->total && !run->is_free) {
 		peer->is_lost = true;
-		if (!peer->is_rude && !run->is_stopping &&
-		    (run->faults & excuses) == 0)
+		if (!peer->is_rude && peer->pause_ms_max == 0 &&
+		    !peer_may_be_cut(peer) && (run->faults & excuses) == 0)
 			weir_sim_violate(run->sim, "the server ends a stream "
 						   "before all was echoed");
 	}
@@ -88,20 +139,27 @@ static bool peer_read(struct peer *peer)
 	if (got == -EAGAIN)
 		return false;
 	if (got == -ECONNRESET) {
+		if (run->is_strict && !peer_may_be_reset(peer))
+			weir_sim_violate(run->sim, "a client is reset, and a "
+						   "loop could serve it");
+
 		weir_sim_hang_up(run->sim, peer->conn);
 		peer_lost(peer);
 		return true;
 	}
 	if (got == 0)
 		return peer_end_of_stream(peer);
+	/* A free handler speaks with one voice. */
+	const uint32_t voice = run->is_free ? 0 : peer->id;
 	for (int i = 0; i < got; i++)
 		if (bytes[i] !=
-		    peer_pattern(peer->id, peer->received + (uint32_t)i))
-			weir_sim_violate(run->sim, "a peer receives other "
-						   "bytes than it has sent");
+		    peer_pattern(voice, peer->received + (uint32_t)i))
+			weir_sim_violate(run->sim,
+					 "a peer receives other "
+					 "bytes than were said to it");
 	peer->received += (uint32_t)got;
 	run->echoed_bytes += (uint64_t)got;
-	if (peer->received > peer->sent)
+	if (peer->received > peer->sent && !run->is_free)
 		weir_sim_violate(run->sim,
 				 "a peer receives more than it has sent");
 	return true;
@@ -113,14 +171,30 @@ static bool peer_is_rude_now(const struct peer *peer)
 	       weir_tape_chance(peer->run->tape, 4);
 }
 
-static bool peer_step(struct weir_sim *sim, void *ctx)
+static bool peer_rests(struct peer *peer)
 {
-	struct peer *peer = ctx;
+	struct sim_run *run = peer->run;
+	/* Twice in a row would be twice as long. */
+	peer->has_rested = peer->pause_ms_max != 0 && !run->is_healed &&
+			   !peer->has_rested &&
+			   weir_tape_below(run->tape, 8) == 1;
+	if (!peer->has_rested)
+		return false;
+	weir_sim_rest(run->sim,
+		      (uint64_t)weir_tape_below(run->tape, peer->pause_ms_max) *
+			      NS_PER_MS);
+	return true;
+}
+
+static bool peer_go(struct weir_sim *sim, struct peer *peer)
+{
 
 	switch (peer->state) {
 	case PEER_WAITING:
 		return peer_connect(peer);
 	case PEER_TALKING:
+		if (peer_rests(peer))
+			return false;
 		if (peer_is_rude_now(peer)) {
 			weir_sim_rst(sim, peer->conn);
 			peer_lost(peer);
@@ -149,6 +223,14 @@ static bool peer_step(struct weir_sim *sim, void *ctx)
 		break;
 	}
 	return false;
+}
+
+static bool peer_step(struct weir_sim *sim, void *ctx)
+{
+	struct peer *peer = ctx;
+	const bool has_moved = peer_go(sim, peer);
+	peer->run->moved += has_moved;
+	return has_moved;
 }
 
 /* ---- all of them -------------------------------------------------------- */

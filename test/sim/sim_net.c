@@ -10,6 +10,7 @@
 
 #include <errno.h>
 #include <netinet/in.h>
+#include <poll.h>
 
 static uint32_t min_u32(uint32_t a, uint32_t b)
 {
@@ -46,6 +47,17 @@ static bool port_is_free(const struct weir_sim *sim, uint16_t port,
 	return true;
 }
 
+/* The next one: a seat that is left is not taken again. */
+static int port_seat(const struct weir_sim *sim, int index, uint16_t port)
+{
+	int seat = 0;
+	for (int i = 0; i < SIM_FILES; i++)
+		if (i != index && sim->files[i].kind == SIM_LISTENER &&
+		    sim->files[i].port == port && sim->files[i].seat >= seat)
+			seat = sim->files[i].seat + 1;
+	return seat;
+}
+
 int sim_net_listen(struct weir_sim *sim, int index,
 		   struct weir_listen_request *request)
 {
@@ -57,6 +69,7 @@ int sim_net_listen(struct weir_sim *sim, int index,
 		return -EADDRINUSE;
 	address_port_set(&request->address, port);
 	file->port = port;
+	file->seat = port_seat(sim, index, port);
 	file->is_in_group = request->joins_group;
 	file->is_listening = true;
 	file->backlog =
@@ -64,19 +77,23 @@ int sim_net_listen(struct weir_sim *sim, int index,
 	return 0;
 }
 
-/* Closed or shut down: who waits goes to another member of the group, as with
- * net.ipv4.tcp_migrate_req, or is reset. */
-void sim_net_listen_end(struct weir_sim *sim, int index)
+int sim_net_listen_again(struct weir_sim *sim, int index, int backlog)
 {
 	struct sim_file *file = &sim->files[index];
-	file->is_listening = false;
-	for (int i = 0; i < file->queued; i++) {
-		weir_sim_note(sim, "c%d reset: its listener is gone",
-			      file->queue[i]);
-		sim->conns[file->queue[i]].rst_sent_to_client = true;
-		sim->conns[file->queue[i]].has_server = false;
-	}
-	file->queued = 0;
+	if (!file->is_listening &&
+	    !port_is_free(sim, file->port, file->is_in_group))
+		return -EADDRINUSE;
+	file->is_listening = true;
+	file->backlog = backlog < SIM_BACKLOG ? backlog : SIM_BACKLOG;
+	sim->events++;
+	return 0;
+}
+
+/* Closed or shut down. */
+void sim_net_listen_end(struct weir_sim *sim, int index)
+{
+	sim->files[index].is_listening = false;
+	sim_listen_move(sim, index);
 	sim->events++;
 }
 
@@ -95,24 +112,14 @@ int sim_net_accept(struct weir_sim *sim, int index)
 	return conn;
 }
 
-int weir_sim_connect(struct weir_sim *sim, uint16_t port)
+/* Both ends open. Return: its index, or SIM_NONE. */
+int sim_net_conn_take(struct weir_sim *sim)
 {
-	int members[SIM_LISTENERS];
-	uint32_t member_count = 0;
 	int conn = 0;
-
-	for (int i = 0; i < SIM_FILES && member_count < SIM_LISTENERS; i++)
-		if (sim->files[i].kind == SIM_LISTENER &&
-		    sim->files[i].is_listening && sim->files[i].port == port)
-			members[member_count++] = i;
-	if (member_count == 0)
-		return -ECONNREFUSED;
-	struct sim_file *listener =
-		&sim->files[members[weir_tape_below(sim->tape, member_count)]];
 	while (conn < SIM_CONNS && sim->conns[conn].is_used)
 		conn++;
-	if (conn == SIM_CONNS || listener->queued >= listener->backlog)
-		return -EAGAIN;
+	if (conn == SIM_CONNS)
+		return SIM_NONE;
 	if (conn >= sim->conn_high)
 		sim->conn_high = conn + 1;
 	struct sim_conn *made = &sim->conns[conn];
@@ -122,10 +129,42 @@ int weir_sim_connect(struct weir_sim *sim, uint16_t port)
 	made->is_used = true;
 	made->has_client = true;
 	made->has_server = true;
-	listener->queue[listener->queued++] = conn;
-	weir_sim_note(sim, "c%d connects", conn);
-	sim->events++;
 	return conn;
+}
+
+int weir_sim_connect(struct weir_sim *sim, uint16_t port)
+{
+	const int chosen = sim_listen_choose(sim, port, false);
+	if (chosen == SIM_NONE)
+		return -ECONNREFUSED;
+	const struct sim_file *listener = &sim->files[chosen];
+	if (listener->queued >= listener->backlog)
+		return -EAGAIN;
+	const int conn = sim_net_conn_take(sim);
+	if (conn == SIM_NONE)
+		return -EAGAIN;
+	weir_sim_note(sim, "c%d connects", conn);
+	sim_listen_queue(sim, chosen, conn);
+	return conn;
+}
+
+int weir_sim_pair(struct weir_sim *sim, int out_fds[2])
+{
+	const int conn = sim_net_conn_take(sim);
+	if (conn == SIM_NONE)
+		return -ENFILE;
+	for (int side = SIM_CLIENT; side <= SIM_SERVER; side++) {
+		const int file = sim_file_take(sim, SIM_STREAM);
+		if (file < 0)
+			return file;
+		sim->files[file].conn = conn;
+		sim->files[file].side = (enum sim_side)side;
+		out_fds[side] = sim_fd_take(sim, file);
+		if (out_fds[side] < 0)
+			return out_fds[side];
+	}
+	sim->conns[conn].is_accepted = true;
+	return 0;
 }
 
 /* ---- streams --------------------------------------------------------------
@@ -151,6 +190,8 @@ static void reset_send(struct sim_conn *conn, enum sim_side from)
 		conn->rst_sent_to_server = true;
 }
 
+static void wire_rush(struct weir_sim *sim, struct sim_conn *conn);
+
 static bool peer_is_open(const struct sim_conn *conn, enum sim_side side)
 {
 	return side == SIM_SERVER ? conn->has_client : conn->has_server;
@@ -163,11 +204,17 @@ uint32_t sim_net_readable(const struct weir_sim *sim, int index,
 	return (uint32_t)(pipe->arrived - pipe->read);
 }
 
+bool sim_net_has_more(const struct weir_sim *sim, int index, enum sim_side side)
+{
+	/* tcp_inq_hint(): a FIN counts as one byte. */
+	return sim_net_readable(sim, index, side) > 0 ||
+	       sim->conns[index].pipes[!side].fin_arrived;
+}
+
 bool sim_net_can_read(const struct weir_sim *sim, int index, enum sim_side side)
 {
 	const struct sim_conn *conn = &sim->conns[index];
-	const struct sim_pipe *pipe = &conn->pipes[!side];
-	return pipe->arrived > pipe->read || pipe->fin_arrived ||
+	return sim_net_has_more(sim, index, side) || conn->rcv_shut[side] ||
 	       side_is_reset(conn, side);
 }
 
@@ -186,6 +233,26 @@ bool sim_net_can_write(const struct weir_sim *sim, int index,
 	       pipe_room(sim, &conn->pipes[side]) > 0;
 }
 
+/* An error is told once; then it is an end of the stream. */
+static int error_take(struct sim_conn *conn, enum sim_side side)
+{
+	const int error = conn->error[side];
+	conn->error[side] = 0;
+	return error;
+}
+
+/* In the order of tcp_recvmsg_locked(): after a FIN no error is told. */
+static int read_nothing(struct sim_conn *conn, enum sim_side side)
+{
+	if (conn->pipes[!side].fin_arrived)
+		return 0;
+	if (conn->error[side] != 0)
+		return error_take(conn, side);
+	if (conn->rcv_shut[side] || side_is_reset(conn, side))
+		return 0;
+	return -EAGAIN;
+}
+
 int sim_net_read(struct weir_sim *sim, int index, enum sim_side side,
 		 void *bytes, size_t byte_count)
 {
@@ -195,16 +262,8 @@ int sim_net_read(struct weir_sim *sim, int index, enum sim_side side,
 				       (uint32_t)byte_count);
 	uint8_t *out = bytes;
 
-	if (count == 0 && byte_count > 0) {
-		if (side_is_reset(conn, side)) {
-			/* Told once; an end of the stream from then on. */
-			if (side == SIM_SERVER && conn->server_error_told)
-				return 0;
-			conn->server_error_told |= side == SIM_SERVER;
-			return -ECONNRESET;
-		}
-		return pipe->fin_arrived ? 0 : -EAGAIN;
-	}
+	if (count == 0 && byte_count > 0)
+		return read_nothing(conn, side);
 	for (uint32_t i = 0; i < count; i++)
 		out[i] = pipe->bytes[(pipe->read + i) % SIM_PIPE_BYTES_MAX];
 	pipe->read += count;
@@ -219,14 +278,9 @@ int sim_net_write(struct weir_sim *sim, int index, enum sim_side side,
 	struct sim_pipe *pipe = &conn->pipes[side];
 	const uint8_t *in = bytes;
 
-	if (side_is_reset(conn, side)) {
-		if (side == SIM_SERVER && !conn->server_error_told) {
-			conn->server_error_told = true;
-			return -ECONNRESET;
-		}
-		return -EPIPE;
-	}
-	if (pipe->fin_written)
+	if (conn->error[side] != 0)
+		return error_take(conn, side);
+	if (pipe->fin_written || side_is_reset(conn, side))
 		return -EPIPE;
 	const uint32_t count =
 		min_u32(pipe_room(sim, pipe), (uint32_t)byte_count);
@@ -239,15 +293,53 @@ int sim_net_write(struct weir_sim *sim, int index, enum sim_side side,
 	return (int)count;
 }
 
-int sim_net_shutdown(struct weir_sim *sim, int index, enum sim_side side)
+/* TCP_CLOSE: reset, or both have ended and both know. */
+static bool side_is_dead(const struct sim_conn *conn, enum sim_side side)
 {
+	return side_is_reset(conn, side) ||
+	       (conn->pipes[0].fin_arrived && conn->pipes[1].fin_arrived);
+}
+
+/* tcp_poll(). */
+uint32_t sim_net_poll(const struct weir_sim *sim, int index, enum sim_side side)
+{
+	const struct sim_conn *conn = &sim->conns[index];
+	const bool is_dead = side_is_dead(conn, side);
+	const bool no_more_in = conn->pipes[!side].fin_arrived ||
+				conn->rcv_shut[side] || is_dead;
+	const bool no_more_out = conn->pipes[side].fin_written || is_dead;
+	uint32_t mask = 0;
+
+	if (no_more_in && no_more_out)
+		mask |= POLLHUP;
+	if (no_more_in)
+		mask |= POLLIN | POLLRDNORM | POLLRDHUP;
+	if (sim_net_readable(sim, index, side) > 0)
+		mask |= POLLIN | POLLRDNORM;
+	if (sim_net_can_write(sim, index, side))
+		mask |= POLLOUT | POLLWRNORM;
+	if (conn->error[side] != 0)
+		mask |= POLLERR;
+	return mask;
+}
+
+int sim_net_shutdown(struct weir_sim *sim, int index, enum sim_side side,
+		     int how)
+{
+	if (how < SHUT_RD || how > SHUT_RDWR)
+		return -EINVAL;
 	if (index == SIM_NONE)
 		return -ENOTCONN;
 	struct sim_conn *conn = &sim->conns[index];
-	if (side_is_reset(conn, side))
-		return -ENOTCONN;
-	conn->pipes[side].fin_written = true;
+	if (how != SHUT_WR)
+		conn->rcv_shut[side] = true;
+	conn->wakes[side]++;
 	sim->events++;
+	if (side_is_dead(conn, side))
+		return -ENOTCONN;
+	if (how != SHUT_RD)
+		conn->pipes[side].fin_written = true;
+	wire_rush(sim, conn);
 	return 0;
 }
 
@@ -269,6 +361,7 @@ void sim_net_close(struct weir_sim *sim, int index, enum sim_side side)
 	weir_sim_note(sim, "c%d %s closes%s", index,
 		      side == SIM_SERVER ? "server" : "client",
 		      in->read < in->arrived ? ", unread bytes: RST" : "");
+	wire_rush(sim, conn);
 	conn_forget(conn);
 	sim->events++;
 }
@@ -308,6 +401,29 @@ uint32_t sim_net_pending(const struct weir_sim *sim)
 	return count;
 }
 
+/* What an RST does to who gets it: tcp_reset(). What has arrived stays. */
+static void reset_arrive(struct sim_conn *conn, enum sim_side side)
+{
+	if (!side_is_dead(conn, side))
+		conn->error[side] =
+			conn->pipes[!side].fin_arrived &&
+					!conn->pipes[side].fin_written
+				? -EPIPE
+				: -ECONNRESET;
+	conn->wakes[side]++;
+	if (side == SIM_SERVER)
+		conn->rst_to_server = true;
+	else
+		conn->rst_to_client = true;
+}
+
+/* Bytes for one who has shut down both ways: tcp_rcv_state_process(). */
+static bool refuses_bytes(const struct sim_conn *conn, enum sim_side side)
+{
+	return peer_is_open(conn, (enum sim_side) !side) &&
+	       conn->rcv_shut[side] && conn->pipes[side].fin_written;
+}
+
 static void pipe_arrive(struct weir_sim *sim, struct sim_conn *conn, int side)
 {
 	struct sim_pipe *pipe = &conn->pipes[side];
@@ -315,7 +431,13 @@ static void pipe_arrive(struct weir_sim *sim, struct sim_conn *conn, int side)
 	/* Benign: all at once. */
 	const uint32_t left =
 		moving <= 1 ? 0 : weir_tape_below(sim->tape, moving);
+	if (moving > left && refuses_bytes(conn, (enum sim_side) !side)) {
+		reset_send(conn, (enum sim_side) !side);
+		reset_arrive(conn, (enum sim_side) !side);
+		return;
+	}
 	pipe->arrived += moving - left;
+	conn->wakes[!side]++;
 	if (pipe->arrived == pipe->written && pipe->fin_written)
 		pipe->fin_arrived = true;
 	/* Nobody is there to take it. */
@@ -327,62 +449,107 @@ static void pipe_arrive(struct weir_sim *sim, struct sim_conn *conn, int side)
 		      pipe->fin_arrived ? ", and FIN" : "");
 }
 
+static void wire_arrive(struct weir_sim *sim, struct sim_conn *conn, int what)
+{
+	const int index = (int)(conn - sim->conns);
+	if (what < 2)
+		pipe_arrive(sim, conn, what);
+	else
+		reset_arrive(conn, what == 2 ? SIM_SERVER : SIM_CLIENT);
+	if (what >= 2)
+		weir_sim_note(sim, "c%d RST arrives at the %s", index,
+			      what == 2 ? "server" : "client");
+	sim_hash_add(sim, (uint64_t)index * 4 + (uint64_t)what);
+	sim->events++;
+}
+
+/* Over loopback all has arrived, and so has the answer, before the call that
+ * sent it returns; elsewhere now and then. */
+static void wire_rush(struct weir_sim *sim, struct sim_conn *conn)
+{
+	if (sim->opts.is_loopback ? weir_tape_below(sim->tape, 4) == 1
+				  : !weir_tape_chance(sim->tape, 16))
+		return;
+	for (int round = 0; round < 2; round++)
+		for (int what = 0; what < 4; what++)
+			if (wire_has(conn, what))
+				wire_arrive(sim, conn, what);
+}
+
+uint32_t sim_net_wakes(const struct weir_sim *sim, int conn, enum sim_side side)
+{
+	return sim->conns[conn].wakes[side];
+}
+
+void sim_net_push(struct weir_sim *sim, int conn)
+{
+	wire_rush(sim, &sim->conns[conn]);
+}
+
 void sim_net_arrive(struct weir_sim *sim, uint32_t index)
 {
 	for (int i = 0; i < sim->conn_high; i++) {
 		struct sim_conn *conn = &sim->conns[i];
-		for (int what = 0; conn->is_used && what < 4; what++) {
-			if (!wire_has(conn, what) || index-- > 0)
-				continue;
-			if (what < 2)
-				pipe_arrive(sim, conn, what);
-			else if (what == 2)
-				conn->rst_to_server = true;
-			else
-				conn->rst_to_client = true;
-			if (what >= 2)
-				weir_sim_note(sim, "c%d RST arrives at the %s",
-					      i,
-					      what == 2 ? "server" : "client");
-			sim_hash_add(sim, (uint64_t)i * 4 + (uint64_t)what);
-			sim->events++;
-			return;
-		}
+		for (int what = 0; conn->is_used && what < 4; what++)
+			if (wire_has(conn, what) && index-- == 0) {
+				wire_arrive(sim, conn, what);
+				return;
+			}
 	}
 }
 
 /* ---- peers ------------------------------------------------------------- */
 
+static enum sim_side peers_side(const struct weir_sim *sim, int conn)
+{
+	return sim->conns[conn].peers_side;
+}
+
+uint32_t weir_sim_arrived_bytes(const struct weir_sim *sim, int conn)
+{
+	return (uint32_t)sim->conns[conn].pipes[peers_side(sim, conn)].arrived;
+}
+
 int weir_sim_write(struct weir_sim *sim, int conn, const void *bytes,
 		   size_t byte_count)
 {
-	int result = sim_net_write(sim, conn, SIM_CLIENT, bytes, byte_count);
+	int result = sim_net_write(sim, conn, peers_side(sim, conn), bytes,
+				   byte_count);
 	return result == -EAGAIN ? 0 : result;
 }
 
 int weir_sim_read(struct weir_sim *sim, int conn, void *bytes,
 		  size_t byte_count)
 {
-	return sim_net_read(sim, conn, SIM_CLIENT, bytes, byte_count);
+	const enum sim_side side = peers_side(sim, conn);
+	const int result = sim_net_read(sim, conn, side, bytes, byte_count);
+	return result == 0 && byte_count > 0 &&
+			       side_is_reset(&sim->conns[conn], side)
+		       ? -ECONNRESET
+		       : result;
 }
 
 void weir_sim_fin(struct weir_sim *sim, int conn)
 {
-	weir_sim_note(sim, "c%d client FIN", conn);
-	(void)sim_net_shutdown(sim, conn, SIM_CLIENT); /* or it is reset */
+	weir_sim_note(sim, "c%d peer FIN", conn);
+	/* Or it is reset. */
+	(void)sim_net_shutdown(sim, conn, peers_side(sim, conn), SHUT_WR);
 }
 
 void weir_sim_rst(struct weir_sim *sim, int index)
 {
 	struct sim_conn *conn = &sim->conns[index];
-	weir_sim_note(sim, "c%d client RST", index);
-	reset_send(conn, SIM_CLIENT);
-	conn->has_client = false;
+	weir_sim_note(sim, "c%d peer RST", index);
+	reset_send(conn, conn->peers_side);
+	if (conn->peers_side == SIM_CLIENT)
+		conn->has_client = false;
+	else
+		conn->has_server = false;
 	conn_forget(conn);
 	sim->events++;
 }
 
 void weir_sim_hang_up(struct weir_sim *sim, int conn)
 {
-	sim_net_close(sim, conn, SIM_CLIENT);
+	sim_net_close(sim, conn, peers_side(sim, conn));
 }

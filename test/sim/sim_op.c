@@ -11,7 +11,7 @@
 
 #include <errno.h>
 
-enum { IOVS_MAX = 16, ONE_IN_EIGHT = 32 };
+enum { ONE_IN_EIGHT = 32 };
 
 /* The errnos that an operation can give without any effect; see
  * io_uring-facts and the manual pages of the calls behind them. */
@@ -29,6 +29,9 @@ static const struct {
 	{ IORING_OP_SHUTDOWN, { -ENOTCONN } },
 	{ IORING_OP_ASYNC_CANCEL, { -EALREADY, -ENOENT } },
 	{ IORING_OP_CLOSE, { -EIO, -EINTR } },
+	{ IORING_OP_CONNECT,
+	  { -EADDRNOTAVAIL, -ENETUNREACH, -EHOSTUNREACH, -EACCES, -EPERM,
+	    -ENOMEM } },
 	{ IORING_OP_SOCKET, { -EMFILE, -ENFILE, -ENOMEM, -ENOBUFS } },
 };
 
@@ -51,7 +54,7 @@ static int op_errno(struct weir_sim *sim, uint8_t opcode)
 /* ---- the life of an operation ---------------------------------------------
  */
 
-static struct sim_op *op_take(struct weir_sim *sim)
+struct sim_op *sim_op_take(struct weir_sim *sim)
 {
 	for (int i = 0; i < SIM_OPS; i++) {
 		if (sim->ops[i].is_used)
@@ -70,16 +73,64 @@ static void op_give(struct weir_sim *sim, struct sim_op *op)
 	op->is_used = false;
 }
 
+struct iovec sim_op_piece(const struct sim_op *op, uint32_t at)
+{
+	uint32_t i = 0;
+	while (i + 1 < op->iov_count && at >= op->iov[i].iov_len)
+		at -= (uint32_t)op->iov[i++].iov_len;
+	if (op->iov_count == 0)
+		return (struct iovec){ .iov_len = 0 };
+	return (struct iovec){
+		/* As a number: nothing has no address. */
+		.iov_base = (void *)((uintptr_t)op->iov[i].iov_base + at),
+		.iov_len = op->iov[i].iov_len - at,
+	};
+}
+
+int sim_op_conn(const struct weir_sim *sim, const struct sim_op *op)
+{
+	const struct sim_file *file = &sim->files[op->file];
+	if (file->kind == SIM_STREAM && file->conn != SIM_NONE)
+		return file->conn;
+	return file->kind == SIM_STREAM || file->kind == SIM_LISTENER
+		       ? -ENOTCONN
+		       : -ENOTSOCK;
+}
+
+uint32_t sim_op_buffer_flags(struct sim_op *op)
+{
+	if (!op->has_buffer)
+		return 0;
+	return IORING_CQE_F_BUFFER |
+	       (op->buffer_goes_on ? IORING_CQE_F_BUF_MORE : 0) |
+	       (uint32_t)op->buffer_id << IORING_CQE_BUFFER_SHIFT;
+}
+
 static void op_end(struct weir_sim *sim, struct sim_op *op, int res,
 		   uint32_t flags)
 {
+	const bool has_notice = sim_op_is_zerocopy(op) && op->is_prepared;
+	if (has_notice)
+		flags |= IORING_CQE_F_MORE;
 	weir_sim_note(sim, "op %u of %016llx ends: %d", op->sqe.opcode,
 		      (unsigned long long)op->sqe.user_data, res);
 	(void)sim_ring_post(sim, op->ring, op->sqe.user_data, res, flags,
 			    false);
-	if (op->sqe.opcode == IORING_OP_RECV && op->file != SIM_NONE)
+	if (op->sqe.opcode == IORING_OP_RECV && op->file != SIM_NONE) {
 		sim->files[op->file].last_token = op->sqe.user_data;
+		sim->files[op->file].last_ring = op->ring;
+	}
+	if (has_notice)
+		sim_op_send_notice(sim, op);
 	op_give(sim, op);
+}
+
+/* It ends without an attempt of its own: bytes that are out or in are told
+ * first, as io_sendrecv_fail() does. */
+static void op_fail(struct weir_sim *sim, struct sim_op *op, int res)
+{
+	op_end(sim, op, op->done > 0 ? (int)op->done : res,
+	       sim_op_buffer_flags(op));
 }
 
 void sim_ops_end(struct weir_sim *sim, int ring)
@@ -115,7 +166,15 @@ static int op_try(struct weir_sim *sim, struct sim_op *op)
 		return sim_op_recv(sim, op);
 	case IORING_OP_SEND:
 	case IORING_OP_SENDMSG:
+	case IORING_OP_SEND_ZC:
+	case IORING_OP_SENDMSG_ZC:
 		return sim_op_send(sim, op);
+	case IORING_OP_TIMEOUT:
+		return sim_op_timeout(sim, op);
+	case IORING_OP_TIMEOUT_REMOVE:
+		return sim_op_timeout_remove(sim, op);
+	case IORING_OP_POLL_ADD:
+		return sim_op_poll(sim, op);
 	case IORING_OP_ACCEPT:
 		return sim_op_accept(sim, op);
 	case IORING_OP_ASYNC_CANCEL:
@@ -131,7 +190,7 @@ static int op_try(struct weir_sim *sim, struct sim_op *op)
 	case IORING_OP_SOCKET:
 		return sim_op_socket(sim, op);
 	case IORING_OP_CONNECT:
-		return -ECONNREFUSED; /* nobody to connect to yet */
+		return sim_op_connect(sim, op);
 	case IORING_OP_URING_CMD:
 		return 0;
 	default:
@@ -139,29 +198,57 @@ static int op_try(struct weir_sim *sim, struct sim_op *op)
 	}
 }
 
-/* Whether a fault may stand in for the attempt: CLOSE has its effect first. */
-static int op_attempt(struct weir_sim *sim, struct sim_op *op)
+void sim_op_arm(struct weir_sim *sim, struct sim_op *op)
 {
-	const int fault = op_errno(sim, op->sqe.opcode);
-	if (fault == 0)
-		return op_try(sim, op);
-	weir_sim_note(sim, "fault: op %u fails: %d", op->sqe.opcode, fault);
-	if (op->sqe.opcode == IORING_OP_CLOSE)
-		(void)op_try(sim, op);
-	if (op->done > 0)
-		return (int)op->done; /* bytes that are out are told first */
-	return fault;
+	op->is_armed = true;
+	if (op->file == SIM_NONE || sim->files[op->file].conn == SIM_NONE)
+		return;
+	const struct sim_file *file = &sim->files[op->file];
+	op->wakes = sim_net_wakes(sim, file->conn, file->side);
+	op->is_woken = (op->sqe.msg_flags & MSG_DONTWAIT) != 0 ||
+		       sim_net_can_read(sim, file->conn, file->side);
+}
+
+/* Another has taken what it was woken for. After one wake-up it tries all the
+ * same, and may find no buffer; after two, or once requeued, the kernel looks
+ * at the socket first (io_poll_check_events()). */
+static bool op_was_woken_in_vain(struct weir_sim *sim, const struct sim_op *op)
+{
+	if (op->sqe.opcode != IORING_OP_RECV || !op->is_armed ||
+	    (op->sqe.msg_flags & MSG_DONTWAIT) != 0)
+		return false;
+	const struct sim_file *file = &sim->files[op->file];
+	return file->conn != SIM_NONE &&
+	       !sim_net_can_read(sim, file->conn, file->side) &&
+	       weir_tape_below(sim->tape, 2) == 1;
 }
 
 static void op_go(struct weir_sim *sim, struct sim_op *op)
 {
+	if (op_was_woken_in_vain(sim, op)) {
+		sim_op_arm(sim, op);
+		return;
+	}
+	const int fault = op_errno(sim, op->sqe.opcode);
 	op->due_flags = 0;
 	op->is_armed = false;
-	const int result = op_attempt(sim, op);
+	if (fault != 0) {
+		weir_sim_note(sim, "fault: op %u fails: %d", op->sqe.opcode,
+			      fault);
+		/* CLOSE has its effect all the same. */
+		if (op->sqe.opcode == IORING_OP_CLOSE)
+			(void)op_try(sim, op);
+		op_fail(sim, op, fault);
+		return;
+	}
+	const int result = op_try(sim, op);
 	if (result == SIM_OP_WAITS)
-		op->is_armed = true;
+		sim_op_arm(sim, op);
+	else if (result == -EAGAIN)
+		op_fail(sim, op, result);
 	else if (result != SIM_OP_AGAIN)
 		op_end(sim, op, result, op->due_flags);
+	op->is_retried = op->is_used;
 }
 
 /* ---- submission -------------------------------------------------------- */
@@ -173,6 +260,8 @@ static bool op_needs_file(uint8_t opcode)
 	case IORING_OP_ASYNC_CANCEL:
 	case IORING_OP_CLOSE:
 	case IORING_OP_SOCKET:
+	case IORING_OP_TIMEOUT:
+	case IORING_OP_TIMEOUT_REMOVE:
 		return false;
 	default:
 		return true;
@@ -187,58 +276,137 @@ static int op_find_file(const struct weir_sim *sim, int ring,
 		       : sim_fd_file(sim, sqe->fd);
 }
 
-static void op_read_message(struct sim_op *op)
+/* False: there is none, and that was the end of it. */
+static bool op_hold_file(struct weir_sim *sim, struct sim_op *op)
 {
-	const struct msghdr *message = (const void *)(uintptr_t)op->sqe.addr;
-	op->message = *message;
-	assert(message->msg_iovlen <= IOVS_MAX);
-	memcpy(op->iov, message->msg_iov,
-	       message->msg_iovlen * sizeof(op->iov[0]));
+	if (!op_needs_file(op->sqe.opcode) || op->file != SIM_NONE)
+		return true;
+	op->file = op_find_file(sim, op->ring, &op->sqe);
+	if (op->file == SIM_NONE) {
+		op_end(sim, op, -EBADF, 0);
+		return false;
+	}
+	sim_file_hold(sim, op->file);
+	return true;
 }
 
-void sim_op_submit(struct weir_sim *sim, int ring,
+static bool op_selects_buffers(uint8_t opcode)
+{
+	return opcode == IORING_OP_RECV || opcode == IORING_OP_SEND;
+}
+
+/* What the kernel finds wrong with the entry alone, or 0. */
+static int op_prepare(struct weir_sim *sim, struct sim_op *op)
+{
+	const struct io_uring_sqe *sqe = &op->sqe;
+	const uint8_t known = IOSQE_FIXED_FILE | IOSQE_BUFFER_SELECT |
+			      IOSQE_CQE_SKIP_SUCCESS | IOSQE_ASYNC;
+	if (sqe->opcode >= IORING_OP_LAST || (sqe->flags & ~known) != 0)
+		return -EINVAL; /* links and drain are not simulated */
+	if ((sqe->flags & IOSQE_BUFFER_SELECT) != 0 &&
+	    !op_selects_buffers(sqe->opcode))
+		return -EOPNOTSUPP;
+	switch (sqe->opcode) {
+	case IORING_OP_RECV:
+		return sim_op_recv_prepare(op);
+	case IORING_OP_SEND:
+	case IORING_OP_SENDMSG:
+	case IORING_OP_SEND_ZC:
+	case IORING_OP_SENDMSG_ZC:
+		return sim_op_send_prepare(op);
+	case IORING_OP_TIMEOUT:
+		return sim_op_timeout_prepare(sim, op);
+	case IORING_OP_CONNECT:
+		return sim_op_connect_prepare(op);
+	default:
+		return 0;
+	}
+}
+
+static bool op_polls_first(const struct sim_op *op)
+{
+	return (op->sqe.opcode == IORING_OP_RECV ||
+		op->sqe.opcode == IORING_OP_SEND || sim_op_is_zerocopy(op)) &&
+	       (op->sqe.ioprio & IORING_RECVSEND_POLL_FIRST) != 0;
+}
+
+/* Poll first; or the kernel was busy, and does it a little later. */
+static bool op_is_put_off(struct weir_sim *sim, const struct sim_op *op)
+{
+	if (op->sqe.opcode == IORING_OP_TIMEOUT)
+		return true;
+	/* Tried as it is submitted, without a wait: io_accept(). */
+	if (op->sqe.opcode == IORING_OP_ACCEPT)
+		return false;
+	if (op_polls_first(op))
+		return true;
+	return weir_tape_chance(sim->tape, ONE_IN_EIGHT);
+}
+
+/* It waits for a file, and is not tried before that is ready. */
+static bool op_waits_for_file(const struct sim_op *op)
+{
+	return op->sqe.opcode == IORING_OP_RECV ||
+	       op->sqe.opcode == IORING_OP_TIMEOUT;
+}
+
+bool sim_op_submit(struct weir_sim *sim, int ring,
 		   const struct io_uring_sqe *sqe)
 {
-	struct sim_op *op = op_take(sim);
+	struct sim_op *op = sim_op_take(sim);
 	if (op == NULL) {
 		weir_sim_violate(sim, "more operations in flight than the "
 				      "simulation holds");
-		return;
+		return true;
 	}
+	memset(op, 0, offsetof(struct sim_op, iov));
 	op->is_used = true;
-	op->is_armed = false;
-	op->is_cancelled = false;
-	op->is_late = false;
-	op->due_flags = 0;
-	op->done = 0;
 	op->ring = ring;
 	op->file = SIM_NONE;
 	op->order = sim->order++;
 	op->sqe = *sqe;
 	weir_sim_note(sim, "op %u submitted: %016llx", sqe->opcode,
 		      (unsigned long long)sqe->user_data);
-	if (op_needs_file(sqe->opcode)) {
-		op->file = op_find_file(sim, ring, sqe);
-		if (op->file == SIM_NONE) {
-			op_end(sim, op, -EBADF, 0);
-			return;
-		}
-		sim_file_hold(sim, op->file);
+	const int refusal = op_prepare(sim, op);
+	if (refusal < 0) {
+		op_end(sim, op, refusal, 0);
+		return false;
 	}
-	if (sqe->opcode == IORING_OP_SENDMSG)
-		op_read_message(op);
-	/* Poll first; or the kernel was busy, and does it a little later. */
-	if ((sqe->opcode == IORING_OP_RECV &&
-	     (sqe->ioprio & IORING_RECVSEND_POLL_FIRST) != 0) ||
-	    weir_tape_chance(sim->tape, ONE_IN_EIGHT)) {
+	op->is_prepared = true;
+	/* A kernel worker does it, later or at once, and looks for the file
+	 * only then: sim-model. */
+	if (sqe->opcode == IORING_OP_SHUTDOWN &&
+	    weir_tape_below(sim->tape, 2) == 0) {
 		op->is_armed = true;
-		op->is_late = sqe->opcode != IORING_OP_RECV;
-		return;
+		op->is_late = true;
+		return true;
+	}
+	if (!op_hold_file(sim, op))
+		return true;
+	/* Both together are -EAGAIN, whatever there is: sim-model. */
+	if (op_polls_first(op) && (sqe->msg_flags & MSG_DONTWAIT) != 0) {
+		op_fail(sim, op, -EAGAIN);
+		return true;
+	}
+	if (op_is_put_off(sim, op)) {
+		sim_op_arm(sim, op);
+		op->is_late = !op_waits_for_file(op);
+		return true;
 	}
 	op_go(sim, op);
+	return true;
 }
 
 /* ---- going on ---------------------------------------------------------- */
+
+/* A wake-up counts also if another has taken the bytes since: it tries, and
+ * looks for a buffer first. */
+static bool op_is_woken(const struct weir_sim *sim, const struct sim_op *op)
+{
+	const struct sim_file *file = &sim->files[op->file];
+	return op->is_woken || file->conn == SIM_NONE ||
+	       sim_net_wakes(sim, file->conn, file->side) != op->wakes;
+}
 
 static bool op_is_ready(const struct weir_sim *sim, const struct sim_op *op)
 {
@@ -247,47 +415,62 @@ static bool op_is_ready(const struct weir_sim *sim, const struct sim_op *op)
 	const struct sim_file *file = &sim->files[op->file];
 	switch (op->sqe.opcode) {
 	case IORING_OP_RECV:
-		return file->conn != SIM_NONE &&
-		       ((op->sqe.msg_flags & MSG_DONTWAIT) != 0 ||
-			sim_net_can_read(sim, file->conn, file->side));
+		return op_is_woken(sim, op);
 	case IORING_OP_SEND:
 	case IORING_OP_SENDMSG:
-		return sim_net_can_write(sim, file->conn, file->side);
+	case IORING_OP_SEND_ZC:
+	case IORING_OP_SENDMSG_ZC:
+		return file->conn == SIM_NONE ||
+		       sim_net_can_write(sim, file->conn, file->side);
 	case IORING_OP_ACCEPT:
 		return file->queued > 0 || !file->is_listening;
 	case IORING_OP_READ:
 		return file->value > 0;
+	case IORING_OP_TIMEOUT:
+		return sim->now_ns >= op->due_ns ||
+		       sim->rings[op->ring].posted >= op->due_count;
+	case IORING_OP_CONNECT:
+		return sim_op_connect_is_ready(sim, op);
+	case IORING_OP_POLL_ADD:
+		return sim_op_poll_mask(sim, op) != 0;
 	default:
 		return true;
 	}
 }
 
-uint32_t sim_op_runnable(const struct weir_sim *sim, int ring)
+/* Whether it is among those that are looked for. */
+static bool op_can_run(const struct weir_sim *sim, const struct sim_op *op,
+		       int ring, enum sim_run run)
+{
+	return op->is_used && op->ring == ring &&
+	       !(run == SIM_RUN_TASK_WORK && op->is_late) &&
+	       !(run != SIM_RUN_WAITING && op->requeued == sim->enters) &&
+	       op_is_ready(sim, op);
+}
+
+uint32_t sim_op_runnable(const struct weir_sim *sim, int ring, enum sim_run run)
 {
 	uint32_t count = 0;
-	for (int i = 0; i < sim->op_high; i++) {
-		const struct sim_op *op = &sim->ops[i];
-		count +=
-			op->is_used && op->ring == ring && op_is_ready(sim, op);
-	}
+	for (int i = 0; i < sim->op_high; i++)
+		count += op_can_run(sim, &sim->ops[i], ring, run);
 	return count;
 }
 
-void sim_op_run(struct weir_sim *sim, int ring, uint32_t index)
+void sim_op_run(struct weir_sim *sim, int ring, uint32_t index,
+		enum sim_run run)
 {
 	for (int i = 0; i < sim->op_high; i++) {
 		struct sim_op *op = &sim->ops[i];
-		if (!op->is_used || op->ring != ring || !op_is_ready(sim, op) ||
-		    index-- > 0)
+		if (!op_can_run(sim, op, ring, run) || index-- > 0)
 			continue;
 		sim_hash_add(sim, op->sqe.user_data);
 		op->is_late = false;
-		if (!op->is_cancelled)
+		if (op->is_notice)
+			sim_op_notice_run(sim, op);
+		else if (op->is_cancelled)
+			op_fail(sim, op, -ECANCELED);
+		else if (op_hold_file(sim, op))
 			op_go(sim, op);
-		else if (op->done > 0)
-			op_end(sim, op, (int)op->done, 0);
-		else
-			op_end(sim, op, -ECANCELED, 0);
 		return;
 	}
 }

@@ -3,41 +3,120 @@
 
 #include <errno.h>
 
+static int cancel_file(const struct weir_sim *sim, const struct sim_op *op)
+{
+	return (op->sqe.cancel_flags & IORING_ASYNC_CANCEL_FD_FIXED) != 0
+		       ? sim_slot_file(&sim->rings[op->ring], op->sqe.fd)
+		       : sim_fd_file(sim, op->sqe.fd);
+}
+
+static bool cancel_is_by_file(const struct sim_op *op)
+{
+	return (op->sqe.cancel_flags & IORING_ASYNC_CANCEL_FD) != 0;
+}
+
+/* Of one that has not looked for it yet: what it would find. */
+static int cancel_target_file(const struct weir_sim *sim,
+			      const struct sim_op *target)
+{
+	if (target->file != SIM_NONE ||
+	    target->sqe.opcode != IORING_OP_SHUTDOWN)
+		return target->file;
+	return (target->sqe.flags & IOSQE_FIXED_FILE) != 0
+		       ? sim_slot_file(&sim->rings[target->ring],
+				       target->sqe.fd)
+		       : sim_fd_file(sim, target->sqe.fd);
+}
+
 static bool cancel_matches(const struct weir_sim *sim, const struct sim_op *op,
 			   const struct sim_op *target)
 {
 	const uint32_t flags = op->sqe.cancel_flags;
 
 	if (!target->is_used || target == op || target->ring != op->ring ||
-	    target->is_cancelled || !target->is_armed)
+	    !target->is_armed || target->is_notice)
+		return false;
+	/* It found its file ready when it was to wait for it, and is queued:
+	 * io_arm_poll_handler(). */
+	if (target->sqe.opcode == IORING_OP_RECV && target->is_woken &&
+	    (target->sqe.ioprio & IORING_RECV_MULTISHOT) == 0)
+		return false;
+	/* What waits for a file is found again, until it has ended. */
+	if (target->is_cancelled &&
+	    (target->is_late || target->sqe.opcode == IORING_OP_TIMEOUT))
 		return false;
 	if ((flags & IORING_ASYNC_CANCEL_ANY) != 0)
 		return true;
 	if ((flags & IORING_ASYNC_CANCEL_FD) == 0)
 		return target->sqe.user_data == op->sqe.addr;
-	const struct sim_ring *ring = &sim->rings[op->ring];
-	const int file = (flags & IORING_ASYNC_CANCEL_FD_FIXED) != 0
-				 ? sim_slot_file(ring, op->sqe.fd)
-				 : sim_fd_file(sim, op->sqe.fd);
-	return file != SIM_NONE && target->file == file;
+	return cancel_target_file(sim, target) == cancel_file(sim, op);
+}
+
+/* A kernel worker has it in hand: it is found, and goes on all the same. */
+static bool cancel_finds_running(struct weir_sim *sim,
+				 const struct sim_op *target)
+{
+	return target->is_late && !target->is_cancelled &&
+	       target->sqe.opcode == IORING_OP_SHUTDOWN &&
+	       weir_tape_below(sim->tape, 4) == 1;
+}
+
+static bool cancel_is_all(const struct sim_op *op)
+{
+	/* ANY is all of them, asked for or not: io_async_cancel(). */
+	return (op->sqe.cancel_flags &
+		(IORING_ASYNC_CANCEL_ALL | IORING_ASYNC_CANCEL_ANY)) != 0;
+}
+
+/* Return: 0; -EALREADY: a worker has it; -ENOENT: no match after all. */
+static int cancel_target(struct weir_sim *sim, const struct sim_op *op,
+			 struct sim_op *target)
+{
+	const bool is_running = cancel_finds_running(sim, target);
+	if (sim_op_timeout_has_fired(sim, target))
+		return -ENOENT;
+	/* It has looked for its file only if it runs. */
+	if (cancel_is_by_file(op) && target->file == SIM_NONE && !is_running)
+		return -ENOENT;
+	target->is_cancelled |= !is_running;
+	return is_running ? -EALREADY : 0;
+}
+
+static int cancel_all(struct weir_sim *sim, const struct sim_op *op)
+{
+	bool has_worker = false;
+	int count = 0;
+	for (int i = 0; i < sim->op_high; i++) {
+		struct sim_op *target = &sim->ops[i];
+		if (!cancel_matches(sim, op, target) ||
+		    cancel_target(sim, op, target) == -ENOENT)
+			continue;
+		/* The kernel's workers have one answer for all of theirs. */
+		count += !target->is_late || !has_worker;
+		has_worker |= target->is_late;
+	}
+	return count;
+}
+
+/* Which of many is found depends on a hash: any. */
+static int cancel_one(struct weir_sim *sim, const struct sim_op *op)
+{
+	int matches[SIM_OPS];
+	uint32_t count = 0;
+	for (int i = 0; i < sim->op_high; i++)
+		if (cancel_matches(sim, op, &sim->ops[i]))
+			matches[count++] = i;
+	if (count == 0)
+		return -ENOENT;
+	return cancel_target(
+		sim, op, &sim->ops[matches[weir_tape_below(sim->tape, count)]]);
 }
 
 int sim_op_cancel(struct weir_sim *sim, struct sim_op *op)
 {
-	const bool is_all =
-		(op->sqe.cancel_flags & IORING_ASYNC_CANCEL_ALL) != 0;
-	int count = 0;
-
+	if (cancel_is_by_file(op) && cancel_file(sim, op) == SIM_NONE)
+		return -EBADF;
 	if (sim_fault(sim, WEIR_FAULT_CANCEL_MISS))
-		return is_all ? 0 : -EALREADY;
-	for (int i = 0; i < sim->op_high; i++) {
-		struct sim_op *target = &sim->ops[i];
-		if (!cancel_matches(sim, op, target))
-			continue;
-		target->is_cancelled = true;
-		count++;
-		if (!is_all)
-			return 0;
-	}
-	return is_all ? count : -ENOENT;
+		return cancel_is_all(op) ? 0 : -EALREADY;
+	return cancel_is_all(op) ? cancel_all(sim, op) : cancel_one(sim, op);
 }

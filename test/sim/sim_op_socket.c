@@ -32,16 +32,30 @@ int sim_op_accept(struct weir_sim *sim, struct sim_op *op)
 	return slot;
 }
 
-int sim_op_close(struct weir_sim *sim, struct sim_op *op)
+/* The table that the entry names: of the process, or of the ring. */
+static int *close_entry(struct weir_sim *sim, const struct sim_op *op)
 {
 	struct sim_ring *ring = &sim->rings[op->ring];
 	const int32_t slot = (int32_t)op->sqe.file_index - 1;
-	const int file = sim_slot_file(ring, slot);
-	if (file == SIM_NONE) {
-		weir_sim_violate(sim, "a slot was closed that holds no file");
+	if (op->sqe.file_index == 0)
+		return sim_fd_file(sim, op->sqe.fd) == SIM_NONE
+			       ? NULL
+			       : &sim->fds[op->sqe.fd];
+	return sim_slot_file(ring, slot) == SIM_NONE ? NULL
+						     : &ring->slots[slot];
+}
+
+int sim_op_close(struct weir_sim *sim, struct sim_op *op)
+{
+	int *entry = close_entry(sim, op);
+	if (entry == NULL) {
+		if (!sim->opts.allows_misuse)
+			weir_sim_violate(sim, "a slot was closed that holds no "
+					      "file");
 		return -EBADF;
 	}
-	ring->slots[slot] = SIM_NONE;
+	const int file = *entry;
+	*entry = SIM_NONE;
 	sim_file_drop(sim, file);
 	return 0;
 }
@@ -68,5 +82,5 @@ int sim_op_socket(struct weir_sim *sim, struct sim_op *op)
 int sim_op_shutdown(struct weir_sim *sim, struct sim_op *op)
 {
 	const struct sim_file *file = &sim->files[op->file];
-	return sim_net_shutdown(sim, file->conn, file->side);
+	return sim_net_shutdown(sim, file->conn, file->side, (int)op->sqe.len);
 }

@@ -35,6 +35,8 @@ enum {
 	SIM_DEAD = 8,
 	SIM_PIPE_BYTES_MAX = 16384,
 	SIM_MEMORY_BYTES = 64 << 20,
+	SIM_IOVS = 32,
+	SIM_MAPS = 32,
 	SIM_NONE = -1,
 	SIM_NS_PER_US = 1000,
 };
@@ -50,7 +52,7 @@ struct sim_pipe {
 	uint8_t bytes[SIM_PIPE_BYTES_MAX];
 };
 
-enum sim_side { SIM_CLIENT = 0, SIM_SERVER };
+enum sim_side { SIM_CLIENT = 0, SIM_SERVER, SIM_NO_SIDE };
 
 struct sim_conn {
 	bool is_used;
@@ -61,7 +63,10 @@ struct sim_conn {
 	bool rst_to_client;
 	bool rst_sent_to_server; /* on its way */
 	bool rst_sent_to_client;
-	bool server_error_told;
+	enum sim_side peers_side; /* NO_SIDE: both are a ring's */
+	bool rcv_shut[2];         /* by the side itself */
+	int error[2];             /* of the side: to be told, once; or 0 */
+	uint32_t wakes[2];        /* things that have come to the side */
 	struct sim_pipe pipes[2]; /* index: the side that writes */
 };
 
@@ -79,13 +84,17 @@ struct sim_file {
 	int conn;           /* STREAM: or SIM_NONE */
 	enum sim_side side; /* STREAM: which end of it */
 	int ring;           /* RING */
+	bool is_connecting; /* STREAM */
 	uint16_t port;      /* LISTENER */
+	int seat;           /* LISTENER: of those that had this port */
+	bool is_peers;      /* LISTENER */
 	bool is_listening;  /* not shut down */
 	bool is_in_group;
 	int backlog;
 	int queue[SIM_BACKLOG]; /* conns that wait */
 	int queued;
-	uint64_t value;      /* DOORBELL */
+	uint64_t value; /* DOORBELL */
+	int last_ring;
 	uint64_t last_token; /* STREAM: of an operation on it that has ended */
 };
 
@@ -94,23 +103,48 @@ struct sim_op {
 	bool is_armed;     /* waits for its file */
 	bool is_cancelled; /* ends with -ECANCELED */
 	bool is_late;      /* was not tried yet */
+	bool is_retried;   /* was armed: REQ_F_POLLED */
+	bool is_woken;     /* RECV: there was something when it was armed */
+	uint32_t wakes;    /* RECV: of its side, when it was armed */
+	uint64_t requeued; /* by the enter of that number: not again in it */
+	bool is_prepared;  /* the kernel has accepted the entry */
+	bool is_notice;    /* of a zero-copy send that has completed */
 	uint32_t due_flags;
 	int ring;
 	int file;      /* referenced, or SIM_NONE */
-	uint32_t done; /* bytes of a MSG_WAITALL send that went out */
+	uint32_t done; /* bytes that went before, in other attempts */
 	uint64_t order;
 	struct io_uring_sqe sqe;
-	/* SENDMSG: the header is read at submission. */
-	struct msghdr message;
-	struct iovec iov[16];
+	uint32_t iov_count;
+	uint32_t all; /* bytes of it */
+	uint32_t at;  /* of these, done */
+	/* Provided buffers that it has taken: io_uring's REQ_F_BUFFER_RING. */
+	bool has_buffer;
+	bool is_last_buffer;
+	bool buffer_goes_on; /* BUF_MORE */
+	bool is_appended;    /* a bundle: second helping */
+	bool is_cut;
+	uint16_t buffer_id;
+	uint32_t want;     /* bytes; 0: all */
+	uint32_t limit;    /* of a multishot; 0: none */
+	int64_t inq;       /* what the last receive left; -1: not known */
+	uint32_t checksum; /* NOTICE: of what was sent */
+	uint64_t due_ns;   /* TIMEOUT, CONNECT */
+	uint16_t port;     /* CONNECT */
+	uint64_t due_count;
+	/* What it sends from or receives into; a header is read at submission.
+	 */
+	struct iovec iov[SIM_IOVS];
 };
 
 struct sim_group {
 	bool is_used;
+	bool is_incremental;
 	uint16_t id;
-	struct io_uring_buf *ring;
-	uint32_t entry_count;
 	uint16_t head;
+	uint32_t entry_count;
+	uint32_t min_left;
+	struct io_uring_buf *ring;
 };
 
 struct sim_ring {
@@ -123,6 +157,8 @@ struct sim_ring {
 	struct io_uring_sqe *sqes;
 	struct io_uring_cqe overflow[SIM_OVERFLOW];
 	uint32_t overflow_count;
+	uint64_t posted;      /* completions */
+	uint32_t iov_cached;  /* the longest array of pieces so far */
 	int slots[SIM_SLOTS]; /* files, or SIM_NONE */
 	uint32_t slot_count;
 	uint32_t slot_hint; /* ALLOC begins after the last used */
@@ -132,8 +168,20 @@ struct sim_ring {
 struct sim_step {
 	bool (*step)(struct weir_sim *sim, void *ctx);
 	void *ctx;
-	bool is_resting; /* until something happens */
+	bool is_resting;  /* until something happens */
+	uint64_t wake_ns; /* 0: no matter what happens, not before */
+
 	uint64_t rested_at;
+};
+
+struct sim_thread {
+	bool (*turn)(void *ctx);
+	void *ctx;
+	int ring; /* or SIM_NONE: not known yet */
+	bool is_over;
+	bool is_running; /* on the stack */
+	bool is_asleep;  /* until something is there for its ring, or */
+	uint64_t wake_ns;
 };
 
 struct weir_sim {
@@ -144,11 +192,14 @@ struct weir_sim {
 	uint64_t hash;
 	uint64_t order;
 	uint64_t events; /* things that have happened in the world */
+	uint64_t enters;
 	bool is_idle;
 	const char *violation;
 
 	uint8_t *memory; /* what map() hands out */
 	size_t memory_used;
+	size_t map_begins[SIM_MAPS];
+	uint32_t map_count;
 	uint32_t mappings;
 	uint16_t next_port;
 	uint64_t random;
@@ -160,9 +211,18 @@ struct weir_sim {
 	int op_high; /* none is used at or above it */
 	int conn_high;
 	uint64_t dead_tokens[SIM_DEAD]; /* of streams that are closed */
+	int dead_rings[SIM_DEAD];
 	uint32_t dead_count;
 	struct sim_step steps[SIM_STEPS];
 	int step_count;
+	int step; /* whose turn it is */
+
+	struct sim_thread threads[SIM_RINGS];
+	int thread_count;
+	int thread; /* whose turn it is, or SIM_NONE */
+	int thread_depth;
+	int (*choose)(void *ctx, bool is_moving);
+	void *choose_ctx;
 	/* Large, and not cleared but by who takes one. */
 	struct sim_conn conns[SIM_CONNS];
 };
@@ -179,30 +239,71 @@ int sim_fd_file(const struct weir_sim *sim, int fd);
 /* ---- sim_net.c ---- */
 int sim_net_listen(struct weir_sim *sim, int file,
 		   struct weir_listen_request *request);
+int sim_net_listen_again(struct weir_sim *sim, int file, int backlog);
 void sim_net_listen_end(struct weir_sim *sim, int file);
 int sim_net_accept(struct weir_sim *sim, int listener); /* conn or -EAGAIN */
 void sim_net_close(struct weir_sim *sim, int conn, enum sim_side side);
-int sim_net_shutdown(struct weir_sim *sim, int conn, enum sim_side side);
+/* @how: SHUT_RD, SHUT_WR, SHUT_RDWR. */
+int sim_net_shutdown(struct weir_sim *sim, int conn, enum sim_side side,
+		     int how);
 /* Bytes; 0 FIN; -EAGAIN; -ECONNRESET once. */
 int sim_net_read(struct weir_sim *sim, int conn, enum sim_side side,
 		 void *bytes, size_t byte_count);
 int sim_net_write(struct weir_sim *sim, int conn, enum sim_side side,
 		  const void *bytes, size_t byte_count);
+uint32_t sim_net_wakes(const struct weir_sim *sim, int conn,
+		       enum sim_side side);
+/* A whole send has been written. */
+void sim_net_push(struct weir_sim *sim, int conn);
 bool sim_net_can_read(const struct weir_sim *sim, int conn, enum sim_side side);
 bool sim_net_can_write(const struct weir_sim *sim, int conn,
 		       enum sim_side side);
+/* POLLIN and so on. */
+uint32_t sim_net_poll(const struct weir_sim *sim, int conn, enum sim_side side);
 uint32_t sim_net_readable(const struct weir_sim *sim, int conn,
 			  enum sim_side side);
+/* There is more: bytes, or a FIN. Only after a read that was no error. */
+bool sim_net_has_more(const struct weir_sim *sim, int conn, enum sim_side side);
 /* How many things are under way, and the arrival of one of them. */
 uint32_t sim_net_pending(const struct weir_sim *sim);
 void sim_net_arrive(struct weir_sim *sim, uint32_t index);
 
+int sim_net_conn_take(struct weir_sim *sim); /* or SIM_NONE */
+
+/* ---- sim_listen.c ---- */
+/* A listener on @port, or SIM_NONE. */
+int sim_listen_choose(struct weir_sim *sim, uint16_t port, bool is_moving);
+void sim_listen_queue(struct weir_sim *sim, int listener, int conn);
+/* It ends: who waits there. */
+void sim_listen_move(struct weir_sim *sim, int listener);
+int sim_op_connect_prepare(struct sim_op *op);
+bool sim_op_connect_is_ready(const struct weir_sim *sim,
+			     const struct sim_op *op);
+int sim_op_connect(struct weir_sim *sim, struct sim_op *op);
+
+/* ---- sim_thread.c ---- */
+bool sim_thread_is_nested(const struct weir_sim *sim);
+void sim_thread_enters(struct weir_sim *sim, int ring);
+/* Of a nested turn: not before there is something, or @wake_ns. */
+void sim_thread_sleeps(struct weir_sim *sim, uint64_t wake_ns);
+uint32_t sim_threads_ready(const struct weir_sim *sim);
+void sim_threads_run(struct weir_sim *sim, uint32_t index);
+uint64_t sim_threads_due_ns(const struct weir_sim *sim); /* or UINT64_MAX */
+
 /* ---- sim_op.c ---- */
-void sim_op_submit(struct weir_sim *sim, int ring,
+/* False: the kernel refuses the entry itself. */
+bool sim_op_submit(struct weir_sim *sim, int ring,
 		   const struct io_uring_sqe *sqe);
 /* How many could go on now, and the next step of one of them. */
-uint32_t sim_op_runnable(const struct weir_sim *sim, int ring);
-void sim_op_run(struct weir_sim *sim, int ring, uint32_t index);
+/* Task work is what the ring's own thread does in its enter; kernel workers
+ * and the network card do theirs beside it, and while it waits. */
+enum sim_run { SIM_RUN_TASK_WORK, SIM_RUN_BESIDE, SIM_RUN_WAITING };
+uint32_t sim_op_runnable(const struct weir_sim *sim, int ring,
+			 enum sim_run run);
+void sim_op_run(struct weir_sim *sim, int ring, uint32_t index,
+		enum sim_run run);
+/* It waits for its file from here on. */
+void sim_op_arm(struct weir_sim *sim, struct sim_op *op);
 void sim_ops_end(struct weir_sim *sim, int ring);
 /* A completion of an operation whose stream is gone. */
 void sim_op_haunt(struct weir_sim *sim, int ring);
@@ -212,6 +313,30 @@ void sim_op_haunt(struct weir_sim *sim, int ring);
 enum { SIM_OP_WAITS = INT_MIN, SIM_OP_AGAIN };
 
 /* ---- sim_op_*.c: an attempt each ---- */
+/* The piece at @at. */
+struct iovec sim_op_piece(const struct sim_op *op, uint32_t at);
+/* Its connection; or below 0: -ENOTSOCK, -ENOTCONN. */
+int sim_op_conn(const struct weir_sim *sim, const struct sim_op *op);
+/* Of a completion that reports buffers: IORING_CQE_F_BUFFER and so on. */
+uint32_t sim_op_buffer_flags(struct sim_op *op);
+/* 0, or the errno with which the kernel refuses the entry. */
+int sim_op_recv_prepare(struct sim_op *op);
+int sim_op_send_prepare(struct sim_op *op);
+void sim_op_cache_iov(struct sim_ring *ring, uint32_t count);
+bool sim_op_is_zerocopy(const struct sim_op *op);
+/* The result of a zero-copy send is out: its notice comes later. */
+void sim_op_send_notice(struct weir_sim *sim, const struct sim_op *op);
+void sim_op_notice_run(struct weir_sim *sim, struct sim_op *op);
+struct sim_op *sim_op_take(struct weir_sim *sim);
+int sim_op_timeout_prepare(struct weir_sim *sim, struct sim_op *op);
+int sim_op_timeout(struct weir_sim *sim, struct sim_op *op);
+/* Its timer has, and it only waits to be told. */
+bool sim_op_timeout_has_fired(struct weir_sim *sim, const struct sim_op *op);
+int sim_op_timeout_remove(struct weir_sim *sim, struct sim_op *op);
+/* UINT64_MAX: none. */
+uint64_t sim_op_next_due_ns(const struct weir_sim *sim);
+uint32_t sim_op_poll_mask(const struct weir_sim *sim, const struct sim_op *op);
+int sim_op_poll(struct weir_sim *sim, struct sim_op *op);
 int sim_op_recv(struct weir_sim *sim, struct sim_op *op);
 int sim_op_send(struct weir_sim *sim, struct sim_op *op);
 int sim_op_cancel(struct weir_sim *sim, struct sim_op *op);
@@ -229,9 +354,30 @@ int sim_slot_file(const struct sim_ring *ring, int32_t slot);
 /* ---- sim_group.c ---- */
 int sim_group_register(struct sim_ring *ring, const void *arg);
 int sim_group_unregister(struct sim_ring *ring, const void *arg);
+int sim_group_status(struct sim_ring *ring, void *arg);
 struct sim_group *sim_group_find(struct sim_ring *ring, uint16_t id);
 /* The next one, still in the ring; NULL: none. */
 const struct io_uring_buf *sim_group_peek(const struct sim_group *group);
+
+enum sim_take_mode { SIM_TAKE_ONE, SIM_TAKE_MANY };
+
+struct sim_take {
+	struct iovec iov[SIM_IOVS];
+	uint32_t count;
+	uint32_t bytes;
+	uint16_t id;  /* of the first */
+	bool is_last; /* none is left in the group */
+	bool is_cut;  /* the last one by the size that was asked for */
+};
+
+/* Shows buffers for up to @max_bytes; 0: not known, then @guess of them.
+ * Return: 0; -ENOBUFS. */
+int sim_group_take(const struct sim_group *group, uint32_t max_bytes,
+		   enum sim_take_mode mode, uint32_t guess,
+		   struct sim_take *out_take);
+/* Takes them, @bytes and @count of them. Return: false if the last one is not
+ * used up (incremental). */
+bool sim_group_commit(struct sim_group *group, uint32_t bytes, uint32_t count);
 
 /* ---- sim_ring.c ---- */
 int sim_ring_setup(void *ctx, uint32_t entry_count,
@@ -243,6 +389,8 @@ int sim_ring_register(void *ctx, int ring_fd, uint32_t opcode, void *arg,
 		      uint32_t arg_count);
 void *sim_ring_map(struct weir_sim *sim, int ring, uint64_t offset);
 void sim_ring_close(struct weir_sim *sim, int ring);
+/* Completions that its owner has not seen. */
+bool sim_ring_has_news(const struct weir_sim *sim, int ring);
 /* Posts one; false: the CQ was full and it is on the overflow list. With
  * @only_if_room nothing is posted then. */
 bool sim_ring_post(struct weir_sim *sim, int ring, uint64_t user_data, int res,

@@ -24,7 +24,8 @@ enum {
 	CQ_FLAGS = 84,
 	CQES = 128,
 	TASKRUN_BATCH = 20, /* DEFER_TASKRUN hands out so many per enter */
-	STEPS_MAX = 4000,   /* in one enter; then it is "interrupted" */
+	ONE_IN_FOUR = 64,
+	STEPS_MAX = 4000, /* in one enter; then it is "interrupted" */
 	STEP_NS = 1000,
 	NS_PER_S = 1000000000,
 };
@@ -110,11 +111,14 @@ int sim_ring_setup(void *ctx, uint32_t entry_count,
 	params->sq_entries = sq_entries;
 	params->cq_entries = cq_entries;
 	params->features = IORING_FEAT_NODROP | IORING_FEAT_EXT_ARG |
-			   IORING_FEAT_MIN_TIMEOUT | IORING_FEAT_NO_IOWAIT;
+			   IORING_FEAT_MIN_TIMEOUT | IORING_FEAT_NO_IOWAIT |
+			   IORING_FEAT_RECVSEND_BUNDLE;
 	ring_offsets(params);
 	ring->overflow_count = 0;
 	ring->slot_count = 0;
 	ring->slot_hint = 0;
+	ring->posted = 0;
+	ring->iov_cached = 1;
 	memset(ring->groups, 0, sizeof(ring->groups));
 	int err = ring_memory(sim, ring, params);
 	if (err < 0)
@@ -185,6 +189,7 @@ bool sim_ring_post(struct weir_sim *sim, int index, uint64_t user_data, int res,
 	sim_hash_add(sim, user_data);
 	sim_hash_add(sim, (uint64_t)(uint32_t)res << 32 | flags);
 	sim->events++;
+	ring->posted++;
 	if (has_room) {
 		cq_write(ring, &cqe);
 		return true;
@@ -239,31 +244,58 @@ static struct enter_limit enter_limit(const struct weir_sim *sim,
 	return limit;
 }
 
-/* One thing that happens: an operation of this ring, an arrival, a peer.
- * Benign: in this order. False: nothing can. */
-static bool world_step(struct weir_sim *sim, int ring)
+bool sim_ring_has_news(const struct weir_sim *sim, int index)
 {
-	const uint32_t ops = sim_op_runnable(sim, ring);
+	const struct sim_ring *ring = &sim->rings[index];
+	return cq_ready(ring) > 0 || ring->overflow_count > 0;
+}
+
+static bool step_is_ready(const struct weir_sim *sim,
+			  const struct sim_step *step)
+{
+	if (sim->now_ns < step->wake_ns)
+		return false;
+	return !step->is_resting || step->rested_at != sim->events;
+}
+
+static void step_run(struct weir_sim *sim, int index)
+{
+	struct sim_step *step = &sim->steps[index];
+	step->wake_ns = 0;
+	sim->step = index;
+	step->is_resting = !step->step(sim, step->ctx) && step->wake_ns == 0;
+	step->rested_at = sim->events;
+}
+
+/* One thing that happens: an operation of this ring, an arrival, a turn of
+ * another loop, a peer.
+ * Benign: in this order. False: nothing can. */
+static bool world_step(struct weir_sim *sim, int ring, enum sim_run run)
+{
+	const uint32_t ops =
+		ring == SIM_NONE ? 0 : sim_op_runnable(sim, ring, run);
 	const uint32_t arrivals = sim_net_pending(sim);
+	const uint32_t threads = sim_threads_ready(sim);
 	uint32_t peers = 0;
 
 	for (int i = 0; i < sim->step_count; i++)
-		peers += !sim->steps[i].is_resting ||
-			 sim->steps[i].rested_at != sim->events;
-	if (ops + arrivals + peers == 0)
+		peers += step_is_ready(sim, &sim->steps[i]);
+	if (ops + arrivals + threads + peers == 0)
 		return false;
-	uint32_t pick = weir_tape_below(sim->tape, ops + arrivals + peers);
+	uint32_t pick =
+		weir_tape_below(sim->tape, ops + arrivals + threads + peers);
 	sim->now_ns += STEP_NS;
 	if (sim_fault(sim, WEIR_FAULT_CLOCK))
 		sim->now_ns += UINT64_C(1000000)
 			       << weir_tape_below(sim->tape, 16);
 	/* Once all that it has said is read: then its slot may be another's. */
-	if (sim->dead_count > 0 && cq_ready(&sim->rings[ring]) == 0 &&
+	if (ring != SIM_NONE && sim->dead_count > 0 &&
+	    cq_ready(&sim->rings[ring]) == 0 &&
 	    sim->rings[ring].overflow_count == 0 &&
 	    sim_fault(sim, WEIR_FAULT_STALE))
 		sim_op_haunt(sim, ring);
 	if (pick < ops) {
-		sim_op_run(sim, ring, pick);
+		sim_op_run(sim, ring, pick, run);
 		return true;
 	}
 	pick -= ops;
@@ -272,17 +304,30 @@ static bool world_step(struct weir_sim *sim, int ring)
 		return true;
 	}
 	pick -= arrivals;
+	if (pick < threads) {
+		sim_threads_run(sim, pick);
+		return true;
+	}
+	pick -= threads;
 	for (int i = 0; i < sim->step_count; i++) {
-		struct sim_step *step = &sim->steps[i];
-		if (step->is_resting && step->rested_at == sim->events)
+		if (!step_is_ready(sim, &sim->steps[i]) || pick-- > 0)
 			continue;
-		if (pick-- > 0)
-			continue;
-		step->is_resting = !step->step(sim, step->ctx);
-		step->rested_at = sim->events;
+		step_run(sim, i);
 		break;
 	}
 	return true;
+}
+
+void weir_sim_rest(struct weir_sim *sim, uint64_t ns)
+{
+	sim->steps[sim->step].wake_ns = sim->now_ns + ns;
+}
+
+void weir_sim_settle(struct weir_sim *sim)
+{
+	for (int i = 0;
+	     i < STEPS_MAX && world_step(sim, SIM_NONE, SIM_RUN_WAITING); i++)
+		continue;
 }
 
 static int enter_fault(struct weir_sim *sim)
@@ -311,7 +356,9 @@ static int enter_submit(struct weir_sim *sim, int index, uint32_t submit_count)
 		const struct io_uring_sqe sqe =
 			ring->sqes[(head + i) & (ring->sq_entries - 1)];
 		wi_store_release(ring_word(ring, SQ_HEAD), head + i + 1);
-		sim_op_submit(sim, index, &sqe);
+		if (!sim_op_submit(sim, index, &sqe) &&
+		    (ring->setup_flags & IORING_SETUP_SUBMIT_ALL) == 0)
+			return (int)i + 1; /* the rest stays in the queue */
 	}
 	return (int)count;
 }
@@ -323,14 +370,47 @@ static void enter_task_work(struct weir_sim *sim, int ring,
 {
 	const uint32_t batch =
 		min_complete > TASKRUN_BATCH ? min_complete : TASKRUN_BATCH;
+	/* Within another's wait there is no wait of its own. */
+	const enum sim_run run =
+		sim_thread_is_nested(sim) ? SIM_RUN_WAITING : SIM_RUN_TASK_WORK;
 	for (uint32_t i = 0; i < batch; i++) {
-		const uint32_t ops = sim_op_runnable(sim, ring);
+		const uint32_t ops = sim_op_runnable(sim, ring, run);
 		if (ops == 0)
 			break;
-		sim_op_run(sim, ring, weir_tape_below(sim->tape, ops));
+		sim_op_run(sim, ring, weir_tape_below(sim->tape, ops), run);
 	}
-	if (min_complete == 0)
-		(void)world_step(sim, ring);
+	if (min_complete == 0 && !sim_thread_is_nested(sim) &&
+	    !weir_tape_chance(sim->tape, ONE_IN_FOUR))
+		(void)world_step(sim, ring, SIM_RUN_BESIDE);
+}
+
+static uint64_t world_due_ns(const struct weir_sim *sim)
+{
+	const uint64_t op_ns = sim_op_next_due_ns(sim);
+	const uint64_t thread_ns = sim_threads_due_ns(sim);
+	uint64_t due_ns = op_ns < thread_ns ? op_ns : thread_ns;
+	for (int i = 0; i < sim->step_count; i++)
+		if (sim->steps[i].wake_ns > sim->now_ns &&
+		    sim->steps[i].wake_ns < due_ns)
+			due_ns = sim->steps[i].wake_ns;
+	return due_ns;
+}
+
+/* Within another's wait: see sim_thread.c. */
+static int enter_nap(struct weir_sim *sim, int index, uint32_t min_complete,
+		     const struct enter_limit *limit)
+{
+	const uint32_t ready = cq_ready(&sim->rings[index]);
+	uint64_t wake_ns = UINT64_MAX;
+
+	if (ready >= min_complete || sim->violation != NULL)
+		return 0;
+	if (limit->timeout_ns == 0)
+		return -ETIME;
+	if (limit->timeout_ns != UINT64_MAX)
+		wake_ns = limit->start_ns + limit->timeout_ns;
+	sim_thread_sleeps(sim, wake_ns);
+	return ready > 0 ? 0 : -EINTR;
 }
 
 /* Return: 0, or -ETIME, -EINTR. */
@@ -349,11 +429,19 @@ static int enter_wait(struct weir_sim *sim, int index, uint32_t min_complete,
 		if (limit->min_wait_ns > 0 && ready > 0 &&
 		    waited_ns >= limit->min_wait_ns)
 			return 0;
-		if (world_step(sim, index))
+		if (world_step(sim, index, SIM_RUN_WAITING))
 			continue;
-		if (limit->min_wait_ns > 0 && ready > 0) {
+		const uint64_t due_ns = world_due_ns(sim);
+		if (limit->min_wait_ns > 0 && ready > 0 &&
+		    limit->start_ns + limit->min_wait_ns <= due_ns) {
 			sim->now_ns = limit->start_ns + limit->min_wait_ns;
 			return 0;
+		}
+		if (due_ns != UINT64_MAX &&
+		    (limit->timeout_ns == UINT64_MAX ||
+		     due_ns < limit->start_ns + limit->timeout_ns)) {
+			sim->now_ns = due_ns;
+			continue;
 		}
 		if (limit->timeout_ns == UINT64_MAX) {
 			sim->is_idle = true;
@@ -385,10 +473,12 @@ int sim_ring_enter(void *ctx, int ring_fd, uint32_t submit_count,
 	(void)arg_bytes;
 
 	sim->is_idle = false;
+	sim->enters++;
 	if (index == SIM_NONE || !sim->rings[index].is_used)
 		return -EBADF;
 	if (!sim->rings[index].is_enabled)
 		return -EBADFD;
+	sim_thread_enters(sim, index);
 	int refusal = enter_fault(sim);
 	if (refusal < 0) {
 		weir_sim_note(sim, "enter is refused: %d", refusal);
@@ -404,7 +494,10 @@ int sim_ring_enter(void *ctx, int ring_fd, uint32_t submit_count,
 		min_complete = 0;
 	cq_flush(&sim->rings[index]);
 	enter_task_work(sim, index, min_complete);
-	int waited = enter_wait(sim, index, min_complete, &limit);
+	const int waited =
+		sim_thread_is_nested(sim)
+			? enter_nap(sim, index, min_complete, &limit)
+			: enter_wait(sim, index, min_complete, &limit);
 	return submitted > 0 ? submitted : waited;
 }
 
@@ -444,6 +537,8 @@ int sim_ring_register(void *ctx, int ring_fd, uint32_t opcode, void *arg,
 		return sim_slots_register(ring, arg);
 	case IORING_REGISTER_PBUF_RING:
 		return sim_group_register(ring, arg);
+	case IORING_REGISTER_PBUF_STATUS:
+		return sim_group_status(ring, arg);
 	case IORING_UNREGISTER_PBUF_RING:
 		return sim_group_unregister(ring, arg);
 	default:

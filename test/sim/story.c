@@ -16,11 +16,21 @@ enum {
 	FAULTY_TURNS = 300,
 	HEALED_TURNS = 20000,
 	STOP_TURNS = 5000,
+	SPIN_TURNS = 100,
+	SPIN_NS = 1000000,
 };
 
 /* The first is what an empty tape plays. */
 const struct sim_story sim_stories[] = {
 	{ "echo", "a loop echoes what its peers say", story_echo },
+	{ "close", "a handler ends connections, and so do peers", story_close },
+	{ "stop", "a loop is stopped under load", story_stop },
+	{ "deadline", "who is silent is closed, in time", story_deadline },
+	{ "handover", "loops share a port, and serve for each other",
+	  story_handover },
+	{ "outbound", "a loop calls hosts, and some do not answer",
+	  story_outbound },
+	{ "misuse", "a handler calls anything, at any time", story_misuse },
 };
 const uint32_t sim_story_count = sizeof(sim_stories) / sizeof(sim_stories[0]);
 
@@ -73,7 +83,7 @@ struct weir_loop_opts run_draw_loop(struct sim_run *run)
 		.message_bytes_max = 1024,
 		.send_high_bytes = RUN_DRAW(tape, 512, 16, 64),
 		.send_bytes_max = RUN_DRAW(tape, 8192, 512, 1200),
-		.block_memory_bytes = 1 << 20,
+		.block_memory_bytes = 1 << 18,
 		.idle_timeout_ms = 3000,
 		.drain_timeout_ms = 1000,
 	};
@@ -96,7 +106,8 @@ void run_heal(struct sim_run *run)
 static int run_listener(struct sim_run *run)
 {
 	const struct weir_kernel *kernel = weir_sim_kernel(run->sim);
-	struct weir_listen_request request = { .backlog = 16 };
+	struct weir_listen_request request = { .backlog = 16,
+					       .joins_group = true };
 	struct weir_addr addr;
 
 	(void)weir_addr_parse("127.0.0.1", RUN_PORT, &addr); /* it is one */
@@ -105,34 +116,107 @@ static int run_listener(struct sim_run *run)
 	return kernel->listen(kernel->ctx, &request);
 }
 
+static bool loop_turn(void *ctx)
+{
+	struct run_loop *loop = ctx;
+	struct sim_run *run = loop->run;
+	const int result = weir_loop_turn(loop->loop, WEIR_TIMEOUT_NEVER);
+
+	run->result->turns++;
+	if (run->on_turn != NULL)
+		run->on_turn(run->ctx);
+	if (result > 0)
+		return true;
+	loop->is_over = true;
+	if (result < 0 || !loop->is_stopping)
+		weir_sim_violate(run->sim, "a loop ends by itself");
+	return false;
+}
+
 bool run_open(struct sim_run *run, const struct weir_loop_opts *opts,
-	      const struct weir_handlers *handlers)
+	      const struct weir_handlers *handlers, void *ctx)
 {
 	struct weir_error error = { .code = 0 };
-	if (weir_loop_open(&run->loop, opts, handlers, run, &error) < 0) {
+	struct run_loop *loop = &run->loops[run->loop_count];
+
+	*loop = (struct run_loop){ .run = run };
+	if (weir_loop_open(&loop->loop, opts, handlers, ctx, &error) < 0) {
 		weir_sim_note(run->sim, "no loop: %s", error.text);
 		weir_sim_violate(run->sim, "the loop does not open");
 		return false;
 	}
-	weir_loop_listen(run->loop, run_listener(run));
-	(void)weir_loop_enable(run->loop);
+	run->loop_count++;
+	loop->listener_fd = run_listener(run);
+	weir_loop_listen(loop->loop, loop->listener_fd);
+	(void)weir_loop_enable(loop->loop); /* for the first time */
+	(void)weir_sim_on_turn(run->sim, loop_turn, loop);
 	return true;
+}
+
+struct run_loop *run_loop_of(struct sim_run *run, const struct weir_loop *loop)
+{
+	for (uint32_t i = 0; i < run->loop_count; i++)
+		if (run->loops[i].loop == loop)
+			return &run->loops[i];
+	return NULL;
+}
+
+void run_stop_loop(struct run_loop *loop)
+{
+	weir_sim_note(loop->run->sim, "loop %d is to stop",
+		      (int)(loop - loop->run->loops));
+	loop->is_stopping = true;
+	loop->run->is_stopping = true;
+	weir_loop_stop(loop->loop);
+}
+
+static bool loops_are_over(const struct sim_run *run)
+{
+	for (uint32_t i = 0; i < run->loop_count; i++)
+		if (!run->loops[i].is_over)
+			return false;
+	return true;
+}
+
+static bool run_is_done(const struct sim_run *run)
+{
+	return run->is_done != NULL ? run->is_done(run) : peers_are_done(run);
+}
+
+/* Healed, turns must move something, or else sleep: a loop that arms again
+ * what fails again, or forgets to sleep, goes round for ever. */
+struct spin {
+	uint64_t moved;
+	uint64_t now_ns;
+	uint32_t turns;
+};
+
+static void spin_check(struct sim_run *run, struct spin *spin)
+{
+	const uint64_t now_ns = weir_sim_now_ns(run->sim);
+	if (!run->is_healed || run->moved != spin->moved ||
+	    now_ns >= spin->now_ns + SPIN_NS) {
+		*spin = (struct spin){ .moved = run->moved, .now_ns = now_ns };
+		return;
+	}
+	if (++spin->turns > SPIN_TURNS)
+		weir_sim_violate(run->sim, "turn after turn, and nothing "
+					   "moves");
 }
 
 bool run_turns(struct sim_run *run, uint32_t turns)
 {
+	struct spin spin = { .turns = 0 };
 	for (uint32_t i = 0; i < turns; i++) {
-		if (peers_are_done(run) || weir_sim_violation(run->sim) != NULL)
+		if (run_is_done(run) || weir_sim_violation(run->sim) != NULL)
 			return true;
-		if (weir_loop_turn(run->loop, WEIR_TIMEOUT_NEVER) <= 0) {
-			weir_sim_violate(run->sim, "the loop ends by itself");
-			return true;
-		}
-		run->result->turns++;
+		if (!weir_sim_turn(run->sim))
+			return true; /* all have been stopped */
 		if (weir_sim_is_idle(run->sim))
 			break; /* nothing can ever happen */
+		spin_check(run, &spin);
 	}
-	return peers_are_done(run);
+	return run_is_done(run);
 }
 
 void run_two_phases(struct sim_run *run)
@@ -151,31 +235,53 @@ void run_two_phases(struct sim_run *run)
 
 static void run_stop(struct sim_run *run)
 {
-	run->is_stopping = true;
-	weir_loop_stop(run->loop);
+	struct spin spin = { .turns = 0 };
+	for (uint32_t i = 0; i < run->loop_count; i++)
+		if (!run->loops[i].is_stopping)
+			run_stop_loop(&run->loops[i]);
 	for (uint32_t i = 0; i < STOP_TURNS; i++) {
-		int result = weir_loop_turn(run->loop, WEIR_TIMEOUT_NEVER);
-		if (result == 0)
+		if (loops_are_over(run) || weir_sim_violation(run->sim) != NULL)
 			return;
-		if (result < 0 || weir_sim_violation(run->sim) != NULL) {
-			weir_sim_violate(run->sim, "a stop fails");
-			return;
-		}
+		(void)weir_sim_turn(run->sim);
+		spin_check(run, &spin);
 	}
 	weir_sim_violate(run->sim, "a stop does not end");
 }
 
+static void run_check_peer(struct sim_run *run, const struct peer *peer)
+{
+	if (!run->is_free && !peer->is_lost && !run->stops_early &&
+	    peer->received != peer->total)
+		weir_sim_violate(run->sim, "a healthy peer was not echoed in "
+					   "full");
+	if (peer->has_owed && peer->received > peer->owed)
+		weir_sim_violate(run->sim, "a peer received more than the "
+					   "handler has said");
+	if (peer->is_owed_all && peer->saw_fin && peer->received < peer->owed)
+		weir_sim_violate(run->sim, "the stream ends, and not all that "
+					   "the handler said is in it");
+}
+
 static void run_check_end(struct sim_run *run)
 {
-	const struct weir_loop_stats *stats = &run->stats;
 	struct weir_sim_residue residue;
+	uint64_t begun = run->outbound;
+	uint64_t closes = 0;
+	uint64_t left = 0;
 
+	for (uint32_t i = 0; i < run->loop_count; i++) {
+		const struct weir_loop_stats *stats = &run->loops[i].stats;
+		begun += stats->accepts;
+		closes += stats->closes;
+		left += stats->conns_open + stats->block_bytes_used;
+	}
 	weir_sim_residue(run->sim, &residue);
 	if (run->opens != run->closes)
 		weir_sim_violate(run->sim, "an on_open without its on_close");
-	if (stats->accepts != stats->closes)
-		weir_sim_violate(run->sim, "accepts and closes differ");
-	if (stats->conns_open != 0 || stats->block_bytes_used != 0)
+	if (begun != closes)
+		weir_sim_violate(run->sim, "not as many closes as accepts and "
+					   "connects");
+	if (left != 0)
 		weir_sim_violate(run->sim, "a connection or a block is left");
 	if (residue.descriptors + residue.slots + residue.operations +
 		    residue.mappings >
@@ -183,18 +289,20 @@ static void run_check_end(struct sim_run *run)
 		weir_sim_violate(run->sim, "descriptors, slots, operations "
 					   "or mappings are left");
 	for (uint32_t i = 0; i < run->peer_count; i++)
-		if (!run->peers[i].is_lost && !run->stops_early &&
-		    run->peers[i].received != run->peers[i].total)
-			weir_sim_violate(run->sim, "a healthy peer was not "
-						   "echoed in full");
+		run_check_peer(run, &run->peers[i]);
 }
 
 void run_end(struct sim_run *run)
 {
+	run->is_ending = true;
 	if (weir_sim_violation(run->sim) == NULL)
 		run_stop(run);
-	weir_loop_stats(run->loop, &run->stats);
-	weir_loop_close(run->loop);
+	for (uint32_t i = 0; i < run->loop_count; i++) {
+		struct run_loop *loop = &run->loops[i];
+		weir_loop_stats(loop->loop, &loop->stats);
+		run->result->cqes += loop->stats.ring.cqes;
+		weir_loop_close(loop->loop);
+	}
 	if (weir_sim_violation(run->sim) == NULL)
 		run_check_end(run);
 }
@@ -222,7 +330,7 @@ void sim_story_play(struct weir_sim *sim, struct weir_tape *tape,
 	which->play(&run);
 	out_result->violation = weir_sim_violation(sim);
 	out_result->hash = weir_sim_hash(sim);
-	out_result->cqes = run.stats.ring.cqes;
+
 	out_result->echoed_bytes = run.echoed_bytes;
 	out_result->peers = run.peer_count;
 }

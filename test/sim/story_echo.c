@@ -7,7 +7,7 @@
 void story_echo(struct sim_run *run)
 {
 	const struct weir_loop_opts opts = run_draw_loop(run);
-	if (!run_open(run, &opts, &echo_handlers))
+	if (!run_open(run, &opts, &echo_handlers, run))
 		return;
 	peers_start(run);
 	run_faults(run);

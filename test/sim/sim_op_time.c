@@ -1,0 +1,108 @@
+/* sim_op_time.c - timeouts in virtual time, and poll
+ *
+ * A timeout is due at a time or after a number of completions; when nothing
+ * else can happen, time leaps to the next one.
+ */
+#include "sim_priv.h"
+
+#include <errno.h>
+#include <poll.h>
+
+enum { NS_PER_S = 1000000000 };
+
+int sim_op_timeout_prepare(struct weir_sim *sim, struct sim_op *op)
+{
+	const struct io_uring_sqe *sqe = &op->sqe;
+	const uint32_t known =
+		IORING_TIMEOUT_ABS | IORING_TIMEOUT_ETIME_SUCCESS |
+		IORING_TIMEOUT_BOOTTIME | IORING_TIMEOUT_REALTIME;
+	const struct weir_kernel_timespec *ts =
+		(const void *)(uintptr_t)sqe->addr;
+
+	if (sqe->len != 1 || sqe->buf_index != 0 || sqe->splice_fd_in != 0)
+		return -EINVAL;
+	if ((sqe->timeout_flags & ~known) != 0)
+		return -EINVAL; /* MULTISHOT is not simulated */
+	if (ts->tv_sec < 0 || ts->tv_nsec < 0)
+		return -EINVAL;
+	op->due_ns = (uint64_t)ts->tv_sec * NS_PER_S + (uint64_t)ts->tv_nsec;
+	if ((sqe->timeout_flags & IORING_TIMEOUT_ABS) == 0)
+		op->due_ns += sim->now_ns;
+	op->due_count = sqe->off == 0 ? UINT64_MAX
+				      : sim->rings[op->ring].posted + sqe->off;
+	return 0;
+}
+
+int sim_op_timeout(struct weir_sim *sim, struct sim_op *op)
+{
+	if (sim->rings[op->ring].posted >= op->due_count)
+		return 0;
+	return sim->now_ns >= op->due_ns ? -ETIME : SIM_OP_WAITS;
+}
+
+bool sim_op_timeout_has_fired(struct weir_sim *sim, const struct sim_op *op)
+{
+	return op->sqe.opcode == IORING_OP_TIMEOUT && !op->is_cancelled &&
+	       sim->now_ns >= op->due_ns && weir_tape_below(sim->tape, 2) == 0;
+}
+
+int sim_op_timeout_remove(struct weir_sim *sim, struct sim_op *op)
+{
+	for (int i = 0; i < sim->op_high; i++) {
+		struct sim_op *target = &sim->ops[i];
+		if (!target->is_used || target->is_cancelled ||
+		    target->ring != op->ring || target->is_notice ||
+		    target->sqe.opcode != IORING_OP_TIMEOUT ||
+		    target->sqe.user_data != op->sqe.addr)
+			continue;
+		if (sim_op_timeout_has_fired(sim, target))
+			return -ENOENT;
+		target->is_cancelled = true;
+		return 0;
+	}
+	return -ENOENT;
+}
+
+uint64_t sim_op_next_due_ns(const struct weir_sim *sim)
+{
+	uint64_t next_ns = UINT64_MAX;
+	for (int i = 0; i < sim->op_high; i++)
+		if (sim->ops[i].is_used && sim->ops[i].due_ns != 0 &&
+		    sim->ops[i].due_ns < next_ns)
+			next_ns = sim->ops[i].due_ns;
+	return next_ns;
+}
+
+uint32_t sim_op_poll_mask(const struct weir_sim *sim, const struct sim_op *op)
+{
+	const struct sim_file *file = &sim->files[op->file];
+	const uint32_t events = (op->sqe.poll32_events & 0xffff) | POLLERR |
+				POLLHUP |
+				POLLRDHUP; /* IO_POLL_UNMASK: never masked */
+	uint32_t mask = 0;
+
+	switch (file->kind) {
+	case SIM_STREAM:
+		mask = file->conn == SIM_NONE
+			       ? POLLOUT | POLLWRNORM | POLLHUP
+			       : sim_net_poll(sim, file->conn, file->side);
+		break;
+	case SIM_LISTENER:
+		mask = file->queued > 0 ? POLLIN | POLLRDNORM : 0;
+		break;
+	case SIM_DOORBELL:
+		mask = POLLOUT | (file->value > 0 ? POLLIN : 0);
+		break;
+	default:
+		break;
+	}
+	return mask & events;
+}
+
+int sim_op_poll(struct weir_sim *sim, struct sim_op *op)
+{
+	if (op->sqe.len != 0 || op->sqe.buf_index != 0 || op->sqe.off != 0)
+		return -EINVAL; /* POLL_ADD_MULTI is not simulated */
+	const uint32_t mask = sim_op_poll_mask(sim, op);
+	return mask == 0 ? SIM_OP_WAITS : (int)mask;
+}
