@@ -200,7 +200,6 @@ static void ring_count_slots(struct ring_world *world, const struct ring_op *op,
 		world->slots_filled++;
 	if (ring_kind_empties_slot(op->kind))
 		world->slots_filled--;
-	assert(world->slots_filled <= RING_SLOTS);
 }
 
 static void ring_complete(struct ring_world *world,
@@ -396,7 +395,9 @@ static void ring_check_end(struct ring_world *world)
 	assert(stats.enters_waiting <= stats.enters);
 	assert(stats.enters_failed == 0);
 	assert(weir_ring_unsubmitted(&world->ring) == 0);
-	assert(weir_ring_ready(&world->ring) == 0);
+	assert(world->slots_filled >= 0 && world->slots_filled <= RING_SLOTS);
+	/* One that hides its success may still fail, at any time. */
+	assert(weir_ring_ready(&world->ring) == 0 || world->hidden_count > 0);
 	for (uint32_t slot = 0; slot < RING_SLOTS; slot++) {
 		const int32_t none = WEIR_FILETAB_EMPTY;
 		must(weir_filetab_update(&world->ring, slot, &none, 1) == 1);

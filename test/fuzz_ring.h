@@ -67,7 +67,7 @@ struct ring_world {
 	uint32_t hidden_count; /* of those that are not over */
 	uint64_t taken;        /* SQEs */
 	uint64_t reaped;       /* CQEs */
-	uint32_t slots_filled;
+	int slots_filled; /* right at the end: workers complete out of order */
 	uint32_t held_count;
 	struct ring_held held[RING_HELD];
 };

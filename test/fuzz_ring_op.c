@@ -55,7 +55,7 @@ static void ring_time(struct ring_world *world, struct ring_op *op)
 static void ring_link(const struct ring_world *world, struct io_uring_sqe *sqe,
 		      struct ring_op *op, uint8_t flag)
 {
-	if (world->is_incremental)
+	if (world->is_incremental || world->has_bundles)
 		return;
 	sqe->flags |= flag;
 	op->may_be_on_worker = true;
@@ -278,7 +278,7 @@ static bool is_events(const struct ring_op *op, int32_t result)
 static bool is_count(const struct ring_op *op, int32_t result)
 {
 	(void)op;
-	return result <= RING_OPS;
+	return result >= 0; /* one that runs on a worker counts often */
 }
 
 static bool is_slot(const struct ring_op *op, int32_t result)

@@ -9,7 +9,9 @@
  * mostly comes before it. Cancel before close: a closed slot is -EBADF.
  *
  * Results: for one: 0 found (1 if it is a wait on a futex); -ENOENT nothing;
- * -EALREADY it runs and ends by itself. For all: how many, 0 included.
+ * -EALREADY it runs and ends by itself. For all: how many, 0 included; more
+ * than there are if one runs on a kernel worker, which is found again and again
+ * until it ends (2,266 of at most 96 seen on 6.18): never expect that many.
  *
  * Not found does not mean ended: an operation that the kernel has queued for
  * a retry (IORING_SQ_TASKRUN; seen with a half-done send on 6.18) is missed,
