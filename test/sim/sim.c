@@ -13,7 +13,7 @@ enum {
 	FAULT_RATE_DEFAULT = 16,
 	PIPE_BYTES_DEFAULT = 4096,
 	PAGE_BYTES = 4096,
-	NEAR_BYTES = 192 * 1024, /* of a mapping; whole pages */
+	NEAR_BYTES = 128 * 1024, /* of a mapping; whole pages */
 };
 
 /* ---- what the tape is asked ------------------------------------------- */
