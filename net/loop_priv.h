@@ -117,7 +117,7 @@ struct weir_loop {
 	int doorbell_fd;
 	bool doorbell_armed;
 	uint64_t doorbell_retry_ns; /* of its cancel: not before */
-	uint64_t doorbell_value; /* the kernel's while armed */
+	uint64_t doorbell_value;    /* the kernel's while armed */
 
 	struct weir_loop_stats stats;
 	struct wi_arena arena; /* holds all of the above as well */
