@@ -469,9 +469,11 @@ void story_outbound(struct sim_run *run)
 	struct weir_loop_opts opts = run_draw_loop(run);
 
 	opts.tick_interval_ms = 1000;
-	outbound.is_heavy = weir_tape_below(run->tape, 16) == 1;
-	if (outbound.is_heavy)
+	outbound.is_heavy = weir_tape_below(run->tape, 8) == 1;
+	if (outbound.is_heavy) {
 		opts.send_bytes_max = 8192;
+		run->faults |= WEIR_FAULT_ENTER; /* between two such sends */
+	}
 	opts.idle_timeout_ms =
 		RUN_DRAW(run->tape, 3000, 3000, 3000, WEIR_NO_TIMEOUT);
 	outbound.has_no_idle = opts.idle_timeout_ms == WEIR_NO_TIMEOUT;
