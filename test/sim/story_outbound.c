@@ -444,6 +444,8 @@ static void calls_start(struct outbound *outbound)
 {
 	struct weir_tape *tape = outbound->run->tape;
 	outbound->call_count = 1 + weir_tape_below(tape, CALLS);
+	if (outbound->is_heavy)
+		outbound->call_count = CALLS; /* at the same time */
 	for (uint32_t i = 0; i < outbound->call_count; i++) {
 		struct call *call = &outbound->calls[i];
 		*call = (struct call){
