@@ -13,7 +13,7 @@ enum {
 	FAULT_RATE_DEFAULT = 16,
 	PIPE_BYTES_DEFAULT = 4096,
 	PAGE_BYTES = 4096,
-	NEAR_BYTES = 192 * 1024, /* of a mapping; whole pages */
+	NEAR_BYTES = 128 * 1024, /* of a mapping; whole pages */
 };
 
 /* ---- what the tape is asked ------------------------------------------- */
@@ -71,6 +71,8 @@ int sim_file_take(struct weir_sim *sim, enum sim_file_kind kind)
 					   .conn = SIM_NONE,
 					   .side = SIM_SERVER,
 					   .ring = SIM_NONE };
+		if (i >= sim->file_high)
+			sim->file_high = i + 1;
 		return i;
 	}
 	return -ENFILE;
@@ -291,7 +293,8 @@ static void sim_clear(struct weir_sim *sim)
 {
 	for (int i = 0; i < SIM_FDS; i++)
 		sim->fds[i] = SIM_NONE;
-	memset(sim->files, 0, sizeof(sim->files));
+	memset(sim->files, 0, (size_t)sim->file_high * sizeof(sim->files[0]));
+	sim->file_high = 0;
 	for (int i = 0; i < SIM_RINGS; i++)
 		sim->rings[i].is_used = false;
 	for (int i = 0; i < sim->op_high; i++)

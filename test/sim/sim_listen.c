@@ -30,7 +30,7 @@ static uint32_t members_of(const struct weir_sim *sim, uint16_t port,
 			   int *out_members)
 {
 	uint32_t count = 0;
-	for (int i = 0; i < SIM_FILES && count < SIM_LISTENERS; i++)
+	for (int i = 0; i < sim->file_high && count < SIM_LISTENERS; i++)
 		if (sim->files[i].kind == SIM_LISTENER &&
 		    sim->files[i].is_listening && sim->files[i].port == port)
 			out_members[count++] = i;
@@ -89,7 +89,7 @@ void sim_listen_move(struct weir_sim *sim, int index)
 
 static int peers_listener(const struct weir_sim *sim, uint16_t port)
 {
-	for (int i = 0; i < SIM_FILES; i++)
+	for (int i = 0; i < sim->file_high; i++)
 		if (sim->files[i].kind == SIM_LISTENER &&
 		    sim->files[i].is_peers && sim->files[i].port == port)
 			return i;

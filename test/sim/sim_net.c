@@ -38,7 +38,7 @@ static void address_port_set(struct sockaddr_storage *address, uint16_t port)
 static bool port_is_free(const struct weir_sim *sim, uint16_t port,
 			 bool joins_group)
 {
-	for (int i = 0; i < SIM_FILES; i++) {
+	for (int i = 0; i < sim->file_high; i++) {
 		const struct sim_file *file = &sim->files[i];
 		if (file->kind == SIM_LISTENER && file->is_listening &&
 		    file->port == port && !(joins_group && file->is_in_group))
@@ -51,7 +51,7 @@ static bool port_is_free(const struct weir_sim *sim, uint16_t port,
 static int port_seat(const struct weir_sim *sim, int index, uint16_t port)
 {
 	int seat = 0;
-	for (int i = 0; i < SIM_FILES; i++)
+	for (int i = 0; i < sim->file_high; i++)
 		if (i != index && sim->files[i].kind == SIM_LISTENER &&
 		    sim->files[i].port == port && sim->files[i].seat >= seat)
 			seat = sim->files[i].seat + 1;

@@ -211,6 +211,7 @@ struct weir_sim {
 
 	int fds[SIM_FDS]; /* files, or SIM_NONE */
 	struct sim_file files[SIM_FILES];
+	int file_high; /* none is used at or above it */
 	struct sim_ring rings[SIM_RINGS];
 	struct sim_op ops[SIM_OPS];
 	int op_high; /* none is used at or above it */

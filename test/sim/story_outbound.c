@@ -16,7 +16,7 @@ enum {
 	BACKLOG = 4,
 
 	FIRST_PORT = 7100,
-	CALL_BYTES_MAX = 6000,       /* some chunks of a send queue */
+	CALL_BYTES_MAX = 4000,       /* some chunks of a send queue */
 	LINK_BYTES = CALL_BYTES_MAX, /* all that a caller may say */
 	PIECE_MAX = 64,
 };
@@ -437,14 +437,15 @@ static uint32_t draw_total(const struct outbound *outbound)
 	struct weir_tape *tape = outbound->run->tape;
 	if (outbound->is_heavy)
 		return CALL_BYTES_MAX - weir_tape_below(tape, 1000);
-	return 1 + weir_tape_below(
-			   tape, RUN_DRAW(tape, 30, 30, 1000, CALL_BYTES_MAX));
+	return 1 + weir_tape_below(tape, RUN_DRAW(tape, 30, 30, 30, 1000));
 }
 
 static void calls_start(struct outbound *outbound)
 {
 	struct weir_tape *tape = outbound->run->tape;
 	outbound->call_count = 1 + weir_tape_below(tape, CALLS);
+	if (outbound->is_heavy)
+		outbound->call_count = CALLS; /* at the same time */
 	for (uint32_t i = 0; i < outbound->call_count; i++) {
 		struct call *call = &outbound->calls[i];
 		*call = (struct call){
@@ -469,11 +470,14 @@ void story_outbound(struct sim_run *run)
 	struct outbound outbound = { .run = run };
 	struct weir_loop_opts opts = run_draw_loop(run);
 
-	opts.tick_interval_ms = 200;
-	outbound.is_heavy = weir_tape_below(run->tape, 4) == 1;
-	if (outbound.is_heavy)
+	opts.tick_interval_ms = 1000;
+	outbound.is_heavy = weir_tape_below(run->tape, 8) == 1;
+	if (outbound.is_heavy) {
 		opts.send_bytes_max = 8192;
-	opts.idle_timeout_ms = RUN_DRAW(run->tape, 3000, WEIR_NO_TIMEOUT);
+		run->faults |= WEIR_FAULT_ENTER; /* between two such sends */
+	}
+	opts.idle_timeout_ms =
+		RUN_DRAW(run->tape, 3000, 3000, 3000, WEIR_NO_TIMEOUT);
 	outbound.has_no_idle = opts.idle_timeout_ms == WEIR_NO_TIMEOUT;
 	run->ctx = &outbound;
 	run->is_done = calls_are_over;
