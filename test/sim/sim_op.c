@@ -158,7 +158,10 @@ static int op_try(struct weir_sim *sim, struct sim_op *op)
 	case IORING_OP_NOP:
 		return 0;
 	case IORING_OP_RECV:
+	case IORING_OP_RECVMSG:
 		return sim_op_recv(sim, op);
+	case IORING_OP_BIND:
+		return sim_op_udp_bind(sim, op);
 	case IORING_OP_SEND:
 	case IORING_OP_SENDMSG:
 	case IORING_OP_SEND_ZC:
@@ -185,6 +188,8 @@ static int op_try(struct weir_sim *sim, struct sim_op *op)
 	case IORING_OP_SOCKET:
 		return sim_op_socket(sim, op);
 	case IORING_OP_CONNECT:
+		if (sim->files[op->file].kind == SIM_DATAGRAMS)
+			return sim_op_udp_connect(sim, op);
 		return -ECONNREFUSED; /* nobody to connect to yet */
 	case IORING_OP_URING_CMD:
 		return 0;
@@ -193,15 +198,46 @@ static int op_try(struct weir_sim *sim, struct sim_op *op)
 	}
 }
 
+static bool op_is_recv(const struct sim_op *op)
+{
+	return op->sqe.opcode == IORING_OP_RECV ||
+	       op->sqe.opcode == IORING_OP_RECVMSG;
+}
+
+/* Its file is one that receives come for. */
+static bool op_can_wait(const struct weir_sim *sim, const struct sim_op *op)
+{
+	if (op->file == SIM_NONE)
+		return false;
+	const struct sim_file *file = &sim->files[op->file];
+	return file->kind == SIM_DATAGRAMS ||
+	       (file->kind == SIM_STREAM && file->conn != SIM_NONE);
+}
+
+static bool op_can_read(const struct weir_sim *sim, const struct sim_op *op)
+{
+	const struct sim_file *file = &sim->files[op->file];
+	return file->kind == SIM_DATAGRAMS
+		       ? sim_udp_can_read(sim, op->file)
+		       : sim_net_can_read(sim, file->conn, file->side);
+}
+
+static uint32_t op_wakes(const struct weir_sim *sim, const struct sim_op *op)
+{
+	const struct sim_file *file = &sim->files[op->file];
+	return file->kind == SIM_DATAGRAMS
+		       ? file->wakes
+		       : sim_net_wakes(sim, file->conn, file->side);
+}
+
 void sim_op_arm(struct weir_sim *sim, struct sim_op *op)
 {
 	op->is_armed = true;
-	if (op->file == SIM_NONE || sim->files[op->file].conn == SIM_NONE)
+	if (!op_can_wait(sim, op))
 		return;
-	const struct sim_file *file = &sim->files[op->file];
-	op->wakes = sim_net_wakes(sim, file->conn, file->side);
-	op->is_woken = (op->sqe.msg_flags & MSG_DONTWAIT) != 0 ||
-		       sim_net_can_read(sim, file->conn, file->side);
+	op->wakes = op_wakes(sim, op);
+	op->is_woken =
+		(op->sqe.msg_flags & MSG_DONTWAIT) != 0 || op_can_read(sim, op);
 }
 
 /* Another has taken what it was woken for. After one wake-up it tries all the
@@ -209,12 +245,10 @@ void sim_op_arm(struct weir_sim *sim, struct sim_op *op)
  * at the socket first (io_poll_check_events()). */
 static bool op_was_woken_in_vain(struct weir_sim *sim, const struct sim_op *op)
 {
-	if (op->sqe.opcode != IORING_OP_RECV || !op->is_armed ||
+	if (!op_is_recv(op) || !op->is_armed ||
 	    (op->sqe.msg_flags & MSG_DONTWAIT) != 0)
 		return false;
-	const struct sim_file *file = &sim->files[op->file];
-	return file->conn != SIM_NONE &&
-	       !sim_net_can_read(sim, file->conn, file->side) &&
+	return op_can_wait(sim, op) && !op_can_read(sim, op) &&
 	       weir_tape_below(sim->tape, 2) == 1;
 }
 
@@ -287,7 +321,8 @@ static bool op_hold_file(struct weir_sim *sim, struct sim_op *op)
 
 static bool op_selects_buffers(uint8_t opcode)
 {
-	return opcode == IORING_OP_RECV || opcode == IORING_OP_SEND;
+	return opcode == IORING_OP_RECV || opcode == IORING_OP_RECVMSG ||
+	       opcode == IORING_OP_SEND;
 }
 
 /* What the kernel finds wrong with the entry alone, or 0. */
@@ -303,6 +338,7 @@ static int op_prepare(struct weir_sim *sim, struct sim_op *op)
 		return -EOPNOTSUPP;
 	switch (sqe->opcode) {
 	case IORING_OP_RECV:
+	case IORING_OP_RECVMSG:
 		return sim_op_recv_prepare(op);
 	case IORING_OP_SEND:
 	case IORING_OP_SENDMSG:
@@ -318,8 +354,8 @@ static int op_prepare(struct weir_sim *sim, struct sim_op *op)
 
 static bool op_polls_first(const struct sim_op *op)
 {
-	return (op->sqe.opcode == IORING_OP_RECV ||
-		op->sqe.opcode == IORING_OP_SEND || sim_op_is_zerocopy(op)) &&
+	return (op_is_recv(op) || op->sqe.opcode == IORING_OP_SEND ||
+		sim_op_is_zerocopy(op)) &&
 	       (op->sqe.ioprio & IORING_RECVSEND_POLL_FIRST) != 0;
 }
 
@@ -337,8 +373,7 @@ static bool op_is_put_off(struct weir_sim *sim, const struct sim_op *op)
 /* It waits for a file, and is not tried before that is ready. */
 static bool op_waits_for_file(const struct sim_op *op)
 {
-	return op->sqe.opcode == IORING_OP_RECV ||
-	       op->sqe.opcode == IORING_OP_TIMEOUT;
+	return op_is_recv(op) || op->sqe.opcode == IORING_OP_TIMEOUT;
 }
 
 bool sim_op_submit(struct weir_sim *sim, int ring,
@@ -394,9 +429,8 @@ bool sim_op_submit(struct weir_sim *sim, int ring,
  * looks for a buffer first. */
 static bool op_is_woken(const struct weir_sim *sim, const struct sim_op *op)
 {
-	const struct sim_file *file = &sim->files[op->file];
-	return op->is_woken || file->conn == SIM_NONE ||
-	       sim_net_wakes(sim, file->conn, file->side) != op->wakes;
+	return op->is_woken || !op_can_wait(sim, op) ||
+	       op_wakes(sim, op) != op->wakes;
 }
 
 static bool op_is_ready(const struct weir_sim *sim, const struct sim_op *op)
@@ -406,6 +440,7 @@ static bool op_is_ready(const struct weir_sim *sim, const struct sim_op *op)
 	const struct sim_file *file = &sim->files[op->file];
 	switch (op->sqe.opcode) {
 	case IORING_OP_RECV:
+	case IORING_OP_RECVMSG:
 		return op_is_woken(sim, op);
 	case IORING_OP_SEND:
 	case IORING_OP_SENDMSG:

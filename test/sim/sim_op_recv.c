@@ -25,6 +25,25 @@ static bool recv_selects(const struct sim_op *op)
 	return (op->sqe.flags & IOSQE_BUFFER_SELECT) != 0;
 }
 
+static int recv_read_header(struct sim_op *op)
+{
+	const struct msghdr *message = (const void *)(uintptr_t)op->sqe.addr;
+	if (recv_is_bundle(op))
+		return -EINVAL;
+	op->message = *message;
+	op->want = 0; /* the whole buffer */
+	if (recv_selects(op))
+		return 0;
+	if (message->msg_iovlen > SIM_IOVS)
+		return -EMSGSIZE;
+	memcpy(op->iov, message->msg_iov,
+	       message->msg_iovlen * sizeof(op->iov[0]));
+	op->iov_count = (uint32_t)message->msg_iovlen;
+	for (uint32_t i = 0; i < op->iov_count; i++)
+		op->all += (uint32_t)op->iov[i].iov_len;
+	return 0;
+}
+
 int sim_op_recv_prepare(struct sim_op *op)
 {
 	const struct io_uring_sqe *sqe = &op->sqe;
@@ -42,6 +61,8 @@ int sim_op_recv_prepare(struct sim_op *op)
 		return -EINVAL;
 	if (!recv_is_multishot(op) && op->limit != 0)
 		return -EINVAL;
+	if (sqe->opcode == IORING_OP_RECVMSG)
+		return recv_read_header(op);
 	if (recv_selects(op))
 		return 0;
 	op->iov[0] = (struct iovec){
@@ -65,7 +86,7 @@ static uint32_t recv_guess(struct weir_sim *sim, const struct sim_op *op)
 }
 
 /* io_recv_buf_select(). */
-static int recv_take(struct weir_sim *sim, struct sim_op *op)
+int sim_op_recv_take(struct weir_sim *sim, struct sim_op *op)
 {
 	struct sim_group *group =
 		sim_group_find(&sim->rings[op->ring], op->sqe.buf_group);
@@ -139,7 +160,7 @@ static uint32_t recv_touched(const struct sim_op *op, uint32_t bytes)
  * the bytes of the first attempt, and then reports without BUF_MORE: seen on
  * 6.18 by sim-model. So on an incremental ring the bytes of later attempts are
  * filled in twice; bufring.h says not to do it. */
-static void recv_commit(struct weir_sim *sim, struct sim_op *op, uint32_t bytes)
+void sim_op_recv_commit(struct weir_sim *sim, struct sim_op *op, uint32_t bytes)
 {
 	struct sim_group *group =
 		sim_group_find(&sim->rings[op->ring], op->sqe.buf_group);
@@ -175,7 +196,7 @@ static int recv_once(struct weir_sim *sim, struct sim_op *op, int conn)
 	const bool is_impatient = (op->sqe.msg_flags & MSG_DONTWAIT) != 0;
 	do {
 		if (recv_selects(op) && (!op->has_buffer || op->is_appended)) {
-			int err = recv_take(sim, op);
+			int err = sim_op_recv_take(sim, op);
 			if (err < 0) {
 				op->inq = -1;
 				return op->done > 0 ? (int)op->done : err;
@@ -193,7 +214,7 @@ static int recv_once(struct weir_sim *sim, struct sim_op *op, int conn)
 			op->inq = 1; /* a FIN: tcp_inq_hint() */
 		if (result <= 0)
 			return op->done > 0 ? (int)op->done : result;
-		recv_commit(sim, op, (uint32_t)result);
+		sim_op_recv_commit(sim, op, (uint32_t)result);
 		op->at += (uint32_t)result;
 		op->done += (uint32_t)result;
 		if (!waits_all || op->at == op->all)
@@ -237,6 +258,8 @@ static void recv_may_miss(struct weir_sim *sim, struct sim_op *op)
 
 int sim_op_recv(struct weir_sim *sim, struct sim_op *op)
 {
+	if (sim->files[op->file].kind == SIM_DATAGRAMS)
+		return sim_op_udp_recv(sim, op);
 	const int conn = sim_op_conn(sim, op);
 	if (conn < 0)
 		return conn;

@@ -249,7 +249,8 @@ static struct enter_limit enter_limit(const struct weir_sim *sim,
 static bool world_step(struct weir_sim *sim, int ring, enum sim_run run)
 {
 	const uint32_t ops = sim_op_runnable(sim, ring, run);
-	const uint32_t arrivals = sim_net_pending(sim);
+	const uint32_t segments = sim_net_pending(sim);
+	const uint32_t arrivals = segments + sim_udp_is_moving(sim);
 	uint32_t peers = 0;
 
 	for (int i = 0; i < sim->step_count; i++)
@@ -272,8 +273,12 @@ static bool world_step(struct weir_sim *sim, int ring, enum sim_run run)
 		return true;
 	}
 	pick -= ops;
-	if (pick < arrivals) {
+	if (pick < segments) {
 		sim_net_arrive(sim, pick);
+		return true;
+	}
+	if (pick < arrivals) {
+		sim_udp_arrive(sim);
 		return true;
 	}
 	pick -= arrivals;
