@@ -67,6 +67,7 @@ static const struct {
 	{ "zerocopy", suite_zerocopy },
 	{ "sim", suite_sim },
 	{ "sim-model", suite_sim_model },
+	{ "sim-op", suite_sim_op },
 	{ "steer-spread", suite_steer_spread },
 	{ "steer-change", suite_steer_change },
 	{ "steer-faults", suite_steer_faults },

@@ -13,7 +13,7 @@
 
 enum {
 	PROGRAMS = 3000,
-	SEEDS_MAX = 20000, /* tapes per program */
+	SEEDS_MAX = 60000, /* tapes per program */
 	OUTCOMES_MAX = 1 << 16,
 };
 

@@ -162,6 +162,9 @@ void weir_sim_hang_up(struct weir_sim *sim, int conn); /* close(2) */
 int weir_sim_udp_open(struct weir_sim *sim, uint16_t port);
 uint16_t weir_sim_udp_port(const struct weir_sim *sim, int socket);
 
+/** weir_sim_port() - where descriptor @fd of the program is bound; 0: not. */
+uint16_t weir_sim_port(const struct weir_sim *sim, int fd);
+
 /** weir_sim_udp_send() - Return: bytes; -EMSGSIZE above 65507. */
 int weir_sim_udp_send(struct weir_sim *sim, int socket, uint16_t port,
 		      const void *bytes, size_t byte_count);

@@ -103,6 +103,14 @@ uint32_t sim_op_buffer_flags(struct sim_op *op)
 	       (uint32_t)op->buffer_id << IORING_CQE_BUFFER_SHIFT;
 }
 
+/* CQE_SKIP_SUCCESS. A MSG_WAITALL that is short is no success. */
+static bool op_is_silent(const struct sim_op *op, int res)
+{
+	return (op->sqe.flags & IOSQE_CQE_SKIP_SUCCESS) != 0 && res >= 0 &&
+	       !((op->sqe.msg_flags & MSG_WAITALL) != 0 && op->all > 0 &&
+		 (uint32_t)res < op->all);
+}
+
 static void op_end(struct weir_sim *sim, struct sim_op *op, int res,
 		   uint32_t flags)
 {
@@ -111,8 +119,9 @@ static void op_end(struct weir_sim *sim, struct sim_op *op, int res,
 		flags |= IORING_CQE_F_MORE;
 	weir_sim_note(sim, "op %u of %016llx ends: %d", op->sqe.opcode,
 		      (unsigned long long)op->sqe.user_data, res);
-	(void)sim_ring_post(sim, op->ring, op->sqe.user_data, res, flags,
-			    false);
+	if (!op_is_silent(op, res))
+		(void)sim_ring_post(sim, op->ring, op->sqe.user_data, res,
+				    flags, false);
 	if (op->sqe.opcode == IORING_OP_RECV && op->file != SIM_NONE)
 		sim->files[op->file].last_token = op->sqe.user_data;
 	if (has_notice)
@@ -468,6 +477,7 @@ static bool op_can_run(const struct weir_sim *sim, const struct sim_op *op,
 {
 	return op->is_used && op->ring == ring &&
 	       !(run == SIM_RUN_TASK_WORK && op->is_late) &&
+	       !(run == SIM_RUN_BESIDE && !op->is_late) &&
 	       !(run != SIM_RUN_WAITING && op->requeued == sim->enters) &&
 	       op_is_ready(sim, op);
 }

@@ -31,9 +31,13 @@ static int recv_read_header(struct sim_op *op)
 	if (recv_is_bundle(op))
 		return -EINVAL;
 	op->message = *message;
-	op->want = 0; /* the whole buffer */
-	if (recv_selects(op))
-		return 0;
+	if (recv_selects(op)) {
+		/* A single part caps what is used of each buffer. */
+		op->want = message->msg_iovlen == 1
+				   ? (uint32_t)message->msg_iov[0].iov_len
+				   : 0;
+		return message->msg_iovlen > 1 ? -EINVAL : 0;
+	}
 	if (message->msg_iovlen > SIM_IOVS)
 		return -EMSGSIZE;
 	memcpy(op->iov, message->msg_iov,

@@ -127,6 +127,7 @@ static int udp_recv_once(struct weir_sim *sim, struct sim_op *op,
 
 int sim_op_udp_recv(struct weir_sim *sim, struct sim_op *op)
 {
+	const uint32_t want = op->want;
 	for (;;) {
 		struct sim_udp_info info;
 		const int result = udp_recv_once(sim, op, &info);
@@ -145,7 +146,7 @@ int sim_op_udp_recv(struct weir_sim *sim, struct sim_op *op)
 			return result;
 		/* No hint of more comes with a datagram: it tries again. */
 		op->has_buffer = false;
-		op->want = op->sqe.len;
+		op->want = want;
 		op->due_flags = 0;
 	}
 }

@@ -426,6 +426,9 @@ int sim_ring_enter(void *ctx, int ring_fd, uint32_t submit_count,
 	if ((uint32_t)submitted < submit_count)
 		min_complete = 0;
 	cq_flush(&sim->rings[index]);
+	/* Once after the submission, and once before the wait. */
+	if (submitted > 0)
+		enter_task_work(sim, index, min_complete);
 	enter_task_work(sim, index, min_complete);
 	int waited = enter_wait(sim, index, min_complete, &limit);
 	return submitted > 0 ? submitted : waited;

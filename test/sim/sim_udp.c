@@ -239,6 +239,12 @@ uint16_t weir_sim_udp_port(const struct weir_sim *sim, int socket)
 	return sim->files[socket].port;
 }
 
+uint16_t weir_sim_port(const struct weir_sim *sim, int fd)
+{
+	const int file = sim_fd_file(sim, fd);
+	return file == SIM_NONE ? 0 : sim->files[file].port;
+}
+
 int weir_sim_udp_send(struct weir_sim *sim, int socket, uint16_t port,
 		      const void *bytes, size_t byte_count)
 {
