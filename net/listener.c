@@ -73,12 +73,13 @@ static bool listener_is_emptied(const struct wi_listener *listener)
 	return wish_of(listener->seen_wish) == WI_LISTENER_EMPTY;
 }
 
-/* Who waits in a backlog that is emptied has room in the table in any case. */
+/* Who waits in a backlog that is emptied, or when the loop stops, has room in
+ * the table in any case. */
 static bool listener_is_full(const struct weir_loop *loop,
 			     const struct wi_listener *listener)
 {
 	uint32_t room = loop->opts.conn_count;
-	if (listener_is_emptied(listener))
+	if (listener_is_emptied(listener) || loop->stop_phase != WI_RUNNING)
 		room += loop->opts.backlog;
 	return loop->conns.used_count >= room;
 }

@@ -116,7 +116,7 @@ struct weir_loop {
 	struct wi_latecomers stop_latecomers;
 	int doorbell_fd;
 	bool doorbell_armed;
-	bool doorbell_cancelled;
+	uint64_t doorbell_retry_ns; /* of its cancel: not before */
 	uint64_t doorbell_value; /* the kernel's while armed */
 
 	struct weir_loop_stats stats;

@@ -6,6 +6,7 @@
 
 enum {
 	NS_PER_MS = 1000000,
+	CANCEL_RETRY_NS = 10 * NS_PER_MS,
 };
 
 void wi_loop_wake(struct weir_loop *loop)
@@ -62,7 +63,8 @@ static uint64_t doorbell_token(void)
 void wi_stop_work(struct weir_loop *loop)
 {
 	const bool is_last = loop->stop_phase == WI_STOP_LAST;
-	if (is_last ? !loop->doorbell_armed || loop->doorbell_cancelled
+	if (is_last ? !loop->doorbell_armed ||
+			      loop->now_ns < loop->doorbell_retry_ns
 		    : loop->doorbell_armed)
 		return;
 
@@ -71,7 +73,8 @@ void wi_stop_work(struct weir_loop *loop)
 		return; /* again next turn */
 	if (is_last) {
 		weir_op_cancel_token(sqe, doorbell_token());
-		loop->doorbell_cancelled = true;
+		/* It can miss a read that is just looked at: once more. */
+		loop->doorbell_retry_ns = loop->now_ns + CANCEL_RETRY_NS;
 	} else {
 		weir_op_read(sqe, loop->doorbell_fd, &loop->doorbell_value,
 			     sizeof(loop->doorbell_value));
@@ -97,6 +100,8 @@ uint64_t wi_stop_due_ns(const struct weir_loop *loop)
 		return stop_is_empty(loop) ? 0 : loop->stop_deadline_ns;
 	case WI_STOP_FORCE:
 		return stop_is_empty(loop) ? 0 : UINT64_MAX;
+	case WI_STOP_LAST:
+		return loop->doorbell_retry_ns;
 	default:
 		return UINT64_MAX;
 	}

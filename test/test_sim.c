@@ -107,9 +107,9 @@ START_TEST(the_same_tape_is_the_same_run)
 		struct sim_story_result first;
 		struct sim_story_result again;
 		weir_tape_seed(tape, seed);
-		sim_story_play(sim, tape, NULL, &first);
+		sim_story_play(sim, tape, NULL, NULL, &first);
 		weir_tape_load(copy, tape->bytes, tape->byte_count);
-		sim_story_play(sim, copy, NULL, &again);
+		sim_story_play(sim, copy, NULL, NULL, &again);
 		ck_assert_uint_eq(first.hash, again.hash);
 		ck_assert_uint_eq(first.cqes, again.cqes);
 	}
@@ -125,7 +125,7 @@ START_TEST(an_empty_tape_is_a_healthy_echo)
 	struct weir_sim *sim = world_open(tape);
 	struct sim_story_result result;
 	weir_tape_load(tape, NULL, 0);
-	sim_story_play(sim, tape, NULL, &result);
+	sim_story_play(sim, tape, NULL, NULL, &result);
 	ck_assert_msg(result.violation == NULL, "%s", result.violation);
 	ck_assert_uint_eq(result.peers, 1);
 	ck_assert_uint_eq(result.echoed_bytes, 1);
@@ -145,7 +145,7 @@ START_TEST(no_rule_is_broken)
 	for (uint64_t seed = first; seed < first + SEEDS_EACH; seed++) {
 		struct sim_story_result result;
 		weir_tape_seed(tape, seed);
-		sim_story_play(sim, tape, NULL, &result);
+		sim_story_play(sim, tape, NULL, NULL, &result);
 		ck_assert_msg(result.violation == NULL,
 			      "seed %llu: %s; see weir-sim --seed %llu "
 			      "--seeds 1",

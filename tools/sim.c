@@ -26,8 +26,10 @@ static struct {
 	uint64_t seeds;
 	const char *tape_file;
 	const char *shrink_file;
+	const char *story_name;
+	bool lists_stories;
 	bool is_quiet;
-} given = { .seed = 1, .seeds = 10000 };
+} given = { .seed = 1, .seeds = 10000, .story_name = "all" };
 
 /* clang-format off */
 static const struct cli_option sim_options[] = {
@@ -36,6 +38,11 @@ static const struct cli_option sim_options[] = {
 	  "the first seed; alone, that one with its story" },
 	{ "seeds", "N", CLI_UINT, &given.seeds, 1, UINT64_MAX, NULL, NULL,
 	  "how many from there on" },
+	{ "story", "NAME", CLI_TEXT, &given.story_name, 0, 0, NULL, NULL,
+	  "this one; all: each tape chooses by its first byte. --stories lists "
+	  "them" },
+	{ "stories", NULL, CLI_SWITCH, &given.lists_stories, 0, 0, NULL, NULL,
+	  "only list the stories" },
 	{ "tape", "FILE", CLI_TEXT, &given.tape_file, 0, 0, NULL, "",
 	  "the choices in FILE, with their story" },
 	{ "shrink", "FILE", CLI_TEXT, &given.shrink_file, 0, 0, NULL, "",
@@ -50,7 +57,7 @@ static const struct cli_tool sim_tool = {
 	.name = "weir-sim",
 	.version = TOOLS_VERSION,
 	.summary =
-		"Plays an echo server of weir, its peers, and a kernel that is "
+		"Plays stories: weir at work, its peers, and a kernel that is "
 		"simulated:\nin any order of completions, with any segments, "
 		"and with faults. Every choice\ncomes from one string of bytes, "
 		"a tape; a seed writes one.",
@@ -76,6 +83,7 @@ static struct weir_tape tape;
 static sigjmp_buf on_abort;
 static volatile sig_atomic_t is_playing;
 static bool prints_story;
+static const struct sim_story *story; /* NULL: the tape's choice */
 
 static void handle_abort(int number)
 {
@@ -85,7 +93,7 @@ static void handle_abort(int number)
 }
 
 /* Plays what is on the tape. */
-static struct sim_story_result play(FILE *story)
+static struct sim_story_result play(FILE *out)
 {
 	struct sim_story_result result = { .violation = NULL };
 
@@ -96,7 +104,7 @@ static struct sim_story_result play(FILE *story)
 		return result;
 	}
 	is_playing = 1;
-	sim_story_play(world, &tape, story, &result);
+	sim_story_play(world, &tape, story, out, &result);
 	is_playing = 0;
 	return result;
 }
@@ -171,7 +179,8 @@ static int tell_failure(const char *rule, const char *file)
 	(void)fflush(stdout);
 	(void)play(stdout);
 	if (tape_write(file, bytes, count))
-		(void)printf("again: weir-sim --tape %s\n", file);
+		(void)printf("again: weir-sim --story %s --tape %s\n",
+			     given.story_name, file);
 	return EXIT_FAILURE;
 }
 
@@ -258,12 +267,29 @@ static int shrink_tape(void)
 	return tell_failure(result.violation, given.shrink_file);
 }
 
+static void list_stories(void)
+{
+	for (uint32_t i = 0; i < sim_story_count; i++)
+		(void)printf("%-10s %s\n", sim_stories[i].name,
+			     sim_stories[i].what);
+}
+
 int main(int argc, char **argv)
 {
 	const struct sigaction action = { .sa_handler = handle_abort };
 	int status = cli_start(&sim_tool, argc, argv);
 	if (status >= 0)
 		return status;
+	if (given.lists_stories) {
+		list_stories();
+		return EXIT_SUCCESS;
+	}
+	story = sim_story_find(given.story_name);
+	if (story == NULL && strcmp(given.story_name, "all") != 0) {
+		(void)fprintf(stderr, "weir-sim: no story is called %s\n",
+			      given.story_name);
+		return CLI_EXIT_USAGE;
+	}
 	if (weir_sim_open(&world, &tape, NULL) < 0) {
 		(void)fprintf(stderr, "weir-sim: no memory for a world\n");
 		return EXIT_FAILURE;

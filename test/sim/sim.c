@@ -13,7 +13,7 @@ enum {
 	FAULT_RATE_DEFAULT = 16,
 	PIPE_BYTES_DEFAULT = 4096,
 	PAGE_BYTES = 4096,
-	NEAR_BYTES = 192 * 1024, /* whole pages */
+	NEAR_BYTES = 192 * 1024, /* of a mapping; whole pages */
 };
 
 /* ---- what the tape is asked ------------------------------------------- */
@@ -87,8 +87,10 @@ static void file_end(struct weir_sim *sim, struct sim_file *file)
 	case SIM_STREAM:
 		if (file->conn != SIM_NONE)
 			sim_net_close(sim, file->conn, file->side);
-		if (file->last_token != 0 && sim->dead_count < SIM_DEAD)
+		if (file->last_token != 0 && sim->dead_count < SIM_DEAD) {
+			sim->dead_rings[sim->dead_count] = file->last_ring;
 			sim->dead_tokens[sim->dead_count++] = file->last_token;
+		}
 		break;
 	case SIM_DATAGRAMS:
 		sim_udp_end(sim, (int)(file - sim->files));
@@ -147,6 +149,8 @@ static int sim_map(void *ctx, size_t bytes, int fd, uint64_t offset,
 	if (sim->memory_used + bytes > SIM_MEMORY_BYTES)
 		return -ENOMEM;
 	*out_memory = sim->memory + sim->memory_used;
+	if (sim->map_count < SIM_MAPS) /* or it is one with the last */
+		sim->map_begins[sim->map_count++] = sim->memory_used;
 	sim->memory_used += bytes;
 	sim->mappings++;
 	return 0;
@@ -173,6 +177,17 @@ static int sim_listen(void *ctx, struct weir_listen_request *request)
 		return err;
 	}
 	return sim_fd_take(sim, file);
+}
+
+static int sim_listen_again(void *ctx, int fd, int backlog)
+{
+	struct weir_sim *sim = ctx;
+	const int file = sim_fd_file(sim, fd);
+	if (file == SIM_NONE)
+		return -EBADF;
+	if (sim->files[file].kind != SIM_LISTENER)
+		return -EOPNOTSUPP;
+	return sim_net_listen_again(sim, file, backlog);
 }
 
 static int sim_sockopt(void *ctx, int fd, int level, int name,
@@ -250,6 +265,25 @@ static int sim_random(void *ctx, void *out_bytes, size_t byte_count)
 /* ---- open, reset, close ---------------------------------------------------
  */
 
+/* Zeros again, as map() promises: of each mapping what most worlds touch by
+ * hand, for a page that is given back costs more to get anew. */
+static void sim_memory_clear(struct weir_sim *sim)
+{
+	for (uint32_t i = 0; i < sim->map_count; i++) {
+		const size_t begin = sim->map_begins[i];
+		const size_t end = i + 1 < sim->map_count
+					   ? sim->map_begins[i + 1]
+					   : sim->memory_used;
+		const size_t near_end =
+			end - begin < NEAR_BYTES ? end : begin + NEAR_BYTES;
+		memset(sim->memory + begin, 0, near_end - begin);
+		if (end > near_end)
+			(void)madvise(sim->memory + near_end, end - near_end,
+				      MADV_DONTNEED);
+	}
+	sim->map_count = 0;
+}
+
 static void sim_clear(struct weir_sim *sim)
 {
 	for (int i = 0; i < SIM_FDS; i++)
@@ -268,13 +302,11 @@ static void sim_clear(struct weir_sim *sim)
 	sim->conn_high = 0;
 	sim->dead_count = 0;
 	sim->step_count = 0;
-	/* Zeros again, as map() promises: what most worlds touch by hand, for a
-	 * page that is given back costs more to get anew. */
-	memset(sim->memory, 0,
-	       sim->memory_used < NEAR_BYTES ? sim->memory_used : NEAR_BYTES);
-	if (sim->memory_used > NEAR_BYTES)
-		(void)madvise(sim->memory + NEAR_BYTES,
-			      sim->memory_used - NEAR_BYTES, MADV_DONTNEED);
+	sim->thread_count = 0;
+	sim->thread = SIM_NONE;
+	sim->thread_depth = 0;
+	sim->choose = NULL;
+	sim_memory_clear(sim);
 	sim->memory_used = 0;
 	sim->mappings = 0;
 	sim->events = 0;
@@ -324,6 +356,7 @@ int weir_sim_open(struct weir_sim **out_sim, struct weir_tape *tape,
 		.map = sim_map,
 		.unmap = sim_unmap,
 		.listen = sim_listen,
+		.listen_again = sim_listen_again,
 		.sockopt = sim_sockopt,
 		.shutdown = sim_shutdown,
 		.close = sim_close,
@@ -361,6 +394,11 @@ void weir_sim_heal(struct weir_sim *sim)
 	for (int i = 0; i < sim->step_count; i++)
 		sim->steps[i].is_resting = false;
 	weir_sim_note(sim, "-- healed: no faults from here on");
+}
+
+void weir_sim_set_migrates(struct weir_sim *sim, bool migrates)
+{
+	sim->opts.migrates = migrates;
 }
 
 uint64_t weir_sim_now_ns(const struct weir_sim *sim)

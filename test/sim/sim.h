@@ -51,6 +51,8 @@ enum {
  * @pipe_bytes:   what a direction of a connection holds; 0 for 4096
  * @sq_entries, @cq_entries: cut the rings down to these; 0: as asked for
  * @setup_forbidden: set-up flags to be refused with -EINVAL
+ * @migrates:     who waits at a listener that ends goes to another of its
+ * group, as with net.ipv4.tcp_migrate_req; false: they are reset
  * @is_loopback:  most of what is sent has arrived before the sender goes on
  * @allows_misuse: what a kernel answers with an errno alone is no violation
  * @story:        each event, a line in virtual time; NULL for none
@@ -62,6 +64,7 @@ struct weir_sim_opts {
 	uint32_t sq_entries;
 	uint32_t cq_entries;
 	uint32_t setup_forbidden;
+	bool migrates;
 	bool allows_misuse;
 	bool is_loopback;
 	FILE *story;
@@ -108,6 +111,9 @@ void weir_sim_violate(struct weir_sim *sim, const char *rule);
 /** weir_sim_note() - a line of the story. */
 void weir_sim_note(struct weir_sim *sim, const char *format, ...)
 	__attribute__((format(printf, 2, 3)));
+
+/** weir_sim_set_migrates() - see weir_sim_opts. */
+void weir_sim_set_migrates(struct weir_sim *sim, bool migrates);
 
 /* What must be back to zero at the end. */
 struct weir_sim_residue {
@@ -182,6 +188,55 @@ void weir_sim_udp_close(struct weir_sim *sim, int socket);
  */
 int weir_sim_on_step(struct weir_sim *sim,
 		     bool (*step)(struct weir_sim *sim, void *ctx), void *ctx);
+
+/**
+ * weir_sim_listen() - a peer listens: connections of the ring may go there
+ * @backlog: 0: SYNs are not answered
+ *
+ * Return: 0; -EADDRINUSE; -ENFILE.
+ */
+int weir_sim_listen(struct weir_sim *sim, uint16_t port, int backlog);
+void weir_sim_unlisten(struct weir_sim *sim, uint16_t port);
+
+/** weir_sim_accept() - Return: a connection; -EAGAIN; -EINVAL: see listen. */
+int weir_sim_accept(struct weir_sim *sim, uint16_t port);
+
+/**
+ * weir_sim_on_choice() - who chooses among the listeners that share a port
+ * @choose:    returns a seat: they have the numbers in which they joined, from
+ *             0; any other: the kernel's hash chooses
+ * @is_moving: from a listener that ends, in its call
+ */
+void weir_sim_on_choice(struct weir_sim *sim,
+			int (*choose)(void *ctx, bool is_moving), void *ctx);
+
+/* ---- several loops ------------------------------------------------------- */
+
+/**
+ * weir_sim_on_turn() - a loop's thread
+ * @turn: one weir_loop_turn(); returns false once the loop has ended
+ *
+ * Return: 0; -ENOSPC above 4 of them.
+ */
+int weir_sim_on_turn(struct weir_sim *sim, bool (*turn)(void *ctx), void *ctx);
+
+/**
+ * weir_sim_turn() - a turn of one of these loops
+ *
+ * While it waits for the kernel, the others have theirs.
+ *
+ * Return: false once all have ended.
+ */
+bool weir_sim_turn(struct weir_sim *sim);
+
+/** weir_sim_rest() - in a peer's turn: the next one not before @ns from now. */
+void weir_sim_rest(struct weir_sim *sim, uint64_t ns);
+
+/** weir_sim_settle() - peers and the network go on until they are done. */
+void weir_sim_settle(struct weir_sim *sim);
+
+/** weir_sim_arrived_bytes() - how many of the peer's have, since the start. */
+uint32_t weir_sim_arrived_bytes(const struct weir_sim *sim, int conn);
 
 /** weir_sim_idle() - the last enter found nothing that could ever happen. */
 bool weir_sim_is_idle(const struct weir_sim *sim);

@@ -183,13 +183,16 @@ void sim_op_haunt(struct weir_sim *sim, int ring)
 	struct sim_group *group = &sim->rings[ring].groups[0];
 	const uint32_t which = weir_tape_below(sim->tape, sim->dead_count);
 	const uint64_t token = sim->dead_tokens[which];
+	if (sim->dead_rings[which] != ring)
+		return; /* it haunts another */
 	const struct io_uring_buf *buf =
 		group->is_used && !group->is_incremental &&
 				weir_tape_below(sim->tape, 2) == 1
 			? sim_group_peek(group)
 			: NULL;
 
-	sim->dead_tokens[which] = sim->dead_tokens[--sim->dead_count];
+	sim->dead_rings[which] = sim->dead_rings[--sim->dead_count];
+	sim->dead_tokens[which] = sim->dead_tokens[sim->dead_count];
 	weir_sim_note(sim, "fault: a completion for %016llx, which is gone",
 		      (unsigned long long)token);
 	if (buf == NULL) {

@@ -47,6 +47,17 @@ static bool port_is_free(const struct weir_sim *sim, uint16_t port,
 	return true;
 }
 
+/* The next one: a seat that is left is not taken again. */
+static int port_seat(const struct weir_sim *sim, int index, uint16_t port)
+{
+	int seat = 0;
+	for (int i = 0; i < SIM_FILES; i++)
+		if (i != index && sim->files[i].kind == SIM_LISTENER &&
+		    sim->files[i].port == port && sim->files[i].seat >= seat)
+			seat = sim->files[i].seat + 1;
+	return seat;
+}
+
 int sim_net_listen(struct weir_sim *sim, int index,
 		   struct weir_listen_request *request)
 {
@@ -58,6 +69,7 @@ int sim_net_listen(struct weir_sim *sim, int index,
 		return -EADDRINUSE;
 	address_port_set(&request->address, port);
 	file->port = port;
+	file->seat = port_seat(sim, index, port);
 	file->is_in_group = request->joins_group;
 	file->is_listening = true;
 	file->backlog =
@@ -65,19 +77,23 @@ int sim_net_listen(struct weir_sim *sim, int index,
 	return 0;
 }
 
-/* Closed or shut down: who waits goes to another member of the group, as with
- * net.ipv4.tcp_migrate_req, or is reset. */
-void sim_net_listen_end(struct weir_sim *sim, int index)
+int sim_net_listen_again(struct weir_sim *sim, int index, int backlog)
 {
 	struct sim_file *file = &sim->files[index];
-	file->is_listening = false;
-	for (int i = 0; i < file->queued; i++) {
-		weir_sim_note(sim, "c%d reset: its listener is gone",
-			      file->queue[i]);
-		sim->conns[file->queue[i]].rst_sent_to_client = true;
-		sim->conns[file->queue[i]].has_server = false;
-	}
-	file->queued = 0;
+	if (!file->is_listening &&
+	    !port_is_free(sim, file->port, file->is_in_group))
+		return -EADDRINUSE;
+	file->is_listening = true;
+	file->backlog = backlog < SIM_BACKLOG ? backlog : SIM_BACKLOG;
+	sim->events++;
+	return 0;
+}
+
+/* Closed or shut down. */
+void sim_net_listen_end(struct weir_sim *sim, int index)
+{
+	sim->files[index].is_listening = false;
+	sim_listen_move(sim, index);
 	sim->events++;
 }
 
@@ -97,7 +113,7 @@ int sim_net_accept(struct weir_sim *sim, int index)
 }
 
 /* Both ends open. Return: its index, or SIM_NONE. */
-static int conn_take(struct weir_sim *sim)
+int sim_net_conn_take(struct weir_sim *sim)
 {
 	int conn = 0;
 	while (conn < SIM_CONNS && sim->conns[conn].is_used)
@@ -118,31 +134,23 @@ static int conn_take(struct weir_sim *sim)
 
 int weir_sim_connect(struct weir_sim *sim, uint16_t port)
 {
-	int members[SIM_LISTENERS];
-	uint32_t member_count = 0;
-
-	for (int i = 0; i < SIM_FILES && member_count < SIM_LISTENERS; i++)
-		if (sim->files[i].kind == SIM_LISTENER &&
-		    sim->files[i].is_listening && sim->files[i].port == port)
-			members[member_count++] = i;
-	if (member_count == 0)
+	const int chosen = sim_listen_choose(sim, port, false);
+	if (chosen == SIM_NONE)
 		return -ECONNREFUSED;
-	struct sim_file *listener =
-		&sim->files[members[weir_tape_below(sim->tape, member_count)]];
+	const struct sim_file *listener = &sim->files[chosen];
 	if (listener->queued >= listener->backlog)
 		return -EAGAIN;
-	const int conn = conn_take(sim);
+	const int conn = sim_net_conn_take(sim);
 	if (conn == SIM_NONE)
 		return -EAGAIN;
-	listener->queue[listener->queued++] = conn;
 	weir_sim_note(sim, "c%d connects", conn);
-	sim->events++;
+	sim_listen_queue(sim, chosen, conn);
 	return conn;
 }
 
 int weir_sim_pair(struct weir_sim *sim, int out_fds[2])
 {
-	const int conn = conn_take(sim);
+	const int conn = sim_net_conn_take(sim);
 	if (conn == SIM_NONE)
 		return -ENFILE;
 	for (int side = SIM_CLIENT; side <= SIM_SERVER; side++) {
@@ -492,41 +500,56 @@ void sim_net_arrive(struct weir_sim *sim, uint32_t index)
 
 /* ---- peers ------------------------------------------------------------- */
 
+static enum sim_side peers_side(const struct weir_sim *sim, int conn)
+{
+	return sim->conns[conn].peers_side;
+}
+
+uint32_t weir_sim_arrived_bytes(const struct weir_sim *sim, int conn)
+{
+	return (uint32_t)sim->conns[conn].pipes[peers_side(sim, conn)].arrived;
+}
+
 int weir_sim_write(struct weir_sim *sim, int conn, const void *bytes,
 		   size_t byte_count)
 {
-	int result = sim_net_write(sim, conn, SIM_CLIENT, bytes, byte_count);
+	int result = sim_net_write(sim, conn, peers_side(sim, conn), bytes,
+				   byte_count);
 	return result == -EAGAIN ? 0 : result;
 }
 
 int weir_sim_read(struct weir_sim *sim, int conn, void *bytes,
 		  size_t byte_count)
 {
-	const int result =
-		sim_net_read(sim, conn, SIM_CLIENT, bytes, byte_count);
-	return result == 0 && byte_count > 0 && sim->conns[conn].rst_to_client
+	const enum sim_side side = peers_side(sim, conn);
+	const int result = sim_net_read(sim, conn, side, bytes, byte_count);
+	return result == 0 && byte_count > 0 &&
+			       side_is_reset(&sim->conns[conn], side)
 		       ? -ECONNRESET
 		       : result;
 }
 
 void weir_sim_fin(struct weir_sim *sim, int conn)
 {
-	weir_sim_note(sim, "c%d client FIN", conn);
+	weir_sim_note(sim, "c%d peer FIN", conn);
 	/* Or it is reset. */
-	(void)sim_net_shutdown(sim, conn, SIM_CLIENT, SHUT_WR);
+	(void)sim_net_shutdown(sim, conn, peers_side(sim, conn), SHUT_WR);
 }
 
 void weir_sim_rst(struct weir_sim *sim, int index)
 {
 	struct sim_conn *conn = &sim->conns[index];
-	weir_sim_note(sim, "c%d client RST", index);
-	reset_send(conn, SIM_CLIENT);
-	conn->has_client = false;
+	weir_sim_note(sim, "c%d peer RST", index);
+	reset_send(conn, conn->peers_side);
+	if (conn->peers_side == SIM_CLIENT)
+		conn->has_client = false;
+	else
+		conn->has_server = false;
 	conn_forget(conn);
 	sim->events++;
 }
 
 void weir_sim_hang_up(struct weir_sim *sim, int conn)
 {
-	sim_net_close(sim, conn, SIM_CLIENT);
+	sim_net_close(sim, conn, peers_side(sim, conn));
 }

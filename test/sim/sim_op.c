@@ -29,6 +29,9 @@ static const struct {
 	{ IORING_OP_SHUTDOWN, { -ENOTCONN } },
 	{ IORING_OP_ASYNC_CANCEL, { -EALREADY, -ENOENT } },
 	{ IORING_OP_CLOSE, { -EIO, -EINTR } },
+	{ IORING_OP_CONNECT,
+	  { -EADDRNOTAVAIL, -ENETUNREACH, -EHOSTUNREACH, -EACCES, -EPERM,
+	    -ENOMEM } },
 	{ IORING_OP_SOCKET, { -EMFILE, -ENFILE, -ENOMEM, -ENOBUFS } },
 };
 
@@ -122,8 +125,10 @@ static void op_end(struct weir_sim *sim, struct sim_op *op, int res,
 	if (!op_is_silent(op, res))
 		(void)sim_ring_post(sim, op->ring, op->sqe.user_data, res,
 				    flags, false);
-	if (op->sqe.opcode == IORING_OP_RECV && op->file != SIM_NONE)
+	if (op->sqe.opcode == IORING_OP_RECV && op->file != SIM_NONE) {
 		sim->files[op->file].last_token = op->sqe.user_data;
+		sim->files[op->file].last_ring = op->ring;
+	}
 	if (has_notice)
 		sim_op_send_notice(sim, op);
 	op_give(sim, op);
@@ -199,7 +204,7 @@ static int op_try(struct weir_sim *sim, struct sim_op *op)
 	case IORING_OP_CONNECT:
 		if (sim->files[op->file].kind == SIM_DATAGRAMS)
 			return sim_op_udp_connect(sim, op);
-		return -ECONNREFUSED; /* nobody to connect to yet */
+		return sim_op_connect(sim, op);
 	case IORING_OP_URING_CMD:
 		return 0;
 	default:
@@ -356,6 +361,8 @@ static int op_prepare(struct weir_sim *sim, struct sim_op *op)
 		return sim_op_send_prepare(op);
 	case IORING_OP_TIMEOUT:
 		return sim_op_timeout_prepare(sim, op);
+	case IORING_OP_CONNECT:
+		return sim_op_connect_prepare(op);
 	default:
 		return 0;
 	}
@@ -373,7 +380,9 @@ static bool op_is_put_off(struct weir_sim *sim, const struct sim_op *op)
 {
 	if (op->sqe.opcode == IORING_OP_TIMEOUT)
 		return true;
-
+	/* Tried as it is submitted, without a wait: io_accept(). */
+	if (op->sqe.opcode == IORING_OP_ACCEPT)
+		return false;
 	if (op_polls_first(op))
 		return true;
 	return weir_tape_chance(sim->tape, ONE_IN_EIGHT);
@@ -464,6 +473,8 @@ static bool op_is_ready(const struct weir_sim *sim, const struct sim_op *op)
 	case IORING_OP_TIMEOUT:
 		return sim->now_ns >= op->due_ns ||
 		       sim->rings[op->ring].posted >= op->due_count;
+	case IORING_OP_CONNECT:
+		return sim_op_connect_is_ready(sim, op);
 	case IORING_OP_POLL_ADD:
 		return sim_op_poll_mask(sim, op) != 0;
 	default:

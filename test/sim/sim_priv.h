@@ -38,6 +38,7 @@ enum {
 	SIM_IOVS = 32,
 	SIM_DATAGRAM_COUNT = 32,
 	SIM_DATAGRAM_BYTES = 65507,
+	SIM_MAPS = 32,
 	SIM_NONE = -1,
 	SIM_NS_PER_US = 1000,
 };
@@ -53,7 +54,7 @@ struct sim_pipe {
 	uint8_t bytes[SIM_PIPE_BYTES_MAX];
 };
 
-enum sim_side { SIM_CLIENT = 0, SIM_SERVER };
+enum sim_side { SIM_CLIENT = 0, SIM_SERVER, SIM_NO_SIDE };
 
 struct sim_conn {
 	bool is_used;
@@ -64,6 +65,7 @@ struct sim_conn {
 	bool rst_to_client;
 	bool rst_sent_to_server; /* on its way */
 	bool rst_sent_to_client;
+	enum sim_side peers_side; /* NO_SIDE: both are a ring's */
 	bool rcv_shut[2];         /* by the side itself */
 	int error[2];             /* of the side: to be told, once; or 0 */
 	uint32_t wakes[2];        /* things that have come to the side */
@@ -95,16 +97,20 @@ struct sim_file {
 	int conn;           /* STREAM: or SIM_NONE */
 	enum sim_side side; /* STREAM: which end of it */
 	int ring;           /* RING */
+	bool is_connecting; /* STREAM */
 	uint16_t port;      /* LISTENER */
+	int seat;           /* LISTENER: of those that had this port */
+	bool is_peers;      /* LISTENER */
 	bool is_listening;  /* not shut down */
 	bool is_in_group;
 	int backlog;
 	int queue[SIM_BACKLOG]; /* conns that wait */
 	int queued;
-	uint64_t value;      /* DOORBELL */
-	uint16_t peer_port;  /* DATAGRAMS: connected to; 0: none */
-	int error;           /* DATAGRAMS: to be told, once */
-	uint32_t wakes;      /* DATAGRAMS */
+	uint64_t value;     /* DOORBELL */
+	uint16_t peer_port; /* DATAGRAMS: connected to; 0: none */
+	int error;          /* DATAGRAMS: to be told, once */
+	uint32_t wakes;     /* DATAGRAMS */
+	int last_ring;
 	uint64_t last_token; /* STREAM: of an operation on it that has ended */
 };
 
@@ -140,7 +146,8 @@ struct sim_op {
 	uint32_t limit;    /* of a multishot; 0: none */
 	int64_t inq;       /* what the last receive left; -1: not known */
 	uint32_t checksum; /* NOTICE: of what was sent */
-	uint64_t due_ns;   /* TIMEOUT */
+	uint64_t due_ns;   /* TIMEOUT, CONNECT */
+	uint16_t port;     /* CONNECT */
 	uint64_t due_count;
 	/* What it sends from or receives into; a header is read at submission.
 	 */
@@ -178,8 +185,20 @@ struct sim_ring {
 struct sim_step {
 	bool (*step)(struct weir_sim *sim, void *ctx);
 	void *ctx;
-	bool is_resting; /* until something happens */
+	bool is_resting;  /* until something happens */
+	uint64_t wake_ns; /* 0: no matter what happens, not before */
+
 	uint64_t rested_at;
+};
+
+struct sim_thread {
+	bool (*turn)(void *ctx);
+	void *ctx;
+	int ring; /* or SIM_NONE: not known yet */
+	bool is_over;
+	bool is_running; /* on the stack */
+	bool is_asleep;  /* until something is there for its ring, or */
+	uint64_t wake_ns;
 };
 
 struct weir_sim {
@@ -196,6 +215,8 @@ struct weir_sim {
 
 	uint8_t *memory; /* what map() hands out */
 	size_t memory_used;
+	size_t map_begins[SIM_MAPS];
+	uint32_t map_count;
 	uint32_t mappings;
 	uint16_t next_port;
 	uint64_t random;
@@ -208,9 +229,18 @@ struct weir_sim {
 	int conn_high;
 	int datagram_high;
 	uint64_t dead_tokens[SIM_DEAD]; /* of streams that are closed */
+	int dead_rings[SIM_DEAD];
 	uint32_t dead_count;
 	struct sim_step steps[SIM_STEPS];
 	int step_count;
+	int step; /* whose turn it is */
+
+	struct sim_thread threads[SIM_RINGS];
+	int thread_count;
+	int thread; /* whose turn it is, or SIM_NONE */
+	int thread_depth;
+	int (*choose)(void *ctx, bool is_moving);
+	void *choose_ctx;
 	/* Large, and not cleared but by who takes one. */
 	struct sim_conn conns[SIM_CONNS];
 	struct sim_datagram datagrams[SIM_DATAGRAM_COUNT];
@@ -228,6 +258,7 @@ int sim_fd_file(const struct weir_sim *sim, int fd);
 /* ---- sim_net.c ---- */
 int sim_net_listen(struct weir_sim *sim, int file,
 		   struct weir_listen_request *request);
+int sim_net_listen_again(struct weir_sim *sim, int file, int backlog);
 void sim_net_listen_end(struct weir_sim *sim, int file);
 int sim_net_accept(struct weir_sim *sim, int listener); /* conn or -EAGAIN */
 void sim_net_close(struct weir_sim *sim, int conn, enum sim_side side);
@@ -279,6 +310,27 @@ int sim_op_udp_bind(struct weir_sim *sim, struct sim_op *op);
 int sim_op_udp_connect(struct weir_sim *sim, struct sim_op *op);
 int sim_op_udp_send(struct weir_sim *sim, struct sim_op *op);
 int sim_op_udp_recv(struct weir_sim *sim, struct sim_op *op);
+int sim_net_conn_take(struct weir_sim *sim); /* or SIM_NONE */
+
+/* ---- sim_listen.c ---- */
+/* A listener on @port, or SIM_NONE. */
+int sim_listen_choose(struct weir_sim *sim, uint16_t port, bool is_moving);
+void sim_listen_queue(struct weir_sim *sim, int listener, int conn);
+/* It ends: who waits there. */
+void sim_listen_move(struct weir_sim *sim, int listener);
+int sim_op_connect_prepare(struct sim_op *op);
+bool sim_op_connect_is_ready(const struct weir_sim *sim,
+			     const struct sim_op *op);
+int sim_op_connect(struct weir_sim *sim, struct sim_op *op);
+
+/* ---- sim_thread.c ---- */
+bool sim_thread_is_nested(const struct weir_sim *sim);
+void sim_thread_enters(struct weir_sim *sim, int ring);
+/* Of a nested turn: not before there is something, or @wake_ns. */
+void sim_thread_sleeps(struct weir_sim *sim, uint64_t wake_ns);
+uint32_t sim_threads_ready(const struct weir_sim *sim);
+void sim_threads_run(struct weir_sim *sim, uint32_t index);
+uint64_t sim_threads_due_ns(const struct weir_sim *sim); /* or UINT64_MAX */
 
 /* ---- sim_op.c ---- */
 /* False: the kernel refuses the entry itself. */
@@ -383,6 +435,8 @@ int sim_ring_register(void *ctx, int ring_fd, uint32_t opcode, void *arg,
 		      uint32_t arg_count);
 void *sim_ring_map(struct weir_sim *sim, int ring, uint64_t offset);
 void sim_ring_close(struct weir_sim *sim, int ring);
+/* Completions that its owner has not seen. */
+bool sim_ring_has_news(const struct weir_sim *sim, int ring);
 /* Posts one; false: the CQ was full and it is on the overflow list. With
  * @only_if_room nothing is posted then. */
 bool sim_ring_post(struct weir_sim *sim, int ring, uint64_t user_data, int res,

@@ -244,27 +244,54 @@ static struct enter_limit enter_limit(const struct weir_sim *sim,
 	return limit;
 }
 
-/* One thing that happens: an operation of this ring, an arrival, a peer.
+bool sim_ring_has_news(const struct weir_sim *sim, int index)
+{
+	const struct sim_ring *ring = &sim->rings[index];
+	return cq_ready(ring) > 0 || ring->overflow_count > 0;
+}
+
+static bool step_is_ready(const struct weir_sim *sim,
+			  const struct sim_step *step)
+{
+	if (sim->now_ns < step->wake_ns)
+		return false;
+	return !step->is_resting || step->rested_at != sim->events;
+}
+
+static void step_run(struct weir_sim *sim, int index)
+{
+	struct sim_step *step = &sim->steps[index];
+	step->wake_ns = 0;
+	sim->step = index;
+	step->is_resting = !step->step(sim, step->ctx) && step->wake_ns == 0;
+	step->rested_at = sim->events;
+}
+
+/* One thing that happens: an operation of this ring, an arrival, a turn of
+ * another loop, a peer.
  * Benign: in this order. False: nothing can. */
 static bool world_step(struct weir_sim *sim, int ring, enum sim_run run)
 {
-	const uint32_t ops = sim_op_runnable(sim, ring, run);
+	const uint32_t ops =
+		ring == SIM_NONE ? 0 : sim_op_runnable(sim, ring, run);
 	const uint32_t segments = sim_net_pending(sim);
 	const uint32_t arrivals = segments + sim_udp_is_moving(sim);
+	const uint32_t threads = sim_threads_ready(sim);
 	uint32_t peers = 0;
 
 	for (int i = 0; i < sim->step_count; i++)
-		peers += !sim->steps[i].is_resting ||
-			 sim->steps[i].rested_at != sim->events;
-	if (ops + arrivals + peers == 0)
+		peers += step_is_ready(sim, &sim->steps[i]);
+	if (ops + arrivals + threads + peers == 0)
 		return false;
-	uint32_t pick = weir_tape_below(sim->tape, ops + arrivals + peers);
+	uint32_t pick =
+		weir_tape_below(sim->tape, ops + arrivals + threads + peers);
 	sim->now_ns += STEP_NS;
 	if (sim_fault(sim, WEIR_FAULT_CLOCK))
 		sim->now_ns += UINT64_C(1000000)
 			       << weir_tape_below(sim->tape, 16);
 	/* Once all that it has said is read: then its slot may be another's. */
-	if (sim->dead_count > 0 && cq_ready(&sim->rings[ring]) == 0 &&
+	if (ring != SIM_NONE && sim->dead_count > 0 &&
+	    cq_ready(&sim->rings[ring]) == 0 &&
 	    sim->rings[ring].overflow_count == 0 &&
 	    sim_fault(sim, WEIR_FAULT_STALE))
 		sim_op_haunt(sim, ring);
@@ -282,17 +309,30 @@ static bool world_step(struct weir_sim *sim, int ring, enum sim_run run)
 		return true;
 	}
 	pick -= arrivals;
+	if (pick < threads) {
+		sim_threads_run(sim, pick);
+		return true;
+	}
+	pick -= threads;
 	for (int i = 0; i < sim->step_count; i++) {
-		struct sim_step *step = &sim->steps[i];
-		if (step->is_resting && step->rested_at == sim->events)
+		if (!step_is_ready(sim, &sim->steps[i]) || pick-- > 0)
 			continue;
-		if (pick-- > 0)
-			continue;
-		step->is_resting = !step->step(sim, step->ctx);
-		step->rested_at = sim->events;
+		step_run(sim, i);
 		break;
 	}
 	return true;
+}
+
+void weir_sim_rest(struct weir_sim *sim, uint64_t ns)
+{
+	sim->steps[sim->step].wake_ns = sim->now_ns + ns;
+}
+
+void weir_sim_settle(struct weir_sim *sim)
+{
+	for (int i = 0;
+	     i < STEPS_MAX && world_step(sim, SIM_NONE, SIM_RUN_WAITING); i++)
+		continue;
 }
 
 static int enter_fault(struct weir_sim *sim)
@@ -335,16 +375,47 @@ static void enter_task_work(struct weir_sim *sim, int ring,
 {
 	const uint32_t batch =
 		min_complete > TASKRUN_BATCH ? min_complete : TASKRUN_BATCH;
+	/* Within another's wait there is no wait of its own. */
+	const enum sim_run run =
+		sim_thread_is_nested(sim) ? SIM_RUN_WAITING : SIM_RUN_TASK_WORK;
 	for (uint32_t i = 0; i < batch; i++) {
-		const uint32_t ops =
-			sim_op_runnable(sim, ring, SIM_RUN_TASK_WORK);
+		const uint32_t ops = sim_op_runnable(sim, ring, run);
 		if (ops == 0)
 			break;
-		sim_op_run(sim, ring, weir_tape_below(sim->tape, ops),
-			   SIM_RUN_TASK_WORK);
+		sim_op_run(sim, ring, weir_tape_below(sim->tape, ops), run);
 	}
-	if (min_complete == 0 && !weir_tape_chance(sim->tape, ONE_IN_FOUR))
+	if (min_complete == 0 && !sim_thread_is_nested(sim) &&
+	    !weir_tape_chance(sim->tape, ONE_IN_FOUR))
 		(void)world_step(sim, ring, SIM_RUN_BESIDE);
+}
+
+static uint64_t world_due_ns(const struct weir_sim *sim)
+{
+	const uint64_t op_ns = sim_op_next_due_ns(sim);
+	const uint64_t thread_ns = sim_threads_due_ns(sim);
+	uint64_t due_ns = op_ns < thread_ns ? op_ns : thread_ns;
+	for (int i = 0; i < sim->step_count; i++)
+		if (sim->steps[i].wake_ns > sim->now_ns &&
+		    sim->steps[i].wake_ns < due_ns)
+			due_ns = sim->steps[i].wake_ns;
+	return due_ns;
+}
+
+/* Within another's wait: see sim_thread.c. */
+static int enter_nap(struct weir_sim *sim, int index, uint32_t min_complete,
+		     const struct enter_limit *limit)
+{
+	const uint32_t ready = cq_ready(&sim->rings[index]);
+	uint64_t wake_ns = UINT64_MAX;
+
+	if (ready >= min_complete || sim->violation != NULL)
+		return 0;
+	if (limit->timeout_ns == 0)
+		return -ETIME;
+	if (limit->timeout_ns != UINT64_MAX)
+		wake_ns = limit->start_ns + limit->timeout_ns;
+	sim_thread_sleeps(sim, wake_ns);
+	return ready > 0 ? 0 : -EINTR;
 }
 
 /* Return: 0, or -ETIME, -EINTR. */
@@ -365,7 +436,7 @@ static int enter_wait(struct weir_sim *sim, int index, uint32_t min_complete,
 			return 0;
 		if (world_step(sim, index, SIM_RUN_WAITING))
 			continue;
-		const uint64_t due_ns = sim_op_next_due_ns(sim);
+		const uint64_t due_ns = world_due_ns(sim);
 		if (limit->min_wait_ns > 0 && ready > 0 &&
 		    limit->start_ns + limit->min_wait_ns <= due_ns) {
 			sim->now_ns = limit->start_ns + limit->min_wait_ns;
@@ -412,6 +483,7 @@ int sim_ring_enter(void *ctx, int ring_fd, uint32_t submit_count,
 		return -EBADF;
 	if (!sim->rings[index].is_enabled)
 		return -EBADFD;
+	sim_thread_enters(sim, index);
 	int refusal = enter_fault(sim);
 	if (refusal < 0) {
 		weir_sim_note(sim, "enter is refused: %d", refusal);
@@ -430,7 +502,10 @@ int sim_ring_enter(void *ctx, int ring_fd, uint32_t submit_count,
 	if (submitted > 0)
 		enter_task_work(sim, index, min_complete);
 	enter_task_work(sim, index, min_complete);
-	int waited = enter_wait(sim, index, min_complete, &limit);
+	const int waited =
+		sim_thread_is_nested(sim)
+			? enter_nap(sim, index, min_complete, &limit)
+			: enter_wait(sim, index, min_complete, &limit);
 	return submitted > 0 ? submitted : waited;
 }
 

@@ -1,11 +1,31 @@
-/* story.h - one run: an echo server of net/, peers, faults, and the rules */
+/* story.h - stories: net/ at work in a simulated world, its peers, and rules
+ *
+ *     tape --> which story, how small everything is, which faults
+ *          --> play: loops, peers, a rule after every step --> result
+ */
 #ifndef WEIR_SIM_STORY_H
 #define WEIR_SIM_STORY_H
 
 #include "sim.h"
 
+struct sim_run;
+
+/* @what: one line for people. @play: from an empty world to an empty world. */
+struct sim_story {
+	const char *name;
+	const char *what;
+	void (*play)(struct sim_run *run);
+};
+
+extern const struct sim_story sim_stories[];
+extern const uint32_t sim_story_count;
+
+/* NULL: there is none of this name. */
+const struct sim_story *sim_story_find(const char *name);
+
 struct sim_story_result {
-	const char *violation; /* NULL: none */
+	const struct sim_story *story; /* that was played */
+	const char *violation;         /* NULL: none */
 	uint64_t hash;
 	uint64_t turns;
 	uint64_t cqes;
@@ -13,8 +33,10 @@ struct sim_story_result {
 	uint32_t peers;
 };
 
-/* Plays @tape in @sim, which is reset first; @story: see weir_sim_opts. */
-void sim_story_play(struct weir_sim *sim, struct weir_tape *tape, FILE *story,
+/* Plays @tape in @sim, which is reset first. @which: NULL if the tape is to
+ * choose, with its first byte; @story: see weir_sim_opts. */
+void sim_story_play(struct weir_sim *sim, struct weir_tape *tape,
+		    const struct sim_story *which, FILE *story,
 		    struct sim_story_result *out_result);
 
 #endif

@@ -1,0 +1,217 @@
+/* sim_listen.c - who gets a client, and how one is made
+ *
+ *     peer ---- weir_sim_connect() ---+        +--> a loop's listener
+ *                                     |--> port|--> a member of its group
+ *     loop ---- IORING_OP_CONNECT ----+        +--> a peer's listener
+ *
+ * A member of a SO_REUSEPORT group is named by its seat: the order in which
+ * they joined. weir_sim_on_choice() is the program that chooses among them;
+ * without one, or if the seat is empty, the kernel's hash does: the tape.
+ */
+#include "sim_priv.h"
+
+#include <errno.h>
+#include <netinet/in.h>
+
+/* tcp_syn_retries 6: the time from the first SYN to giving up. */
+#define SYN_GIVE_UP_NS UINT64_C(127000000000)
+
+enum { ONE_IN_EIGHT = 32 };
+
+void weir_sim_on_choice(struct weir_sim *sim,
+			int (*choose)(void *ctx, bool is_moving), void *ctx)
+{
+	sim->choose = choose;
+	sim->choose_ctx = ctx;
+}
+
+/* Who listens on @port. Return: how many. */
+static uint32_t members_of(const struct weir_sim *sim, uint16_t port,
+			   int *out_members)
+{
+	uint32_t count = 0;
+	for (int i = 0; i < SIM_FILES && count < SIM_LISTENERS; i++)
+		if (sim->files[i].kind == SIM_LISTENER &&
+		    sim->files[i].is_listening && sim->files[i].port == port)
+			out_members[count++] = i;
+	return count;
+}
+
+int sim_listen_choose(struct weir_sim *sim, uint16_t port, bool is_moving)
+{
+	int members[SIM_LISTENERS];
+	const uint32_t count = members_of(sim, port, members);
+	if (count == 0)
+		return SIM_NONE;
+	if (count > 1 && sim->choose != NULL) {
+		const int seat = sim->choose(sim->choose_ctx, is_moving);
+		for (uint32_t i = 0; i < count; i++)
+			if (sim->files[members[i]].seat == seat)
+				return members[i];
+	}
+	return members[weir_tape_below(sim->tape, count)];
+}
+
+void sim_listen_queue(struct weir_sim *sim, int listener, int conn)
+{
+	struct sim_file *file = &sim->files[listener];
+	assert(file->queued < SIM_BACKLOG);
+	file->queue[file->queued++] = conn;
+	sim->events++;
+}
+
+/* inet_csk_listen_stop(): with net.ipv4.tcp_migrate_req, or a program that
+ * migrates, to another member of the group; that one's backlog is not asked. */
+void sim_listen_move(struct weir_sim *sim, int index)
+{
+	struct sim_file *file = &sim->files[index];
+	for (int i = 0; i < file->queued; i++) {
+		const int conn = file->queue[i];
+		const int other =
+			sim->opts.migrates && file->is_in_group
+				? sim_listen_choose(sim, file->port, true)
+				: SIM_NONE;
+		if (other != SIM_NONE &&
+		    sim->files[other].queued < SIM_BACKLOG) {
+			weir_sim_note(sim, "c%d moves to another listener",
+				      conn);
+			sim_listen_queue(sim, other, conn);
+			continue;
+		}
+		weir_sim_note(sim, "c%d reset: its listener is gone", conn);
+		sim->conns[conn].rst_sent_to_client = true;
+		sim->conns[conn].has_server = false;
+	}
+	file->queued = 0;
+}
+
+/* ---- peers that listen --------------------------------------------------- */
+
+static int peers_listener(const struct weir_sim *sim, uint16_t port)
+{
+	for (int i = 0; i < SIM_FILES; i++)
+		if (sim->files[i].kind == SIM_LISTENER &&
+		    sim->files[i].is_peers && sim->files[i].port == port)
+			return i;
+	return SIM_NONE;
+}
+
+int weir_sim_listen(struct weir_sim *sim, uint16_t port, int backlog)
+{
+	if (peers_listener(sim, port) != SIM_NONE)
+		return -EADDRINUSE;
+	const int file = sim_file_take(sim, SIM_LISTENER);
+	if (file < 0)
+		return file;
+	sim->files[file].port = port;
+	sim->files[file].is_peers = true;
+	sim->files[file].is_listening = true;
+	sim->files[file].backlog =
+		backlog < SIM_BACKLOG ? backlog : SIM_BACKLOG;
+	sim->events++;
+	return 0;
+}
+
+void weir_sim_unlisten(struct weir_sim *sim, uint16_t port)
+{
+	const int file = peers_listener(sim, port);
+	if (file != SIM_NONE)
+		sim_file_drop(sim, file);
+}
+
+int weir_sim_accept(struct weir_sim *sim, uint16_t port)
+{
+	const int file = peers_listener(sim, port);
+	if (file == SIM_NONE)
+		return -EINVAL;
+	const int conn = sim_net_accept(sim, file);
+	if (conn >= 0) {
+		sim->conns[conn].peers_side = SIM_SERVER;
+		weir_sim_note(sim, "c%d is accepted by a peer", conn);
+	}
+	return conn;
+}
+
+/* ---- IORING_OP_CONNECT --------------------------------------------------- */
+
+int sim_op_connect_prepare(struct sim_op *op)
+{
+	const struct sockaddr *address = (const void *)(uintptr_t)op->sqe.addr;
+	struct sockaddr_in in; /* the port lies alike in both families */
+	if (op->sqe.len != 0 || op->sqe.buf_index != 0 ||
+	    op->sqe.rw_flags != 0 || op->sqe.splice_fd_in != 0)
+		return -EINVAL;
+	memcpy(&in, address, sizeof(in)); /* copied: move_addr_to_kernel() */
+	op->port = ntohs(in.sin_port);
+	return 0;
+}
+
+/* A SYN finds a listener with room, or none; or nobody answers it. */
+static bool syn_is_answered(const struct weir_sim *sim, uint16_t port)
+{
+	int members[SIM_LISTENERS];
+	const uint32_t count = members_of(sim, port, members);
+	for (uint32_t i = 0; i < count; i++)
+		if (sim->files[members[i]].queued <
+		    sim->files[members[i]].backlog)
+			return true;
+	return count == 0;
+}
+
+bool sim_op_connect_is_ready(const struct weir_sim *sim,
+			     const struct sim_op *op)
+{
+	const struct sim_file *file = &sim->files[op->file];
+	return !file->is_connecting || file->conn != SIM_NONE ||
+	       sim->now_ns >= op->due_ns || syn_is_answered(sim, op->port);
+}
+
+/* The handshake is over; a reset may have come since. */
+static int connect_done(struct weir_sim *sim, struct sim_file *file)
+{
+	struct sim_conn *conn = &sim->conns[file->conn];
+	const int error = conn->error[file->side];
+	file->is_connecting = false;
+	conn->error[file->side] = 0;
+	weir_sim_note(sim, "c%d connect ends: %d", file->conn, error);
+	return error;
+}
+
+int sim_op_connect(struct weir_sim *sim, struct sim_op *op)
+{
+	struct sim_file *file = &sim->files[op->file];
+
+	if (file->kind != SIM_STREAM)
+		return -ENOTSOCK;
+	if (file->conn != SIM_NONE)
+		return file->is_connecting ? connect_done(sim, file) : -EISCONN;
+	if (!file->is_connecting) {
+		file->is_connecting = true;
+		op->due_ns = sim->now_ns + SYN_GIVE_UP_NS;
+		sim->events++;
+		return SIM_OP_WAITS;
+	}
+	if (!syn_is_answered(sim, op->port)) {
+		file->is_connecting = false;
+		return sim->now_ns >= op->due_ns ? -ETIMEDOUT : SIM_OP_WAITS;
+	}
+	const int listener = sim_listen_choose(sim, op->port, false);
+	if (listener == SIM_NONE) {
+		file->is_connecting = false;
+		return -ECONNREFUSED;
+	}
+	if (sim->files[listener].queued >= sim->files[listener].backlog)
+		return SIM_OP_WAITS; /* that SYN was dropped: the next one */
+	const int conn = sim_net_conn_take(sim);
+	if (conn == SIM_NONE)
+		return SIM_OP_WAITS;
+	file->conn = conn;
+	file->side = SIM_CLIENT;
+	sim->conns[conn].peers_side = SIM_NO_SIDE;
+	sim_listen_queue(sim, listener, conn);
+	weir_sim_note(sim, "c%d is made by the ring", conn);
+	/* Told now, or a little later. */
+	return weir_tape_chance(sim->tape, ONE_IN_EIGHT)
+		       ? SIM_OP_WAITS
+		       : connect_done(sim, file);
+}

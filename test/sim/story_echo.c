@@ -1,0 +1,16 @@
+/* story_echo.c - a loop echoes what its peers say
+ *
+ * All that a healthy peer has said comes back to it, under any schedule.
+ */
+#include "story_priv.h"
+
+void story_echo(struct sim_run *run)
+{
+	const struct weir_loop_opts opts = run_draw_loop(run);
+	if (!run_open(run, &opts, &echo_handlers, run))
+		return;
+	peers_start(run);
+	run_faults(run);
+	run_two_phases(run);
+	run_end(run);
+}

@@ -1,0 +1,283 @@
+/* story_handover.c - loops share a port, and serve for each other
+ *
+ *     client --> the rule that steers (net/steer_rule.h) --> loop 0, 1, 2
+ *
+ *     SERVES --> LEAVES --> DRAINED --> SERVES          any --> STOPS
+ *         drain      has told      resume
+ *
+ * While loops are drained, resumed and stopped, one at least serves. So nobody
+ * is refused, and where the kernel moves who waits at a listener that ends,
+ * nobody is reset either, but on a loop that stops.
+ */
+#include "story_priv.h"
+
+#include "../../net/loop_priv.h"
+#include "../../net/steer_rule.h"
+
+#include <errno.h>
+
+enum {
+	ACTS = 3,
+	CPUS = 4,
+	SOURCES = 256 /* hashes that clients have */,
+	MOVES_MAX = 30
+};
+
+enum act_kind { ACT_DRAIN = 0, ACT_RESUME, ACT_STOP };
+
+struct act {
+	enum act_kind kind;
+	uint32_t loop;
+	uint64_t at_moved; /* not before so much has happened */
+};
+
+enum seat_state { SEAT_SERVES = 0, SEAT_LEAVES, SEAT_DRAINED, SEAT_STOPS };
+
+struct handover {
+	struct sim_run *run;
+	struct wi_steer_state *state;
+	enum seat_state seats[RUN_LOOPS];
+	uint64_t accepts[RUN_LOOPS]; /* when it had told that there are no more
+				      */
+	uint32_t turn;
+	struct act acts[ACTS];
+	uint32_t act_next;
+	bool migrates;
+};
+
+/* ---- steering ------------------------------------------------------------ */
+
+static void steer_fill(struct handover *handover)
+{
+	struct wi_steer_state *state = handover->state;
+	const uint32_t seat_count = handover->run->loop_count;
+	uint32_t count = 0;
+
+	state->seat_count = seat_count;
+	for (uint32_t i = 0; i < seat_count; i++) {
+		const bool serves = handover->seats[i] == SEAT_SERVES;
+		state->seats[i] = (struct wi_steer_seat){ .weight = serves };
+		if (serves)
+			state->turns[count++] = (uint16_t)i;
+	}
+	state->turn_count = count;
+	for (uint32_t i = 0; i < CPUS; i++) {
+		state->cpu_seat_count[i] = count > 0;
+		state->cpu_seats[i][0] =
+			count > 0 ? state->turns[i % count] : WI_STEER_NO_SEAT;
+	}
+	if (state->policy == WI_STEER_SOURCE_HASH)
+		for (uint32_t i = 0; i < SOURCES; i++)
+			state->buckets[i] = count > 0 ? state->turns[i % count]
+						      : WI_STEER_NO_SEAT;
+}
+
+/* As steer.bpf.c does it. A seat whose listener is closed meanwhile: the
+ * kernel's hash. */
+static int handover_choose(void *ctx, bool is_moving)
+{
+	struct handover *handover = ctx;
+	struct sim_run *run = handover->run;
+	struct wi_steer_state *state = handover->state;
+	(void)is_moving;
+
+	for (uint32_t i = 0; i < run->loop_count; i++) {
+		struct weir_loop_stats stats;
+		weir_loop_stats(run->loops[i].loop, &stats);
+		state->seats[i].open_count = (uint32_t)stats.conns_open;
+		state->seats[i].published_ms =
+			(uint32_t)(weir_sim_now_ns(run->sim) / 1000000);
+	}
+	const struct wi_steer_facts facts = {
+		.cpu = weir_tape_below(run->tape, CPUS),
+		.turn = handover->turn++,
+		.source = weir_tape_below(run->tape, SOURCES),
+		.now_ms = (uint32_t)(weir_sim_now_ns(run->sim) / 1000000),
+	};
+	const uint32_t seat = wi_steer_choose(state, state->policy, &facts);
+	if (seat == WI_STEER_NO_SEAT)
+		return WEIR_SIM_NO_CONN;
+	if (seat >= run->loop_count || handover->seats[seat] != SEAT_SERVES)
+		weir_sim_violate(run->sim, "a loop that has left is chosen");
+	return (int)seat;
+}
+
+/* ---- acts: as server_roll.c and server_listen.c do them ------------------ */
+
+static struct wi_listener *listener_of(const struct handover *handover,
+				       uint32_t index)
+{
+	return &handover->run->loops[index].loop->listeners[0];
+}
+
+static uint32_t serving_count(const struct handover *handover)
+{
+	uint32_t count = 0;
+	for (uint32_t i = 0; i < handover->run->loop_count; i++)
+		count += handover->seats[i] == SEAT_SERVES;
+	return count;
+}
+
+static bool act_drain(struct handover *handover, uint32_t index)
+{
+	struct run_loop *loop = &handover->run->loops[index];
+	const struct weir_kernel *kernel = weir_sim_kernel(handover->run->sim);
+
+	if (handover->seats[index] != SEAT_SERVES ||
+	    serving_count(handover) == 1)
+		return false;
+	weir_sim_note(handover->run->sim, "loop %u is drained", index);
+	handover->seats[index] = SEAT_LEAVES;
+	steer_fill(handover);
+	if (handover->migrates) {
+		wi_listener_wish(listener_of(handover, index),
+				 WI_LISTENER_HOLD);
+		wi_loop_wake(loop->loop);
+		(void)kernel->shutdown(kernel->ctx, loop->listener_fd,
+				       SHUT_RDWR); /* the loop may be first */
+	} else {
+		wi_listener_wish(listener_of(handover, index),
+				 WI_LISTENER_EMPTY);
+		wi_loop_wake(loop->loop);
+	}
+	return true;
+}
+
+static uint64_t accepts_of(const struct run_loop *loop)
+{
+	struct weir_loop_stats stats;
+	weir_loop_stats(loop->loop, &stats);
+	return stats.accepts;
+}
+
+/* Once it has told, and never before. */
+static bool leaving_step(struct handover *handover)
+{
+	bool has_moved = false;
+	for (uint32_t i = 0; i < handover->run->loop_count; i++) {
+		if (handover->seats[i] != SEAT_LEAVES ||
+		    !wi_listener_has_told(listener_of(handover, i)))
+			continue;
+		weir_sim_note(handover->run->sim, "loop %u has left", i);
+		handover->seats[i] = SEAT_DRAINED;
+		handover->accepts[i] = accepts_of(&handover->run->loops[i]);
+		has_moved = true;
+	}
+	return has_moved;
+}
+
+static void check_drained(const struct handover *handover, uint32_t index)
+{
+	if (accepts_of(&handover->run->loops[index]) !=
+	    handover->accepts[index])
+		weir_sim_violate(handover->run->sim,
+				 "a loop accepts after it has told that it "
+				 "does not");
+}
+
+static bool act_resume(struct handover *handover, uint32_t index)
+{
+	struct run_loop *loop = &handover->run->loops[index];
+	const struct weir_kernel *kernel = weir_sim_kernel(handover->run->sim);
+
+	if (handover->seats[index] != SEAT_DRAINED)
+		return false;
+	check_drained(handover, index);
+	weir_sim_note(handover->run->sim, "loop %u is resumed", index);
+	if (kernel->listen_again(kernel->ctx, loop->listener_fd, 16) < 0)
+		weir_sim_violate(handover->run->sim,
+				 "its own address is taken");
+	wi_listener_wish(listener_of(handover, index), WI_LISTENER_ACCEPT);
+	wi_loop_wake(loop->loop);
+	handover->seats[index] = SEAT_SERVES;
+	steer_fill(handover);
+	return true;
+}
+
+static bool act_stop(struct handover *handover, uint32_t index)
+{
+	if (handover->seats[index] == SEAT_STOPS ||
+	    (handover->seats[index] == SEAT_SERVES &&
+	     serving_count(handover) == 1))
+		return false;
+	handover->seats[index] = SEAT_STOPS;
+	steer_fill(handover);
+	run_stop_loop(&handover->run->loops[index]);
+	return true;
+}
+
+static bool act_do(struct handover *handover, const struct act *act)
+{
+	switch (act->kind) {
+	case ACT_DRAIN:
+		return act_drain(handover, act->loop);
+	case ACT_RESUME:
+		return act_resume(handover, act->loop);
+	case ACT_STOP:
+		return act_stop(handover, act->loop);
+	}
+	return false;
+}
+
+static bool handover_step(struct weir_sim *sim, void *ctx)
+{
+	struct handover *handover = ctx;
+	bool has_moved = leaving_step(handover);
+	(void)sim;
+	if (handover->act_next < ACTS &&
+	    handover->run->moved >= handover->acts[handover->act_next].at_moved)
+		has_moved |=
+			act_do(handover, &handover->acts[handover->act_next++]);
+	return has_moved;
+}
+
+/* ---- the story ----------------------------------------------------------- */
+
+static void handover_draw(struct handover *handover)
+{
+	struct weir_tape *tape = handover->run->tape;
+	const uint32_t loops = handover->run->loop_count;
+	uint64_t at = 0;
+
+	handover->state->policy = RUN_DRAW(
+		tape, WI_STEER_ROUND_ROBIN, WI_STEER_KERNEL, WI_STEER_CPU,
+		WI_STEER_LEAST_LOADED, WI_STEER_SOURCE_HASH);
+	for (uint32_t i = 0; i < ACTS; i++) {
+		at += weir_tape_below(tape, MOVES_MAX);
+		handover->acts[i] = (struct act){
+			.kind = (enum act_kind)((i + weir_tape_below(tape, 3)) %
+						3),
+			.loop = weir_tape_below(tape, loops),
+			.at_moved = at,
+		};
+	}
+	steer_fill(handover);
+}
+
+void story_handover(struct sim_run *run)
+{
+	static struct wi_steer_state state;
+	struct handover handover = { .run = run, .state = &state };
+	const uint32_t loop_count =
+		RUN_DRAW(run->tape, RUN_LOOPS - 1, RUN_LOOPS);
+
+	handover.migrates = weir_tape_below(run->tape, 2) == 0;
+	weir_sim_set_migrates(run->sim, handover.migrates);
+	for (uint32_t i = 0; i < loop_count; i++) {
+		const struct weir_loop_opts opts = run_draw_loop(run);
+		if (!run_open(run, &opts, &echo_handlers, run))
+			return;
+	}
+	handover_draw(&handover);
+	weir_sim_on_choice(run->sim, handover_choose, &handover);
+	(void)weir_sim_on_step(run->sim, handover_step, &handover);
+	peers_start(run);
+	run_faults(run);
+	run->is_strict = handover.migrates;
+	run_two_phases(run);
+	for (uint32_t i = 0; i < run->loop_count; i++)
+		if (handover.seats[i] == SEAT_DRAINED)
+			check_drained(&handover, i);
+	weir_sim_on_choice(run->sim, NULL, NULL);
+	run_end(run);
+}

@@ -1,0 +1,152 @@
+/* story_priv.h - what the stories share: a run, its peers, the echo server
+ *
+ *     story_<name>.c  one story: handlers, and how it goes
+ *     story.c         a run: draw, loops, turns, stop, what must be left
+ *     peers.c         clients that say a pattern and read it back
+ *     echo.c          handlers that send back what they are shown
+ */
+#ifndef WEIR_SIM_STORY_PRIV_H
+#define WEIR_SIM_STORY_PRIV_H
+
+#include "story.h"
+
+#include "../../net/loop.h"
+
+enum {
+	RUN_PEERS = 4,
+	RUN_LOOPS = 3,
+	RUN_PORT = 7000,
+};
+
+enum peer_state {
+	PEER_WAITING = 0, /* to connect */
+	PEER_TALKING,
+	PEER_FINISHED, /* its FIN is out: it reads on */
+	PEER_DONE,
+};
+
+struct peer {
+	struct sim_run *run;
+	uint32_t id;
+	enum peer_state state;
+	int conn;
+	uint32_t total; /* bytes it has to say; the first is its id */
+	uint32_t sent;
+	uint32_t received;
+	bool is_lost;    /* by a reset, its own or the server's */
+	bool is_rude;    /* may reset, and may be closed early */
+	bool is_mute;    /* says and reads nothing more from some time on */
+	bool is_polite;  /* the server closes once it has shown all */
+	bool is_greedy;  /* reads only when it cannot write */
+	bool has_rested; /* just now */
+	uint32_t pause_ms_max; /* it rests while it talks; 0: it does not */
+
+	/* The server's side of it. */
+	bool was_shown;
+	bool was_closed;             /* by the handler */
+	const struct run_loop *home; /* whose handler it was shown to */
+
+	uint32_t shown;
+	uint32_t owed; /* what a free handler has said to it, at its end */
+	bool has_owed;
+	bool is_owed_all; /* it was closed in a way that loses nothing */
+	bool saw_fin;
+};
+
+/* A loop and its thread. */
+struct run_loop {
+	struct sim_run *run;
+	struct weir_loop *loop;
+	struct weir_loop_stats stats; /* once it is closed */
+	int listener_fd;
+	bool is_stopping;
+	bool is_over; /* it has ended */
+};
+
+struct sim_run {
+	struct weir_sim *sim;
+	struct weir_tape *tape;
+	struct sim_story_result *result;
+	struct run_loop loops[RUN_LOOPS];
+	uint32_t loop_count;
+	uint32_t faults; /* of phase one */
+
+	struct peer peers[RUN_PEERS];
+	uint32_t peer_count;
+	bool is_free;     /* the handler says what it likes: no echo */
+	bool is_ending;   /* run_end() has begun */
+	bool takes_all;   /* the echo leaves nothing to be shown again */
+	bool stops_early; /* while peers talk */
+	bool has_rude;
+	bool is_strict; /* nobody is refused or reset by a listener's end */
+
+	bool is_healed;
+
+	bool is_stopping;                           /* one of the loops */
+	bool (*is_done)(const struct sim_run *run); /* NULL: its peers are */
+	void *ctx;                                  /* the story's */
+	void (*on_turn)(void *ctx); /* after each turn of a loop; or NULL */
+
+	uint64_t moved; /* things that applications did */
+
+	uint64_t outbound; /* connections that were begun */
+	uint64_t opens;
+	uint64_t closes;
+	uint64_t echoed_bytes;
+};
+
+/* One of these, the first if the tape is benign. */
+uint32_t run_draw(struct weir_tape *tape, const uint32_t *choices,
+		  uint32_t count);
+
+#define RUN_DRAW(tape, ...)                                                    \
+	run_draw(tape, (const uint32_t[]){ __VA_ARGS__ },                      \
+		 sizeof((const uint32_t[]){ __VA_ARGS__ }) / sizeof(uint32_t))
+
+/* ---- story.c ---- */
+
+/* Sizes from the tape, the timeouts that all stories have. */
+struct weir_loop_opts run_draw_loop(struct sim_run *run);
+/* A loop that listens on RUN_PORT, all of a run in one group, enabled. False:
+ * it is a violation. */
+
+bool run_open(struct sim_run *run, const struct weir_loop_opts *opts,
+	      const struct weir_handlers *handlers, void *ctx);
+struct run_loop *run_loop_of(struct sim_run *run, const struct weir_loop *loop);
+/* From anywhere: weir_loop_stop(). */
+void run_stop_loop(struct run_loop *loop);
+/* Phase one begins, phase two begins. */
+void run_faults(struct sim_run *run);
+void run_heal(struct sim_run *run);
+/* Turns until the peers are done, a rule is broken, nothing can happen, or
+ * @turns. Return: false if they are not done. */
+bool run_turns(struct sim_run *run, uint32_t turns);
+/* Faults for some turns, or until the tape stops early; then none, and all who
+ * can finish must. */
+void run_two_phases(struct sim_run *run);
+/* The loop ends, is closed, and what is left is looked at. */
+void run_end(struct sim_run *run);
+
+/* ---- peers.c ---- */
+uint8_t peer_pattern(uint32_t id, uint32_t at);
+/* A handler is shown these bytes of @peer: its next ones? */
+void peer_check_shown(const struct peer *peer, const uint8_t *bytes,
+		      size_t byte_count);
+/* The peer whose first byte this is, once; NULL: it is a violation. */
+struct peer *peer_find(struct sim_run *run, uint8_t id);
+void peers_start(struct sim_run *run);
+bool peers_are_done(const struct sim_run *run);
+
+/* ---- echo.c ---- */
+extern const struct weir_handlers echo_handlers; /* ctx: struct sim_run */
+
+/* ---- story_*.c ---- */
+void story_echo(struct sim_run *run);
+void story_close(struct sim_run *run);
+void story_deadline(struct sim_run *run);
+void story_stop(struct sim_run *run);
+void story_handover(struct sim_run *run);
+void story_misuse(struct sim_run *run);
+void story_outbound(struct sim_run *run);
+
+#endif
