@@ -115,6 +115,16 @@ static void bench_submit(struct bench *bench)
 	ck_assert_int_eq(weir_ring_enter(&bench->ring, NULL), 0);
 }
 
+/* Without GETEVENTS: what gets ready is not handed out. */
+static void bench_submit_only(struct bench *bench, int count)
+{
+	weir_ring_publish(&bench->ring);
+	ck_assert_int_eq(bench->kernel->enter(bench->kernel->ctx,
+					      weir_ring_fd(&bench->ring),
+					      (uint32_t)count, 0, 0, NULL, 0),
+			 count);
+}
+
 /* ---- buffers ----------------------------------------------------------- */
 
 START_TEST(an_incremental_buffer_is_filled_bit_by_bit)
@@ -318,12 +328,7 @@ START_TEST(an_enter_hands_out_twenty_at_most)
 		sqe->user_data = TOKEN;
 		sqe->flags |= IOSQE_CQE_SKIP_SUCCESS;
 	}
-	/* Without GETEVENTS: all is ready, and nothing is handed out. */
-	weir_ring_publish(&bench.ring);
-	ck_assert_int_eq(bench.kernel->enter(bench.kernel->ctx,
-					     weir_ring_fd(&bench.ring), PAIRS,
-					     0, 0, NULL, 0),
-			 PAIRS);
+	bench_submit_only(&bench, PAIRS);
 	ck_assert_uint_eq(weir_ring_ready(&bench.ring), 0);
 	bench_submit(&bench);
 	ck_assert_uint_eq(weir_ring_ready(&bench.ring), 20);
@@ -590,6 +595,36 @@ START_TEST(memory_that_is_written_before_its_notice_is_a_violation)
 }
 END_TEST
 
+START_TEST(a_reset_behind_bytes_is_told)
+{
+	static const int32_t want[] = { 3, -ECONNRESET };
+	struct bench bench;
+	int fds[2];
+
+	bench_open(&bench, _i);
+	bench_group(&bench, (struct weir_bufring_opts){ .has_bundles = false });
+	bench_pair(&bench, fds);
+	bench_send(&bench, fds[1], "z", 1); /* nobody will read it */
+	struct io_uring_sqe *sqe = bench_take(&bench);
+	weir_op_recv_multishot(sqe, fds[1], GROUP, 0);
+	bench_submit(&bench);
+	sqe = bench_take(&bench);
+	weir_op_send(sqe, fds[0], "abc", 3, 0);
+	sqe->flags |= IOSQE_CQE_SKIP_SUCCESS;
+	bench_submit_only(&bench, 1);
+	bench_close_fd(&bench, fds[0]);
+	/* Bytes and reset have arrived before the receive looks. */
+	for (int i = 0; i < 2; i++) {
+		struct io_uring_cqe cqe = wi_ring_next(&bench.ring);
+		ck_assert_int_eq(cqe.res, want[i]);
+		ck_assert_int_eq((cqe.flags & IORING_CQE_F_MORE) != 0, i == 0);
+	}
+	bench_close_fd(&bench, fds[1]);
+	weir_bufring_close(&bench.bufs);
+	bench_close(&bench);
+}
+END_TEST
+
 Suite *suite_sim_op(void)
 {
 	Suite *suite = suite_create("sim-op");
@@ -601,6 +636,7 @@ Suite *suite_sim_op(void)
 	BOTH(memory_of_a_zero_copy_send_comes_back_with_its_notice);
 	BOTH(a_send_that_is_cut_short_says_how_much_went);
 	BOTH(an_enter_hands_out_twenty_at_most);
+	BOTH(a_reset_behind_bytes_is_told);
 	BOTH(a_datagram_in_a_buffer_has_its_header);
 	BOTH(a_datagram_says_who_sent_it);
 	BOTH(nobody_there_is_told_to_who_is_connected);

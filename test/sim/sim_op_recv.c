@@ -7,6 +7,7 @@
 #include "sim_priv.h"
 
 #include <errno.h>
+#include <poll.h>
 
 enum { MULTISHOT_LOOPS = 32 };
 
@@ -252,11 +253,16 @@ static bool recv_is_over(struct sim_op *op, int result)
 	return recv_is_bundle(op) && op->is_last_buffer;
 }
 
-/* It has seen no hint of more, and sleeps until it is woken: an end that came
- * before that is no wake-up. Seen with SHUT_RD by sim-model. */
-static void recv_may_miss(struct weir_sim *sim, struct sim_op *op)
+/* It has seen no hint of more, and sleeps until it is woken. An own SHUT_RD
+ * that came before that is no wake-up (sim-model); a hang-up is looked for
+ * (sim-op).
+ */
+static void recv_may_miss(struct weir_sim *sim, struct sim_op *op, int conn)
 {
-	if (sim->opts.is_loopback && weir_tape_below(sim->tape, 2) == 1)
+	const uint32_t mask =
+		sim_net_poll(sim, conn, sim->files[op->file].side);
+	if ((mask & POLLIN) != 0 && (mask & (POLLHUP | POLLERR)) == 0 &&
+	    weir_tape_below(sim->tape, 2) == 1)
 		op->is_woken = false;
 }
 
@@ -291,7 +297,7 @@ int sim_op_recv(struct weir_sim *sim, struct sim_op *op)
 		    (!has_more || is_stopped))
 			return -EAGAIN; /* whatever is there by now */
 		if (!has_more) {
-			recv_may_miss(sim, op);
+			recv_may_miss(sim, op, conn);
 			return SIM_OP_AGAIN;
 		}
 		if (is_stopped) {
