@@ -8,6 +8,8 @@
 #include "suites.h"
 #include "support.h"
 
+#include "sim/facts.h"
+
 #include "uring/bufring.h"
 #include "uring/op.h"
 #include "uring/ring_inline.h"
@@ -625,6 +627,34 @@ START_TEST(a_reset_behind_bytes_is_told)
 }
 END_TEST
 
+/* ---- facts ------------------------------------------------------------- */
+
+static uint32_t facts_of(uint32_t fault)
+{
+	uint32_t count = 0;
+	for (size_t i = 0; i < sim_fact_count; i++)
+		count += (sim_facts[i].fault & fault) != 0;
+	return count;
+}
+
+START_TEST(nothing_happens_that_is_not_known_to_happen)
+{
+	for (uint32_t fault = 1; (fault & WEIR_FAULT_ALL) != 0; fault <<= 1)
+		ck_assert_msg(facts_of(fault) > 0, "class %x has no source",
+			      fault);
+	for (size_t i = 0; i < sim_fact_count; i++) {
+		const struct sim_fact *fact = &sim_facts[i];
+		ck_assert_ptr_nonnull(fact->known_from);
+		ck_assert_uint_gt(strlen(fact->known_from), 4);
+		ck_assert((fact->what != NULL) != (fact->error != 0));
+		for (size_t j = 0; j < i; j++)
+			ck_assert(fact->error == 0 ||
+				  fact->error != sim_facts[j].error ||
+				  fact->opcode != sim_facts[j].opcode);
+	}
+}
+END_TEST
+
 Suite *suite_sim_op(void)
 {
 	Suite *suite = suite_create("sim-op");
@@ -644,6 +674,7 @@ Suite *suite_sim_op(void)
 	suite_add_tcase(suite, both);
 	TCase *alone = tcase_create("simulated");
 	tcase_add_test(alone, datagrams_are_lost_doubled_and_overtaken);
+	tcase_add_test(alone, nothing_happens_that_is_not_known_to_happen);
 	tcase_add_test(alone, an_hour_is_over_in_no_time);
 	tcase_add_test(alone,
 		       memory_that_is_written_before_its_notice_is_a_violation);

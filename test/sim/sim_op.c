@@ -7,48 +7,24 @@
  *
  * A multishot stays armed after each of its completions.
  */
+#include "facts.h"
 #include "sim_priv.h"
 
 #include <errno.h>
 
 enum { ONE_IN_EIGHT = 32 };
 
-/* The errnos that an operation can give without any effect; see
- * io_uring-facts and the manual pages of the calls behind them. */
-static const struct {
-	uint8_t opcode;
-	int errnos[8];
-} op_errnos[] = {
-	{ IORING_OP_RECV, { -EINTR, -ENOMEM, -ETIMEDOUT, -EHOSTUNREACH } },
-	{ IORING_OP_SEND, { -EINTR, -ENOMEM, -ENOBUFS, -ETIMEDOUT, -EPIPE } },
-	{ IORING_OP_SENDMSG, { -EINTR, -ENOMEM, -ENOBUFS, -EPIPE } },
-	{ IORING_OP_ACCEPT,
-	  { -EMFILE, -ENFILE, -ENOMEM, -ENOBUFS, -ECONNABORTED, -EPROTO,
-	    -EINTR } },
-	{ IORING_OP_FIXED_FD_INSTALL, { -EMFILE, -ENFILE, -ENOMEM } },
-	{ IORING_OP_SHUTDOWN, { -ENOTCONN } },
-	{ IORING_OP_ASYNC_CANCEL, { -EALREADY, -ENOENT } },
-	{ IORING_OP_CLOSE, { -EIO, -EINTR } },
-	{ IORING_OP_CONNECT,
-	  { -EADDRNOTAVAIL, -ENETUNREACH, -EHOSTUNREACH, -EACCES, -EPERM,
-	    -ENOMEM } },
-	{ IORING_OP_SOCKET, { -EMFILE, -ENFILE, -ENOMEM, -ENOBUFS } },
-};
-
-/* 0, or one of them. */
+/* 0, or one of those that facts.c has for it. */
 static int op_errno(struct weir_sim *sim, uint8_t opcode)
 {
+	uint32_t count = 0;
 	if (!sim_fault(sim, WEIR_FAULT_ERRNO))
 		return 0;
-	for (size_t i = 0; i < sizeof(op_errnos) / sizeof(op_errnos[0]); i++) {
-		if (op_errnos[i].opcode != opcode)
-			continue;
-		uint32_t count = 0;
-		while (count < 8 && op_errnos[i].errnos[count] != 0)
-			count++;
-		return op_errnos[i].errnos[weir_tape_below(sim->tape, count)];
-	}
-	return 0;
+	while (sim_fact_errno(opcode, count) != 0)
+		count++;
+	return count == 0 ? 0
+			  : sim_fact_errno(opcode,
+					   weir_tape_below(sim->tape, count));
 }
 
 /* ---- the life of an operation ---------------------------------------------
@@ -487,7 +463,8 @@ static bool op_can_run(const struct weir_sim *sim, const struct sim_op *op,
 		       int ring, enum sim_run run)
 {
 	return op->is_used && op->ring == ring &&
-	       !(run == SIM_RUN_TASK_WORK && op->is_late) &&
+	       !(run == SIM_RUN_TASK_WORK && op->is_late &&
+		 !op->is_cancelled) &&
 	       !(run == SIM_RUN_BESIDE && !op->is_late) &&
 	       !(run != SIM_RUN_WAITING && op->requeued == sim->enters) &&
 	       op_is_ready(sim, op);
