@@ -204,17 +204,17 @@ uint32_t sim_net_readable(const struct weir_sim *sim, int index,
 	return (uint32_t)(pipe->arrived - pipe->read);
 }
 
-bool sim_net_has_more(const struct weir_sim *sim, int index, enum sim_side side)
+uint32_t sim_net_inq(const struct weir_sim *sim, int index, enum sim_side side)
 {
-	/* tcp_inq_hint(): a FIN counts as one byte. */
-	return sim_net_readable(sim, index, side) > 0 ||
+	/* tcp_inq_hint(): a FIN has a number in the stream, as a byte has. */
+	return sim_net_readable(sim, index, side) +
 	       sim->conns[index].pipes[!side].fin_arrived;
 }
 
 bool sim_net_can_read(const struct weir_sim *sim, int index, enum sim_side side)
 {
 	const struct sim_conn *conn = &sim->conns[index];
-	return sim_net_has_more(sim, index, side) || conn->rcv_shut[side] ||
+	return sim_net_inq(sim, index, side) > 0 || conn->rcv_shut[side] ||
 	       side_is_reset(conn, side);
 }
 

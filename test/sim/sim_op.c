@@ -431,7 +431,8 @@ static bool op_is_ready(const struct weir_sim *sim, const struct sim_op *op)
 {
 	if (op->is_cancelled || op->is_late)
 		return true;
-	const struct sim_file *file = &sim->files[op->file];
+	const struct sim_file *file =
+		op->file == SIM_NONE ? NULL : &sim->files[op->file];
 	switch (op->sqe.opcode) {
 	case IORING_OP_RECV:
 	case IORING_OP_RECVMSG:

@@ -212,11 +212,8 @@ static int recv_once(struct weir_sim *sim, struct sim_op *op, int conn)
 		if (result == -EAGAIN)
 			return is_impatient ? -EAGAIN : SIM_OP_WAITS;
 		if (result >= 0)
-			op->inq = sim_net_readable(sim, conn,
-						   sim->files[op->file].side);
-		if (result >= 0 && op->inq == 0 &&
-		    sim_net_has_more(sim, conn, sim->files[op->file].side))
-			op->inq = 1; /* a FIN: tcp_inq_hint() */
+			op->inq = sim_net_inq(sim, conn,
+					      sim->files[op->file].side);
 		if (result <= 0)
 			return op->done > 0 ? (int)op->done : result;
 		sim_op_recv_commit(sim, op, (uint32_t)result);
@@ -253,15 +250,14 @@ static bool recv_is_over(struct sim_op *op, int result)
 	return recv_is_bundle(op) && op->is_last_buffer;
 }
 
-/* It has seen no hint of more, and sleeps until it is woken. An own SHUT_RD
- * that came before that is no wake-up (sim-model); a hang-up is looked for
- * (sim-op).
- */
+/* It has seen no hint of more, and sleeps until it is woken. An own
+ * shutdown that came before that is no wake-up (sim-model); a reset is
+ * (sim-op). */
 static void recv_may_miss(struct weir_sim *sim, struct sim_op *op, int conn)
 {
 	const uint32_t mask =
 		sim_net_poll(sim, conn, sim->files[op->file].side);
-	if ((mask & POLLIN) != 0 && (mask & (POLLHUP | POLLERR)) == 0 &&
+	if ((mask & POLLIN) != 0 && (mask & POLLERR) == 0 &&
 	    weir_tape_below(sim->tape, 2) == 1)
 		op->is_woken = false;
 }

@@ -281,8 +281,9 @@ bool sim_net_can_write(const struct weir_sim *sim, int conn,
 uint32_t sim_net_poll(const struct weir_sim *sim, int conn, enum sim_side side);
 uint32_t sim_net_readable(const struct weir_sim *sim, int conn,
 			  enum sim_side side);
-/* There is more: bytes, or a FIN. Only after a read that was no error. */
-bool sim_net_has_more(const struct weir_sim *sim, int conn, enum sim_side side);
+/* Bytes that are there, and one for a FIN. Only after a read that was no
+ * error. */
+uint32_t sim_net_inq(const struct weir_sim *sim, int conn, enum sim_side side);
 /* How many things are under way, and the arrival of one of them. */
 uint32_t sim_net_pending(const struct weir_sim *sim);
 void sim_net_arrive(struct weir_sim *sim, uint32_t index);
