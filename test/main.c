@@ -73,6 +73,7 @@ static const struct {
 	{ "exhaust", suite_exhaust },
 	{ "start-sweep", suite_start_sweep },
 	{ "sim-model", suite_sim_model },
+	{ "sim-op", suite_sim_op },
 	{ "steer-spread", suite_steer_spread },
 	{ "steer-change", suite_steer_change },
 	{ "steer-faults", suite_steer_faults },

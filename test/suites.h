@@ -56,6 +56,7 @@ Suite *suite_sim(void);
 Suite *suite_exhaust(void);
 Suite *suite_start_sweep(void);
 Suite *suite_sim_model(void);
+Suite *suite_sim_op(void);
 Suite *suite_stop(void);
 Suite *suite_memory(void);
 Suite *suite_process(void);

@@ -94,6 +94,9 @@ static void file_end(struct weir_sim *sim, struct sim_file *file)
 			sim->dead_tokens[sim->dead_count++] = file->last_token;
 		}
 		break;
+	case SIM_DATAGRAMS:
+		sim_udp_end(sim, (int)(file - sim->files));
+		break;
 	case SIM_LISTENER:
 		sim_net_listen_end(sim, (int)(file - sim->files));
 		break;
@@ -302,6 +305,9 @@ static void sim_clear(struct weir_sim *sim)
 	for (int i = 0; i < sim->conn_high; i++)
 		sim->conns[i].is_used = false;
 	sim->op_high = 0;
+	for (int i = 0; i < sim->datagram_high; i++)
+		sim->datagrams[i].is_used = false;
+	sim->datagram_high = 0;
 	sim->conn_high = 0;
 	sim->dead_count = 0;
 	sim->step_count = 0;

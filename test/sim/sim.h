@@ -39,7 +39,10 @@ enum {
 	WEIR_FAULT_CLOCK = 1 << 5,       /* time leaps */
 	WEIR_FAULT_STALE = 1 << 6,       /* completions of the dead */
 	WEIR_FAULT_CANCEL_MISS = 1 << 7, /* a cancel finds nothing, once */
-	WEIR_FAULT_ALL = (1 << 8) - 1,
+	WEIR_FAULT_LOSS = 1 << 8,        /* of datagrams */
+	WEIR_FAULT_DUPLICATE = 1 << 9,
+	WEIR_FAULT_REORDER = 1 << 10,
+	WEIR_FAULT_ALL = (1 << 11) - 1,
 };
 
 /**
@@ -154,6 +157,29 @@ int weir_sim_read(struct weir_sim *sim, int conn, void *bytes,
 void weir_sim_fin(struct weir_sim *sim, int conn);     /* shutdown(SHUT_WR) */
 void weir_sim_rst(struct weir_sim *sim, int conn);     /* close with linger 0 */
 void weir_sim_hang_up(struct weir_sim *sim, int conn); /* close(2) */
+
+/* ---- peers that send datagrams ----------------------------------------- */
+
+/**
+ * weir_sim_udp_open() - a socket on 127.0.0.1
+ * @port: 0 for any
+ *
+ * Return: the socket; -EADDRINUSE, -ENFILE.
+ */
+int weir_sim_udp_open(struct weir_sim *sim, uint16_t port);
+uint16_t weir_sim_udp_port(const struct weir_sim *sim, int socket);
+
+/** weir_sim_port() - where descriptor @fd of the program is bound; 0: not. */
+uint16_t weir_sim_port(const struct weir_sim *sim, int fd);
+
+/** weir_sim_udp_send() - Return: bytes; -EMSGSIZE above 65507. */
+int weir_sim_udp_send(struct weir_sim *sim, int socket, uint16_t port,
+		      const void *bytes, size_t byte_count);
+
+/** weir_sim_udp_recv() - Return: bytes, cut to @byte_count; -EAGAIN. */
+int weir_sim_udp_recv(struct weir_sim *sim, int socket, void *bytes,
+		      size_t byte_count, uint16_t *out_port);
+void weir_sim_udp_close(struct weir_sim *sim, int socket);
 
 /**
  * weir_sim_on_step() - a peer's turn, whenever the tape gives it one

@@ -7,48 +7,24 @@
  *
  * A multishot stays armed after each of its completions.
  */
+#include "facts.h"
 #include "sim_priv.h"
 
 #include <errno.h>
 
 enum { ONE_IN_EIGHT = 32 };
 
-/* The errnos that an operation can give without any effect; see
- * io_uring-facts and the manual pages of the calls behind them. */
-static const struct {
-	uint8_t opcode;
-	int errnos[8];
-} op_errnos[] = {
-	{ IORING_OP_RECV, { -EINTR, -ENOMEM, -ETIMEDOUT, -EHOSTUNREACH } },
-	{ IORING_OP_SEND, { -EINTR, -ENOMEM, -ENOBUFS, -ETIMEDOUT, -EPIPE } },
-	{ IORING_OP_SENDMSG, { -EINTR, -ENOMEM, -ENOBUFS, -EPIPE } },
-	{ IORING_OP_ACCEPT,
-	  { -EMFILE, -ENFILE, -ENOMEM, -ENOBUFS, -ECONNABORTED, -EPROTO,
-	    -EINTR } },
-	{ IORING_OP_FIXED_FD_INSTALL, { -EMFILE, -ENFILE, -ENOMEM } },
-	{ IORING_OP_SHUTDOWN, { -ENOTCONN } },
-	{ IORING_OP_ASYNC_CANCEL, { -EALREADY, -ENOENT } },
-	{ IORING_OP_CLOSE, { -EIO, -EINTR } },
-	{ IORING_OP_CONNECT,
-	  { -EADDRNOTAVAIL, -ENETUNREACH, -EHOSTUNREACH, -EACCES, -EPERM,
-	    -ENOMEM } },
-	{ IORING_OP_SOCKET, { -EMFILE, -ENFILE, -ENOMEM, -ENOBUFS } },
-};
-
-/* 0, or one of them. */
+/* 0, or one of those that facts.c has for it. */
 static int op_errno(struct weir_sim *sim, uint8_t opcode)
 {
+	uint32_t count = 0;
 	if (!sim_fault(sim, WEIR_FAULT_ERRNO))
 		return 0;
-	for (size_t i = 0; i < sizeof(op_errnos) / sizeof(op_errnos[0]); i++) {
-		if (op_errnos[i].opcode != opcode)
-			continue;
-		uint32_t count = 0;
-		while (count < 8 && op_errnos[i].errnos[count] != 0)
-			count++;
-		return op_errnos[i].errnos[weir_tape_below(sim->tape, count)];
-	}
-	return 0;
+	while (sim_fact_errno(opcode, count) != 0)
+		count++;
+	return count == 0 ? 0
+			  : sim_fact_errno(opcode,
+					   weir_tape_below(sim->tape, count));
 }
 
 /* ---- the life of an operation ---------------------------------------------
@@ -106,6 +82,14 @@ uint32_t sim_op_buffer_flags(struct sim_op *op)
 	       (uint32_t)op->buffer_id << IORING_CQE_BUFFER_SHIFT;
 }
 
+/* CQE_SKIP_SUCCESS. A MSG_WAITALL that is short is no success. */
+static bool op_is_silent(const struct sim_op *op, int res)
+{
+	return (op->sqe.flags & IOSQE_CQE_SKIP_SUCCESS) != 0 && res >= 0 &&
+	       !((op->sqe.msg_flags & MSG_WAITALL) != 0 && op->all > 0 &&
+		 (uint32_t)res < op->all);
+}
+
 static void op_end(struct weir_sim *sim, struct sim_op *op, int res,
 		   uint32_t flags)
 {
@@ -114,8 +98,9 @@ static void op_end(struct weir_sim *sim, struct sim_op *op, int res,
 		flags |= IORING_CQE_F_MORE;
 	weir_sim_note(sim, "op %u of %016llx ends: %d", op->sqe.opcode,
 		      (unsigned long long)op->sqe.user_data, res);
-	(void)sim_ring_post(sim, op->ring, op->sqe.user_data, res, flags,
-			    false);
+	if (!op_is_silent(op, res))
+		(void)sim_ring_post(sim, op->ring, op->sqe.user_data, res,
+				    flags, false);
 	if (op->sqe.opcode == IORING_OP_RECV && op->file != SIM_NONE) {
 		sim->files[op->file].last_token = op->sqe.user_data;
 		sim->files[op->file].last_ring = op->ring;
@@ -163,7 +148,10 @@ static int op_try(struct weir_sim *sim, struct sim_op *op)
 	case IORING_OP_NOP:
 		return 0;
 	case IORING_OP_RECV:
+	case IORING_OP_RECVMSG:
 		return sim_op_recv(sim, op);
+	case IORING_OP_BIND:
+		return sim_op_udp_bind(sim, op);
 	case IORING_OP_SEND:
 	case IORING_OP_SENDMSG:
 	case IORING_OP_SEND_ZC:
@@ -192,6 +180,8 @@ static int op_try(struct weir_sim *sim, struct sim_op *op)
 	case IORING_OP_SOCKET:
 		return sim_op_socket(sim, op);
 	case IORING_OP_CONNECT:
+		if (sim->files[op->file].kind == SIM_DATAGRAMS)
+			return sim_op_udp_connect(sim, op);
 		return sim_op_connect(sim, op);
 	case IORING_OP_URING_CMD:
 		return 0;
@@ -221,15 +211,46 @@ static void op_lose(struct weir_sim *sim, struct sim_op *op)
 	op->is_lost = true;
 }
 
+static bool op_is_recv(const struct sim_op *op)
+{
+	return op->sqe.opcode == IORING_OP_RECV ||
+	       op->sqe.opcode == IORING_OP_RECVMSG;
+}
+
+/* Its file is one that receives come for. */
+static bool op_can_wait(const struct weir_sim *sim, const struct sim_op *op)
+{
+	if (op->file == SIM_NONE)
+		return false;
+	const struct sim_file *file = &sim->files[op->file];
+	return file->kind == SIM_DATAGRAMS ||
+	       (file->kind == SIM_STREAM && file->conn != SIM_NONE);
+}
+
+static bool op_can_read(const struct weir_sim *sim, const struct sim_op *op)
+{
+	const struct sim_file *file = &sim->files[op->file];
+	return file->kind == SIM_DATAGRAMS
+		       ? sim_udp_can_read(sim, op->file)
+		       : sim_net_can_read(sim, file->conn, file->side);
+}
+
+static uint32_t op_wakes(const struct weir_sim *sim, const struct sim_op *op)
+{
+	const struct sim_file *file = &sim->files[op->file];
+	return file->kind == SIM_DATAGRAMS
+		       ? file->wakes
+		       : sim_net_wakes(sim, file->conn, file->side);
+}
+
 void sim_op_arm(struct weir_sim *sim, struct sim_op *op)
 {
 	op->is_armed = true;
-	if (op->file == SIM_NONE || sim->files[op->file].conn == SIM_NONE)
+	if (!op_can_wait(sim, op))
 		return;
-	const struct sim_file *file = &sim->files[op->file];
-	op->wakes = sim_net_wakes(sim, file->conn, file->side);
-	op->is_woken = (op->sqe.msg_flags & MSG_DONTWAIT) != 0 ||
-		       sim_net_can_read(sim, file->conn, file->side);
+	op->wakes = op_wakes(sim, op);
+	op->is_woken =
+		(op->sqe.msg_flags & MSG_DONTWAIT) != 0 || op_can_read(sim, op);
 }
 
 /* Another has taken what it was woken for. After one wake-up it tries all the
@@ -237,12 +258,10 @@ void sim_op_arm(struct weir_sim *sim, struct sim_op *op)
  * at the socket first (io_poll_check_events()). */
 static bool op_was_woken_in_vain(struct weir_sim *sim, const struct sim_op *op)
 {
-	if (op->sqe.opcode != IORING_OP_RECV || !op->is_armed ||
+	if (!op_is_recv(op) || !op->is_armed ||
 	    (op->sqe.msg_flags & MSG_DONTWAIT) != 0)
 		return false;
-	const struct sim_file *file = &sim->files[op->file];
-	return file->conn != SIM_NONE &&
-	       !sim_net_can_read(sim, file->conn, file->side) &&
+	return op_can_wait(sim, op) && !op_can_read(sim, op) &&
 	       weir_tape_below(sim->tape, 2) == 1;
 }
 
@@ -331,7 +350,8 @@ static bool op_hold_file(struct weir_sim *sim, struct sim_op *op)
 
 static bool op_selects_buffers(uint8_t opcode)
 {
-	return opcode == IORING_OP_RECV || opcode == IORING_OP_SEND;
+	return opcode == IORING_OP_RECV || opcode == IORING_OP_RECVMSG ||
+	       opcode == IORING_OP_SEND;
 }
 
 /* What the kernel finds wrong with the entry alone, or 0. */
@@ -347,6 +367,7 @@ static int op_prepare(struct weir_sim *sim, struct sim_op *op)
 		return -EOPNOTSUPP;
 	switch (sqe->opcode) {
 	case IORING_OP_RECV:
+	case IORING_OP_RECVMSG:
 		return sim_op_recv_prepare(op);
 	case IORING_OP_SEND:
 	case IORING_OP_SENDMSG:
@@ -364,8 +385,8 @@ static int op_prepare(struct weir_sim *sim, struct sim_op *op)
 
 static bool op_polls_first(const struct sim_op *op)
 {
-	return (op->sqe.opcode == IORING_OP_RECV ||
-		op->sqe.opcode == IORING_OP_SEND || sim_op_is_zerocopy(op)) &&
+	return (op_is_recv(op) || op->sqe.opcode == IORING_OP_SEND ||
+		sim_op_is_zerocopy(op)) &&
 	       (op->sqe.ioprio & IORING_RECVSEND_POLL_FIRST) != 0;
 }
 
@@ -385,8 +406,7 @@ static bool op_is_put_off(struct weir_sim *sim, const struct sim_op *op)
 /* It waits for a file, and is not tried before that is ready. */
 static bool op_waits_for_file(const struct sim_op *op)
 {
-	return op->sqe.opcode == IORING_OP_RECV ||
-	       op->sqe.opcode == IORING_OP_TIMEOUT;
+	return op_is_recv(op) || op->sqe.opcode == IORING_OP_TIMEOUT;
 }
 
 bool sim_op_submit(struct weir_sim *sim, int ring,
@@ -442,9 +462,8 @@ bool sim_op_submit(struct weir_sim *sim, int ring,
  * looks for a buffer first. */
 static bool op_is_woken(const struct weir_sim *sim, const struct sim_op *op)
 {
-	const struct sim_file *file = &sim->files[op->file];
-	return op->is_woken || file->conn == SIM_NONE ||
-	       sim_net_wakes(sim, file->conn, file->side) != op->wakes;
+	return op->is_woken || !op_can_wait(sim, op) ||
+	       op_wakes(sim, op) != op->wakes;
 }
 
 static bool op_is_ready(const struct weir_sim *sim, const struct sim_op *op)
@@ -455,9 +474,11 @@ static bool op_is_ready(const struct weir_sim *sim, const struct sim_op *op)
 		return sim_op_message_is_next(sim, op);
 	if (op->is_cancelled || op->is_late)
 		return true;
-	const struct sim_file *file = &sim->files[op->file];
+	const struct sim_file *file =
+		op->file == SIM_NONE ? NULL : &sim->files[op->file];
 	switch (op->sqe.opcode) {
 	case IORING_OP_RECV:
+	case IORING_OP_RECVMSG:
 		return op_is_woken(sim, op);
 	case IORING_OP_SEND:
 	case IORING_OP_SENDMSG:
@@ -488,6 +509,7 @@ static bool op_can_run(const struct weir_sim *sim, const struct sim_op *op,
 	return op->is_used && op->ring == ring &&
 	       !(run == SIM_RUN_TASK_WORK && op->is_late &&
 		 !op->is_cancelled) &&
+	       !(run == SIM_RUN_BESIDE && !op->is_late) &&
 	       !(run != SIM_RUN_WAITING && op->requeued == sim->enters) &&
 	       op_is_ready(sim, op);
 }

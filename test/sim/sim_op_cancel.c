@@ -39,7 +39,9 @@ static bool cancel_matches(const struct weir_sim *sim, const struct sim_op *op,
 		return false;
 	/* It found its file ready when it was to wait for it, and is queued:
 	 * io_arm_poll_handler(). */
-	if (target->sqe.opcode == IORING_OP_RECV && target->is_woken &&
+	if ((target->sqe.opcode == IORING_OP_RECV ||
+	     target->sqe.opcode == IORING_OP_RECVMSG) &&
+	    target->is_woken &&
 	    (target->sqe.ioprio & IORING_RECV_MULTISHOT) == 0)
 		return false;
 	/* What waits for a file is found again, until it has ended. */

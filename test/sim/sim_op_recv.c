@@ -7,6 +7,7 @@
 #include "sim_priv.h"
 
 #include <errno.h>
+#include <poll.h>
 
 enum { MULTISHOT_LOOPS = 32 };
 
@@ -23,6 +24,29 @@ static bool recv_is_bundle(const struct sim_op *op)
 static bool recv_selects(const struct sim_op *op)
 {
 	return (op->sqe.flags & IOSQE_BUFFER_SELECT) != 0;
+}
+
+static int recv_read_header(struct sim_op *op)
+{
+	const struct msghdr *message = (const void *)(uintptr_t)op->sqe.addr;
+	if (recv_is_bundle(op))
+		return -EINVAL;
+	op->message = *message;
+	if (recv_selects(op)) {
+		/* A single part caps what is used of each buffer. */
+		op->want = message->msg_iovlen == 1
+				   ? (uint32_t)message->msg_iov[0].iov_len
+				   : 0;
+		return message->msg_iovlen > 1 ? -EINVAL : 0;
+	}
+	if (message->msg_iovlen > SIM_IOVS)
+		return -EMSGSIZE;
+	sim_copy(op->iov, message->msg_iov,
+		 message->msg_iovlen * sizeof(op->iov[0]));
+	op->iov_count = (uint32_t)message->msg_iovlen;
+	for (uint32_t i = 0; i < op->iov_count; i++)
+		op->all += (uint32_t)op->iov[i].iov_len;
+	return 0;
 }
 
 int sim_op_recv_prepare(struct sim_op *op)
@@ -42,6 +66,8 @@ int sim_op_recv_prepare(struct sim_op *op)
 		return -EINVAL;
 	if (!recv_is_multishot(op) && op->limit != 0)
 		return -EINVAL;
+	if (sqe->opcode == IORING_OP_RECVMSG)
+		return recv_read_header(op);
 	if (recv_selects(op))
 		return 0;
 	op->iov[0] = (struct iovec){
@@ -65,7 +91,7 @@ static uint32_t recv_guess(struct weir_sim *sim, const struct sim_op *op)
 }
 
 /* io_recv_buf_select(). */
-static int recv_take(struct weir_sim *sim, struct sim_op *op)
+int sim_op_recv_take(struct weir_sim *sim, struct sim_op *op)
 {
 	struct sim_group *group =
 		sim_group_find(&sim->rings[op->ring], op->sqe.buf_group);
@@ -139,7 +165,7 @@ static uint32_t recv_touched(const struct sim_op *op, uint32_t bytes)
  * the bytes of the first attempt, and then reports without BUF_MORE: seen on
  * 6.18 by sim-model. So on an incremental ring the bytes of later attempts are
  * filled in twice; bufring.h says not to do it. */
-static void recv_commit(struct weir_sim *sim, struct sim_op *op, uint32_t bytes)
+void sim_op_recv_commit(struct weir_sim *sim, struct sim_op *op, uint32_t bytes)
 {
 	struct sim_group *group =
 		sim_group_find(&sim->rings[op->ring], op->sqe.buf_group);
@@ -175,7 +201,7 @@ static int recv_once(struct weir_sim *sim, struct sim_op *op, int conn)
 	const bool is_impatient = (op->sqe.msg_flags & MSG_DONTWAIT) != 0;
 	do {
 		if (recv_selects(op) && (!op->has_buffer || op->is_appended)) {
-			int err = recv_take(sim, op);
+			int err = sim_op_recv_take(sim, op);
 			if (err < 0) {
 				op->inq = -1;
 				return op->done > 0 ? (int)op->done : err;
@@ -186,14 +212,11 @@ static int recv_once(struct weir_sim *sim, struct sim_op *op, int conn)
 		if (result == -EAGAIN)
 			return is_impatient ? -EAGAIN : SIM_OP_WAITS;
 		if (result >= 0)
-			op->inq = sim_net_readable(sim, conn,
-						   sim->files[op->file].side);
-		if (result >= 0 && op->inq == 0 &&
-		    sim_net_has_more(sim, conn, sim->files[op->file].side))
-			op->inq = 1; /* a FIN: tcp_inq_hint() */
+			op->inq = sim_net_inq(sim, conn,
+					      sim->files[op->file].side);
 		if (result <= 0)
 			return op->done > 0 ? (int)op->done : result;
-		recv_commit(sim, op, (uint32_t)result);
+		sim_op_recv_commit(sim, op, (uint32_t)result);
 		op->at += (uint32_t)result;
 		op->done += (uint32_t)result;
 		if (!waits_all || op->at == op->all)
@@ -227,16 +250,22 @@ static bool recv_is_over(struct sim_op *op, int result)
 	return recv_is_bundle(op) && op->is_last_buffer;
 }
 
-/* It has seen no hint of more, and sleeps until it is woken: an end that came
- * before that is no wake-up. Seen with SHUT_RD by sim-model. */
-static void recv_may_miss(struct weir_sim *sim, struct sim_op *op)
+/* It has seen no hint of more, and sleeps until it is woken. An own
+ * shutdown that came before that is no wake-up (sim-model); a reset is
+ * (sim-op). */
+static void recv_may_miss(struct weir_sim *sim, struct sim_op *op, int conn)
 {
-	if (sim->opts.is_loopback && weir_tape_below(sim->tape, 2) == 1)
+	const uint32_t mask =
+		sim_net_poll(sim, conn, sim->files[op->file].side);
+	if ((mask & POLLIN) != 0 && (mask & POLLERR) == 0 &&
+	    weir_tape_below(sim->tape, 2) == 1)
 		op->is_woken = false;
 }
 
 int sim_op_recv(struct weir_sim *sim, struct sim_op *op)
 {
+	if (sim->files[op->file].kind == SIM_DATAGRAMS)
+		return sim_op_udp_recv(sim, op);
 	const int conn = sim_op_conn(sim, op);
 	if (conn < 0)
 		return conn;
@@ -264,7 +293,7 @@ int sim_op_recv(struct weir_sim *sim, struct sim_op *op)
 		    (!has_more || is_stopped))
 			return -EAGAIN; /* whatever is there by now */
 		if (!has_more) {
-			recv_may_miss(sim, op);
+			recv_may_miss(sim, op, conn);
 			return SIM_OP_AGAIN;
 		}
 		if (is_stopped) {

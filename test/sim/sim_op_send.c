@@ -64,6 +64,7 @@ int sim_op_send_prepare(struct sim_op *op)
 			return -EINVAL;
 		sim_copy(&message, (const void *)(uintptr_t)sqe->addr,
 			 sizeof(message));
+		op->message = message;
 		return send_read_iov(op, message.msg_iov, message.msg_iovlen);
 	}
 	if ((sqe->ioprio & IORING_SEND_VECTORIZED) != 0)
@@ -153,6 +154,8 @@ void sim_op_cache_iov(struct sim_ring *ring, uint32_t count)
 
 int sim_op_send(struct weir_sim *sim, struct sim_op *op)
 {
+	if (sim->files[op->file].kind == SIM_DATAGRAMS)
+		return sim_op_udp_send(sim, op);
 	const int conn = sim_op_conn(sim, op);
 	if (conn == -ENOTCONN)
 		return -EPIPE; /* tcp_sendmsg() on a fresh socket */

@@ -2,6 +2,7 @@
 #include "sim_priv.h"
 
 #include <errno.h>
+#include <sys/socket.h>
 
 int sim_op_accept(struct weir_sim *sim, struct sim_op *op)
 {
@@ -70,13 +71,19 @@ int sim_op_install(struct weir_sim *sim, struct sim_op *op)
 
 int sim_op_socket(struct weir_sim *sim, struct sim_op *op)
 {
-	const int file = sim_file_take(sim, SIM_STREAM);
+	const bool is_datagram =
+		(op->sqe.off & ~(uint64_t)(SOCK_CLOEXEC | SOCK_NONBLOCK)) ==
+		SOCK_DGRAM;
+	const int file =
+		sim_file_take(sim, is_datagram ? SIM_DATAGRAMS : SIM_STREAM);
 	if (file < 0)
 		return file;
-	const int slot = sim_slot_take(&sim->rings[op->ring], file);
-	if (slot < 0)
+	const int made = op->sqe.file_index == 0
+				 ? sim_fd_take(sim, file)
+				 : sim_slot_take(&sim->rings[op->ring], file);
+	if (made < 0)
 		sim_file_drop(sim, file);
-	return slot;
+	return made;
 }
 
 int sim_op_shutdown(struct weir_sim *sim, struct sim_op *op)

@@ -90,6 +90,12 @@ uint32_t sim_op_poll_mask(const struct weir_sim *sim, const struct sim_op *op)
 	case SIM_LISTENER:
 		mask = file->queued > 0 ? POLLIN | POLLRDNORM : 0;
 		break;
+	case SIM_DATAGRAMS:
+		mask = POLLOUT | POLLWRNORM |
+		       (sim_udp_can_read(sim, op->file) ? POLLIN | POLLRDNORM
+							: 0) |
+		       (file->error != 0 ? POLLERR : 0);
+		break;
 	case SIM_DOORBELL:
 		mask = POLLOUT | (file->value > 0 ? POLLIN : 0);
 		break;

@@ -36,6 +36,8 @@ enum {
 	SIM_DEAD = 8,
 	SIM_PIPE_BYTES_MAX = 16384,
 	SIM_IOVS = 32,
+	SIM_DATAGRAM_COUNT = 32,
+	SIM_DATAGRAM_BYTES = 65507,
 	SIM_MAPS = 32,
 	SIM_NONE = -1,
 	SIM_NS_PER_US = 1000,
@@ -73,12 +75,23 @@ struct sim_conn {
 	struct sim_pipe pipes[2]; /* index: the side that writes */
 };
 
+struct sim_datagram {
+	bool is_used;
+	int to; /* the file that has it in its queue; SIM_NONE: on the wire */
+	uint16_t from_port;
+	uint16_t to_port;
+	uint32_t byte_count;
+	uint64_t order;
+	uint8_t bytes[SIM_DATAGRAM_BYTES];
+};
+
 enum sim_file_kind {
 	SIM_FREE = 0,
 	SIM_RING,
 	SIM_LISTENER,
 	SIM_STREAM, /* conn, or none yet: a socket to be connected */
 	SIM_DOORBELL,
+	SIM_DATAGRAMS,
 };
 
 struct sim_file {
@@ -96,7 +109,10 @@ struct sim_file {
 	int backlog;
 	int queue[SIM_BACKLOG]; /* conns that wait */
 	int queued;
-	uint64_t value; /* DOORBELL */
+	uint64_t value;     /* DOORBELL */
+	uint16_t peer_port; /* DATAGRAMS: connected to; 0: none */
+	int error;          /* DATAGRAMS: to be told, once */
+	uint32_t wakes;     /* DATAGRAMS */
 	int last_ring;
 	uint64_t last_token; /* STREAM: of an operation on it that has ended */
 };
@@ -121,8 +137,9 @@ struct sim_op {
 	uint64_t order;
 	struct io_uring_sqe sqe;
 	uint32_t iov_count;
-	uint32_t all; /* bytes of it */
-	uint32_t at;  /* of these, done */
+	struct msghdr message; /* SENDMSG, RECVMSG: as it was at submission */
+	uint32_t all;          /* bytes of it */
+	uint32_t at;           /* of these, done */
 	/* Provided buffers that it has taken: io_uring's REQ_F_BUFFER_RING. */
 	bool has_buffer;
 	bool is_last_buffer;
@@ -216,6 +233,7 @@ struct weir_sim {
 	struct sim_op ops[SIM_OPS];
 	int op_high; /* none is used at or above it */
 	int conn_high;
+	int datagram_high;
 	uint64_t dead_tokens[SIM_DEAD]; /* of streams that are closed */
 	int dead_rings[SIM_DEAD];
 	uint32_t dead_count;
@@ -236,6 +254,7 @@ struct weir_sim {
 	void *choose_ctx;
 	/* Large, and not cleared but by who takes one. */
 	struct sim_conn conns[SIM_CONNS];
+	struct sim_datagram datagrams[SIM_DATAGRAM_COUNT];
 };
 
 /* ---- sim.c ---- */
@@ -273,12 +292,36 @@ bool sim_net_can_write(const struct weir_sim *sim, int conn,
 uint32_t sim_net_poll(const struct weir_sim *sim, int conn, enum sim_side side);
 uint32_t sim_net_readable(const struct weir_sim *sim, int conn,
 			  enum sim_side side);
-/* There is more: bytes, or a FIN. Only after a read that was no error. */
-bool sim_net_has_more(const struct weir_sim *sim, int conn, enum sim_side side);
+/* Bytes that are there, and one for a FIN. Only after a read that was no
+ * error. */
+uint32_t sim_net_inq(const struct weir_sim *sim, int conn, enum sim_side side);
 /* How many things are under way, and the arrival of one of them. */
 uint32_t sim_net_pending(const struct weir_sim *sim);
 void sim_net_arrive(struct weir_sim *sim, uint32_t index);
 
+/* ---- sim_udp.c ---- */
+struct sim_udp_info {
+	uint16_t from_port;
+	bool is_cut;
+	bool is_empty;
+};
+int sim_udp_bind(struct weir_sim *sim, int file, uint16_t port);
+void sim_udp_connect(struct weir_sim *sim, int file, uint16_t port);
+/* @port: 0 for where it is connected to. */
+int sim_udp_send(struct weir_sim *sim, int file, uint16_t port,
+		 const struct iovec *iov, uint32_t iov_count);
+int sim_udp_recv(struct weir_sim *sim, int file, const struct iovec *iov,
+		 uint32_t iov_count, struct sim_udp_info *out_info);
+bool sim_udp_can_read(const struct weir_sim *sim, int file);
+bool sim_udp_is_moving(const struct weir_sim *sim);
+void sim_udp_arrive(struct weir_sim *sim);
+void sim_udp_end(struct weir_sim *sim, int file);
+
+/* ---- sim_op_udp.c ---- */
+int sim_op_udp_bind(struct weir_sim *sim, struct sim_op *op);
+int sim_op_udp_connect(struct weir_sim *sim, struct sim_op *op);
+int sim_op_udp_send(struct weir_sim *sim, struct sim_op *op);
+int sim_op_udp_recv(struct weir_sim *sim, struct sim_op *op);
 int sim_net_conn_take(struct weir_sim *sim); /* or SIM_NONE */
 
 /* ---- sim_listen.c ---- */
@@ -332,6 +375,10 @@ int sim_op_conn(const struct weir_sim *sim, const struct sim_op *op);
 uint32_t sim_op_buffer_flags(struct sim_op *op);
 /* 0, or the errno with which the kernel refuses the entry. */
 int sim_op_recv_prepare(struct sim_op *op);
+/* Shows buffers of its group; and gives up what @bytes have used. */
+int sim_op_recv_take(struct weir_sim *sim, struct sim_op *op);
+void sim_op_recv_commit(struct weir_sim *sim, struct sim_op *op,
+			uint32_t bytes);
 int sim_op_send_prepare(struct sim_op *op);
 void sim_op_cache_iov(struct sim_ring *ring, uint32_t count);
 bool sim_op_is_zerocopy(const struct sim_op *op);

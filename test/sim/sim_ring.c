@@ -275,7 +275,8 @@ static bool world_step(struct weir_sim *sim, int ring, enum sim_run run)
 {
 	const uint32_t ops =
 		ring == SIM_NONE ? 0 : sim_op_runnable(sim, ring, run);
-	const uint32_t arrivals = sim_net_pending(sim);
+	const uint32_t segments = sim_net_pending(sim);
+	const uint32_t arrivals = segments + sim_udp_is_moving(sim);
 	const uint32_t threads = sim_threads_ready(sim);
 	uint32_t peers = 0;
 
@@ -300,8 +301,12 @@ static bool world_step(struct weir_sim *sim, int ring, enum sim_run run)
 		return true;
 	}
 	pick -= ops;
-	if (pick < arrivals) {
+	if (pick < segments) {
 		sim_net_arrive(sim, pick);
+		return true;
+	}
+	if (pick < arrivals) {
+		sim_udp_arrive(sim);
 		return true;
 	}
 	pick -= arrivals;
@@ -516,6 +521,9 @@ int sim_ring_enter(void *ctx, int ring_fd, uint32_t submit_count,
 	if ((uint32_t)submitted < submit_count)
 		min_complete = 0;
 	cq_flush(&sim->rings[index]);
+	/* Once after the submission, and once before the wait. */
+	if (submitted > 0)
+		enter_task_work(sim, index, min_complete);
 	enter_task_work(sim, index, min_complete);
 	const int waited =
 		sim_thread_is_nested(sim)
