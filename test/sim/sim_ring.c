@@ -442,9 +442,11 @@ static int enter_wait(struct weir_sim *sim, int index, uint32_t min_complete,
 		const uint64_t waited_ns = sim->now_ns - limit->start_ns;
 		if (sim->violation != NULL)
 			return 0;
-		/* It is awake; until it runs, the world may go on. */
+		/* It is awake, if it slept; until it runs, the world may go
+		 * on. */
 		if (ready >= min_complete &&
-		    (!weir_tape_chance(sim->tape, LATE_WAKE) ||
+		    (min_complete == 0 ||
+		     !weir_tape_chance(sim->tape, LATE_WAKE) ||
 		     !world_step(sim, index, SIM_RUN_WAITING)))
 			return 0;
 		if (ready >= min_complete)
