@@ -36,6 +36,7 @@ static const struct {
 	{ "conn", suite_conn },
 	{ "server", suite_server },
 	{ "server-roll", suite_server_roll },
+	{ "listener", suite_listener },
 	{ "load", suite_load },
 	{ "pace", suite_pace },
 	{ "steer-rule", suite_steer_rule },

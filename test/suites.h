@@ -43,6 +43,7 @@ Suite *suite_cli(void);
 Suite *suite_conn(void);
 Suite *suite_server(void);
 Suite *suite_server_roll(void);
+Suite *suite_listener(void);
 Suite *suite_load(void);
 Suite *suite_pace(void);
 Suite *suite_steer_rule(void);
