@@ -196,7 +196,9 @@ int sim_net_read(struct weir_sim *sim, int index, enum sim_side side,
 	uint8_t *out = bytes;
 
 	if (count == 0 && byte_count > 0) {
-		if (side_is_reset(conn, side)) {
+		/* A FIN that came first hides the reset: tcp_recvmsg() looks
+		 * at SOCK_DONE before sk_err. */
+		if (side_is_reset(conn, side) && !pipe->fin_arrived) {
 			/* Told once; an end of the stream from then on. */
 			if (side == SIM_SERVER && conn->server_error_told)
 				return 0;
@@ -220,7 +222,12 @@ int sim_net_write(struct weir_sim *sim, int index, enum sim_side side,
 	const uint8_t *in = bytes;
 
 	if (side_is_reset(conn, side)) {
-		if (side == SIM_SERVER && !conn->server_error_told) {
+		/* Reset in CLOSE_WAIT: EPIPE from the first on (tcp_reset()).
+		 */
+		const bool has_waited =
+			conn->pipes[!side].fin_arrived && !pipe->fin_written;
+		if (side == SIM_SERVER && !conn->server_error_told &&
+		    !has_waited) {
 			conn->server_error_told = true;
 			return -ECONNRESET;
 		}
