@@ -48,6 +48,7 @@ enum {
  * @pipe_bytes:   what a direction of a connection holds; 0 for 4096
  * @sq_entries, @cq_entries: cut the rings down to these; 0: as asked for
  * @setup_forbidden: set-up flags to be refused with -EINVAL
+ * @is_loopback:  what is sent has arrived, whole, before the call returns
  * @story:        each event, a line in virtual time; NULL for none
  */
 struct weir_sim_opts {
@@ -57,6 +58,7 @@ struct weir_sim_opts {
 	uint32_t sq_entries;
 	uint32_t cq_entries;
 	uint32_t setup_forbidden;
+	bool is_loopback;
 	FILE *story;
 };
 
@@ -83,6 +85,9 @@ void weir_sim_set_faults(struct weir_sim *sim, uint32_t faults);
 void weir_sim_heal(struct weir_sim *sim);
 
 uint64_t weir_sim_now_ns(const struct weir_sim *sim);
+
+/** weir_sim_pass() - @ns nanoseconds go by in which nothing happens. */
+void weir_sim_pass(struct weir_sim *sim, uint64_t ns);
 
 /** weir_sim_hash() - of all that has happened: same tape, same hash. */
 uint64_t weir_sim_hash(const struct weir_sim *sim);

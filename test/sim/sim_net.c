@@ -31,6 +31,13 @@ static void address_port_set(struct sockaddr_storage *address, uint16_t port)
 	memcpy(address, &in, sizeof(in));
 }
 
+/* Of a wire that takes no time. */
+static void wire_rest(struct weir_sim *sim)
+{
+	while (sim->opts.is_loopback && sim_net_pending(sim) > 0)
+		sim_net_arrive(sim, 0);
+}
+
 /* ---- listeners ------------------------------------------------------------
  */
 
@@ -78,6 +85,7 @@ void sim_net_listen_end(struct weir_sim *sim, int index)
 	}
 	file->queued = 0;
 	sim->events++;
+	wire_rest(sim);
 }
 
 int sim_net_accept(struct weir_sim *sim, int index)
@@ -168,7 +176,25 @@ bool sim_net_can_read(const struct weir_sim *sim, int index, enum sim_side side)
 	const struct sim_conn *conn = &sim->conns[index];
 	const struct sim_pipe *pipe = &conn->pipes[!side];
 	return pipe->arrived > pipe->read || pipe->fin_arrived ||
-	       side_is_reset(conn, side);
+	       (side_is_reset(conn, side) &&
+		!(side == SIM_SERVER && conn->rst_is_unheard));
+}
+
+bool sim_net_has_more(struct weir_sim *sim, int index, bool *is_first)
+{
+	struct sim_conn *conn = &sim->conns[index];
+	const bool has_more = sim_net_readable(sim, index, SIM_SERVER) > 0 ||
+			      conn->pipes[SIM_CLIENT].fin_arrived;
+	if (!has_more) {
+		conn->rst_is_unheard = *is_first && conn->rst_to_server;
+		*is_first = false;
+	}
+	return has_more;
+}
+
+void sim_net_poll_anew(struct weir_sim *sim, int index)
+{
+	sim->conns[index].rst_is_unheard = false;
 }
 
 static uint32_t pipe_room(const struct weir_sim *sim,
@@ -226,12 +252,11 @@ int sim_net_write(struct weir_sim *sim, int index, enum sim_side side,
 		 */
 		const bool has_waited =
 			conn->pipes[!side].fin_arrived && !pipe->fin_written;
-		if (side == SIM_SERVER && !conn->server_error_told &&
-		    !has_waited) {
-			conn->server_error_told = true;
-			return -ECONNRESET;
-		}
-		return -EPIPE;
+		if (has_waited ||
+		    (side == SIM_SERVER && conn->server_error_told))
+			return -EPIPE;
+		conn->server_error_told |= side == SIM_SERVER;
+		return -ECONNRESET;
 	}
 	if (pipe->fin_written)
 		return -EPIPE;
@@ -243,6 +268,7 @@ int sim_net_write(struct weir_sim *sim, int index, enum sim_side side,
 		pipe->bytes[(pipe->written + i) % SIM_PIPE_BYTES_MAX] = in[i];
 	pipe->written += count;
 	sim->events++;
+	wire_rest(sim);
 	return (int)count;
 }
 
@@ -251,10 +277,13 @@ int sim_net_shutdown(struct weir_sim *sim, int index, enum sim_side side)
 	if (index == SIM_NONE)
 		return -ENOTCONN;
 	struct sim_conn *conn = &sim->conns[index];
+	if (side == SIM_SERVER)
+		sim_net_poll_anew(sim, index); /* it wakes whoever polls */
 	if (side_is_reset(conn, side))
 		return -ENOTCONN;
 	conn->pipes[side].fin_written = true;
 	sim->events++;
+	wire_rest(sim);
 	return 0;
 }
 
@@ -278,6 +307,7 @@ void sim_net_close(struct weir_sim *sim, int index, enum sim_side side)
 		      in->read < in->arrived ? ", unread bytes: RST" : "");
 	conn_forget(conn);
 	sim->events++;
+	wire_rest(sim);
 }
 
 /* ---- on the wire ----------------------------------------------------------
@@ -320,8 +350,9 @@ static void pipe_arrive(struct weir_sim *sim, struct sim_conn *conn, int side)
 	struct sim_pipe *pipe = &conn->pipes[side];
 	const uint32_t moving = (uint32_t)(pipe->written - pipe->arrived);
 	/* Benign: all at once. */
-	const uint32_t left =
-		moving <= 1 ? 0 : weir_tape_below(sim->tape, moving);
+	const uint32_t left = moving <= 1 || sim->opts.is_loopback
+				      ? 0
+				      : weir_tape_below(sim->tape, moving);
 	pipe->arrived += moving - left;
 	if (pipe->arrived == pipe->written && pipe->fin_written)
 		pipe->fin_arrived = true;
@@ -387,6 +418,7 @@ void weir_sim_rst(struct weir_sim *sim, int index)
 	conn->has_client = false;
 	conn_forget(conn);
 	sim->events++;
+	wire_rest(sim);
 }
 
 void weir_sim_hang_up(struct weir_sim *sim, int conn)

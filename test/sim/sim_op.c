@@ -168,7 +168,7 @@ static int recv_post(struct weir_sim *sim, struct sim_op *op, int res,
 	const bool is_multishot = (op->sqe.ioprio & IORING_RECV_MULTISHOT) != 0;
 	const int conn = sim->files[op->file].conn;
 
-	if (sim_net_readable(sim, conn, SIM_SERVER) > 0)
+	if (sim_net_has_more(sim, conn, &op->is_first))
 		flags |= IORING_CQE_F_SOCK_NONEMPTY;
 	if (is_multishot && !sim_fault(sim, WEIR_FAULT_TERMINATE) &&
 	    sim_ring_post(sim, op->ring, op->sqe.user_data, res,
@@ -501,6 +501,7 @@ void sim_op_submit(struct weir_sim *sim, int ring,
 	op->is_armed = false;
 	op->is_cancelled = false;
 	op->is_late = false;
+	op->is_first = false;
 	op->due_flags = 0;
 	op->done = 0;
 	op->ring = ring;
@@ -519,6 +520,12 @@ void sim_op_submit(struct weir_sim *sim, int ring,
 	}
 	if (sqe->opcode == IORING_OP_SENDMSG)
 		op_read_message(op);
+	if (sqe->opcode == IORING_OP_RECV &&
+	    sim->files[op->file].conn != SIM_NONE) {
+		const int conn = sim->files[op->file].conn;
+		sim_net_poll_anew(sim, conn);
+		op->is_first = sim_net_can_read(sim, conn, SIM_SERVER);
+	}
 	/* Poll first; or the kernel was busy, and does it a little later. */
 	if ((sqe->opcode == IORING_OP_RECV &&
 	     (sqe->ioprio & IORING_RECVSEND_POLL_FIRST) != 0) ||

@@ -61,6 +61,7 @@ struct sim_conn {
 	bool rst_sent_to_server; /* on its way */
 	bool rst_sent_to_client;
 	bool server_error_told;
+	bool rst_is_unheard; /* by a multishot receive that goes on waiting */
 	struct sim_pipe pipes[2]; /* index: the side that writes */
 };
 
@@ -92,6 +93,7 @@ struct sim_op {
 	bool is_armed;     /* waits for its file */
 	bool is_cancelled; /* ends with -ECANCELED */
 	bool is_late;      /* was not tried yet */
+	bool is_first;     /* RECV: was ready when it was submitted */
 	uint32_t due_flags;
 	int ring;
 	int file;      /* referenced, or SIM_NONE */
@@ -191,6 +193,13 @@ bool sim_net_can_write(const struct weir_sim *sim, int conn,
 		       enum sim_side side);
 uint32_t sim_net_readable(const struct weir_sim *sim, int conn,
 			  enum sim_side side);
+/* After a receive: whether the socket has more (IORING_CQE_F_SOCK_NONEMPTY; a
+ * FIN counts, tcp_inq()). If not, a multishot waits for the next event; and if
+ * @is_first, what it has received was there when it was armed, a RST that was
+ * there as well is none (seen on 6.18). */
+bool sim_net_has_more(struct weir_sim *sim, int conn, bool *is_first);
+/* The socket is polled anew: a RST is heard. */
+void sim_net_poll_anew(struct weir_sim *sim, int conn);
 /* How many things are under way, and the arrival of one of them. */
 uint32_t sim_net_pending(const struct weir_sim *sim);
 void sim_net_arrive(struct weir_sim *sim, uint32_t index);
