@@ -67,6 +67,7 @@ static const struct {
 	{ "restrict", suite_restrict },
 	{ "zerocopy", suite_zerocopy },
 	{ "sim", suite_sim },
+	{ "sim-diff", suite_sim_diff },
 	{ "steer-spread", suite_steer_spread },
 	{ "steer-change", suite_steer_change },
 	{ "steer-faults", suite_steer_faults },

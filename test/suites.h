@@ -50,6 +50,7 @@ Suite *suite_steer_rule(void);
 Suite *suite_steer_table(void);
 Suite *suite_steer_guard(void);
 Suite *suite_sim(void);
+Suite *suite_sim_diff(void);
 Suite *suite_stop(void);
 Suite *suite_memory(void);
 Suite *suite_process(void);
