@@ -23,8 +23,8 @@ enum {
 	DIFF_CONNS = 3,
 	DIFF_ACTIONS = 64,
 	DIFF_SETTLES = DIFF_ACTIONS + 1,
-	DIFF_EVENTS = 32,
-	DIFF_TEXT_BYTES = 2048,
+	DIFF_EVENTS = 512,
+	DIFF_TEXT_BYTES = 4096,
 };
 
 /* ---- scripts ----------------------------------------------------------- */
@@ -60,6 +60,7 @@ struct diff_reaction {
 	uint32_t greet_bytes; /* sent by on_open */
 	bool is_mute;         /* takes what comes, and answers nothing */
 	uint32_t frame_bytes; /* uses whole frames only; 0: all */
+	uint32_t high_bytes;  /* of the send queue; 0: more than is sent */
 	uint32_t at_bytes;    /* once it has used so many, 0: in on_open ... */
 	enum diff_then then;  /* ... it does this */
 };
@@ -145,7 +146,8 @@ enum {
 	DIFF_MAY_EVENTS = 1 << 4,     /* all but on_open and on_close */
 	DIFF_MAY_DISCARD = 1 << 5,    /* the counter of discarded bytes */
 	DIFF_MAY_HALF_CLOSE = 1 << 6, /* the counter of those */
-	DIFF_MAY_ALL = (1 << 7) - 1,
+	DIFF_MAY_DRAIN = 1 << 7,      /* how often on_drain is called */
+	DIFF_MAY_ALL = (1 << 8) - 1,
 };
 
 /**

@@ -49,6 +49,12 @@ const struct diff_case diff_cases[] = {
 	  { .frame_bytes = 100 },
 	  "c . w50 . f . r ." },
 
+	{ "paused by each answer",
+	  { .high_bytes = 20 },
+	  "c . w50 . w500 . r . w30 w30 f . r . h ." },
+	{ "reset while paused", { .high_bytes = 20 }, "c . w500 x ." },
+	{ "a FIN while paused", { .high_bytes = 20 }, "c . w500 f . r . h ." },
+
 	/* The server ends first. */
 	{ "closed at once", { .then = DIFF_CLOSE }, "c . r . h ." },
 	{ "aborted at once", { .then = DIFF_ABORT }, "c . r . h ." },

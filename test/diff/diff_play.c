@@ -49,7 +49,8 @@ static void event_add(struct diff_conn *conn, char event)
 	const size_t length = strlen(conn->events);
 	const bool is_again =
 		length > 0 && event == 'd' && conn->events[length - 1] == 'd';
-	if (!is_again && length + 1 < DIFF_EVENTS)
+	assert(length + 1 < DIFF_EVENTS);
+	if (!is_again)
 		conn->events[length] = event;
 }
 
@@ -354,6 +355,7 @@ static void start(struct player *player)
 		.buf_count = 16,
 		.buf_bytes = 128,
 		.block_memory_bytes = 1 << 20,
+		.send_high_bytes = player->script->reaction.high_bytes,
 		.idle_timeout_ms = 5000,
 		.drain_timeout_ms = 1000,
 	};

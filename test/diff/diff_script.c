@@ -60,10 +60,12 @@ char *diff_print(const struct diff_script *script, char *out_text)
 	FILE *out = fmemopen(out_text, DIFF_TEXT_BYTES, "w");
 
 	assert(out != NULL);
-	(void)fprintf(out, "handler: greets %u%s, frames of %u, at %u: %s;",
-		      reaction->greet_bytes, reaction->is_mute ? ", mute" : "",
-		      reaction->frame_bytes, reaction->at_bytes,
-		      thens[reaction->then]);
+	(void)fprintf(
+		out,
+		"handler: greets %u%s, frames of %u, pauses at %u, at %u: %s;",
+		reaction->greet_bytes, reaction->is_mute ? ", mute" : "",
+		reaction->frame_bytes, reaction->high_bytes, reaction->at_bytes,
+		thens[reaction->then]);
 	for (uint32_t i = 0; i < script->action_count; i++) {
 		const struct diff_action *action = &script->actions[i];
 		(void)fputc(' ', out);
@@ -101,6 +103,8 @@ static void draw_reaction(struct diff_reaction *reaction,
 	if (weir_tape_below(tape, 2) == 1)
 		reaction->then = (enum diff_then)(1 + weir_tape_below(tape, 3));
 	reaction->at_bytes = weir_tape_below(tape, 200);
+	if (weir_tape_below(tape, 4) == 1)
+		reaction->high_bytes = 1 + weir_tape_below(tape, 200);
 }
 
 static void draw_action(struct diff_script *script, struct weir_tape *tape,
