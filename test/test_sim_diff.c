@@ -132,7 +132,7 @@ START_TEST(each_freedom_is_some_scripts)
 {
 	struct weir_tape *tape = tape_make();
 	bool is_had = false;
-	for (uint64_t seed = 1; seed <= SEEDS_EACH * ROUNDS; seed++) {
+	for (uint64_t seed = 1; seed <= (uint64_t)SEEDS_EACH * ROUNDS; seed++) {
 		struct diff_script script;
 		weir_tape_seed(tape, seed);
 		diff_draw(&script, tape);

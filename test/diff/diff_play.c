@@ -34,7 +34,7 @@ struct player {
 
 static uint8_t pattern(uint32_t conn, uint64_t at)
 {
-	return (uint8_t)(conn * 37 + at * 101 + (at >> 8));
+	return (uint8_t)(conn * UINT64_C(37) + at * 101 + (at >> 8));
 }
 
 /* What the client has to get as byte @at: the greeting, then the echo. */

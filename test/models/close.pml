@@ -82,7 +82,11 @@ bit is_cancel_all = 0;
 byte misses = 0;
 byte buffers = BUFFER_COUNT;
 byte owed = 0; /* completions of the present connection, not yet reaped */
+#ifdef LIVENESS
+bit has_haunted = 1; /* it would only make the search longer */
+#else
 bit has_haunted = 0;
+#endif
 
 /* ---- the peer's */
 bit has_data = 0;
@@ -568,8 +572,8 @@ end:	do
 	od
 }
 
-/* Install and shutdown(2), or SHUTDOWN. */
-active proctype kernel_fin()
+/* Never both at once: install and shutdown(2), or SHUTDOWN; and the close. */
+active proctype kernel_ends()
 {
 end:	do
 	:: atomic {
@@ -580,12 +584,6 @@ end:	do
 		:: else -> post(FIN, DONE, 0)
 		fi
 	   }
-	od
-}
-
-active proctype kernel_close()
-{
-end:	do
 	:: atomic {
 		close_op == GOING && nfull(cq) ->
 		close_op = NONE;
@@ -596,6 +594,7 @@ end:	do
 
 /* A completion of the first connection, when the second may have its slot.
  * FREE stands for a receive that nobody is owed. */
+#ifndef LIVENESS
 active proctype kernel_ghost()
 {
 	atomic {
@@ -608,6 +607,7 @@ active proctype kernel_ghost()
 		fi
 	}
 }
+#endif
 
 /* ---- the world */
 
