@@ -131,9 +131,9 @@ static void listener_shut(struct weir_loop *loop, struct wi_listener *listener)
 
 void wi_listeners_shut(struct weir_loop *loop)
 {
+	/* Those as well that listen again since this loop shut them down. */
 	for (uint32_t i = 0; i < loop->listener_count; i++)
-		if (!loop->listeners[i].is_shut)
-			listener_shut(loop, &loop->listeners[i]);
+		listener_shut(loop, &loop->listeners[i]);
 }
 
 static void listener_note_pause(struct weir_loop *loop,
@@ -149,9 +149,11 @@ static void listener_heed(struct weir_loop *loop, struct wi_listener *listener,
 			  uint32_t word)
 {
 	listener->seen_wish = word;
+	/* It may listen again: a wish to accept that came in between, and was
+	 * overtaken by this one, was never seen. */
+	listener->is_shut = false;
 	switch (wish_of(word)) {
 	case WI_LISTENER_ACCEPT:
-		listener->is_shut = false;
 		listener->retry_ns = 0;
 		break;
 	case WI_LISTENER_HOLD:

@@ -418,6 +418,12 @@ uint64_t weir_sim_now_ns(const struct weir_sim *sim)
 	return sim->now_ns;
 }
 
+void weir_sim_pass(struct weir_sim *sim, uint64_t ns)
+{
+	sim->now_ns += ns;
+	weir_sim_note(sim, "%llu ns go by", (unsigned long long)ns);
+}
+
 uint64_t weir_sim_hash(const struct weir_sim *sim)
 {
 	return sim->hash;

@@ -53,8 +53,9 @@ enum {
  * @sq_entries, @cq_entries: cut the rings down to these; 0: as asked for
  * @setup_forbidden: set-up flags to be refused with -EINVAL
  * @migrates:     who waits at a listener that ends goes to another of its
- * group, as with net.ipv4.tcp_migrate_req; false: they are reset
+ *                group, as with net.ipv4.tcp_migrate_req; false: they are reset
  * @is_loopback:  most of what is sent has arrived before the sender goes on
+ * @is_instant:   what is sent has arrived, whole, before the call returns
  * @allows_misuse: what a kernel answers with an errno alone is no violation
  * @story:        each event, a line in virtual time; NULL for none
  */
@@ -68,6 +69,7 @@ struct weir_sim_opts {
 	bool migrates;
 	bool allows_misuse;
 	bool is_loopback;
+	bool is_instant;
 	FILE *story;
 };
 
@@ -94,6 +96,9 @@ void weir_sim_set_faults(struct weir_sim *sim, uint32_t faults);
 void weir_sim_heal(struct weir_sim *sim);
 
 uint64_t weir_sim_now_ns(const struct weir_sim *sim);
+
+/** weir_sim_pass() - @ns nanoseconds go by in which nothing happens. */
+void weir_sim_pass(struct weir_sim *sim, uint64_t ns);
 
 /** weir_sim_hash() - of all that has happened: same tape, same hash. */
 uint64_t weir_sim_hash(const struct weir_sim *sim);

@@ -32,6 +32,13 @@ static void address_port_set(struct sockaddr_storage *address, uint16_t port)
 	memcpy(address, &in, sizeof(in));
 }
 
+/* Of a wire that takes no time. */
+static void wire_rest(struct weir_sim *sim)
+{
+	while (sim->opts.is_instant && sim_net_pending(sim) > 0)
+		sim_net_arrive(sim, 0);
+}
+
 /* ---- listeners ------------------------------------------------------------
  */
 
@@ -95,6 +102,7 @@ void sim_net_listen_end(struct weir_sim *sim, int index)
 	sim->files[index].is_listening = false;
 	sim_listen_move(sim, index);
 	sim->events++;
+	wire_rest(sim);
 }
 
 int sim_net_accept(struct weir_sim *sim, int index)
@@ -294,6 +302,7 @@ int sim_net_write(struct weir_sim *sim, int index, enum sim_side side,
 	sim_copy(pipe->bytes, in + whole, count - whole);
 	pipe->written += count;
 	sim->events++;
+	wire_rest(sim);
 	return (int)count;
 }
 
@@ -344,6 +353,7 @@ int sim_net_shutdown(struct weir_sim *sim, int index, enum sim_side side,
 	if (how != SHUT_RD)
 		conn->pipes[side].fin_written = true;
 	wire_rush(sim, conn);
+	wire_rest(sim);
 	return 0;
 }
 
@@ -368,6 +378,7 @@ void sim_net_close(struct weir_sim *sim, int index, enum sim_side side)
 	wire_rush(sim, conn);
 	conn_forget(conn);
 	sim->events++;
+	wire_rest(sim);
 }
 
 /* ---- on the wire ----------------------------------------------------------
@@ -433,8 +444,9 @@ static void pipe_arrive(struct weir_sim *sim, struct sim_conn *conn, int side)
 	struct sim_pipe *pipe = &conn->pipes[side];
 	const uint32_t moving = (uint32_t)(pipe->written - pipe->arrived);
 	/* Benign: all at once. */
-	const uint32_t left =
-		moving <= 1 ? 0 : weir_tape_below(sim->tape, moving);
+	const uint32_t left = moving <= 1 || sim->opts.is_instant
+				      ? 0
+				      : weir_tape_below(sim->tape, moving);
 	/* Not always: sim-model has seen such bytes taken (program 517477), and
 	 * why is not known. */
 	if (moving > left && refuses_bytes(conn, (enum sim_side) !side) &&
@@ -530,8 +542,10 @@ int weir_sim_read(struct weir_sim *sim, int conn, void *bytes,
 {
 	const enum sim_side side = peers_side(sim, conn);
 	const int result = sim_net_read(sim, conn, side, bytes, byte_count);
+	/* An end of the stream that came first hides the reset. */
 	return result == 0 && byte_count > 0 &&
-			       side_is_reset(&sim->conns[conn], side)
+			       side_is_reset(&sim->conns[conn], side) &&
+			       !sim->conns[conn].pipes[!side].fin_arrived
 		       ? -ECONNRESET
 		       : result;
 }
@@ -554,6 +568,7 @@ void weir_sim_rst(struct weir_sim *sim, int index)
 		conn->has_server = false;
 	conn_forget(conn);
 	sim->events++;
+	wire_rest(sim);
 }
 
 void weir_sim_hang_up(struct weir_sim *sim, int conn)

@@ -447,6 +447,8 @@ bool sim_op_submit(struct weir_sim *sim, int ring,
 		op_fail(sim, op, -EAGAIN);
 		return true;
 	}
+	op->is_first =
+		op_is_recv(op) && op_can_wait(sim, op) && op_can_read(sim, op);
 	if (op_is_put_off(sim, op)) {
 		sim_op_arm(sim, op);
 		op->is_late = !op_waits_for_file(op);

@@ -252,13 +252,17 @@ static bool recv_is_over(struct sim_op *op, int result)
 
 /* It has seen no hint of more, and sleeps until it is woken. An own
  * shutdown that came before that is no wake-up (sim-model); a reset is
- * (sim-op). */
+ * (sim-op), but for one that was there, behind bytes, before the receive was
+ * (sim-diff). */
 static void recv_may_miss(struct weir_sim *sim, struct sim_op *op, int conn)
 {
 	const uint32_t mask =
 		sim_net_poll(sim, conn, sim->files[op->file].side);
-	if ((mask & POLLIN) != 0 && (mask & POLLERR) == 0 &&
-	    weir_tape_below(sim->tape, 2) == 1)
+	const bool was_first = op->is_first;
+	op->is_first = false;
+	if ((mask & POLLERR) != 0)
+		op->is_woken = !was_first;
+	else if ((mask & POLLIN) != 0 && weir_tape_below(sim->tape, 2) == 1)
 		op->is_woken = false;
 }
 

@@ -122,6 +122,7 @@ struct sim_op {
 	bool is_armed;     /* waits for its file */
 	bool is_cancelled; /* ends with -ECANCELED */
 	bool is_late;      /* was not tried yet */
+	bool is_first;     /* RECV: was ready when it was submitted */
 	bool is_lost;      /* never ends */
 	bool is_retried;   /* was armed: REQ_F_POLLED */
 	bool is_woken;     /* RECV: there was something when it was armed */

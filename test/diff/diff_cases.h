@@ -1,0 +1,16 @@
+/* diff_cases.h - orders of ends that matter, by name */
+#ifndef WEIR_TEST_DIFF_CASES_H
+#define WEIR_TEST_DIFF_CASES_H
+
+#include "diff.h"
+
+struct diff_case {
+	const char *name;
+	struct diff_reaction reaction;
+	const char *text; /* see diff_parse() */
+};
+
+extern const struct diff_case diff_cases[];
+extern const int diff_case_count;
+
+#endif
