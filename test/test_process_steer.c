@@ -90,8 +90,8 @@ static void scratch_open_to_all(void)
 
 static void expect_in(const char *text, const char *wanted)
 {
-	ck_assert_msg(strstr(text, wanted) != NULL, "no '%s' in: %.1000s", wanted,
-		      text);
+	ck_assert_msg(strstr(text, wanted) != NULL, "no '%s' in: %.1000s",
+		      wanted, text);
 }
 
 /* The sum over all loops, of which each begins with "index". */
