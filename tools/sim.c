@@ -14,11 +14,14 @@
 
 #include <errno.h>
 #include <inttypes.h>
+#include <sched.h>
 #include <setjmp.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
+#include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -28,7 +31,12 @@
 #define COMPILER "gcc " __VERSION__
 #endif
 
-enum { NS_PER_S = 1000000000, PROGRESS_EVERY = 1024 };
+enum {
+	NS_PER_S = 1000000000,
+	PROGRESS_NS = 200 * 1000 * 1000,
+	SHARE = 256, /* seeds that a process takes at a time */
+	JOBS_MAX = 256,
+};
 
 static struct {
 	uint64_t seed;
@@ -37,6 +45,7 @@ static struct {
 	const char *shrink_file;
 	const char *story_name;
 	const char *exhaust_name;
+	uint64_t jobs;
 	bool lists_stories;
 	bool is_quiet;
 } given = { .seed = 1, .seeds = 10000, .story_name = "all" };
@@ -61,6 +70,8 @@ static const struct cli_option sim_options[] = {
 	{ "exhaust", "CASE", CLI_TEXT, &given.exhaust_name, 0, 0, NULL, "",
 	  "every fault in every state of this small case, and every two; all: "
 	  "of each case, with a report of what was reached" },
+	{ "jobs", "N", CLI_UINT, &given.jobs, 0, JOBS_MAX, NULL, "one per CPU",
+	  "so many processes share the seeds; what comes out is the same" },
 	{ .help = "What it tells" },
 	{ "quiet", NULL, CLI_SWITCH, &given.is_quiet, 0, 0, NULL, NULL,
 	  "no progress line" },
@@ -90,6 +101,9 @@ static const struct cli_tool sim_tool = {
 		"wrong options.\n",
 };
 /* clang-format on */
+
+#define HASH_SEED UINT64_C(0x9e3779b97f4a7c15)
+#define HASH_MIX UINT64_C(0xff51afd7ed558ccd)
 
 static struct weir_sim *world;
 static struct weir_tape tape;
@@ -226,50 +240,142 @@ static double seconds_since(const struct timespec *start)
 	       (double)(now.tv_nsec - start->tv_nsec) / NS_PER_S;
 }
 
+/* Of all processes, in memory that they share. */
 struct sum {
 	struct timespec start;
+	uint64_t taken; /* seeds */
 	uint64_t schedules;
 	uint64_t cqes;
 	uint64_t bytes;
-	uint64_t hash;
+	uint64_t hash; /* in any order of the seeds */
+	uint32_t failures;
 };
 
-static void tell_progress(const struct sum *sum, const char *end)
+static struct sum *sum;
+
+static void sum_add(uint64_t seed, const struct sim_story_result *result)
+{
+	const uint64_t mixed = (result->hash ^ seed * HASH_SEED) * HASH_MIX;
+	(void)__atomic_add_fetch(&sum->schedules, 1, __ATOMIC_RELAXED);
+	(void)__atomic_add_fetch(&sum->cqes, result->cqes, __ATOMIC_RELAXED);
+	(void)__atomic_add_fetch(&sum->bytes, result->echoed_bytes,
+				 __ATOMIC_RELAXED);
+	(void)__atomic_add_fetch(&sum->hash, mixed ^ mixed >> 32,
+				 __ATOMIC_RELAXED);
+}
+
+static void tell_progress(const char *end)
 {
 	const double seconds = seconds_since(&sum->start);
-	(void)printf("\r%" PRIu64 " schedules, %.0f per second", sum->schedules,
-		     (double)sum->schedules / seconds);
+	const uint64_t schedules =
+		__atomic_load_n(&sum->schedules, __ATOMIC_RELAXED);
+	(void)printf("\r%" PRIu64 " schedules, %.0f per second", schedules,
+		     (double)schedules / seconds);
 	(void)printf("%s", end);
 	(void)fflush(stdout);
 }
 
+/* Return: the exit status of this process. Of several failures one is told. */
+static int play_one(uint64_t seed)
+{
+	weir_tape_seed(&tape, seed);
+	const struct sim_story_result result =
+		play(prints_story ? stdout : NULL);
+	sum_add(seed, &result);
+	if (result.violation == NULL)
+		return EXIT_SUCCESS;
+	if (__atomic_fetch_add(&sum->failures, 1, __ATOMIC_RELAXED) > 0)
+		return EXIT_FAILURE;
+	(void)printf("\nseed %" PRIu64 "\n", seed);
+	(void)fflush(stdout);
+	return tell_failure(result.violation, "weir-sim.tape");
+}
+
+/* What one process does, until no seeds are left or one has failed. */
+static int play_shares(void)
+{
+	for (;;) {
+		const uint64_t first = __atomic_fetch_add(&sum->taken, SHARE,
+							  __ATOMIC_RELAXED);
+		for (uint64_t i = first; i < first + SHARE; i++) {
+			if (i >= given.seeds ||
+			    __atomic_load_n(&sum->failures, __ATOMIC_RELAXED))
+				return EXIT_SUCCESS;
+			const int status = play_one(given.seed + i);
+			if (status != EXIT_SUCCESS)
+				return status;
+		}
+	}
+}
+
+static uint64_t jobs_count(void)
+{
+	cpu_set_t cpus;
+	uint64_t jobs = given.jobs;
+	if (jobs == 0)
+		jobs = sched_getaffinity(0, sizeof(cpus), &cpus) == 0
+			       ? (uint64_t)CPU_COUNT(&cpus)
+			       : 1;
+	const uint64_t shares = (given.seeds + SHARE - 1) / SHARE;
+	return jobs < shares ? jobs : shares;
+}
+
+/* Returns how many were started. */
+static uint64_t jobs_start(uint64_t count)
+{
+	(void)fflush(NULL);
+	for (uint64_t i = 0; i < count; i++) {
+		const pid_t pid = fork();
+		if (pid < 0)
+			return i;
+		if (pid == 0) {
+			const int status = play_shares();
+			(void)fflush(NULL);
+			_exit(status);
+		}
+	}
+	return count;
+}
+
+/* Whether all of them ended as they should. */
+static bool jobs_await(uint64_t count)
+{
+	const bool tells = !given.is_quiet && isatty(STDOUT_FILENO) == 1;
+	bool is_well = true;
+	while (count > 0) {
+		int status = 0;
+		if (waitpid(-1, &status, tells ? WNOHANG : 0) > 0) {
+			is_well = is_well && status == 0;
+			count--;
+			continue;
+		}
+		const struct timespec pause = { .tv_nsec = PROGRESS_NS };
+		(void)nanosleep(&pause, NULL);
+		tell_progress("");
+	}
+	return is_well;
+}
+
 static int play_seeds(void)
 {
-	struct sum sum = { .schedules = 0 };
-	(void)clock_gettime(CLOCK_MONOTONIC, &sum.start);
-
-	for (uint64_t i = 0; i < given.seeds; i++) {
-		weir_tape_seed(&tape, given.seed + i);
-		const struct sim_story_result result =
-			play(prints_story ? stdout : NULL);
-		sum.schedules++;
-		sum.cqes += result.cqes;
-		sum.bytes += result.echoed_bytes;
-		sum.hash = sum.hash * 31 + result.hash;
-		if (result.violation != NULL) {
-			(void)printf("\nseed %" PRIu64 "\n", given.seed + i);
-			(void)fflush(stdout);
-			return tell_failure(result.violation, "weir-sim.tape");
-		}
-		if (!given.is_quiet && isatty(STDOUT_FILENO) == 1 &&
-		    i % PROGRESS_EVERY == 0)
-			tell_progress(&sum, "");
+	const uint64_t jobs = jobs_count();
+	sum = mmap(NULL, sizeof(*sum), PROT_READ | PROT_WRITE,
+		   MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+	if (sum == MAP_FAILED) {
+		perror("weir-sim: mmap");
+		return EXIT_FAILURE;
 	}
-	tell_progress(&sum, "\n");
+	(void)clock_gettime(CLOCK_MONOTONIC, &sum->start);
+	const uint64_t started = jobs > 1 ? jobs_start(jobs) : 0;
+	const bool is_well = started > 0 ? jobs_await(started)
+					 : play_shares() == EXIT_SUCCESS;
+	if (!is_well)
+		return EXIT_FAILURE;
+	tell_progress("\n");
 	(void)printf("%.1f completions and %.1f echoed bytes each; hash "
 		     "%016" PRIx64 "; no rule was broken\n",
-		     (double)sum.cqes / (double)sum.schedules,
-		     (double)sum.bytes / (double)sum.schedules, sum.hash);
+		     (double)sum->cqes / (double)sum->schedules,
+		     (double)sum->bytes / (double)sum->schedules, sum->hash);
 	return EXIT_SUCCESS;
 }
 
