@@ -106,6 +106,9 @@ static void file_end(struct weir_sim *sim, struct sim_file *file)
 	default:
 		break;
 	}
+	for (int i = 0; i < SIM_RINGS; i++)
+		if (sim->rings[i].worked_file == (int)(file - sim->files))
+			sim->rings[i].has_worked = false;
 	file->kind = SIM_FREE;
 }
 

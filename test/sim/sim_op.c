@@ -105,6 +105,11 @@ static void op_end(struct weir_sim *sim, struct sim_op *op, int res,
 		sim->files[op->file].last_token = op->sqe.user_data;
 		sim->files[op->file].last_ring = op->ring;
 	}
+	if (op->sqe.opcode == IORING_OP_SHUTDOWN && op->is_prepared) {
+		sim->rings[op->ring].has_worked = true;
+		sim->rings[op->ring].worked_token = op->sqe.user_data;
+		sim->rings[op->ring].worked_file = op->file;
+	}
 	if (has_notice)
 		sim_op_send_notice(sim, op);
 	op_give(sim, op);

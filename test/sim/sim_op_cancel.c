@@ -85,10 +85,24 @@ static int cancel_target(struct weir_sim *sim, const struct sim_op *op,
 	return is_running ? -EALREADY : 0;
 }
 
+/* A worker posts the completion, and only then lets go of the operation: in
+ * between it is found, too late (sim-model, on a busy machine). */
+static bool cancel_finds_done(struct weir_sim *sim, const struct sim_op *op)
+{
+	const struct sim_ring *ring = &sim->rings[op->ring];
+	if (!ring->has_worked)
+		return false;
+	if ((op->sqe.cancel_flags & IORING_ASYNC_CANCEL_ANY) == 0 &&
+	    (cancel_is_by_file(op) ? ring->worked_file != cancel_file(sim, op)
+				   : ring->worked_token != op->sqe.addr))
+		return false;
+	return weir_tape_below(sim->tape, 8) == 1;
+}
+
 static int cancel_all(struct weir_sim *sim, const struct sim_op *op)
 {
-	bool has_worker = false;
-	int count = 0;
+	bool has_worker = cancel_finds_done(sim, op);
+	int count = has_worker;
 	for (int i = 0; i < sim->op_high; i++) {
 		struct sim_op *target = &sim->ops[i];
 		if (!cancel_matches(sim, op, target) ||
@@ -110,7 +124,7 @@ static int cancel_one(struct weir_sim *sim, const struct sim_op *op)
 		if (cancel_matches(sim, op, &sim->ops[i]))
 			matches[count++] = i;
 	if (count == 0)
-		return -ENOENT;
+		return cancel_finds_done(sim, op) ? -EALREADY : -ENOENT;
 	return cancel_target(
 		sim, op, &sim->ops[matches[weir_tape_below(sim->tape, count)]]);
 }

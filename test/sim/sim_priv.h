@@ -180,7 +180,10 @@ struct sim_ring {
 	struct io_uring_sqe *sqes;
 	struct io_uring_cqe overflow[SIM_OVERFLOW];
 	uint32_t overflow_count;
-	uint64_t posted;      /* completions */
+	uint64_t posted; /* completions */
+	bool has_worked; /* a kernel worker has done something: the last */
+	uint64_t worked_token;
+	int worked_file;
 	uint32_t iov_cached;  /* the longest array of pieces so far */
 	int slots[SIM_SLOTS]; /* files, or SIM_NONE */
 	uint32_t slot_count;

@@ -119,6 +119,7 @@ int sim_ring_setup(void *ctx, uint32_t entry_count,
 	ring->slot_count = 0;
 	ring->slot_hint = 0;
 	ring->posted = 0;
+	ring->has_worked = false;
 	ring->iov_cached = 1;
 	memset(ring->groups, 0, sizeof(ring->groups));
 	int err = ring_memory(sim, ring, params);

@@ -393,8 +393,11 @@ static bool end_is_true(const struct outbound *outbound,
 	case WEIR_CLOSE_STOPPED:
 		return run->is_stopping;
 	case WEIR_CLOSE_DRAIN_DEADLINE:
+		/* After our FIN nobody asks for a reset, and a receive may not
+		 * tell it (sim-diff): the wait for the peer's FIN ends it. */
 		return run->is_stopping || has_errnos || has_leaps ||
-		       manner == HOST_MUTE;
+		       manner == HOST_MUTE || manner == HOST_RESETS ||
+		       manner == HOST_RUDE || manner == HOST_HANGS_UP;
 	default:
 		return false;
 	}
