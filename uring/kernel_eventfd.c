@@ -23,6 +23,7 @@
 
 #include <errno.h>
 #include <poll.h>
+#include <string.h>
 #include <sys/eventfd.h>
 #include <sys/syscall.h>
 #include <time.h>
@@ -80,8 +81,8 @@ static bool eventfd_timeout(uint32_t flags, const void *arg,
 	const struct io_uring_getevents_arg *ext = arg;
 	if (ext->ts == 0)
 		return false;
-	const struct weir_kernel_timespec *ts =
-		(const void *)(uintptr_t)ext->ts;
+	const struct weir_kernel_timespec *ts;
+	memcpy(&ts, &ext->ts, sizeof(ts)); /* a pointer, in the kernel's ABI */
 	*out_timeout = (struct timespec){ .tv_sec = ts->tv_sec,
 					  .tv_nsec = (long)ts->tv_nsec };
 	return true;
