@@ -272,11 +272,11 @@ static void play_open(struct play *play)
 				   },
 				   &error);
 	must(err == 0, error.text);
+	for (uint32_t i = 0; i < sizeof(play->send_memory); i++)
+		play->send_memory[i] = (uint8_t)(128 + i);
 	for (uint32_t i = 0; i < program->send_buf_count; i++)
 		weir_bufring_lend(&play->send_bufs, (uint16_t)i, 5 + 3 * i);
 	weir_bufring_publish(&play->send_bufs);
-	for (uint32_t i = 0; i < sizeof(play->send_memory); i++)
-		play->send_memory[i] = (uint8_t)(128 + i);
 	for (uint32_t i = 0; i < MODEL_OPS; i++)
 		for (uint32_t b = 0;
 		     op_is_send(&program->ops[i]) && b < MODEL_BYTES; b++)

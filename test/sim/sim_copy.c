@@ -11,9 +11,23 @@ static size_t grain_left(const void *memory)
 	return WI_REGION_GRAIN - ((uintptr_t)memory & (WI_REGION_GRAIN - 1));
 }
 
+/* Or its first bytes are back, and the rest is lent: behind the end of an
+ * object the grain that follows would be marked. */
 __attribute__((no_sanitize_address)) static bool is_lent(const void *memory)
 {
-	return *wi_region_shadow(memory) == WI_SHADOW_LENT;
+	const volatile uint8_t *shadow = wi_region_shadow(memory);
+	return shadow[0] == WI_SHADOW_LENT ||
+	       (shadow[0] > 0 && shadow[0] < WI_REGION_GRAIN &&
+		(shadow[1] == WI_SHADOW_LENT || shadow[1] < WI_REGION_GRAIN));
+}
+
+__attribute__((no_sanitize_address)) static uint8_t mark_swap(
+	const void *memory, uint8_t mark)
+{
+	volatile uint8_t *shadow = wi_region_shadow(memory);
+	const uint8_t before = shadow[0];
+	shadow[0] = mark;
+	return before;
 }
 
 /* At most up to the end of a grain, on either side. */
@@ -21,18 +35,14 @@ static void copy_grain(uint8_t *to, const uint8_t *from, size_t byte_count)
 {
 	const bool to_is_lent = is_lent(to);
 	const bool from_is_lent = is_lent(from);
-	uint8_t *to_grain = to + grain_left(to) - WI_REGION_GRAIN;
-	const uint8_t *from_grain = from + grain_left(from) - WI_REGION_GRAIN;
+	const uint8_t to_mark = to_is_lent ? mark_swap(to, 0) : 0;
+	const uint8_t from_mark = from_is_lent ? mark_swap(from, 0) : 0;
 
-	if (to_is_lent)
-		wi_region_unpoison(to_grain, WI_REGION_GRAIN);
-	if (from_is_lent)
-		wi_region_unpoison(from_grain, WI_REGION_GRAIN);
 	memcpy(to, from, byte_count);
-	if (to_is_lent)
-		wi_region_poison(to_grain, WI_REGION_GRAIN);
 	if (from_is_lent)
-		wi_region_poison(from_grain, WI_REGION_GRAIN);
+		(void)mark_swap(from, from_mark);
+	if (to_is_lent)
+		(void)mark_swap(to, to_mark);
 }
 
 void sim_copy(void *to_memory, const void *from_memory, size_t byte_count)
