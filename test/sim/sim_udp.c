@@ -257,7 +257,7 @@ int weir_sim_udp_recv(struct weir_sim *sim, int socket, void *bytes,
 		      size_t byte_count, uint16_t *out_port)
 {
 	const struct iovec iov = { .iov_base = bytes, .iov_len = byte_count };
-	struct sim_udp_info info;
+	struct sim_udp_info info = { .from_port = 0 };
 	const int result = sim_udp_recv(sim, socket, &iov, 1, &info);
 	if (result >= 0)
 		*out_port = info.from_port;
