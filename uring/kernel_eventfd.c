@@ -82,7 +82,8 @@ static bool eventfd_timeout(uint32_t flags, const void *arg,
 	if (ext->ts == 0)
 		return false;
 	const struct weir_kernel_timespec *ts;
-	memcpy(&ts, &ext->ts, sizeof(ts)); /* a pointer, in the kernel's ABI */
+	memcpy(&ts, &ext->ts,
+	       sizeof(ext->ts)); /* a pointer, in the kernel's ABI */
 	*out_timeout = (struct timespec){ .tv_sec = ts->tv_sec,
 					  .tv_nsec = (long)ts->tv_nsec };
 	return true;
