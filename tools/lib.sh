@@ -116,12 +116,15 @@ configure() {
 	fi
 }
 
-# build DIR [MESON OPTION]...: configures and compiles.
+# build DIR [MESON OPTION]...: configures and compiles, without a line for each
+# file where nobody watches.
 build() {
 	local dir=$1
+	local -a quiet=()
+	[ -t 1 ] || quiet=(--quiet)
 	step "Building $dir ($(${CC:-gcc} --version | head -n 1))"
 	configure "$@"
-	ninja -C "$dir" || die "$dir does not compile; the lines above say why"
+	ninja "${quiet[@]}" -C "$dir" || die "$dir does not compile; the lines above say why"
 }
 
 # wait_for_file FILE PID LOG [TRIES]: until FILE has content; fails, with what
