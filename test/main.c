@@ -20,6 +20,7 @@ static const struct {
 	{ "abi", suite_abi },
 	{ "diagnose", suite_diagnose },
 	{ "ladder", suite_ladder },
+	{ "ladder-lies", suite_ladder_lies },
 	{ "ladder_steer", suite_ladder_steer },
 	{ "punt", suite_punt },
 	{ "ring", suite_ring },

@@ -8,6 +8,7 @@ Suite *suite_frame(void);
 Suite *suite_abi(void);
 Suite *suite_diagnose(void);
 Suite *suite_ladder(void);
+Suite *suite_ladder_lies(void);
 Suite *suite_ladder_steer(void);
 Suite *suite_punt(void);
 Suite *suite_doctor(void);

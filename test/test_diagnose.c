@@ -4,6 +4,7 @@
  * for itself (memory limit, seccomp) run on this one too. The ladder, what was
  * granted rather than refused, is here as well.
  */
+#include "apart.h"
 #include "suites.h"
 #include "support.h"
 
@@ -13,8 +14,10 @@
 #include <errno.h>
 #include <linux/filter.h>
 #include <linux/seccomp.h>
+#include <stdlib.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #define COUNT_OF(array) (sizeof(array) / sizeof((array)[0]))
@@ -206,6 +209,96 @@ START_TEST(facts_of_this_host_are_what_its_limits_say)
 	ck_assert_int_eq(facts.seccomp_mode, prctl(PR_GET_SECCOMP));
 	ck_assert_int_ge(facts.io_uring_disabled, WEIR_HOST_UNKNOWN);
 	ck_assert_int_le(facts.io_uring_disabled, 2);
+}
+END_TEST
+
+/* A host seen through files of ours, in place of /proc. */
+static char host_folder[64];
+
+static const char *const host_folders[] = { "proc", "proc/self", "proc/sys",
+					    "proc/sys/kernel" };
+static const char *const host_files[] = { "proc/self/status",
+					  "proc/sys/kernel/io_uring_disabled" };
+
+/* Lasts until the next call. */
+static const char *host_path(const char *path)
+{
+	static char full[256];
+	(void)snprintf(full, sizeof(full), "%s/%s", host_folder, path);
+	return full;
+}
+
+static void host_make(const char *const *texts)
+{
+	(void)snprintf(host_folder, sizeof(host_folder), "/tmp/weir-XXXXXX");
+	ck_assert_ptr_nonnull(mkdtemp(host_folder));
+	for (size_t i = 0; i < COUNT_OF(host_folders); i++)
+		ck_assert_int_eq(mkdir(host_path(host_folders[i]), 0755), 0);
+	for (size_t i = 0; i < COUNT_OF(host_files); i++) {
+		if (texts[i] == NULL)
+			continue;
+		FILE *file = fopen(host_path(host_files[i]), "we");
+		ck_assert_ptr_nonnull(file);
+		ck_assert_int_ge(fputs(texts[i], file), 0);
+		ck_assert_int_eq(fclose(file), 0);
+	}
+}
+
+static void host_remove(void)
+{
+	for (size_t i = 0; i < COUNT_OF(host_files); i++)
+		(void)unlink(host_path(host_files[i])); /* may not be there */
+	for (size_t i = COUNT_OF(host_folders); i > 0; i--)
+		ck_assert_int_eq(rmdir(host_path(host_folders[i - 1])), 0);
+	ck_assert_int_eq(rmdir(host_folder), 0);
+}
+
+static int body_other_host(void *ctx, struct weir_error *error)
+{
+	(void)error;
+	if (!apart_root(host_folder))
+		return -errno;
+	weir_host_facts_read(ctx);
+	return 0;
+}
+
+static const struct {
+	const char *when;
+	const char *texts[COUNT_OF(host_files)]; /* NULL: no such file */
+	int want_seccomp;
+	int want_disabled;
+} hosts[] = {
+	{ "both are told",
+	  { "Name:\tx\nSeccomp:\t2\nThreads:\t1\n", "1\n" },
+	  2,
+	  1 },
+	{ "it was built without seccomp",
+	  { "Name:\tx\nThreads:\t1\n", "0\n" },
+	  WEIR_HOST_UNKNOWN,
+	  0 },
+	{ "the files are empty",
+	  { "", "" },
+	  WEIR_HOST_UNKNOWN,
+	  WEIR_HOST_UNKNOWN },
+	{ "the files are not there",
+	  { NULL, NULL },
+	  WEIR_HOST_UNKNOWN,
+	  WEIR_HOST_UNKNOWN },
+};
+START_TEST(facts_of_a_host_are_read_from_its_files)
+{
+	struct weir_host_facts facts;
+	struct weir_error error;
+	host_make(hosts[_i].texts);
+	int err = apart_run(body_other_host, &facts, &error);
+	host_remove();
+	wi_skip_unless(err != -EPERM, "may not change the root folder");
+	ck_assert_int_eq(err, 0);
+	ck_assert_msg(facts.seccomp_mode == hosts[_i].want_seccomp &&
+			      facts.io_uring_disabled ==
+				      hosts[_i].want_disabled,
+		      "when %s: %d, %d", hosts[_i].when, facts.seccomp_mode,
+		      facts.io_uring_disabled);
 }
 END_TEST
 
@@ -460,6 +553,8 @@ Suite *suite_diagnose(void)
 	tcase_add_loop_test(tcase, ring_passes_on_why_the_kernel_refused_it, 0,
 			    COUNT_OF(setup_errors));
 	tcase_add_test(tcase, facts_of_this_host_are_what_its_limits_say);
+	tcase_add_loop_test(tcase, facts_of_a_host_are_read_from_its_files, 0,
+			    COUNT_OF(hosts));
 	tcase_add_test(tcase, unlimited_locked_memory_is_told_as_such);
 	tcase_add_test(tcase, error_keeps_its_code_and_cuts_its_text);
 	if (!wi_kernel_has_rings())

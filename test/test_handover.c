@@ -152,6 +152,48 @@ START_TEST(message_from_a_thread_without_a_ring_hands_over_as_well)
 }
 END_TEST
 
+/* ---- a request of several ---------------------------------------------- */
+
+enum { RAISES = 200000, RAISERS = 2 };
+
+static struct raised {
+	uint32_t flag;
+	uint32_t next_raiser;
+	bool fell[RAISERS];
+} raised;
+
+/* Each asks for every second level: so one often comes between the other's
+ * look and its store. */
+static void *raiser(void *ctx)
+{
+	const uint32_t own = wi_request_count(&raised.next_raiser) - 1;
+	uint32_t before = 0;
+	(void)ctx;
+	for (uint32_t level = own; level < RAISES; level += RAISERS) {
+		wi_flag_raise_to(&raised.flag, level);
+		const uint32_t seen = wi_flag_seen(&raised.flag);
+		if (seen < level || seen < before)
+			raised.fell[own] = true;
+		before = seen;
+	}
+	return NULL;
+}
+
+START_TEST(flag_that_two_raise_is_never_lower_than_either_asked_for)
+{
+	pthread_t threads[RAISERS];
+	raised = (struct raised){ .flag = 0 };
+	for (int i = 0; i < RAISERS; i++)
+		ck_assert_int_eq(
+			pthread_create(&threads[i], NULL, raiser, NULL), 0);
+	for (int i = 0; i < RAISERS; i++)
+		ck_assert_int_eq(pthread_join(threads[i], NULL), 0);
+	for (int i = 0; i < RAISERS; i++)
+		ck_assert(!raised.fell[i]);
+	ck_assert_uint_eq(wi_flag_seen(&raised.flag), RAISES - 1);
+}
+END_TEST
+
 Suite *suite_handover(void)
 {
 	Suite *suite = suite_create("handover");
@@ -163,6 +205,9 @@ Suite *suite_handover(void)
 		       doorbell_hands_over_what_was_written_before_it_rang);
 	tcase_add_test(threads,
 		       message_from_a_thread_without_a_ring_hands_over_as_well);
+	tcase_add_test(
+		threads,
+		flag_that_two_raise_is_never_lower_than_either_asked_for);
 	suite_add_tcase(suite, threads);
 	return suite;
 }

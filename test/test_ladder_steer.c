@@ -1,19 +1,19 @@
 /* test_ladder_steer.c - the rungs of steering, and who is refused them
  *
- * What a process may do is changed in a child, so that the others keep it.
+ * What a process may do is changed in a child, and what a thread may do in one
+ * of its own, so that the others keep it.
  */
+#include "apart.h"
 #include "suites.h"
 #include "support.h"
 
 #include "uring/ladder.h"
 
 #include <errno.h>
+#include <linux/bpf.h>
 #include <linux/capability.h>
-#include <linux/filter.h>
-#include <linux/seccomp.h>
 #include <sched.h>
 #include <stdlib.h>
-#include <sys/prctl.h>
 #include <sys/syscall.h>
 #include <sys/utsname.h>
 #include <unistd.h>
@@ -76,34 +76,18 @@ static bool has_cap_bpf(void)
 }
 
 /* The rest run in a child, which must not assert. */
-static bool caps_drop(int err)
+static bool caps_drop(void)
 {
 	struct caps caps = {
 		.header = { .version = _LINUX_CAPABILITY_VERSION_3 },
 	};
-	(void)err;
 	return syscall(SYS_capset, &caps.header, caps.data) == 0;
 }
 
-static bool become_nobody(int err)
+static bool become_nobody(void)
 {
-	(void)err;
 	return setresgid(NOBODY, NOBODY, NOBODY) == 0 &&
 	       setresuid(NOBODY, NOBODY, NOBODY) == 0;
-}
-
-static bool forbid_bpf(int err)
-{
-	struct sock_filter code[] = {
-		BPF_STMT(BPF_LD | BPF_W | BPF_ABS,
-			 offsetof(struct seccomp_data, nr)),
-		BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, SYS_bpf, 0, 1),
-		BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ERRNO | (uint32_t)-err),
-		BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW),
-	};
-	const struct sock_fprog program = { COUNT_OF(code), code };
-	return prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) == 0 &&
-	       prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &program) == 0;
 }
 
 /* ---- this host -------------------------------------------------------------
@@ -141,51 +125,95 @@ END_TEST
 
 static const struct refusal {
 	const char *when;
-	bool (*prepare)(int err);
-	int err;                    /* for prepare() */
+	bool (*prepare)(void);      /* in a child; or... */
+	struct apart_denial denial; /* ...in a thread */
 	int want[COUNT_OF(steers)]; /* errno of each rung; 0: on */
-	const char *cause;          /* of the first */
+	const char *cause;          /* of who is refused */
 	const char *remedy;
 } refusals[] = {
-	{ "no capability is left",
-	  caps_drop,
-	  0,
-	  { -EPERM, 0, 0 },
-	  "needs CAP_BPF",
-	  "AmbientCapabilities=CAP_BPF" },
-	{ "the user is nobody",
-	  become_nobody,
-	  0,
-	  { -EPERM, 0, 0 },
-	  "needs CAP_BPF",
-	  "setpriv --inh-caps +bpf --ambient-caps +bpf" },
-	{ "a filter forbids bpf(2)",
-	  forbid_bpf,
-	  -EPERM,
-	  { -EPERM, 0, 0 },
-	  "seccomp",
-	  "CAP_BPF" },
-	{ "another errno of a filter",
-	  forbid_bpf,
-	  -EACCES,
-	  { -EACCES, 0, 0 },
-	  "a policy forbids it",
-	  "Seccomp" },
-	{ "bpf(2) is not there",
-	  forbid_bpf,
-	  -ENOSYS,
-	  { -ENOSYS, 0, 0 },
-	  "does not know it",
-	  "5.17" },
-	{ "bpf(2) knows a shorter structure",
-	  forbid_bpf,
-	  -E2BIG,
-	  { -E2BIG, 0, 0 },
-	  "does not know it",
-	  "5.17" },
+	{ .when = "no capability is left",
+	  .prepare = caps_drop,
+	  .want = { -EPERM, 0, 0 },
+	  .cause = "needs CAP_BPF",
+	  .remedy = "AmbientCapabilities=CAP_BPF" },
+	{ .when = "the user is nobody",
+	  .prepare = become_nobody,
+	  .want = { -EPERM, 0, 0 },
+	  .cause = "needs CAP_BPF",
+	  .remedy = "setpriv --inh-caps +bpf --ambient-caps +bpf" },
+	{ .when = "a filter forbids bpf(2)",
+	  .denial = { .err = -EPERM, .number = SYS_bpf },
+	  .want = { -EPERM, 0, 0 },
+	  .cause = "seccomp",
+	  .remedy = "CAP_BPF" },
+	{ .when = "another errno of a filter",
+	  .denial = { .err = -EACCES, .number = SYS_bpf },
+	  .want = { -EACCES, 0, 0 },
+	  .cause = "a policy forbids it",
+	  .remedy = "Seccomp" },
+	{ .when = "bpf(2) is not there",
+	  .denial = { .err = -ENOSYS, .number = SYS_bpf },
+	  .want = { -ENOSYS, 0, 0 },
+	  .cause = "does not know it",
+	  .remedy = "5.17" },
+	{ .when = "bpf(2) knows a shorter structure",
+	  .denial = { .err = -E2BIG, .number = SYS_bpf },
+	  .want = { -E2BIG, 0, 0 },
+	  .cause = "does not know it",
+	  .remedy = "5.17" },
+	{ .when = "bpf(2) is interrupted for ever",
+	  .denial = { .err = -EAGAIN, .number = SYS_bpf },
+	  .want = { -EAGAIN, 0, 0 },
+	  .cause = "refused: ",
+	  .remedy = "for this error" },
+	{ .when = "no map can be filled",
+	  .denial = { .err = -EPERM,
+		      .number = SYS_bpf,
+		      .has_arg = true,
+		      .arg_index = 0,
+		      .arg = BPF_MAP_UPDATE_ELEM },
+	  .want = { -EPERM, 0, 0 },
+	  .cause = "needs CAP_BPF",
+	  .remedy = "CAP_BPF" },
+	{ .when = "no program can be loaded",
+	  .denial = { .err = -EPERM,
+		      .number = SYS_bpf,
+		      .has_arg = true,
+		      .arg_index = 0,
+		      .arg = BPF_PROG_LOAD },
+	  .want = { -EPERM, 0, 0 },
+	  .cause = "needs CAP_BPF",
+	  .remedy = "CAP_BPF" },
+	{ .when = "no program can be attached",
+	  .denial = { .err = -EPERM,
+		      .number = SYS_setsockopt,
+		      .has_arg = true,
+		      .arg_index = 2,
+		      .arg = SO_ATTACH_REUSEPORT_EBPF },
+	  .want = { -EPERM, 0, 0 },
+	  .cause = "needs CAP_BPF",
+	  .remedy = "CAP_BPF" },
+	{ .when = "no listener can name a CPU",
+	  .denial = { .err = -ENOPROTOOPT,
+		      .number = SYS_setsockopt,
+		      .has_arg = true,
+		      .arg_index = 2,
+		      .arg = SO_INCOMING_CPU },
+	  .want = { 0, -ENOPROTOOPT, 0 },
+	  .cause = "does not know it",
+	  .remedy = "6.2" },
+	{ .when = "no classic program can be attached",
+	  .denial = { .err = -EACCES,
+		      .number = SYS_setsockopt,
+		      .has_arg = true,
+		      .arg_index = 2,
+		      .arg = SO_ATTACH_REUSEPORT_CBPF },
+	  .want = { 0, 0, -EACCES },
+	  .cause = "a policy forbids it",
+	  .remedy = "Seccomp" },
 };
 
-/* A child's question. */
+/* A question to a child, or a thread. */
 struct question {
 	const struct refusal *refusal;
 	enum weir_rung_id id;
@@ -198,7 +226,8 @@ static int probe_refused(void *ctx, struct weir_error *error)
 	const struct question *question = ctx;
 	const struct refusal *refusal = question->refusal;
 	const struct weir_rung *rung = &rungs[question->id];
-	if (!refusal->prepare(refusal->err))
+	if (!(refusal->prepare != NULL ? refusal->prepare()
+				       : apart_deny(&refusal->denial)))
 		return weir_error_set(error, -ENOTRECOVERABLE, "prepare: %s",
 				      strerror(errno));
 	int err = weir_ladder_probe(NULL, all_but(question->id), rungs, error);
@@ -213,14 +242,17 @@ static void expect_answer(const struct question *question, int want,
 			  const char *text)
 {
 	struct weir_error answer = { .text = "" };
-	int err = wi_in_child(probe_refused, (void *)question, &answer);
+	int (*const run)(int (*)(void *, struct weir_error *), void *,
+			 struct weir_error *) =
+		question->refusal->prepare != NULL ? wi_in_child : apart_run;
+	int err = run(probe_refused, (void *)question, &answer);
 	ck_assert_msg(err == want && strstr(answer.text, text) != NULL,
 		      "when %s, %s: %d '%s', want %d '%s'",
 		      question->refusal->when, weir_rung_name(question->id),
 		      err, answer.text, want, text);
 }
 
-START_TEST(who_may_load_no_program_has_the_other_two)
+START_TEST(who_is_refused_one_rung_has_the_other_two)
 {
 	const struct refusal *refusal = &refusals[_i];
 	wi_skip_unless(refusal->prepare != become_nobody || geteuid() == 0,
@@ -231,12 +263,49 @@ START_TEST(who_may_load_no_program_has_the_other_two)
 		    !kernel_is_at_least(steers[i].major, steers[i].minor))
 			continue;
 		const bool is_refused = refusal->want[i] < 0;
+		if (question.id == WEIR_RUNG_STEER_EBPF && !is_refused &&
+		    !has_cap_bpf())
+			continue;
 		expect_answer(&question, refusal->want[i],
 			      is_refused ? refusal->cause : "");
 		question.wants_remedy = true;
 		expect_answer(&question, refusal->want[i],
 			      is_refused ? refusal->remedy : "");
 	}
+}
+END_TEST
+
+static int probe_unpinned(void *ctx, struct weir_error *error)
+{
+	static const struct apart_denial denial = {
+		.err = -EPERM, .number = SYS_sched_getaffinity
+	};
+	const enum weir_rung_id id = *(const enum weir_rung_id *)ctx;
+	cpu_set_t here;
+	CPU_ZERO(&here);
+	CPU_SET(sched_getcpu(), &here);
+	if (sched_setaffinity(0, sizeof(here), &here) < 0 ||
+	    !apart_deny(&denial))
+		return weir_error_set(error, -ENOTRECOVERABLE, "prepare: %s",
+				      strerror(errno));
+	int err = weir_ladder_probe(NULL, all_but(id), rungs, error);
+	if (err < 0)
+		return err;
+	return weir_error_set(error, rungs[id].err, "%s", rungs[id].cause);
+}
+
+/* As on a machine with more CPUs than a set has room for: this thread stays
+ * where it is all the same. */
+START_TEST(who_cannot_ask_for_its_cpus_is_tried_where_it_runs)
+{
+	enum weir_rung_id id = steers[_i].id;
+	struct weir_error answer = { .text = "" };
+	wi_skip_if_forced_off(id);
+	wi_skip_unless(probe_one(NULL, id)->state == WEIR_RUNG_ON,
+		       "this kernel does without the rung");
+	int err = apart_run(probe_unpinned, &id, &answer);
+	ck_assert_msg(err == 0, "%s: %d, %s", weir_rung_name(id), err,
+		      answer.text);
 }
 END_TEST
 
@@ -289,8 +358,11 @@ Suite *suite_ladder_steer(void)
 		0, COUNT_OF(steers));
 	tcase_add_loop_test(tcase, trial_leaves_the_thread_on_the_cpus_it_had,
 			    0, COUNT_OF(steers));
-	tcase_add_loop_test(tcase, who_may_load_no_program_has_the_other_two, 0,
+	tcase_add_loop_test(tcase, who_is_refused_one_rung_has_the_other_two, 0,
 			    COUNT_OF(refusals));
+	tcase_add_loop_test(tcase,
+			    who_cannot_ask_for_its_cpus_is_tried_where_it_runs,
+			    0, COUNT_OF(steers));
 	tcase_add_loop_test(tcase,
 			    means_that_chooses_another_listener_is_found_out, 0,
 			    COUNT_OF(steers));

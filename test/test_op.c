@@ -1057,6 +1057,41 @@ START_TEST(listener_that_cannot_be_is_refused_and_leaks_nothing)
 }
 END_TEST
 
+/* That a port is taken is also seen as late as in listen(2): here by one who
+ * said when it bound that it would share, and does so no more. */
+START_TEST(port_of_who_shares_no_more_is_refused_and_leaks_nothing)
+{
+	const struct weir_kernel *kernel = weir_kernel_linux();
+	struct weir_listen_request request = loopback_request(false);
+	const int other = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+	int shares = 1;
+	ck_assert_int_ge(other, 0);
+	ck_assert_int_eq(setsockopt(other, SOL_SOCKET, SO_REUSEADDR, &shares,
+				    sizeof(shares)),
+			 0);
+	ck_assert_int_eq(bind(other, (struct sockaddr *)&request.address,
+			      request.address_bytes),
+			 0);
+	ck_assert_int_eq(getsockname(other, (struct sockaddr *)&request.address,
+				     &request.address_bytes),
+			 0);
+	shares = 0;
+	ck_assert_int_eq(setsockopt(other, SOL_SOCKET, SO_REUSEADDR, &shares,
+				    sizeof(shares)),
+			 0);
+	int lowest = dup(0);
+	ck_assert_int_ge(lowest, 0);
+	ck_assert_int_eq(close(lowest), 0);
+
+	ck_assert_int_eq(kernel->listen(kernel->ctx, &request), -EADDRINUSE);
+
+	int again = dup(0);
+	ck_assert_int_eq(again, lowest);
+	ck_assert_int_eq(close(again), 0);
+	ck_assert_int_eq(close(other), 0);
+}
+END_TEST
+
 START_TEST(kernel_calls_on_nothing_give_their_errno)
 {
 	const struct weir_kernel *kernel = weir_kernel_linux();
@@ -1070,6 +1105,12 @@ START_TEST(kernel_calls_on_nothing_give_their_errno)
 	ck_assert_ptr_nonnull(memory);
 	ck_assert_uint_eq(*(uint8_t *)memory, 0);
 	ck_assert_int_eq(kernel->unmap(kernel->ctx, memory, 4096), 0);
+	ck_assert_int_eq(kernel->random(kernel->ctx, memory, 8), -EFAULT);
+	/* Newer than 6.12: a message of which there is none. */
+	int err = kernel->register_op(kernel->ctx, -1,
+				      IORING_REGISTER_SEND_MSG_RING, NULL, 1);
+	ck_assert_msg(err == -EFAULT || err == -EINVAL || err == -EBADF,
+		      "got %d", err);
 	ck_assert_int_eq(kernel->unmap(kernel->ctx, (char *)memory + 1, 4096),
 			 -EINVAL);
 	uint64_t before_ns = kernel->now_ns(kernel->ctx);
@@ -1100,6 +1141,8 @@ Suite *suite_op(void)
 			    COUNT_OF(shared_ports));
 	tcase_add_test(tcase,
 		       listener_that_cannot_be_is_refused_and_leaks_nothing);
+	tcase_add_test(tcase,
+		       port_of_who_shares_no_more_is_refused_and_leaks_nothing);
 	tcase_add_test(tcase, kernel_calls_on_nothing_give_their_errno);
 	if (!wi_kernel_has_rings())
 		return suite;

@@ -12,6 +12,7 @@ static struct iovec part = { &byte, 1 };
 static uint32_t word;
 static const struct weir_kernel_timespec second = { .tv_sec = 1 };
 static const struct weir_kernel_timespec before = { .tv_sec = -1 };
+static const struct weir_kernel_timespec just_before = { .tv_nsec = -1 };
 
 static void skip_multishot_recv(void)
 {
@@ -160,6 +161,10 @@ static void time_before_zero(void)
 {
 	weir_op_timeout(&sqe, &before, 0);
 }
+static void time_just_before_zero(void)
+{
+	weir_op_timeout(&sqe, &just_before, 0);
+}
 static void update_to_before_zero(void)
 {
 	weir_op_timeout_update(&sqe, 1, &before, false);
@@ -245,6 +250,7 @@ static void (*const misuses[])(void) = {
 	address_of_a_message,
 	several_parts_in_a_group,
 	time_before_zero,
+	time_just_before_zero,
 	update_to_before_zero,
 	two_clocks,
 	multishot_by_flag,

@@ -38,6 +38,12 @@ static void fill_zc(struct io_uring_sqe *sqe, int fd)
 {
 	weir_op_send_zc(sqe, fd, text_bytes, TEXT, MSG_WAITALL);
 }
+static void fill_zc_poll_first(struct io_uring_sqe *sqe, int fd)
+{
+	weir_op_send_zc(sqe, fd, text_bytes, TEXT, 0);
+	weir_op_poll_first(sqe);
+	weir_op_msg_flags(sqe, MSG_WAITALL);
+}
 static void fill_msg_zc(struct io_uring_sqe *sqe, int fd)
 {
 	weir_op_sendmsg_zc(sqe, fd, &text_message, MSG_WAITALL);
@@ -52,10 +58,15 @@ static const struct {
 	void (*fill)(struct io_uring_sqe *sqe, int fd);
 	bool is_zero_copy;
 } forms[] = {
-	{ "send", fill_send, false },        { "sendmsg", fill_sendmsg, false },
-	{ "sendv", fill_sendv, false },      { "group", fill_group, false },
-	{ "bundle", fill_bundle, false },    { "send_zc", fill_zc, true },
-	{ "sendmsg_zc", fill_msg_zc, true }, { "sendv_zc", fill_v_zc, true },
+	{ "send", fill_send, false },
+	{ "sendmsg", fill_sendmsg, false },
+	{ "sendv", fill_sendv, false },
+	{ "group", fill_group, false },
+	{ "bundle", fill_bundle, false },
+	{ "send_zc", fill_zc, true },
+	{ "sendmsg_zc", fill_msg_zc, true },
+	{ "sendv_zc", fill_v_zc, true },
+	{ "send_zc, poll first", fill_zc_poll_first, true },
 };
 enum { PLAIN_FORMS = 5 };
 

@@ -60,13 +60,15 @@ void weir_bufring_lend(struct weir_bufring *bufring, uint16_t id,
 	wi_bufring_lend(bufring, id, byte_count);
 }
 
-/* For who watches: what slot_take() is about to take. */
+/* For who watches: what slot_take() is about to take. Else it is nothing, as
+ * are the calls in it. */
 static void slot_told(const struct weir_bufring *bufring,
 		      const struct wi_bufring_slot *slot, uint32_t byte_count,
 		      bool is_last)
 {
 	const uint8_t *memory =
-		wi_bufring_memory(bufring, (uint16_t)(slot - bufring->slots));
+		bufring->memory +
+		(size_t)(slot - bufring->slots) * bufring->buf_bytes;
 	if (!bufring->is_lent_by_hand)
 		wi_kernel_wrote(memory + slot->at_bytes, byte_count);
 	else if (is_last)
@@ -81,8 +83,7 @@ static void slot_take(const struct weir_bufring *bufring,
 {
 	assert(slot->state != WI_BUFRING_OURS);
 	assert(slot->ref_count < UINT16_MAX);
-	if (WI_REGIONS_WATCHED)
-		slot_told(bufring, slot, byte_count, is_last);
+	slot_told(bufring, slot, byte_count, is_last);
 	slot->at_bytes += byte_count;
 	slot->ref_count++;
 	slot->state = is_last ? WI_BUFRING_OURS : WI_BUFRING_SHARED;

@@ -1,5 +1,6 @@
 #include "diagnose.h"
 
+#include <assert.h>
 #include <errno.h>
 #include <inttypes.h>
 #include <stdio.h>
@@ -33,9 +34,9 @@ static int proc_number(const char *path, const char *key)
 
 static uint64_t soft_limit(int resource)
 {
-	struct rlimit limit;
-	if (getrlimit(resource, &limit) < 0 || limit.rlim_cur == RLIM_INFINITY)
-		return UINT64_MAX;
+	static_assert(RLIM_INFINITY == UINT64_MAX, "without a limit: itself");
+	struct rlimit limit = { .rlim_cur = RLIM_INFINITY };
+	(void)getrlimit(resource, &limit); /* of ours, which is there */
 	return limit.rlim_cur;
 }
 

@@ -21,6 +21,7 @@
 #include "barrier.h"
 #include "kernel_priv.h"
 
+#include <assert.h>
 #include <errno.h>
 #include <poll.h>
 #include <string.h>
@@ -76,14 +77,13 @@ int wi_eventfd_setup(void *ctx, uint32_t entry_count,
 static bool eventfd_timeout(uint32_t flags, const void *arg,
 			    struct timespec *out_timeout)
 {
-	if ((flags & IORING_ENTER_EXT_ARG) == 0 || arg == NULL)
+	if ((flags & IORING_ENTER_EXT_ARG) == 0)
 		return false;
 	const struct io_uring_getevents_arg *ext = arg;
-	if (ext->ts == 0)
-		return false;
+	assert(ext != NULL && ext->ts != 0); /* no region, and see ring.c */
+	const uintptr_t address = (uintptr_t)ext->ts; /* 64 bits in the ABI */
 	const struct weir_kernel_timespec *ts;
-	memcpy(&ts, &ext->ts,
-	       sizeof(ext->ts)); /* a pointer, in the kernel's ABI */
+	memcpy(&ts, &address, sizeof(ts));
 	*out_timeout = (struct timespec){ .tv_sec = ts->tv_sec,
 					  .tv_nsec = (long)ts->tv_nsec };
 	return true;
@@ -114,13 +114,14 @@ int wi_eventfd_enter(void *ctx, int ring_fd, uint32_t submit_count,
 {
 	struct timespec timeout;
 	(void)arg_bytes;
+	assert(ring_fd < RINGS_MAX); /* setup saw to it */
 	const bool has_timeout = eventfd_timeout(flags, arg, &timeout);
 	flags &= ~(uint32_t)IORING_ENTER_EXT_ARG;
 	const int submitted =
 		wi_linux_enter(ctx, ring_fd, submit_count, 0, flags, NULL, 0);
 	/* What could not be submitted whole does not wait, as in the kernel. */
 	if (submitted < 0 || (uint32_t)submitted < submit_count ||
-	    min_complete == 0 || ring_fd >= RINGS_MAX)
+	    min_complete == 0)
 		return submitted;
 	const uint32_t event_fd = wi_load_relaxed(&event_fds[ring_fd]);
 	int waited = eventfd_wait((int)event_fd, has_timeout ? &timeout : NULL);

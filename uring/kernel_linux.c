@@ -128,25 +128,37 @@ static int linux_bind(int fd, const struct weir_listen_request *request)
 	return err;
 }
 
+static int linux_listener_options(int fd,
+				  const struct weir_listen_request *request)
+{
+	const int family = request->address.ss_family;
+	const struct {
+		int level;
+		int name;
+		bool is_wanted;
+	} options[] = {
+		{ SOL_SOCKET, SO_REUSEADDR, true },
+		{ SOL_SOCKET, SO_REUSEPORT, request->joins_group },
+		{ IPPROTO_TCP, TCP_NODELAY,
+		  family == AF_INET || family == AF_INET6 },
+		{ IPPROTO_IPV6, IPV6_V6ONLY,
+		  family == AF_INET6 && request->is_v6_only },
+	};
+	const int on = 1;
+	for (size_t i = 0; i < sizeof(options) / sizeof(options[0]); i++)
+		if (options[i].is_wanted &&
+		    setsockopt(fd, options[i].level, options[i].name, &on,
+			       sizeof(on)) < 0)
+			return -errno;
+	return 0;
+}
+
 static int linux_listener_fill(int fd, struct weir_listen_request *request)
 {
-	const int on = 1;
-	int family = request->address.ss_family;
-	int group_option = request->joins_group ? SO_REUSEPORT : SO_REUSEADDR;
-
-	if (setsockopt(fd, SOL_SOCKET, group_option, &on, sizeof(on)) < 0)
-		return -errno;
-	if (request->joins_group &&
-	    setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof(on)) < 0)
-		return -errno;
-	if ((family == AF_INET || family == AF_INET6) &&
-	    setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof(on)) < 0)
-		return -errno;
-	if (family == AF_INET6 && request->is_v6_only &&
-	    setsockopt(fd, IPPROTO_IPV6, IPV6_V6ONLY, &on, sizeof(on)) < 0)
-		return -errno;
-
-	int err = linux_bind(fd, request);
+	int err = linux_listener_options(fd, request);
+	if (err < 0)
+		return err;
+	err = linux_bind(fd, request);
 	if (err < 0)
 		return err;
 	/* Of two members that only set SO_REUSEADDR the second is refused

@@ -6,6 +6,7 @@
 
 #include "ladder_try.h"
 
+#include <assert.h>
 #include <errno.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -30,17 +31,14 @@ static const struct weir_rung rung_rows[WEIR_RUNG_COUNT] = {
 
 const char *weir_rung_state_name(enum weir_rung_state state)
 {
-	switch (state) {
-	case WEIR_RUNG_ON:
-		return "on";
-	case WEIR_RUNG_OFF:
-		return "off";
-	case WEIR_RUNG_FORCED_OFF:
-		return "forced off";
-	case WEIR_RUNG_UNTRIED:
-		break;
-	}
-	return "untried";
+	static const char *const names[] = {
+		[WEIR_RUNG_UNTRIED] = "untried",
+		[WEIR_RUNG_ON] = "on",
+		[WEIR_RUNG_OFF] = "off",
+		[WEIR_RUNG_FORCED_OFF] = "forced off",
+	};
+	assert((size_t)state < sizeof(names) / sizeof(names[0]));
+	return names[state];
 }
 
 void weir_rung_init(struct weir_rung *out_rung, enum weir_rung_id id)

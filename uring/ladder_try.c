@@ -210,7 +210,7 @@ static int try_clock(struct wi_stage *stage)
 static int try_resize(struct wi_stage *stage)
 {
 	struct io_uring_params params = {
-		.sq_entries = 64,
+		.sq_entries = 33, /* which the kernel rounds up */
 		.cq_entries = 128,
 		.flags = IORING_SETUP_CQSIZE,
 	};

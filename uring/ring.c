@@ -379,13 +379,14 @@ int weir_ring_enable(struct weir_ring *ring)
 	/* A refusal (16 slots per thread) costs some nanoseconds, no more. */
 	int result =
 		weir_ring_register(ring, IORING_REGISTER_RING_FDS, &update, 1);
-	if (result == 1) {
-		ring->enter_fd = (int)update.offset;
-		ring->enter_flags |= IORING_ENTER_REGISTERED_RING;
-		ring->has_registered_fd = true;
-	} else {
-		ring->registered_err = result < 0 ? result : -EBUSY;
+	if (result < 0) {
+		ring->registered_err = result;
+		return 0;
 	}
+	assert(result == 1); /* of one */
+	ring->enter_fd = (int)update.offset;
+	ring->enter_flags |= IORING_ENTER_REGISTERED_RING;
+	ring->has_registered_fd = true;
 	return 0;
 }
 
@@ -403,6 +404,7 @@ struct ring_sleep {
 	uint32_t min_wait_us;
 };
 
+/* Its timeout has an end: who waits for ever goes without (see above). */
 static struct ring_sleep ring_sleep(const struct weir_ring *ring,
 				    const struct weir_wait *wait)
 {
@@ -426,6 +428,7 @@ static struct ring_sleep ring_sleep(const struct weir_ring *ring,
 		if (sleep.timeout_ns == WEIR_TIMEOUT_NEVER)
 			sleep.timeout_ns = FAR_AWAY_NS;
 	}
+	assert(sleep.timeout_ns != WEIR_TIMEOUT_NEVER);
 	return sleep;
 }
 
@@ -441,18 +444,15 @@ struct ring_arg {
 static void ring_arg_fill(struct weir_ring *ring, const struct ring_sleep sleep,
 			  struct ring_arg *arg)
 {
-	const bool has_timeout = sleep.timeout_ns != WEIR_TIMEOUT_NEVER;
 	const struct weir_kernel_timespec timespec = {
-		.tv_sec = has_timeout ? (int64_t)(sleep.timeout_ns / NS_PER_S)
-				      : 0,
-		.tv_nsec = has_timeout ? (int64_t)(sleep.timeout_ns % NS_PER_S)
-				       : 0,
+		.tv_sec = (int64_t)(sleep.timeout_ns / NS_PER_S),
+		.tv_nsec = (int64_t)(sleep.timeout_ns % NS_PER_S),
 	};
 	struct io_uring_reg_wait *region = ring->wait_region;
 	if (region != NULL) {
 		region->ts = timespec;
 		region->min_wait_usec = sleep.min_wait_us;
-		region->flags = has_timeout ? IORING_REG_WAIT_TS : 0;
+		region->flags = IORING_REG_WAIT_TS;
 		arg->pointer = NULL; /* an offset: the region's first entry */
 		arg->byte_count = sizeof(*region);
 		arg->flags = IORING_ENTER_EXT_ARG | IORING_ENTER_EXT_ARG_REG;
@@ -461,7 +461,7 @@ static void ring_arg_fill(struct weir_ring *ring, const struct ring_sleep sleep,
 	arg->timespec = timespec;
 	arg->plain = (struct io_uring_getevents_arg){
 		.min_wait_usec = sleep.min_wait_us,
-		.ts = has_timeout ? (uint64_t)(uintptr_t)&arg->timespec : 0,
+		.ts = (uint64_t)(uintptr_t)&arg->timespec,
 	};
 	arg->pointer = &arg->plain;
 	arg->byte_count = sizeof(arg->plain);
