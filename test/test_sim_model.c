@@ -17,6 +17,9 @@ enum {
 	PROGRAMS = 3000,
 	OUTCOMES_MAX = 1 << 20,
 	COMPLAINTS_MAX = 20,
+	LIES = 20,             /* of a kind */
+	LIE_PROGRAMS = 100000, /* where there is a place for so many */
+	LIE_PLAYS = 2000,
 };
 
 static void real_play(const struct model_program *program,
@@ -121,12 +124,68 @@ START_TEST(what_the_kernel_does_the_model_allows)
 }
 END_TEST
 
+/* ---- the check itself ---------------------------------------------------- */
+
+START_TEST(what_no_kernel_does_the_model_does_not_allow)
+{
+	const struct model_lie *lie = &model_lies[_i];
+	struct model_search search = { .plays_max = LIE_PLAYS };
+	struct model_program program;
+	struct model_outcome outcome;
+	uint32_t told = 0;
+
+	model_search_open(&search);
+	for (uint64_t seed = 1; seed < LIE_PROGRAMS && told < LIES; seed++) {
+		program_of(seed, &program);
+		model_search_benign(&search, &program, &outcome);
+		if (!lie->tell(&program, &outcome))
+			continue;
+		told++;
+		if (model_search_find(&search, &program, &outcome) == 0)
+			continue;
+		model_print(stdout, &program);
+		model_outcome_print(stdout, &program, &outcome);
+		ck_abort_msg("program %llu: %s", (unsigned long long)seed,
+			     lie->what);
+	}
+	ck_assert_msg(told == LIES, "%u places for %s", told, lie->what);
+	model_search_close(&search);
+}
+END_TEST
+
+/* The kernel is played by the model as it is. */
+START_TEST(a_model_that_is_wrong_is_refuted)
+{
+	struct model_search right = { .plays_max = 1 };
+	struct model_search wrong = { .plays_max = LIE_PLAYS,
+				      .error = &model_errors[_i] };
+	struct model_program program;
+	struct model_outcome outcome;
+	uint32_t refuted = 0;
+
+	model_search_open(&right);
+	model_search_open(&wrong);
+	for (uint64_t seed = 1; seed <= PROGRAMS && refuted == 0; seed++) {
+		program_of(seed, &program);
+		model_search_benign(&right, &program, &outcome);
+		refuted += model_search_find(&wrong, &program, &outcome) == 0;
+	}
+	ck_assert_msg(refuted > 0, "%s, and nobody sees it", wrong.error->what);
+	model_search_close(&right);
+	model_search_close(&wrong);
+}
+END_TEST
+
 Suite *suite_sim_model(void)
 {
 	Suite *suite = suite_create("sim-model");
 	TCase *tcase = tcase_create("model");
 	tcase_set_timeout(tcase, 300);
 	tcase_add_test(tcase, what_the_kernel_does_the_model_allows);
+	tcase_add_loop_test(tcase, what_no_kernel_does_the_model_does_not_allow,
+			    0, model_lie_count);
+	tcase_add_loop_test(tcase, a_model_that_is_wrong_is_refuted, 0,
+			    model_error_count);
 	suite_add_tcase(suite, tcase);
 	return suite;
 }

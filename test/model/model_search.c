@@ -38,8 +38,10 @@ static bool search_play(struct model_search *search,
 	weir_sim_reset(search->sim, search->tape, &opts);
 	if (weir_sim_pair(search->sim, fds) != 0)
 		ck_abort_msg("no pair");
-	const bool is_it = model_play(weir_sim_kernel(search->sim), fds,
-				      program, want, out_outcome);
+	const struct weir_kernel *kernel = weir_sim_kernel(search->sim);
+	if (search->error != NULL)
+		kernel = model_err(kernel, search->error, program);
+	const bool is_it = model_play(kernel, fds, program, want, out_outcome);
 	if (weir_sim_violation(search->sim) != NULL)
 		ck_abort_msg("%s", weir_sim_violation(search->sim));
 	search->plays++;

@@ -11,15 +11,17 @@
 #ifndef WEIR_TEST_MODEL_SEARCH_H
 #define WEIR_TEST_MODEL_SEARCH_H
 
-#include "model.h"
+#include "model_lies.h"
 
 /**
- * struct model_search - zero but for @plays_max
- * @plays_max: per outcome; 0: until it is sure, up to MODEL_PLAYS
+ * struct model_search - zero but for the first two
+ * @plays_max: per outcome; 0: MODEL_PLAYS
+ * @error:     what is wrong with the model; NULL: nothing that we know of
  * @plays:     so far, of all outcomes
  */
 struct model_search {
 	uint64_t plays_max;
+	const struct model_error *error;
 	uint64_t plays;
 	struct weir_sim *sim;
 	struct weir_tape *tape;
