@@ -4,7 +4,7 @@
  * expectations. What no real kernel shows on demand (loss, time that leaps,
  * memory that is written too early) runs on the simulated one only.
  */
-#include "model_rig.h"
+#include "model/model.h"
 #include "suites.h"
 #include "support.h"
 

@@ -106,9 +106,7 @@ static void file_end(struct weir_sim *sim, struct sim_file *file)
 	default:
 		break;
 	}
-	for (int i = 0; i < SIM_RINGS; i++)
-		if (sim->rings[i].worked_file == (int)(file - sim->files))
-			sim->rings[i].has_worked = false;
+	sim_worker_forget(sim, (int)(file - sim->files));
 	file->kind = SIM_FREE;
 }
 
@@ -325,6 +323,8 @@ static void sim_clear(struct weir_sim *sim)
 	sim->mappings = 0;
 	sim->events = 0;
 	sim->enters = 0;
+	sim->moments = 0;
+	sim->naps_end = 0;
 	sim->order = 0;
 	sim->violation = NULL;
 	sim->is_idle = false;

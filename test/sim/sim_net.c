@@ -425,7 +425,7 @@ static void reset_arrive(struct sim_conn *conn, enum sim_side side)
 					!conn->pipes[side].fin_written
 				? -EPIPE
 				: -ECONNRESET;
-	conn->wakes[side]++;
+	conn->wakes[side] += 2; /* sk_state_change(), sk_error_report() */
 	if (side == SIM_SERVER)
 		conn->rst_to_server = true;
 	else
@@ -447,10 +447,7 @@ static void pipe_arrive(struct weir_sim *sim, struct sim_conn *conn, int side)
 	const uint32_t left = moving <= 1 || sim->opts.is_instant
 				      ? 0
 				      : weir_tape_below(sim->tape, moving);
-	/* Not always: sim-model has seen such bytes taken (program 517477), and
-	 * why is not known. */
-	if (moving > left && refuses_bytes(conn, (enum sim_side) !side) &&
-	    weir_tape_below(sim->tape, 4) != 1) {
+	if (moving > left && refuses_bytes(conn, (enum sim_side) !side)) {
 		reset_send(conn, (enum sim_side) !side);
 		reset_arrive(conn, (enum sim_side) !side);
 		return;

@@ -105,11 +105,7 @@ static void op_end(struct weir_sim *sim, struct sim_op *op, int res,
 		sim->files[op->file].last_token = op->sqe.user_data;
 		sim->files[op->file].last_ring = op->ring;
 	}
-	if (op->sqe.opcode == IORING_OP_SHUTDOWN && op->is_prepared) {
-		sim->rings[op->ring].has_worked = true;
-		sim->rings[op->ring].worked_token = op->sqe.user_data;
-		sim->rings[op->ring].worked_file = op->file;
-	}
+	sim_worker_has_done(sim, op);
 	if (has_notice)
 		sim_op_send_notice(sim, op);
 	op_give(sim, op);
@@ -258,6 +254,24 @@ void sim_op_arm(struct weir_sim *sim, struct sim_op *op)
 		(op->sqe.msg_flags & MSG_DONTWAIT) != 0 || op_can_read(sim, op);
 }
 
+static bool op_polls_first(const struct sim_op *op)
+{
+	return (op_is_recv(op) || op->sqe.opcode == IORING_OP_SEND ||
+		sim_op_is_zerocopy(op)) &&
+	       (op->sqe.ioprio & IORING_RECVSEND_POLL_FIRST) != 0;
+}
+
+/* How often it was woken since it was armed: poll_refs. */
+static uint32_t op_activations(const struct weir_sim *sim,
+			       const struct sim_op *op)
+{
+	const bool was_polled = op->is_retried || op_polls_first(op);
+	if (!op->is_armed || !was_polled || !op_is_recv(op) ||
+	    !op_can_wait(sim, op))
+		return 0;
+	return op->is_woken + op_wakes(sim, op) - op->wakes;
+}
+
 /* Another has taken what it was woken for. After one wake-up it tries all the
  * same, and may find no buffer; after two, or once requeued, the kernel looks
  * at the socket first (io_poll_check_events()). */
@@ -278,6 +292,7 @@ static void op_go(struct weir_sim *sim, struct sim_op *op)
 	}
 	int fault = op_planned(sim, op);
 	op->due_flags = 0;
+	op->activations = op_activations(sim, op);
 	op->is_armed = false;
 	if (fault == WEIR_SIM_NEVER) {
 		op_lose(sim, op);
@@ -299,7 +314,7 @@ static void op_go(struct weir_sim *sim, struct sim_op *op)
 		sim_op_arm(sim, op);
 	else if (result == -EAGAIN)
 		op_fail(sim, op, result);
-	else if (result != SIM_OP_AGAIN)
+	else if (result != SIM_OP_AGAIN && !sim_worker_keeps(sim, op, result))
 		op_end(sim, op, result, op->due_flags);
 	op->is_retried = op->is_used;
 }
@@ -388,13 +403,6 @@ static int op_prepare(struct weir_sim *sim, struct sim_op *op)
 	}
 }
 
-static bool op_polls_first(const struct sim_op *op)
-{
-	return (op_is_recv(op) || op->sqe.opcode == IORING_OP_SEND ||
-		sim_op_is_zerocopy(op)) &&
-	       (op->sqe.ioprio & IORING_RECVSEND_POLL_FIRST) != 0;
-}
-
 /* Poll first; or the kernel was busy, and does it a little later. */
 static bool op_is_put_off(struct weir_sim *sim, const struct sim_op *op)
 {
@@ -437,14 +445,8 @@ bool sim_op_submit(struct weir_sim *sim, int ring,
 		return false;
 	}
 	op->is_prepared = true;
-	/* A kernel worker does it, later or at once, and looks for the file
-	 * only then: sim-model. */
-	if (sqe->opcode == IORING_OP_SHUTDOWN &&
-	    weir_tape_below(sim->tape, 2) == 0) {
-		op->is_armed = true;
-		op->is_late = true;
+	if (sim_worker_takes(sim, op))
 		return true;
-	}
 	if (!op_hold_file(sim, op))
 		return true;
 	/* Both together are -EAGAIN, whatever there is: sim-model. */
@@ -452,8 +454,6 @@ bool sim_op_submit(struct weir_sim *sim, int ring,
 		op_fail(sim, op, -EAGAIN);
 		return true;
 	}
-	op->is_first =
-		op_is_recv(op) && op_can_wait(sim, op) && op_can_read(sim, op);
 	if (op_is_put_off(sim, op)) {
 		sim_op_arm(sim, op);
 		op->is_late = !op_waits_for_file(op);
@@ -479,7 +479,9 @@ static bool op_is_ready(const struct weir_sim *sim, const struct sim_op *op)
 		return false;
 	if (op->is_message)
 		return sim_op_message_is_next(sim, op);
-	if (op->is_cancelled || op->is_late)
+	if (op->is_late && !op->is_cancelled)
+		return sim->moments >= op->acts_at;
+	if (op->is_cancelled || op->has_acted)
 		return true;
 	const struct sim_file *file =
 		op->file == SIM_NONE ? NULL : &sim->files[op->file];
@@ -529,6 +531,22 @@ uint32_t sim_op_runnable(const struct weir_sim *sim, int ring, enum sim_run run)
 	return count;
 }
 
+void sim_op_step(struct weir_sim *sim, struct sim_op *op)
+{
+	sim_hash_add(sim, op->sqe.user_data);
+	op->is_late = false;
+	if (op->is_message)
+		sim_op_message_run(sim, op);
+	else if (op->is_notice)
+		sim_op_notice_run(sim, op);
+	else if (op->has_acted)
+		op_end(sim, op, op->due_result, 0);
+	else if (op->is_cancelled)
+		op_end_cancelled(sim, op);
+	else if (op_hold_file(sim, op))
+		op_go(sim, op);
+}
+
 void sim_op_run(struct weir_sim *sim, int ring, uint32_t index,
 		enum sim_run run)
 {
@@ -536,16 +554,7 @@ void sim_op_run(struct weir_sim *sim, int ring, uint32_t index,
 		struct sim_op *op = &sim->ops[i];
 		if (!op_can_run(sim, op, ring, run) || index-- > 0)
 			continue;
-		sim_hash_add(sim, op->sqe.user_data);
-		op->is_late = false;
-		if (op->is_message)
-			sim_op_message_run(sim, op);
-		else if (op->is_notice)
-			sim_op_notice_run(sim, op);
-		else if (op->is_cancelled)
-			op_end_cancelled(sim, op);
-		else if (op_hold_file(sim, op))
-			op_go(sim, op);
+		sim_op_step(sim, op);
 		return;
 	}
 }

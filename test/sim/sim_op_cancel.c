@@ -35,7 +35,7 @@ static bool cancel_matches(const struct weir_sim *sim, const struct sim_op *op,
 
 	if (!target->is_used || target == op || target->ring != op->ring ||
 	    !target->is_armed || target->is_lost || target->is_notice ||
-	    target->is_message)
+	    target->is_message || target->has_acted)
 		return false;
 	/* It found its file ready when it was to wait for it, and is queued:
 	 * io_arm_poll_handler(). */
@@ -85,18 +85,11 @@ static int cancel_target(struct weir_sim *sim, const struct sim_op *op,
 	return is_running ? -EALREADY : 0;
 }
 
-/* A worker posts the completion, and only then lets go of the operation: in
- * between it is found, too late (sim-model, on a busy machine). */
 static bool cancel_finds_done(struct weir_sim *sim, const struct sim_op *op)
 {
-	const struct sim_ring *ring = &sim->rings[op->ring];
-	if (!ring->has_worked)
-		return false;
-	if ((op->sqe.cancel_flags & IORING_ASYNC_CANCEL_ANY) == 0 &&
-	    (cancel_is_by_file(op) ? ring->worked_file != cancel_file(sim, op)
-				   : ring->worked_token != op->sqe.addr))
-		return false;
-	return weir_tape_below(sim->tape, 8) == 1;
+	return sim_worker_holds(
+		sim, op->ring, op->sqe.cancel_flags, op->sqe.addr,
+		cancel_is_by_file(op) ? cancel_file(sim, op) : SIM_NONE);
 }
 
 static int cancel_all(struct weir_sim *sim, const struct sim_op *op)

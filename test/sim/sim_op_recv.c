@@ -250,20 +250,21 @@ static bool recv_is_over(struct sim_op *op, int result)
 	return recv_is_bundle(op) && op->is_last_buffer;
 }
 
-/* It has seen no hint of more, and sleeps until it is woken. An own
- * shutdown that came before that is no wake-up (sim-model); a reset is
- * (sim-op), but for one that was there, behind bytes, before the receive was
- * (sim-diff). */
-static void recv_may_miss(struct weir_sim *sim, struct sim_op *op, int conn)
+/* It has seen no hint of more. In its submission it now looks at the socket, as
+ * it is armed: __io_arm_poll_handler(). One that was woken does not, and misses
+ * a shutdown of its own or a reset that lay behind the bytes; but if it was
+ * woken more than once it goes on at a hang-up: io_poll_check_events(). Return:
+ * whether it goes on. */
+static bool recv_looks_again(struct weir_sim *sim, struct sim_op *op, int conn)
 {
 	const uint32_t mask =
 		sim_net_poll(sim, conn, sim->files[op->file].side);
-	const bool was_first = op->is_first;
-	op->is_first = false;
-	if ((mask & POLLERR) != 0)
-		op->is_woken = !was_first;
-	else if ((mask & POLLIN) != 0 && weir_tape_below(sim->tape, 2) == 1)
-		op->is_woken = false;
+	op->is_woken = op->activations == 0 &&
+		       (mask & (POLLIN | POLLERR | POLLHUP)) != 0;
+	if (op->activations < 2 || (mask & (POLLHUP | POLLRDHUP)) == 0)
+		return false;
+	op->activations = 1;
+	return true;
 }
 
 int sim_op_recv(struct weir_sim *sim, struct sim_op *op)
@@ -297,7 +298,8 @@ int sim_op_recv(struct weir_sim *sim, struct sim_op *op)
 		    (!has_more || is_stopped))
 			return -EAGAIN; /* whatever is there by now */
 		if (!has_more) {
-			recv_may_miss(sim, op, conn);
+			if (recv_looks_again(sim, op, conn))
+				continue;
 			return SIM_OP_AGAIN;
 		}
 		if (is_stopped) {

@@ -34,6 +34,7 @@ enum {
 	SIM_BACKLOG = 64,
 	SIM_STEPS = 64, /* peers */
 	SIM_DEAD = 8,
+	SIM_WORKED = 4,
 	SIM_PIPE_BYTES_MAX = 16384,
 	SIM_IOVS = 32,
 	SIM_DATAGRAM_COUNT = 32,
@@ -122,16 +123,19 @@ struct sim_op {
 	bool is_armed;     /* waits for its file */
 	bool is_cancelled; /* ends with -ECANCELED */
 	bool is_late;      /* was not tried yet */
-	bool is_first;     /* RECV: was ready when it was submitted */
+	bool has_acted;    /* a worker has done it, and is to post due_result */
 	bool is_lost;      /* never ends */
 	bool is_retried;   /* was armed: REQ_F_POLLED */
 	bool is_woken;     /* RECV: there was something when it was armed */
 	uint32_t wakes;    /* RECV: of its side, when it was armed */
-	uint64_t requeued; /* by the enter of that number: not again in it */
-	bool is_prepared;  /* the kernel has accepted the entry */
-	bool is_message;   /* from another ring: task work */
-	bool is_notice;    /* of a zero-copy send that has completed */
+	uint32_t activations; /* RECV: this attempt; 0: of the submission */
+	uint64_t requeued;    /* by the enter of that number: not again in it */
+	bool is_prepared;     /* the kernel has accepted the entry */
+	bool is_message;      /* from another ring: task work */
+	bool is_notice;       /* of a zero-copy send that has completed */
 	uint32_t due_flags;
+	int due_result;
+	uint64_t acts_at; /* LATE: the moment; see sim_worker.c */
 	int ring;
 	int file;      /* referenced, or SIM_NONE */
 	uint32_t done; /* bytes that went before, in other attempts */
@@ -181,11 +185,14 @@ struct sim_ring {
 	struct io_uring_cqe overflow[SIM_OVERFLOW];
 	uint32_t overflow_count;
 	uint64_t posted; /* completions */
-	bool has_worked; /* a kernel worker has done something: the last */
-	uint64_t worked_token;
-	int worked_file;
-	uint32_t iov_cached;  /* the longest array of pieces so far */
-	int slots[SIM_SLOTS]; /* files, or SIM_NONE */
+	/* What kernel workers have done: the last few, any order. */
+	struct {
+		uint64_t token;
+		int file;
+	} worked[SIM_WORKED];
+	uint32_t worked_count; /* since the start */
+	uint32_t iov_cached;   /* the longest array of pieces so far */
+	int slots[SIM_SLOTS];  /* files, or SIM_NONE */
 	uint32_t slot_count;
 	uint32_t slot_hint; /* ALLOC begins after the last used */
 	struct sim_group groups[SIM_GROUPS];
@@ -219,6 +226,8 @@ struct weir_sim {
 	uint64_t order;
 	uint64_t events; /* things that have happened in the world */
 	uint64_t enters;
+	uint64_t moments;  /* at which a kernel worker could act */
+	uint64_t naps_end; /* none acts by itself after that one */
 	bool is_idle;
 	const char *violation;
 
@@ -360,11 +369,30 @@ uint32_t sim_op_runnable(const struct weir_sim *sim, int ring,
 			 enum sim_run run);
 void sim_op_run(struct weir_sim *sim, int ring, uint32_t index,
 		enum sim_run run);
+/* Of one of them. */
+void sim_op_step(struct weir_sim *sim, struct sim_op *op);
 /* It waits for its file from here on. */
 void sim_op_arm(struct weir_sim *sim, struct sim_op *op);
 void sim_ops_end(struct weir_sim *sim, int ring);
 /* A completion of an operation whose stream is gone. */
 void sim_op_haunt(struct weir_sim *sim, int ring);
+
+/* ---- sim_worker.c ---- */
+/* True: a kernel worker does it, but not now. */
+bool sim_worker_takes(struct weir_sim *sim, struct sim_op *op);
+/* True: it is done, and told later. */
+bool sim_worker_keeps(struct weir_sim *sim, struct sim_op *op, int result);
+/* Its completion is on its way; the worker may still hold it. */
+void sim_worker_has_done(struct weir_sim *sim, const struct sim_op *op);
+void sim_worker_forget(struct weir_sim *sim, int file);
+/* Whether a cancel of @token, or of @file if that is not SIM_NONE, or of any,
+ * finds one that a worker has done and still holds. */
+bool sim_worker_holds(struct weir_sim *sim, int ring, uint32_t cancel_flags,
+		      uint64_t token, int file);
+/* One at which workers that were waiting for it act. */
+void sim_worker_moment(struct weir_sim *sim);
+/* Nothing else can happen: one that would act later acts now. False: none. */
+bool sim_worker_rouse(struct weir_sim *sim);
 
 /* What an attempt came to. WAITS is no errno; AGAIN: it has posted one and
  * goes on. */

@@ -119,7 +119,7 @@ int sim_ring_setup(void *ctx, uint32_t entry_count,
 	ring->slot_count = 0;
 	ring->slot_hint = 0;
 	ring->posted = 0;
-	ring->has_worked = false;
+	ring->worked_count = 0;
 	ring->iov_cached = 1;
 	memset(ring->groups, 0, sizeof(ring->groups));
 	int err = ring_memory(sim, ring, params);
@@ -274,6 +274,7 @@ static void step_run(struct weir_sim *sim, int index)
  * Benign: in this order. False: nothing can. */
 static bool world_step(struct weir_sim *sim, int ring, enum sim_run run)
 {
+	sim_worker_moment(sim);
 	const uint32_t ops =
 		ring == SIM_NONE ? 0 : sim_op_runnable(sim, ring, run);
 	const uint32_t segments = sim_net_pending(sim);
@@ -333,7 +334,9 @@ void weir_sim_rest(struct weir_sim *sim, uint64_t ns)
 void weir_sim_settle(struct weir_sim *sim)
 {
 	for (int i = 0;
-	     i < STEPS_MAX && world_step(sim, SIM_NONE, SIM_RUN_WAITING); i++)
+	     i < STEPS_MAX && (world_step(sim, SIM_NONE, SIM_RUN_WAITING) ||
+			       sim_worker_rouse(sim));
+	     i++)
 		continue;
 }
 
@@ -378,6 +381,7 @@ static int enter_submit(struct weir_sim *sim, int index, uint32_t submit_count)
 		if (!sim_op_submit(sim, index, &sqe) &&
 		    (ring->setup_flags & IORING_SETUP_SUBMIT_ALL) == 0)
 			return (int)i + 1; /* the rest stays in the queue */
+		sim_worker_moment(sim);
 	}
 	return (int)count;
 }
@@ -392,6 +396,7 @@ static void enter_task_work(struct weir_sim *sim, int ring,
 	/* Within another's wait there is no wait of its own. */
 	const enum sim_run run =
 		sim_thread_is_nested(sim) ? SIM_RUN_WAITING : SIM_RUN_TASK_WORK;
+	sim_worker_moment(sim);
 	for (uint32_t i = 0; i < batch; i++) {
 		const uint32_t ops = sim_op_runnable(sim, ring, run);
 		if (ops == 0)
@@ -457,7 +462,8 @@ static int enter_wait(struct weir_sim *sim, int index, uint32_t min_complete,
 		if (limit->min_wait_ns > 0 && ready > 0 &&
 		    waited_ns >= limit->min_wait_ns)
 			return 0;
-		if (world_step(sim, index, SIM_RUN_WAITING))
+		if (world_step(sim, index, SIM_RUN_WAITING) ||
+		    sim_worker_rouse(sim))
 			continue;
 		const uint64_t due_ns = world_due_ns(sim);
 		if (limit->min_wait_ns > 0 && ready > 0 &&

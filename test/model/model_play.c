@@ -1,203 +1,25 @@
-#include "model_rig.h"
-#include "support.h"
+/* model_play.c - one program on one kernel
+ *
+ *     entries --> enter --> completions --> ... --> cancel all --> what is left
+ *                               |
+ *                               +--> not what is wanted: no use in going on
+ */
+#include "model.h"
+
+#include "../support.h"
 
 #include "uring/bufring.h"
 #include "uring/ring_inline.h"
 
 #include <errno.h>
-#include <netinet/tcp.h>
-#include <poll.h>
-#include <unistd.h>
-
-#define COUNT_OF(array) (sizeof(array) / sizeof((array)[0]))
 
 enum {
-	RECV_GROUP = 1,
-	SEND_GROUP = 2,
-	NO_GROUP = 3,
 	TOKEN_DRAIN = 100,
 	TOKEN_SWEEP = 101,
 	QUIET_ENTERS = 6,
 	ENTERS_MAX = 20000,
 	DRAIN_BYTES = 64,
 };
-
-/* ---- programs ---------------------------------------------------------- */
-
-enum kind {
-	K_SEND,
-	K_SENDMSG,
-	K_SEND_ZC,
-	K_SEND_GROUP,
-	K_RECV,
-	K_RECV_GROUP,
-	K_RECV_MULTISHOT,
-	K_RECV_BUNDLE,
-	K_SHUTDOWN,
-	K_CLOSE,
-	K_CANCEL,
-	K_TIMEOUT,
-	K_TIMEOUT_REMOVE,
-	K_POLL,
-	K_NOP,
-};
-
-static const uint8_t kinds[] = {
-	K_SEND,           K_SEND,
-	K_SEND,           K_SEND,
-	K_SENDMSG,        K_SEND_ZC,
-	K_SEND_GROUP,     K_SEND_GROUP,
-	K_RECV,           K_RECV,
-	K_RECV_GROUP,     K_RECV_GROUP,
-	K_RECV_MULTISHOT, K_RECV_MULTISHOT,
-	K_RECV_MULTISHOT, K_RECV_BUNDLE,
-	K_RECV_BUNDLE,    K_SHUTDOWN,
-	K_SHUTDOWN,       K_CLOSE,
-	K_CANCEL,         K_CANCEL,
-	K_TIMEOUT,        K_TIMEOUT_REMOVE,
-	K_POLL,           K_NOP,
-};
-
-static uint32_t draw_msg_flags(struct weir_tape *tape)
-{
-	static const uint32_t flags[] = { 0, 0, MSG_WAITALL, MSG_DONTWAIT };
-	return flags[weir_tape_below(tape, COUNT_OF(flags))];
-}
-
-static void draw_send_group(struct model_op *op, struct weir_tape *tape)
-{
-	op->opcode = IORING_OP_SEND;
-	op->sqe_flags = IOSQE_BUFFER_SELECT;
-	op->group = weir_tape_chance(tape, 16) ? NO_GROUP : SEND_GROUP;
-	op->len = weir_tape_below(tape, 3) > 0 ? 0 : op->len;
-	op->ioprio = weir_tape_below(tape, 3) > 0 ? IORING_RECVSEND_BUNDLE : 0;
-}
-
-static void draw_recv_group(struct model_op *op, struct weir_tape *tape,
-			    enum kind kind)
-{
-	op->opcode = IORING_OP_RECV;
-	op->sqe_flags = IOSQE_BUFFER_SELECT;
-	op->group = weir_tape_chance(tape, 16) ? NO_GROUP : RECV_GROUP;
-	op->len = weir_tape_below(tape, 3) > 0 ? 0 : 4 + op->len % 9;
-	if (kind == K_RECV_MULTISHOT)
-		op->ioprio = IORING_RECV_MULTISHOT;
-	if (kind == K_RECV_BUNDLE)
-		op->ioprio =
-			IORING_RECVSEND_BUNDLE |
-			(weir_tape_below(tape, 2) == 1 ? IORING_RECV_MULTISHOT
-						       : 0);
-	if (weir_tape_chance(tape, 48))
-		op->ioprio |= IORING_RECVSEND_POLL_FIRST;
-	/* The kernel refuses it with a multishot. */
-	if ((op->ioprio & IORING_RECV_MULTISHOT) != 0 &&
-	    !weir_tape_chance(tape, 8))
-		op->msg_flags &= ~(uint32_t)MSG_WAITALL;
-	/* A buffer that is held over an attempt: see bufring.h. */
-	if ((op->ioprio & IORING_RECVSEND_BUNDLE) != 0)
-		op->msg_flags &= ~(uint32_t)MSG_WAITALL;
-}
-
-static void draw_cancel(struct model_op *op, struct weir_tape *tape,
-			uint32_t index)
-{
-	static const uint32_t flags[] = {
-		0,
-		0,
-		IORING_ASYNC_CANCEL_ALL,
-		IORING_ASYNC_CANCEL_FD,
-		IORING_ASYNC_CANCEL_FD | IORING_ASYNC_CANCEL_ALL,
-		IORING_ASYNC_CANCEL_ANY,
-		IORING_ASYNC_CANCEL_ANY | IORING_ASYNC_CANCEL_ALL,
-	};
-	op->opcode = IORING_OP_ASYNC_CANCEL;
-	op->msg_flags = flags[weir_tape_below(tape, COUNT_OF(flags))];
-	op->target = weir_tape_below(tape, index + 1);
-}
-
-static void draw_op(struct model_op *op, struct weir_tape *tape, uint32_t index)
-{
-	static const uint32_t events[] = { POLLIN, POLLOUT, POLLRDHUP,
-					   POLLIN | POLLRDHUP };
-	const enum kind kind = kinds[weir_tape_below(tape, COUNT_OF(kinds))];
-	*op = (struct model_op){
-		.side = (uint8_t)weir_tape_below(tape, 2),
-		.len = 1 + weir_tape_below(tape, MODEL_BYTES),
-		.msg_flags = draw_msg_flags(tape),
-		.pause = (enum model_pause)weir_tape_below(tape, 3),
-	};
-	switch (kind) {
-	case K_SEND:
-		op->opcode = IORING_OP_SEND;
-		break;
-	case K_SENDMSG:
-		op->opcode = IORING_OP_SENDMSG;
-		break;
-	case K_SEND_ZC:
-		op->opcode = IORING_OP_SEND_ZC;
-		op->ioprio = weir_tape_below(tape, 2) == 1
-				     ? IORING_SEND_ZC_REPORT_USAGE
-				     : 0;
-		break;
-	case K_SEND_GROUP:
-		draw_send_group(op, tape);
-		break;
-	case K_RECV:
-		op->opcode = IORING_OP_RECV;
-		break;
-	case K_RECV_GROUP:
-	case K_RECV_MULTISHOT:
-	case K_RECV_BUNDLE:
-		draw_recv_group(op, tape, kind);
-		break;
-	case K_SHUTDOWN:
-		op->opcode = IORING_OP_SHUTDOWN;
-		op->len = weir_tape_below(tape, 4); /* 3 is refused */
-		break;
-	case K_CLOSE:
-		op->opcode = IORING_OP_CLOSE;
-		break;
-	case K_CANCEL:
-		draw_cancel(op, tape, index);
-		break;
-	case K_TIMEOUT:
-		op->opcode = IORING_OP_TIMEOUT;
-		op->is_long = weir_tape_below(tape, 2) == 1;
-		break;
-	case K_TIMEOUT_REMOVE:
-		op->opcode = IORING_OP_TIMEOUT_REMOVE;
-		op->target = weir_tape_below(tape, index + 1);
-		break;
-	case K_POLL:
-		op->opcode = IORING_OP_POLL_ADD;
-		op->msg_flags = events[weir_tape_below(tape, COUNT_OF(events))];
-		break;
-	case K_NOP:
-		op->opcode = IORING_OP_NOP;
-		break;
-	}
-}
-
-void model_program_draw(struct model_program *program, struct weir_tape *tape)
-{
-	*program = (struct model_program){
-		.op_count = 1 + weir_tape_below(tape, MODEL_OPS),
-		.is_incremental = weir_tape_chance(tape, 96),
-		.gives_back = weir_tape_chance(tape, 128),
-		.buf_count = 1u << weir_tape_below(tape, 3),
-		.send_buf_count = weir_tape_below(tape, MODEL_BUFS + 1),
-	};
-	for (uint32_t i = 0; i < program->op_count; i++)
-		draw_op(&program->ops[i], tape, i);
-	for (uint32_t i = 0; i < program->op_count; i++)
-		program->is_raw |=
-			program->is_incremental &&
-			program->ops[i].opcode == IORING_OP_RECV &&
-			(program->ops[i].msg_flags & MSG_WAITALL) != 0 &&
-			program->ops[i].group == RECV_GROUP;
-}
-
-/* ---- playing ----------------------------------------------------------- */
 
 /* An assertion that costs nothing while it holds: Check writes for each. */
 static void must(bool holds, const char *what)
@@ -209,7 +31,9 @@ static void must(bool holds, const char *what)
 struct play {
 	const struct weir_kernel *kernel;
 	const struct model_program *program;
+	const struct model_outcome *want; /* or NULL */
 	struct model_outcome *outcome;
+	bool is_off; /* what is wanted */
 	int fds[2];
 	struct weir_ring ring;
 	struct weir_bufring recv_bufs;
@@ -255,17 +79,17 @@ static void play_open(struct play *play)
 		     weir_ring_enable(&play->ring) == 0,
 	     "no ring");
 	int err = weir_bufring_open_as(
-		&play->recv_bufs, &play->ring, RECV_GROUP, play->recv_memory,
-		program->buf_count, MODEL_BUF_BYTES,
+		&play->recv_bufs, &play->ring, MODEL_RECV_GROUP,
+		play->recv_memory, program->buf_count, MODEL_BUF_BYTES,
 		&(struct weir_bufring_opts){
 			.is_incremental = program->is_incremental,
 			.has_bundles = true,
 		},
 		&error);
 	must(err == 0, error.text);
-	err = weir_bufring_open_as(&play->send_bufs, &play->ring, SEND_GROUP,
-				   play->send_memory, MODEL_BUFS,
-				   MODEL_BUF_BYTES,
+	err = weir_bufring_open_as(&play->send_bufs, &play->ring,
+				   MODEL_SEND_GROUP, play->send_memory,
+				   MODEL_BUFS, MODEL_BUF_BYTES,
 				   &(struct weir_bufring_opts){
 					   .has_bundles = true,
 					   .is_lent_by_hand = true,
@@ -338,6 +162,11 @@ static void play_on_cqe(struct play *play, const struct io_uring_cqe *cqe)
 		.flags = cqe->flags,
 		.digest = play_digest(play, index, cqe),
 	};
+	if (play->want != NULL)
+		play->is_off |= count >= play->want->counts[index] ||
+				memcmp(&outcome->cqes[index][count],
+				       &play->want->cqes[index][count],
+				       sizeof(struct model_cqe)) != 0;
 	must(!play->is_final[index], "a completion after the last");
 	play->is_final[index] = (cqe->flags & IORING_CQE_F_MORE) == 0;
 }
@@ -375,7 +204,8 @@ static void play_settle(struct play *play)
 	const struct weir_wait wait = { .want_count = 1,
 					.timeout_ns = 1000000000 };
 	uint32_t quiet = 0;
-	for (int i = 0; i < ENTERS_MAX && quiet < QUIET_ENTERS; i++) {
+	for (int i = 0; i < ENTERS_MAX && quiet < QUIET_ENTERS && !play->is_off;
+	     i++) {
 		const bool has_worker = play_has_worker(play);
 		int err =
 			weir_ring_enter(&play->ring, has_worker ? &wait : NULL);
@@ -457,6 +287,8 @@ static void play_fill(struct play *play, uint32_t index,
 
 static bool play_is_over(const struct play *play)
 {
+	if (play->is_off)
+		return true;
 	for (uint32_t i = 0; i < play->program->op_count; i++)
 		if (!play->is_final[i])
 			return false;
@@ -506,128 +338,49 @@ static void play_drain(struct play *play, int side)
 	}
 }
 
-void model_play(const struct weir_kernel *kernel, int fds[2],
+static void play_ops(struct play *play)
+{
+	const struct model_program *program = play->program;
+	for (uint32_t i = 0; i < program->op_count && !play->is_off; i++) {
+		struct io_uring_sqe *sqe = weir_ring_take_sqe(&play->ring);
+		play_fill(play, i, sqe);
+		play->is_submitted[i] = true;
+		if (program->ops[i].pause == MODEL_SUBMIT)
+			(void)play_enter(play);
+		else if (program->ops[i].pause == MODEL_SETTLE)
+			play_settle(play);
+	}
+	play_settle(play);
+}
+
+bool model_play(const struct weir_kernel *kernel, int fds[2],
 		const struct model_program *program,
+		const struct model_outcome *want,
 		struct model_outcome *out_outcome)
 {
 	static struct play play; /* 64 KiB of no interest to the stack */
 	play = (struct play){
 		.kernel = kernel,
 		.program = program,
+		.want = want,
 		.outcome = out_outcome,
 		.fds = { fds[0], fds[1] },
 	};
 	memset(out_outcome, 0, sizeof(*out_outcome));
 	play_open(&play);
-	for (uint32_t i = 0; i < program->op_count; i++) {
-		struct io_uring_sqe *sqe = weir_ring_take_sqe(&play.ring);
-		play_fill(&play, i, sqe);
-		play.is_submitted[i] = true;
-		if (program->ops[i].pause == MODEL_SUBMIT)
-			(void)play_enter(&play);
-		else if (program->ops[i].pause == MODEL_SETTLE)
-			play_settle(&play);
+	play_ops(&play);
+	if (!play.is_off)
+		play_sweep(&play);
+	for (int side = 0; side < 2 && !play.is_off; side++) {
+		play_drain(&play, side);
+		play.is_off =
+			want != NULL &&
+			memcmp(&out_outcome->rest[side], &want->rest[side],
+			       sizeof(want->rest[side])) != 0;
 	}
-	play_settle(&play);
-	play_sweep(&play);
-	play_drain(&play, 0);
-	play_drain(&play, 1);
 	for (int i = 0; i < 2; i++)
 		(void)kernel->close(kernel->ctx, fds[i]); /* or it has been */
 	play_close(&play);
-}
-
-/* ---- the real kernel's sockets ----------------------------------------- */
-
-static int real_listener = -1;
-static struct sockaddr_in real_address;
-
-void model_real_pair(int out_fds[2])
-{
-	const int yes = 1;
-	if (real_listener < 0)
-		real_listener = wi_listener(&real_address);
-	out_fds[0] = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
-	ck_assert_int_ge(out_fds[0], 0);
-	ck_assert_int_eq(connect(out_fds[0], (struct sockaddr *)&real_address,
-				 sizeof(real_address)),
-			 0);
-	out_fds[1] = accept4(real_listener, NULL, NULL, SOCK_CLOEXEC);
-	ck_assert_int_ge(out_fds[1], 0);
-	for (int i = 0; i < 2; i++)
-		ck_assert_int_eq(setsockopt(out_fds[i], IPPROTO_TCP,
-					    TCP_NODELAY, &yes, sizeof(yes)),
-				 0);
-}
-
-void model_real_end(void)
-{
-	if (real_listener >= 0)
-		ck_assert_int_eq(close(real_listener), 0);
-	real_listener = -1;
-}
-
-/* ---- in words ---------------------------------------------------------- */
-
-static const char *op_name(const struct model_op *op)
-{
-	switch (op->opcode) {
-	case IORING_OP_SEND:
-		return "send";
-	case IORING_OP_SENDMSG:
-		return "sendmsg";
-	case IORING_OP_SEND_ZC:
-		return "send_zc";
-	case IORING_OP_RECV:
-		return "recv";
-	case IORING_OP_SHUTDOWN:
-		return "shutdown";
-	case IORING_OP_CLOSE:
-		return "close";
-	case IORING_OP_ASYNC_CANCEL:
-		return "cancel";
-	case IORING_OP_TIMEOUT:
-		return "timeout";
-	case IORING_OP_TIMEOUT_REMOVE:
-		return "timeout_remove";
-	case IORING_OP_POLL_ADD:
-		return "poll";
-	default:
-		return "nop";
-	}
-}
-
-void model_print(FILE *out, const struct model_program *program)
-{
-	static const char *const pauses[] = { "", "; submit", "; settle" };
-	fprintf(out, "%u buffers%s%s, %u to send\n", program->buf_count,
-		program->is_incremental ? " incremental" : "",
-		program->gives_back ? " given back" : "",
-		program->send_buf_count);
-	for (uint32_t i = 0; i < program->op_count; i++) {
-		const struct model_op *op = &program->ops[i];
-		fprintf(out,
-			"  %u: %s side %u len %u flags %x ioprio %x sqe %x "
-			"group %u target %u%s%s\n",
-			i, op_name(op), op->side, op->len, op->msg_flags,
-			op->ioprio, op->sqe_flags, op->group, op->target,
-			op->is_long ? " long" : "", pauses[op->pause]);
-	}
-}
-
-void model_outcome_print(FILE *out, const struct model_program *program,
-			 const struct model_outcome *outcome)
-{
-	for (uint32_t i = 0; i < program->op_count; i++) {
-		fprintf(out, "  %u:", i);
-		for (uint32_t c = 0; c < outcome->counts[i]; c++)
-			fprintf(out, " (%d %x %08x)", outcome->cqes[i][c].res,
-				outcome->cqes[i][c].flags,
-				outcome->cqes[i][c].digest);
-		fprintf(out, "\n");
-	}
-	for (int side = 0; side < 2; side++)
-		fprintf(out, "  rest %d: %u bytes %08x, then %d\n", side,
-			outcome->rest[side].byte_count,
-			outcome->rest[side].digest, outcome->rest[side].end);
+	return want != NULL && !play.is_off &&
+	       memcmp(out_outcome, want, sizeof(*want)) == 0;
 }

@@ -1,4 +1,4 @@
-/* model_rig.h - small programs of entries, played on one kernel or another
+/* model.h - small programs of entries, played on one kernel or another
  *
  *     tape --> program --> play(real)  --> outcome --+
  *                    \---> play(model) --> outcome --+-- the same?
@@ -8,10 +8,10 @@
  * that it received, and what was left in the sockets. The order between
  * completions of different operations is not part of it: the partial order.
  */
-#ifndef WEIR_TEST_MODEL_RIG_H
-#define WEIR_TEST_MODEL_RIG_H
+#ifndef WEIR_TEST_MODEL_H
+#define WEIR_TEST_MODEL_H
 
-#include "sim/sim.h"
+#include "../sim/sim.h"
 
 #include "uring/abi.h"
 
@@ -21,6 +21,9 @@ enum {
 	MODEL_BYTES = 40,
 	MODEL_BUF_BYTES = 16,
 	MODEL_BUFS = 4,
+	MODEL_RECV_GROUP = 1,
+	MODEL_SEND_GROUP = 2,
+	MODEL_NO_GROUP = 3,
 };
 
 /* What follows an operation. */
@@ -72,9 +75,14 @@ void model_program_draw(struct model_program *program, struct weir_tape *tape);
  * model_play() - run it
  * @kernel: real or simulated
  * @fds:    the two ends; both are closed
+ * @want:   to be followed, or NULL: then the outcome is not compared
+ *
+ * Return: true if the outcome is @want. As soon as it cannot be, the run ends:
+ * then it has looked at no choice beyond, and @out_outcome is not whole.
  */
-void model_play(const struct weir_kernel *kernel, int fds[2],
+bool model_play(const struct weir_kernel *kernel, int fds[2],
 		const struct model_program *program,
+		const struct model_outcome *want,
 		struct model_outcome *out_outcome);
 
 /* Two connected sockets of the real kernel. */
