@@ -39,8 +39,7 @@ void *wi_arena_carve(struct wi_arena *arena, size_t bytes)
 
 void wi_arena_close(struct wi_arena *arena)
 {
-	if (arena->memory == NULL)
-		return;
+	assert(arena->memory != NULL);
 	/* The addresses may serve somebody else next. */
 	wi_region_unpoison(arena->memory, arena->bytes);
 	(void)arena->kernel->unmap(arena->kernel->ctx, arena->memory,

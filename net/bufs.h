@@ -26,14 +26,14 @@ struct wi_bufs {
 /* After weir_bufring_open(), which has lent them all. */
 void wi_bufs_init(struct wi_bufs *bufs, uint16_t *shelf);
 
-/* What a completion has brought, ours until wi_bufs_take_back(). */
+/* What a completion with a result above 0 has brought, ours until
+ * wi_bufs_take_back(). */
 static inline const uint8_t *wi_bufs_bytes(const struct wi_bufs *bufs,
 					   const struct io_uring_cqe *cqe)
 {
 	const uint8_t *bytes =
 		wi_bufring_memory(&bufs->bufring, weir_bufring_id(cqe));
-	if (cqe->res > 0)
-		wi_kernel_wrote(bytes, (size_t)cqe->res);
+	wi_kernel_wrote(bytes, (size_t)cqe->res);
 	return bytes;
 }
 

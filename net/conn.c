@@ -123,8 +123,9 @@ void wi_conn_stop(struct weir_conn *conn, enum weir_close_cause cause, int err)
  * still shown, by single receives that do not wait. */
 void wi_conn_last_look(struct weir_conn *conn)
 {
-	if (conn->state != WEIR_CONN_OPEN || conn->last_look)
+	if (conn->state != WEIR_CONN_OPEN)
 		return;
+	assert(!conn->last_look); /* when the stop is seen, or as it opens */
 	conn->last_look = true;
 	conn->cancel_wanted = conn->recv_armed;
 	wi_conn_mark(conn);
@@ -167,38 +168,33 @@ static void deadline_open(struct weir_conn *conn)
 static void deadline_draining(struct weir_conn *conn)
 {
 	struct weir_loop *loop = conn->loop;
-	if (wi_tick_before(loop->now_tick, conn->drain_tick)) {
-		wi_timer_set(&loop->wheel, &conn->timer, conn->drain_tick);
-		return;
-	}
+	assert(!wi_tick_before(loop->now_tick, conn->drain_tick));
 	wi_loop_count(&loop->stats.drain_deadlines, 1);
 	/* Why it was draining matters less than that it did not end. */
 	conn->reason.cause = WEIR_CLOSE_NONE;
 	wi_conn_stop(conn, WEIR_CLOSE_DRAIN_DEADLINE, 0);
 }
 
+/* STOPPING, CLOSING. */
+static void deadline_overdue(struct weir_conn *conn)
+{
+	if (conn->in_flight > 0)
+		wi_loop_count(&conn->loop->stats.overdue_ticks, 1);
+	conn->cancel_wanted = conn->state == WEIR_CONN_STOPPING;
+	conn_watch_cancel(conn);
+	wi_conn_mark(conn);
+}
+
 void wi_conn_deadline(struct weir_conn *conn)
 {
-	switch ((enum weir_conn_state)conn->state) {
-	case WEIR_CONN_STOPPING:
-	case WEIR_CONN_CLOSING:
-		if (conn->in_flight > 0)
-			wi_loop_count(&conn->loop->stats.overdue_ticks, 1);
-		conn->cancel_wanted = conn->state == WEIR_CONN_STOPPING;
-		conn_watch_cancel(conn);
-		wi_conn_mark(conn);
-		break;
-	case WEIR_CONN_DRAINING:
-		deadline_draining(conn);
-		break;
-	case WEIR_CONN_CONNECTING:
-	case WEIR_CONN_OPEN:
+	assert(conn->state != WEIR_CONN_FREE);
+	if (conn->state == WEIR_CONN_CONNECTING ||
+	    conn->state == WEIR_CONN_OPEN)
 		deadline_open(conn);
-		break;
-	case WEIR_CONN_FREE:
-	case WEIR_CONN_STATE_COUNT:
-		break;
-	}
+	else if (conn->state == WEIR_CONN_DRAINING)
+		deadline_draining(conn);
+	else
+		deadline_overdue(conn);
 }
 
 bool wi_conn_may_hold(const struct weir_conn *conn, size_t byte_count,
@@ -236,8 +232,7 @@ uint8_t *weir_conn_reserve(struct weir_conn *conn, size_t byte_count)
 		wi_conn_drain(conn, WEIR_CLOSE_QUEUE_LIMIT);
 		return NULL;
 	}
-	if (byte_count > limit - conn->sendq.queued_bytes &&
-	    conn->sendq.queued_bytes > 0) {
+	if (byte_count > limit - conn->sendq.queued_bytes) {
 		conn_pause(conn);
 		return NULL;
 	}

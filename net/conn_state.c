@@ -4,7 +4,12 @@
 
 #include <assert.h>
 
-#define TO(name) (1u << WEIR_CONN_##name)
+#define IN(name) (1u << WEIR_CONN_##name)
+#define IN_USE (IN(OPEN) | IN(DRAINING))
+#define IN_ENDING (IN(DRAINING) | IN(STOPPING) | IN(CLOSING))
+#define IN_SILENT (IN(CONNECTING) | IN(CLOSING))
+
+#define TO(name) IN(name)
 static const uint8_t conn_next[WEIR_CONN_STATE_COUNT] = {
 	[WEIR_CONN_FREE] = TO(CONNECTING) | TO(OPEN),
 	[WEIR_CONN_CONNECTING] = TO(OPEN) | TO(STOPPING),
@@ -45,39 +50,24 @@ void wi_conn_state_set(struct weir_conn *conn, enum weir_conn_state next)
 void wi_conn_check(const struct weir_conn *conn)
 {
 	assert(conn->state < WEIR_CONN_STATE_COUNT);
+	const unsigned in = 1u << conn->state;
+	const bool has_file = conn->file_slot != WI_NO_FILE;
+	const bool has_reason = conn->reason.cause != WEIR_CLOSE_NONE;
+
 	assert(!conn->recv_armed || conn->in_flight > 0);
 	assert(!conn->cancel_in_flight || conn->in_flight > 0);
 	assert((conn->sendq.lent_bytes == 0) == !conn->send_in_flight);
 	assert(conn->sendq.lent_bytes <= conn->sendq.queued_bytes);
 
-	switch ((enum weir_conn_state)conn->state) {
-	case WEIR_CONN_FREE:
-		assert(conn->file_slot == WI_NO_FILE);
-		assert(conn->in_flight == 0);
-		assert(conn->sendq.head == NULL);
-		assert(conn->stash.bytes == NULL);
-		break;
-	case WEIR_CONN_CONNECTING:
-		assert(!conn->recv_armed && !conn->send_in_flight);
-		break;
-	case WEIR_CONN_OPEN:
-		assert(conn->file_slot != WI_NO_FILE);
-		assert(conn->reason.cause == WEIR_CLOSE_NONE);
-		break;
-	case WEIR_CONN_DRAINING:
-		assert(conn->file_slot != WI_NO_FILE);
-		assert(conn->reason.cause != WEIR_CLOSE_NONE);
-		break;
-	case WEIR_CONN_STOPPING:
-		assert(conn->reason.cause != WEIR_CLOSE_NONE);
-		break;
-	case WEIR_CONN_CLOSING:
-		assert(conn->reason.cause != WEIR_CLOSE_NONE);
-		assert(!conn->recv_armed && !conn->send_in_flight);
-		break;
-	case WEIR_CONN_STATE_COUNT:
-		break;
-	}
+	assert((in & IN(FREE)) == 0 || !has_file);
+	assert((in & IN(FREE)) == 0 || conn->in_flight == 0);
+	assert((in & IN(FREE)) == 0 || conn->sendq.head == NULL);
+	assert((in & IN(FREE)) == 0 || conn->stash.bytes == NULL);
+	assert((in & IN_USE) == 0 || has_file);
+	assert((in & IN(OPEN)) == 0 || !has_reason);
+	assert((in & IN_ENDING) == 0 || has_reason);
+	assert((in & IN_SILENT) == 0 || !conn->recv_armed);
+	assert((in & IN_SILENT) == 0 || !conn->send_in_flight);
 #ifdef WI_PARANOID
 	wi_sendq_check(&conn->sendq);
 #endif

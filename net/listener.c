@@ -152,17 +152,11 @@ static void listener_heed(struct weir_loop *loop, struct wi_listener *listener,
 	/* It may listen again: a wish to accept that came in between, and was
 	 * overtaken by this one, was never seen. */
 	listener->is_shut = false;
-	switch (wish_of(word)) {
-	case WI_LISTENER_ACCEPT:
+	if (wish_of(word) == WI_LISTENER_ACCEPT)
 		listener->retry_ns = 0;
-		break;
-	case WI_LISTENER_HOLD:
-		break;
-	case WI_LISTENER_EMPTY:
+	else if (wish_of(word) == WI_LISTENER_EMPTY)
 		wi_latecomers_start(&listener->latecomers, loop,
 				    listener->accepts);
-		break;
-	}
 }
 
 /* Whether this is its last turn: the loop stops, or it was to be emptied and
@@ -193,19 +187,14 @@ static void listener_work(struct weir_loop *loop, struct wi_listener *listener)
 	const bool is_full = listener_is_full(loop, listener);
 	if (is_full)
 		listener_note_pause(loop, listener);
-	switch (listener->state) {
-	case WI_LISTENER_IDLE:
+	if (listener->state == WI_LISTENER_IDLE) {
 		if (!is_full && loop->now_ns >= listener->retry_ns)
 			listener_arm(loop, listener);
-		break;
-	case WI_LISTENER_ARMED:
+	} else if (listener->state == WI_LISTENER_ARMED) {
 		if (is_full || (listener->is_multishot &&
 				listener_is_nearly_full(loop, listener)))
 			listener_cancel(loop, listener);
-		break;
-	case WI_LISTENER_CANCELLING: /* the accept's own last CQE decides */
-		break;
-	}
+	} /* else the accept's own last CQE decides */
 }
 
 void wi_listeners_work(struct weir_loop *loop)
@@ -243,8 +232,7 @@ static void listener_failed(struct weir_loop *loop,
 		break;
 	case -EINVAL: /* shut down, by this loop or by who wished it */
 		if (listener->is_shut ||
-		    wi_flag_seen(&listener->wish) != listener->armed_wish ||
-		    wish_of(listener->armed_wish) != WI_LISTENER_ACCEPT)
+		    wi_flag_seen(&listener->wish) != listener->armed_wish)
 			break;
 		wi_loop_count(&loop->stats.accept_errors, 1);
 		listener->retry_ns = loop->now_ns + RETRY_NS;

@@ -73,22 +73,21 @@ static void load_guard(struct weir_loop *loop)
 	char line[160];
 	const char *policy = NULL;
 
-	switch (wi_steer_guard(load->steer, loop->now_ns)) {
-	case WI_GUARD_STAY:
+	const enum wi_guard_step step =
+		wi_steer_guard(load->steer, loop->now_ns);
+	if (step == WI_GUARD_STAY)
 		return;
-	case WI_GUARD_STEP:
+	if (step == WI_GUARD_STEP) {
 		(void)snprintf(line, sizeof(line),
 			       "steering: more than %u %% of the new "
 			       "connections went to one loop; least-loaded "
 			       "until that ends",
 			       load->steer->opts.guard_percent);
-		break;
-	case WI_GUARD_STEP_BACK:
+	} else {
 		policy = weir_steer_policy_name(wi_steer_policy(load->steer));
 		(void)snprintf(line, sizeof(line),
 			       "steering: the cause is gone; back to %s",
 			       policy);
-		break;
 	}
 	if (load->on_log != NULL)
 		load->on_log(line, loop->ctx);

@@ -319,8 +319,7 @@ int weir_loop_connect(struct weir_loop *loop, const struct weir_addr *addr,
 	if (loop->conns.used_count >= loop->opts.conn_count)
 		return -EAGAIN;
 	struct weir_conn *conn = wi_loop_conn_take(loop);
-	if (conn == NULL)
-		return -EAGAIN;
+	assert(conn != NULL); /* there are more slots than conn_count */
 	int err = wi_conn_connect(conn, addr, user);
 	if (err < 0) {
 		wi_loop_conn_give(loop, conn);

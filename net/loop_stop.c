@@ -63,8 +63,8 @@ static uint64_t doorbell_token(void)
 void wi_stop_work(struct weir_loop *loop)
 {
 	const bool is_last = loop->stop_phase == WI_STOP_LAST;
-	if (is_last ? !loop->doorbell_armed ||
-			      loop->now_ns < loop->doorbell_retry_ns
+	assert(!is_last || loop->doorbell_armed); /* or it would have ended */
+	if (is_last ? loop->now_ns < loop->doorbell_retry_ns
 		    : loop->doorbell_armed)
 		return;
 
@@ -119,9 +119,9 @@ static void stop_cut(struct weir_conn *conn)
 
 static void stop_force(struct weir_conn *conn)
 {
+	assert(conn->state != WEIR_CONN_CONNECTING); /* stop_cut() */
 	if (conn->state == WEIR_CONN_DRAINING ||
-	    conn->state == WEIR_CONN_OPEN ||
-	    conn->state == WEIR_CONN_CONNECTING) {
+	    conn->state == WEIR_CONN_OPEN) {
 		wi_loop_count(&conn->loop->stats.drain_deadlines, 1);
 		conn->reason.cause = WEIR_CLOSE_NONE;
 		wi_conn_stop(conn, WEIR_CLOSE_DRAIN_DEADLINE, 0);
@@ -148,6 +148,7 @@ static void stop_count_punts(struct weir_loop *loop)
 
 bool wi_stop_advance(struct weir_loop *loop)
 {
+	assert(loop->stop_phase != WI_ENDED);
 	switch (loop->stop_phase) {
 	case WI_RUNNING:
 		return true;
@@ -168,11 +169,10 @@ bool wi_stop_advance(struct weir_loop *loop)
 		/* Each turn: an accept may complete ahead of its cancel. */
 		stop_each(loop, stop_force);
 		break;
-	case WI_STOP_LAST:
-	case WI_ENDED:
+	default: /* WI_STOP_LAST */
 		break;
 	}
-	if (stop_is_empty(loop) && loop->stop_phase != WI_ENDED)
+	if (stop_is_empty(loop))
 		loop->stop_phase = WI_STOP_LAST;
 	if (loop->stop_phase == WI_STOP_LAST && !loop->doorbell_armed) {
 		loop->stop_phase = WI_ENDED;

@@ -97,7 +97,8 @@ uint32_t wi_wheel_ticks_to_next(const struct wi_wheel *wheel)
 		return UINT32_MAX;
 	const uint32_t words = WI_WHEEL_SLOTS / 64;
 	uint32_t from = wheel_slot(wheel->now_tick + 1);
-	for (uint32_t i = 0; i <= words; i++) {
+	for (uint32_t i = 0;; i++) {
+		assert(i <= words); /* each timer has its bit */
 		uint32_t word = (from / 64 + i) % words;
 		uint64_t bits = wheel->in_use[word];
 		if (i == 0)
@@ -107,5 +108,4 @@ uint32_t wi_wheel_ticks_to_next(const struct wi_wheel *wheel)
 		uint32_t slot = word * 64 + (uint32_t)__builtin_ctzll(bits);
 		return (slot - from + WI_WHEEL_SLOTS) % WI_WHEEL_SLOTS + 1;
 	}
-	return UINT32_MAX;
 }

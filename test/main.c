@@ -42,6 +42,7 @@ static const struct {
 	{ "kernel_eventfd", suite_kernel_eventfd },
 	{ "listener", suite_listener },
 	{ "load", suite_load },
+	{ "loop", suite_loop },
 	{ "pace", suite_pace },
 	{ "steer-rule", suite_steer_rule },
 	{ "steer-table", suite_steer_table },

@@ -49,6 +49,7 @@ Suite *suite_server_roll(void);
 Suite *suite_kernel_eventfd(void);
 Suite *suite_listener(void);
 Suite *suite_load(void);
+Suite *suite_loop(void);
 Suite *suite_pace(void);
 Suite *suite_steer_rule(void);
 Suite *suite_steer_table(void);

@@ -83,6 +83,28 @@ START_TEST(a_loop_that_fails_shuts_down_what_listens_again_unseen)
 }
 END_TEST
 
+/* Or a flood would keep a loop from its end. */
+START_TEST(no_more_than_a_backlog_of_latecomers_are_waited_for)
+{
+	enum { BACKLOG = 5, TURNS = 3 };
+	static struct weir_loop loop;
+	struct wi_latecomers latecomers;
+	uint64_t accepts = 100;
+	int turns = 0;
+
+	loop.opts.backlog = BACKLOG;
+	wi_latecomers_start(&latecomers, &loop, accepts);
+	while (wi_latecomers_go_on(&latecomers, ++accepts)) /* one a turn */
+		turns++;
+	/* The last that buys more turns is the one below a backlog. */
+	ck_assert_int_eq(turns, BACKLOG - 1 + TURNS - 1);
+	wi_latecomers_start(&latecomers, &loop, accepts);
+	for (turns = 0; wi_latecomers_go_on(&latecomers, accepts); turns++)
+		;
+	ck_assert_int_eq(turns, TURNS);
+}
+END_TEST
+
 Suite *suite_listener(void)
 {
 	Suite *suite = suite_create("listener");
@@ -92,6 +114,8 @@ Suite *suite_listener(void)
 		a_listener_that_is_emptied_again_at_once_is_shut_down_again);
 	tcase_add_test(tcase,
 		       a_loop_that_fails_shuts_down_what_listens_again_unseen);
+	tcase_add_test(tcase,
+		       no_more_than_a_backlog_of_latecomers_are_waited_for);
 	suite_add_tcase(suite, tcase);
 	return suite;
 }

@@ -1,8 +1,11 @@
 /* test_load.c - what a loop tells of its load, turn by turn, without a ring */
 #include "net/loop_priv.h"
+#include "net/steer_priv.h"
 #include "suites.h"
 #include "support.h"
 
+#include <pthread.h>
+#include <stdio.h>
 #include <stdlib.h>
 
 enum { NS_PER_TICK = WI_TICK_NS, TICKS_PER_S = WI_TICKS_PER_S };
@@ -111,6 +114,79 @@ START_TEST(who_was_sent_and_never_came_is_given_up_after_250_ms)
 }
 END_TEST
 
+/* They came in the very turn in which they would have been given up. */
+START_TEST(who_comes_at_the_end_of_the_wait_is_not_given_up_as_well)
+{
+	struct wi_steer_seat *seat = load_start();
+	seat->sent = 2;
+	turn_after(0, 0);
+	seat->sent = 9;
+	loop.stats.accepts = 3;
+	turn_after(25, 0);
+	ck_assert_uint_eq(seat->settled, 3);
+}
+END_TEST
+
+static char told[200];
+
+static void note_line(const char *line, void *ctx)
+{
+	ck_assert_ptr_eq(ctx, &loop);
+	(void)snprintf(told, sizeof(told), "%s", line);
+}
+
+/* In which all that came went to seat 0 of two, or half of it. */
+static void guard_window(struct wi_steer_row *row, bool is_spread)
+{
+	for (int seat = 0; seat < (is_spread ? 2 : 1); seat++) {
+		row->chosen[seat] += 1000;
+		row->wished[seat] += 1000;
+	}
+	turn_after(2 * TICKS_PER_S, 0);
+}
+
+START_TEST(a_step_of_the_guard_is_told_if_anybody_listens)
+{
+	static struct wi_steer_state state;
+	static struct wi_steer_row row;
+	struct weir_steer *steer = calloc(1, sizeof(*steer));
+	ck_assert_ptr_nonnull(steer);
+	(void)load_start();
+	steer->state = &state;
+	steer->rows = &row;
+	steer->row_count = 1;
+	steer->opts.policy = WEIR_STEER_CPU;
+	steer->opts.guard_percent = 75;
+	ck_assert_int_eq(pthread_mutex_init(&steer->guard_lock, NULL), 0);
+	state.policy = WI_STEER_CPU;
+	state.seat_count = 2;
+	state.seats[0].weight = 1;
+	state.seats[1].weight = 1;
+	wi_guard_init(&steer->guard, 75, 1000, loop.now_ns);
+	wi_load_sit(&loop, steer, 0);
+	loop.ctx = &loop;
+
+	for (int i = 0; i < 2; i++) {
+		told[0] = '\0';
+		loop.load.on_log = i == 0 ? NULL : note_line;
+		guard_window(&row, false);
+		ck_assert_uint_eq(state.is_stepped, 1);
+		ck_assert_str_eq(told, i == 0 ? ""
+					      : "steering: more than 75 % of "
+						"the new connections went to "
+						"one loop; least-loaded until "
+						"that ends");
+		guard_window(&row, true);
+		ck_assert_uint_eq(state.is_stepped, 0);
+		ck_assert_str_eq(told, i == 0 ? ""
+					      : "steering: the cause is gone; "
+						"back to cpu");
+	}
+	ck_assert_int_eq(pthread_mutex_destroy(&steer->guard_lock), 0);
+	free(steer);
+}
+END_TEST
+
 START_TEST(a_loop_that_takes_a_seat_starts_without_what_was_left_there)
 {
 	struct wi_steer_seat *seat = load_start();
@@ -146,6 +222,10 @@ Suite *suite_load(void)
 	tcase_add_test(
 		tcase,
 		a_loop_that_takes_a_seat_starts_without_what_was_left_there);
+	tcase_add_test(
+		tcase,
+		who_comes_at_the_end_of_the_wait_is_not_given_up_as_well);
+	tcase_add_test(tcase, a_step_of_the_guard_is_told_if_anybody_listens);
 	suite_add_tcase(suite, tcase);
 	return suite;
 }
