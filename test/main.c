@@ -73,6 +73,7 @@ static const struct {
 	{ "restrict", suite_restrict },
 	{ "zerocopy", suite_zerocopy },
 	{ "sim", suite_sim },
+	{ "sim-main", suite_sim_main },
 	{ "exhaust", suite_exhaust },
 	{ "start-sweep", suite_start_sweep },
 	{ "sim-model", suite_sim_model },

@@ -56,6 +56,7 @@ Suite *suite_steer_table(void);
 Suite *suite_steer_guard(void);
 Suite *suite_fuzz(void);
 Suite *suite_sim(void);
+Suite *suite_sim_main(void);
 Suite *suite_exhaust(void);
 Suite *suite_start_sweep(void);
 Suite *suite_sim_model(void);

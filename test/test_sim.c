@@ -52,6 +52,25 @@ START_TEST(a_seed_always_writes_the_same_tape)
 }
 END_TEST
 
+START_TEST(seeds_one_apart_write_tapes_that_share_nothing)
+{
+	enum { ALL = 1000, RUN = 8 };
+	struct weir_tape *one = tape_make();
+	struct weir_tape *two = tape_make();
+	weir_tape_seed(one, (uint64_t)_i);
+	weir_tape_seed(two, (uint64_t)_i + 1);
+	for (int i = 0; i < ALL; i++) {
+		(void)weir_tape_byte(one);
+		(void)weir_tape_byte(two);
+	}
+	for (int i = 0; i + RUN <= ALL; i++)
+		ck_assert_ptr_null(
+			memmem(two->bytes, ALL, one->bytes + i, RUN));
+	free(one);
+	free(two);
+}
+END_TEST
+
 START_TEST(past_its_end_a_tape_is_benign)
 {
 	const uint8_t bytes[] = { 255, 3 };
@@ -279,6 +298,8 @@ Suite *suite_sim(void)
 	TCase *tcase = tcase_create("sim");
 	tcase_set_timeout(tcase, 120);
 	tcase_add_test(tcase, a_seed_always_writes_the_same_tape);
+	tcase_add_loop_test(
+		tcase, seeds_one_apart_write_tapes_that_share_nothing, 0, 10);
 	tcase_add_test(tcase, past_its_end_a_tape_is_benign);
 	tcase_add_test(tcase, a_tape_shrinks_to_what_matters);
 	tcase_add_loop_test(

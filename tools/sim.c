@@ -184,20 +184,6 @@ static bool fails_alike(const uint8_t *bytes, size_t byte_count, void *ctx)
 	return result.violation != NULL && strcmp(result.violation, rule) == 0;
 }
 
-/* Assertions print; while a tape shrinks, the same one hundreds of times. */
-static size_t shrink_in_silence(uint8_t *bytes, size_t count, const char *rule)
-{
-	const int kept = dup(STDERR_FILENO);
-	(void)fflush(stderr);
-	if (freopen("/dev/null", "w", stderr) == NULL)
-		return count; /* as it is, then */
-	count = sim_shrink(bytes, count, fails_alike, (void *)(uintptr_t)rule);
-	(void)fflush(stderr);
-	(void)dup2(kept, STDERR_FILENO);
-	(void)close(kept);
-	return count;
-}
-
 /* The story that the tape has chosen is named instead: then it means the same
  * when there are more of them. Return: bytes that the choice took. */
 static size_t story_settle(void)
@@ -215,7 +201,8 @@ static int tell_failure(const char *rule, const char *file)
 	const size_t skip = story_settle();
 	all -= skip < all ? skip : all;
 	memcpy(bytes, tape.bytes + skip, all);
-	const size_t count = shrink_in_silence(bytes, all, rule);
+	const size_t count = sim_shrink_in_silence(bytes, all, fails_alike,
+						   (void *)(uintptr_t)rule);
 
 	(void)printf("story: %s\nrule broken: %s\n", story->name, rule);
 	(void)printf("smallest tape: %zu of %zu bytes\n", count, all);

@@ -2,7 +2,9 @@
 
 #include "tape.h"
 
+#include <stdio.h>
 #include <string.h>
+#include <unistd.h>
 
 static void cut(uint8_t *out, const uint8_t *bytes, size_t byte_count,
 		size_t at, size_t span)
@@ -59,5 +61,19 @@ size_t sim_shrink(uint8_t *bytes, size_t byte_count, sim_shrink_fn fails,
 	/* Past its end a tape is benign: zeros there say nothing. */
 	while (byte_count > 0 && bytes[byte_count - 1] == 0)
 		byte_count--;
+	return byte_count;
+}
+
+size_t sim_shrink_in_silence(uint8_t *bytes, size_t byte_count,
+			     sim_shrink_fn fails, void *ctx)
+{
+	const int kept = dup(STDERR_FILENO);
+	(void)fflush(stderr);
+	if (freopen("/dev/null", "w", stderr) == NULL)
+		return byte_count; /* as it is, then */
+	byte_count = sim_shrink(bytes, byte_count, fails, ctx);
+	(void)fflush(stderr);
+	(void)dup2(kept, STDERR_FILENO);
+	(void)close(kept);
 	return byte_count;
 }

@@ -416,6 +416,11 @@ void weir_sim_set_migrates(struct weir_sim *sim, bool migrates)
 	sim->opts.migrates = migrates;
 }
 
+struct weir_tape *weir_sim_tape(const struct weir_sim *sim)
+{
+	return sim->tape;
+}
+
 uint64_t weir_sim_now_ns(const struct weir_sim *sim)
 {
 	return sim->now_ns;

@@ -95,6 +95,9 @@ void weir_sim_set_faults(struct weir_sim *sim, uint32_t faults);
 /** weir_sim_heal() - no faults from now on, and peers may finish. */
 void weir_sim_heal(struct weir_sim *sim);
 
+/** weir_sim_tape() - for choices of the program's own: see tape.h. */
+struct weir_tape *weir_sim_tape(const struct weir_sim *sim);
+
 uint64_t weir_sim_now_ns(const struct weir_sim *sim);
 
 /** weir_sim_pass() - @ns nanoseconds go by in which nothing happens. */

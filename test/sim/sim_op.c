@@ -96,8 +96,7 @@ static void op_end(struct weir_sim *sim, struct sim_op *op, int res,
 	const bool has_notice = sim_op_is_zerocopy(op) && op->is_prepared;
 	if (has_notice)
 		flags |= IORING_CQE_F_MORE;
-	weir_sim_note(sim, "op %u of %016llx ends: %d", op->sqe.opcode,
-		      (unsigned long long)op->sqe.user_data, res);
+	sim_note_result(sim, op, "ends", res);
 	if (!op_is_silent(op, res))
 		(void)sim_ring_post(sim, op->ring, op->sqe.user_data, res,
 				    flags, false);
@@ -206,8 +205,7 @@ static int op_planned(struct weir_sim *sim, const struct sim_op *op)
 
 static void op_lose(struct weir_sim *sim, struct sim_op *op)
 {
-	weir_sim_note(sim, "fault: op %u of %016llx never ends", op->sqe.opcode,
-		      (unsigned long long)op->sqe.user_data);
+	sim_note_op(sim, op, "never ends: a fault");
 	op->is_armed = true;
 	op->is_lost = true;
 }
@@ -301,8 +299,7 @@ static void op_go(struct weir_sim *sim, struct sim_op *op)
 	if (fault == 0)
 		fault = op_errno(sim, op->sqe.opcode);
 	if (fault != 0) {
-		weir_sim_note(sim, "fault: op %u fails: %d", op->sqe.opcode,
-			      fault);
+		sim_note_result(sim, op, "fails by a fault", fault);
 		/* CLOSE has its effect all the same. */
 		if (op->sqe.opcode == IORING_OP_CLOSE)
 			(void)op_try(sim, op);
@@ -437,8 +434,7 @@ bool sim_op_submit(struct weir_sim *sim, int ring,
 	op->file = SIM_NONE;
 	op->order = sim->order++;
 	op->sqe = *sqe;
-	weir_sim_note(sim, "op %u submitted: %016llx", sqe->opcode,
-		      (unsigned long long)sqe->user_data);
+	sim_note_op(sim, op, "is submitted");
 	const int refusal = op_prepare(sim, op);
 	if (refusal < 0) {
 		op_end(sim, op, refusal, 0);

@@ -26,7 +26,7 @@ enum {
 	SIM_FILES = 128,
 	SIM_CONNS = 64,
 	SIM_RINGS = 4,
-	SIM_SLOTS = 256,
+	SIM_SLOTS = 32768, /* what a loop asks for by default, and as many */
 	SIM_OPS = 256,
 	SIM_OVERFLOW = 512,
 	SIM_GROUPS = 4,
@@ -441,6 +441,13 @@ int sim_op_socket(struct weir_sim *sim, struct sim_op *op);
 int sim_op_install(struct weir_sim *sim, struct sim_op *op);
 int sim_op_shutdown(struct weir_sim *sim, struct sim_op *op);
 int sim_op_close(struct weir_sim *sim, struct sim_op *op);
+
+/* ---- sim_words.c ---- */
+/* A line of the story: the operation, and what it does or comes to. */
+void sim_note_op(struct weir_sim *sim, const struct sim_op *op,
+		 const char *what);
+void sim_note_result(struct weir_sim *sim, const struct sim_op *op,
+		     const char *what, int res);
 
 /* ---- sim_slot.c ---- */
 int sim_slots_register(struct sim_ring *ring, const void *arg);

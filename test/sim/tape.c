@@ -3,13 +3,26 @@
 #include <assert.h>
 #include <string.h>
 
+/* Steele, Lea, Flood: Fast splittable pseudorandom number generators, 2014
+ * (the generator known as SplitMix64). */
+#define TAPE_STEP UINT64_C(0x9e3779b97f4a7c15)
+
+static uint64_t tape_mix(uint64_t state)
+{
+	state = (state ^ (state >> 30)) * UINT64_C(0xbf58476d1ce4e5b9);
+	state = (state ^ (state >> 27)) * UINT64_C(0x94d049bb133111eb);
+	return state ^ (state >> 31);
+}
+
+/* Mixed: of seeds that are one step apart, each tape would be that of the one
+ * before, without its first byte. */
 void weir_tape_seed(struct weir_tape *tape, uint64_t seed)
 {
 	tape->byte_count = 0;
 	tape->at = 0;
 	tape->is_written = true;
 	tape->ways = NULL;
-	tape->state = seed * UINT64_C(0x9e3779b97f4a7c15) + 1;
+	tape->state = tape_mix(seed * TAPE_STEP + 1);
 }
 
 void weir_tape_load(struct weir_tape *tape, const uint8_t *bytes,
@@ -25,15 +38,10 @@ void weir_tape_load(struct weir_tape *tape, const uint8_t *bytes,
 		memcpy(tape->bytes, bytes, byte_count);
 }
 
-/* Steele, Lea, Flood: Fast splittable pseudorandom number generators, 2014
- * (the generator known as SplitMix64). */
 static uint8_t tape_write(struct weir_tape *tape)
 {
-	tape->state += UINT64_C(0x9e3779b97f4a7c15);
-	uint64_t mixed = tape->state;
-	mixed = (mixed ^ (mixed >> 30)) * UINT64_C(0xbf58476d1ce4e5b9);
-	mixed = (mixed ^ (mixed >> 27)) * UINT64_C(0x94d049bb133111eb);
-	const uint8_t byte = (uint8_t)((mixed ^ (mixed >> 31)) >> 32);
+	tape->state += TAPE_STEP;
+	const uint8_t byte = (uint8_t)(tape_mix(tape->state) >> 32);
 	tape->bytes[tape->byte_count++] = byte;
 	return byte;
 }

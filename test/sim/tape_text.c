@@ -99,6 +99,13 @@ int sim_tape_text_load(const char *file, struct sim_tape_text *out_text)
 	return 0;
 }
 
+int sim_tape_text_parse(const char *text, struct sim_tape_text *out_text)
+{
+	const char *end = text + strlen(text);
+	memset(out_text, 0, sizeof(*out_text));
+	return is_text(text, end) ? text_read(text, end, out_text) : -EINVAL;
+}
+
 void sim_tape_text_print(const uint8_t *bytes, size_t byte_count, FILE *out)
 {
 	for (size_t i = 0; i < byte_count; i++)

@@ -28,6 +28,10 @@ struct sim_tape_text {
  * or what fopen() says. */
 int sim_tape_text_load(const char *file, struct sim_tape_text *out_text);
 
+/* @text: hex, as in a file. Return: 0; -EFBIG; -EINVAL: a digit is missing, or
+ * it is something else. */
+int sim_tape_text_parse(const char *text, struct sim_tape_text *out_text);
+
 /* Return: 0, or a negative errno. */
 int sim_tape_text_save(const char *file, const struct sim_tape_text *text);
 
