@@ -160,6 +160,7 @@ static uint32_t raised;
 
 struct raiser {
 	pthread_barrier_t *start;
+	uint32_t step;      /* that it asks for */
 	bool has_seen_less; /* than it asked for */
 };
 
@@ -171,7 +172,7 @@ static void *raiser_run(void *ctx)
 	uint32_t level = 0;
 	(void)pthread_barrier_wait(raiser->start);
 	while (level < RAISED_TO) {
-		level = wi_flag_seen(&raised) + 1;
+		level = wi_flag_seen(&raised) + raiser->step;
 		wi_flag_raise_to(&raised, level);
 		if (wi_flag_seen(&raised) < level)
 			raiser->has_seen_less = true;
@@ -187,7 +188,8 @@ START_TEST(flag_that_two_raise_is_never_lower_than_either_asked_for)
 	raised = 0;
 	ck_assert_int_eq(pthread_barrier_init(&start, NULL, RAISERS), 0);
 	for (int i = 0; i < RAISERS; i++) {
-		raisers[i] = (struct raiser){ .start = &start };
+		raisers[i] = (struct raiser){ .start = &start,
+					      .step = (uint32_t)i + 1 };
 		ck_assert_int_eq(pthread_create(&threads[i], NULL, raiser_run,
 						&raisers[i]),
 				 0);
