@@ -724,8 +724,8 @@ END_TEST
 
 Suite *suite_bufring_inc(void)
 {
-	Suite *suite = suite_create("bufring_inc");
-	TCase *tcase = tcase_create("bufring_inc");
+	Suite *suite = suite_create("bufring-inc");
+	TCase *tcase = tcase_create("bufring-inc");
 	if (!wi_kernel_has_rings())
 		return suite;
 	tcase_set_timeout(tcase, 60);

@@ -309,7 +309,7 @@ END_TEST
 
 Suite *suite_kernel_eventfd(void)
 {
-	Suite *suite = suite_create("kernel_eventfd");
+	Suite *suite = suite_create("kernel-eventfd");
 	TCase *tcase = tcase_create("sleeping in poll");
 	tcase_add_test(tcase, environment_chooses_the_kernel);
 	tcase_add_test(tcase, what_is_done_at_once_is_there_after_the_enter);
