@@ -496,6 +496,48 @@ START_TEST(send_bundle_gives_back_what_it_sent_by_its_true_lengths)
 }
 END_TEST
 
+START_TEST(buffer_that_is_sent_bit_by_bit_is_ours_after_its_last_byte)
+{
+	enum { PARTS = 3, PART_BYTES = 10 };
+	struct rig rig;
+	const struct weir_bufring_opts opts = {
+		.is_incremental = true,
+		.is_lent_by_hand = true,
+	};
+	uint8_t bytes[PARTS * PART_BYTES];
+	wi_skip_unless(rig_open(&rig, opts, 4),
+		       "this kernel has no incremental buffers");
+	for (uint32_t i = 0; i < sizeof(bytes); i++)
+		weir_bufring_bytes(&rig.bufring, 2)[i] = byte_at(i);
+	weir_bufring_lend(&rig.bufring, 2, sizeof(bytes));
+	weir_bufring_publish(&rig.bufring);
+	for (int i = 0; i < PARTS; i++) {
+		struct weir_bufring_spans spans;
+		struct weir_bufring_span span;
+		weir_op_send_group(weir_ring_take_sqe(&rig.ring), rig.writer,
+				   GROUP, PART_BYTES, MSG_WAITALL);
+		struct io_uring_cqe cqe = wi_ring_next(&rig.ring);
+		ck_assert_int_eq(cqe.res, PART_BYTES);
+		ck_assert_int_eq((cqe.flags & IORING_CQE_F_BUF_MORE) != 0,
+				 i < PARTS - 1);
+		weir_bufring_spans(&rig.bufring, &cqe, &spans);
+		ck_assert_uint_eq(spans.buf_count, 1);
+		ck_assert(weir_bufring_next(&spans, &span));
+		ck_assert_uint_eq(span.id, 2);
+		ck_assert_uint_eq(span.byte_count, PART_BYTES);
+		ck_assert_ptr_eq(span.bytes,
+				 wi_bufring_memory(&rig.bufring, 2) +
+					 i * PART_BYTES);
+		weir_bufring_done(&spans);
+	}
+	weir_bufring_lend(&rig.bufring, 2, 1); /* it is ours again */
+	wi_read_all(rig.reader, bytes, sizeof(bytes));
+	for (uint32_t i = 0; i < sizeof(bytes); i++)
+		ck_assert_uint_eq(bytes[i], byte_at(i));
+	rig_close(&rig);
+}
+END_TEST
+
 START_TEST(send_from_a_group_with_nothing_queued_says_enobufs)
 {
 	struct rig rig;
@@ -682,8 +724,8 @@ END_TEST
 
 Suite *suite_bufring_inc(void)
 {
-	Suite *suite = suite_create("bufring_inc");
-	TCase *tcase = tcase_create("bufring_inc");
+	Suite *suite = suite_create("bufring-inc");
+	TCase *tcase = tcase_create("bufring-inc");
 	if (!wi_kernel_has_rings())
 		return suite;
 	tcase_set_timeout(tcase, 60);
@@ -717,6 +759,9 @@ Suite *suite_bufring_inc(void)
 	tcase_add_loop_test(
 		tcase, send_bundle_gives_back_what_it_sent_by_its_true_lengths,
 		0, COUNT_OF(bundles));
+	tcase_add_test(
+		tcase,
+		buffer_that_is_sent_bit_by_bit_is_ours_after_its_last_byte);
 	tcase_add_test(tcase,
 		       send_from_a_group_with_nothing_queued_says_enobufs);
 	tcase_add_loop_test(tcase,

@@ -157,8 +157,8 @@ END_TEST
 
 Suite *suite_close_text(void)
 {
-	Suite *suite = suite_create("close_text");
-	TCase *tcase = tcase_create("close_text");
+	Suite *suite = suite_create("close-text");
+	TCase *tcase = tcase_create("close-text");
 
 	tcase_add_loop_test(tcase, close_cause_has_its_name_and_its_text, 0,
 			    CAUSE_COUNT);

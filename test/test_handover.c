@@ -154,27 +154,28 @@ END_TEST
 
 /* ---- a request of several ---------------------------------------------- */
 
-enum { RAISES = 200000, RAISERS = 2 };
+enum { RAISED_TO = 1000000, RAISERS = 2 };
 
-static struct raised {
-	uint32_t flag;
-	uint32_t next_raiser;
-	bool fell[RAISERS];
-} raised;
+static uint32_t raised;
 
-/* Each asks for every second level: so one often comes between the other's
- * look and its store. */
-static void *raiser(void *ctx)
+struct raiser {
+	pthread_barrier_t *start;
+	uint32_t step;      /* that it asks for */
+	bool has_seen_less; /* than it asked for */
+};
+
+/* Asks for more than there is, again and again: so the other often comes
+ * between the look and the store. */
+static void *raiser_run(void *ctx)
 {
-	const uint32_t own = wi_request_count(&raised.next_raiser) - 1;
-	uint32_t before = 0;
-	(void)ctx;
-	for (uint32_t level = own; level < RAISES; level += RAISERS) {
-		wi_flag_raise_to(&raised.flag, level);
-		const uint32_t seen = wi_flag_seen(&raised.flag);
-		if (seen < level || seen < before)
-			raised.fell[own] = true;
-		before = seen;
+	struct raiser *raiser = ctx;
+	uint32_t level = 0;
+	(void)pthread_barrier_wait(raiser->start);
+	while (level < RAISED_TO) {
+		level = wi_flag_seen(&raised) + raiser->step;
+		wi_flag_raise_to(&raised, level);
+		if (wi_flag_seen(&raised) < level)
+			raiser->has_seen_less = true;
 	}
 	return NULL;
 }
@@ -182,15 +183,23 @@ static void *raiser(void *ctx)
 START_TEST(flag_that_two_raise_is_never_lower_than_either_asked_for)
 {
 	pthread_t threads[RAISERS];
-	raised = (struct raised){ .flag = 0 };
-	for (int i = 0; i < RAISERS; i++)
-		ck_assert_int_eq(
-			pthread_create(&threads[i], NULL, raiser, NULL), 0);
+	struct raiser raisers[RAISERS];
+	pthread_barrier_t start;
+	raised = 0;
+	ck_assert_int_eq(pthread_barrier_init(&start, NULL, RAISERS), 0);
+	for (int i = 0; i < RAISERS; i++) {
+		raisers[i] = (struct raiser){ .start = &start,
+					      .step = (uint32_t)i + 1 };
+		ck_assert_int_eq(pthread_create(&threads[i], NULL, raiser_run,
+						&raisers[i]),
+				 0);
+	}
 	for (int i = 0; i < RAISERS; i++)
 		ck_assert_int_eq(pthread_join(threads[i], NULL), 0);
 	for (int i = 0; i < RAISERS; i++)
-		ck_assert(!raised.fell[i]);
-	ck_assert_uint_eq(wi_flag_seen(&raised.flag), RAISES - 1);
+		ck_assert(!raisers[i].has_seen_less);
+	ck_assert_uint_ge(wi_flag_seen(&raised), RAISED_TO);
+	ck_assert_int_eq(pthread_barrier_destroy(&start), 0);
 }
 END_TEST
 

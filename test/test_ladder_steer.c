@@ -346,8 +346,8 @@ END_TEST
 
 Suite *suite_ladder_steer(void)
 {
-	Suite *suite = suite_create("ladder_steer");
-	TCase *tcase = tcase_create("ladder_steer");
+	Suite *suite = suite_create("ladder-steer");
+	TCase *tcase = tcase_create("ladder-steer");
 	tcase_set_timeout(tcase, 60);
 	suite_add_tcase(suite, tcase);
 	if (!wi_kernel_has_rings())

@@ -509,7 +509,7 @@ static bool op_is_ready(const struct weir_sim *sim, const struct sim_op *op)
 
 /* Whether it is among those that are looked for. */
 static bool op_can_run(const struct weir_sim *sim, const struct sim_op *op,
-		       int ring, enum sim_run run)
+		       int ring, enum sim_runner run)
 {
 	return op->is_used && op->ring == ring &&
 	       !(run == SIM_RUN_TASK_WORK && op->is_late &&
@@ -519,7 +519,8 @@ static bool op_can_run(const struct weir_sim *sim, const struct sim_op *op,
 	       op_is_ready(sim, op);
 }
 
-uint32_t sim_op_runnable(const struct weir_sim *sim, int ring, enum sim_run run)
+uint32_t sim_op_runnable(const struct weir_sim *sim, int ring,
+			 enum sim_runner run)
 {
 	uint32_t count = 0;
 	for (int i = 0; i < sim->op_high; i++)
@@ -544,7 +545,7 @@ void sim_op_step(struct weir_sim *sim, struct sim_op *op)
 }
 
 void sim_op_run(struct weir_sim *sim, int ring, uint32_t index,
-		enum sim_run run)
+		enum sim_runner run)
 {
 	for (int i = 0; i < sim->op_high; i++) {
 		struct sim_op *op = &sim->ops[i];

@@ -361,14 +361,14 @@ uint64_t sim_threads_due_ns(const struct weir_sim *sim); /* or UINT64_MAX */
 /* False: the kernel refuses the entry itself. */
 bool sim_op_submit(struct weir_sim *sim, int ring,
 		   const struct io_uring_sqe *sqe);
-/* How many could go on now, and the next step of one of them. */
 /* Task work is what the ring's own thread does in its enter; kernel workers
  * and the network card do theirs beside it, and while it waits. */
-enum sim_run { SIM_RUN_TASK_WORK, SIM_RUN_BESIDE, SIM_RUN_WAITING };
+enum sim_runner { SIM_RUN_TASK_WORK, SIM_RUN_BESIDE, SIM_RUN_WAITING };
+/* How many could go on now, and the next step of one of them. */
 uint32_t sim_op_runnable(const struct weir_sim *sim, int ring,
-			 enum sim_run run);
+			 enum sim_runner run);
 void sim_op_run(struct weir_sim *sim, int ring, uint32_t index,
-		enum sim_run run);
+		enum sim_runner run);
 /* Of one of them. */
 void sim_op_step(struct weir_sim *sim, struct sim_op *op);
 /* It waits for its file from here on. */

@@ -272,7 +272,7 @@ static void step_run(struct weir_sim *sim, int index)
 /* One thing that happens: an operation of this ring, an arrival, a turn of
  * another loop, a peer.
  * Benign: in this order. False: nothing can. */
-static bool world_step(struct weir_sim *sim, int ring, enum sim_run run)
+static bool world_step(struct weir_sim *sim, int ring, enum sim_runner run)
 {
 	sim_worker_moment(sim);
 	const uint32_t ops =
@@ -394,7 +394,7 @@ static void enter_task_work(struct weir_sim *sim, int ring,
 	const uint32_t batch =
 		min_complete > TASKRUN_BATCH ? min_complete : TASKRUN_BATCH;
 	/* Within another's wait there is no wait of its own. */
-	const enum sim_run run =
+	const enum sim_runner run =
 		sim_thread_is_nested(sim) ? SIM_RUN_WAITING : SIM_RUN_TASK_WORK;
 	sim_worker_moment(sim);
 	for (uint32_t i = 0; i < batch; i++) {
