@@ -79,11 +79,15 @@ static int client_ask(int fd)
 	return 0;
 }
 
-/* Who answered, or a negative errno. */
+/* Who answered, or a negative errno. A wait that has a limit is cut short by a
+ * stop of the process (signal(7)). */
 static int client_hear(int fd)
 {
 	uint8_t answer;
-	ssize_t count = recv(fd, &answer, sizeof(answer), 0);
+	ssize_t count;
+	do {
+		count = recv(fd, &answer, sizeof(answer), 0);
+	} while (count < 0 && errno == EINTR);
 	if (count < 0)
 		return -errno;
 	return count == 0 ? -ENODATA : answer;

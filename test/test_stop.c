@@ -203,6 +203,8 @@ START_TEST(under_load_the_answers_counted_are_the_answers_received)
 				continue;
 			ssize_t count = recv(polls[i].fd, answer,
 					     sizeof(answer), MSG_WAITALL);
+			if (count < 0 && errno == EINTR)
+				continue; /* a stop of this process */
 			if (count == (ssize_t)sizeof(answer)) {
 				answers++;
 				peer_send_frame(polls[i].fd, 16, 7);
