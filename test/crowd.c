@@ -14,7 +14,7 @@
 #include <stdlib.h>
 #include <unistd.h>
 
-enum { ANSWER_LIMIT_S = 20 /* longer than anything that works takes */ };
+enum { ANSWER_LIMIT_S = 120 /* longer than anything that works takes */ };
 
 static uint32_t least(uint64_t left, uint64_t right)
 {
@@ -79,11 +79,15 @@ static int client_ask(int fd)
 	return 0;
 }
 
-/* Who answered, or a negative errno. */
+/* Who answered, or a negative errno. A wait that has a limit is cut short by a
+ * stop of the process (signal(7)). */
 static int client_hear(int fd)
 {
 	uint8_t answer;
-	ssize_t count = recv(fd, &answer, sizeof(answer), 0);
+	ssize_t count;
+	do {
+		count = recv(fd, &answer, sizeof(answer), 0);
+	} while (count < 0 && errno == EINTR);
 	if (count < 0)
 		return -errno;
 	return count == 0 ? -ENODATA : answer;
@@ -96,6 +100,7 @@ struct crowd_batch {
 	struct crowd_counts counts;
 	int first_failure;
 	int32_t held[CROWD_LOOPS_MAX];
+	uint32_t answers[CROWD_LOOPS_MAX];
 };
 
 static uint32_t client_index(const struct crowd_client *client, uint32_t order)
@@ -145,8 +150,10 @@ static void client_hold(struct crowd_client *client, uint32_t order,
 	const uint32_t loop = client->crowd->loop_of[index];
 	const uint32_t life = opts->life == NULL ? 0 : opts->life(index);
 
-	if (loop < CROWD_LOOPS_MAX)
+	if (loop < CROWD_LOOPS_MAX) {
 		batch->held[loop]++;
+		batch->answers[loop]++;
+	}
 	if (life == 0) {
 		client_let_go(client, order, batch);
 		return;
@@ -246,8 +253,10 @@ static bool crowd_add(struct crowd *crowd, uint32_t thread, uint32_t count,
 	crowd->batches[thread]++;
 	if (crowd->first_failure == 0)
 		crowd->first_failure = batch->first_failure;
-	for (uint32_t i = 0; i < CROWD_LOOPS_MAX; i++)
+	for (uint32_t i = 0; i < CROWD_LOOPS_MAX; i++) {
 		crowd->held[i] += (uint32_t)batch->held[i];
+		crowd->answers[i] += batch->answers[i];
+	}
 	if (every != 0 && before / every != crowd->tried / every)
 		crowd_sample(crowd);
 	const bool goes_on = !crowd->is_told_to_stop;
@@ -361,6 +370,13 @@ uint64_t crowd_tried(struct crowd *crowd)
 	uint64_t tried = crowd->tried;
 	(void)pthread_mutex_unlock(&crowd->lock);
 	return tried;
+}
+
+void crowd_answers(struct crowd *crowd, uint64_t out_counts[CROWD_LOOPS_MAX])
+{
+	(void)pthread_mutex_lock(&crowd->lock);
+	memcpy(out_counts, crowd->answers, sizeof(crowd->answers));
+	(void)pthread_mutex_unlock(&crowd->lock);
 }
 
 void crowd_stop(struct crowd *crowd)

@@ -93,6 +93,7 @@ struct crowd {
 	bool is_ended[CROWD_THREADS_MAX];
 	int first_failure; /* errno */
 	uint32_t held[CROWD_LOOPS_MAX];
+	uint64_t answers[CROWD_LOOPS_MAX];
 	struct crowd_sample samples[CROWD_SAMPLES_MAX];
 	uint32_t sample_count;
 };
@@ -102,6 +103,8 @@ void crowd_start(struct crowd *crowd, const struct crowd_opts *opts);
 /* Wait until so many have been tried, or the last one has. */
 void crowd_wait_tried(struct crowd *crowd, uint64_t count);
 uint64_t crowd_tried(struct crowd *crowd);
+/* How many each loop has answered, all at one moment: whole batches. */
+void crowd_answers(struct crowd *crowd, uint64_t out_counts[CROWD_LOOPS_MAX]);
 /* Wait until every connection that was begun before this call has ended, or is
  * held. */
 void crowd_settle(struct crowd *crowd);

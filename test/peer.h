@@ -18,7 +18,7 @@
 #include <pthread.h>
 
 enum {
-	PEER_TIMEOUT_S = 20,    /* longer than anything that works takes */
+	PEER_TIMEOUT_S = 120,   /* longer than anything that works takes */
 	PEER_PREFIX_BYTES = 4,  /* of weir_frame_format's default */
 	ECHO_CLOSES_MAX = 4096, /* close reasons that are remembered */
 };
@@ -49,9 +49,10 @@ void peer_expect_end(int fd);
 /* Sends and receives at the same time, so that neither waits for the other. */
 void peer_exchange(int fd, const uint8_t *out, size_t out_bytes, uint8_t *in,
 		   size_t in_bytes);
-/* Sends until the server takes no more for a while, at most @out_bytes of
- * @out. Returns how many went out. */
-size_t peer_stuff(int fd, const uint8_t *out, size_t out_bytes);
+/* Sends until the server takes no more for a while, in which it has answered
+ * @neighbour, if that is not -1; at most @out_bytes of @out. Returns how many
+ * went out. */
+size_t peer_stuff(int fd, int neighbour, const uint8_t *out, size_t out_bytes);
 
 /* A frame with a payload that @seed determines. Returns its bytes on the
  * wire: PEER_PREFIX_BYTES more than the payload. */
@@ -139,8 +140,10 @@ struct local {
 	struct weir_loop *loop;
 	uint16_t port;
 	/* Time as the loop sees it runs ahead by so much, if the options name
-	 * no kernel of their own. */
+	 * no kernel of their own; or it stands, but for that. */
 	uint64_t ahead_ns;
+	uint64_t start_ns;
+	bool is_time_still; /* set before local_start() */
 	struct weir_kernel kernel;
 };
 

@@ -152,11 +152,15 @@ struct program echo_program(const char *const *args)
 
 struct program load_program(uint16_t port, const char *const *args)
 {
-	const char *argv[PROGRAM_ARGS_MAX] = { "weir-load", "--json",
+	/* The default is ten seconds, which a slow machine may need. */
+	const char *argv[PROGRAM_ARGS_MAX] = { "weir-load",
+					       "--timeout",
+					       "120s",
+					       "--json",
 					       scratch_path("load.json"),
 					       "--port" };
 	char text[8];
-	int count = 4;
+	int count = 6;
 	(void)snprintf(text, sizeof(text), "%u", (unsigned)port);
 	argv[count++] = text;
 	while (*args != NULL)

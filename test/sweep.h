@@ -14,7 +14,7 @@
 #include "program.h"
 
 enum {
-	SWEEP_PATIENCE_MS = 20000, /* longer than anything that works takes */
+	SWEEP_PATIENCE_MS = 120000, /* longer than anything that works takes */
 	SWEEP_TALK_CONNS = 3,
 	SWEEP_TALK_REQUESTS = 4, /* of each of them */
 	SWEEP_TEST_TIMEOUT_S = 120,

@@ -64,7 +64,7 @@ START_TEST(a_peer_that_never_reads_is_not_read_from_and_loses_nothing)
 	int neighbour = peer_open(echo_port(&echo));
 	peer_round_trip(neighbour, 1);
 	int fd = peer_open_narrow(echo_port(&echo));
-	size_t sent = peer_stuff(fd, out, total);
+	size_t sent = peer_stuff(fd, neighbour, out, total);
 	ck_assert_uint_lt(sent, total);
 	for (uint32_t i = 0; i < 100; i++)
 		peer_round_trip(neighbour, i);
@@ -194,7 +194,7 @@ START_TEST(input_held_back_at_the_end_of_the_stream_is_answered_first)
 	/* Its answers do not fit into what the kernel buffers, so the server
 	 * is paused when the FIN comes. */
 	int fd = peer_open_narrow(echo_port(&echo));
-	size_t sent = peer_stuff(fd, out, total);
+	size_t sent = peer_stuff(fd, -1, out, total);
 	peer_exchange(fd, out + sent, total - sent, in, 0);
 	peer_half_close(fd);
 	ck_assert_int_eq(peer_recv_rest(fd, in, total + 1, &count), 0);
@@ -312,7 +312,7 @@ START_TEST(answers_that_use_up_the_memory_delay_only_those_who_do_not_read)
 		neighbours[i] = peer_open(echo_port(&echo));
 	for (uint32_t i = 0; i < OFFENDERS; i++) {
 		offenders[i] = peer_open_narrow(echo_port(&echo));
-		sent[i] = peer_stuff(offenders[i], out, total);
+		sent[i] = peer_stuff(offenders[i], neighbours[0], out, total);
 		peer_round_trips(neighbours, NEIGHBOURS, i);
 	}
 	echo_stats(&echo, &stats);

@@ -372,8 +372,10 @@ END_TEST
 
 /* ---- signals ----------------------------------------------------------- */
 
-/* Established connections of which one end is @port on loopback. */
-static size_t established(uint16_t port)
+enum { STATE_ESTABLISHED = 1, STATE_LISTEN = 10 };
+
+/* Sockets that are bound to @port on loopback, and in @wanted state. */
+static size_t sockets_in(uint16_t port, unsigned wanted)
 {
 	char line[256];
 	size_t count = 0;
@@ -384,16 +386,24 @@ static size_t established(uint16_t port)
 	while (fgets(line, sizeof(line), table) != NULL)
 		if (sscanf(line, " %*d: %*8x:%4x %*8x:%*4x %2x", &local,
 			   &state) == 2)
-			count += local == port && state == 1;
+			count += local == port && state == wanted;
 	(void)fclose(table); /* was only read */
 	return count;
+}
+
+/* The teardown of a ring goes on when its process has ended, and takes as long
+ * as the machine lets it: until then it may hold a listener. */
+static void await_free(uint16_t port)
+{
+	while (sockets_in(port, STATE_LISTEN) > 0)
+		(void)sched_yield();
 }
 
 /* Until a load of so many connections is under way, and served. */
 static uint64_t await_load(uint16_t port, size_t conn_count)
 {
 	enum { TRIPS = 500 };
-	while (established(port) < conn_count)
+	while (sockets_in(port, STATE_ESTABLISHED) < conn_count)
 		(void)sched_yield();
 	int fd = peer_open(port);
 	for (uint32_t i = 0; i < TRIPS; i++)
@@ -460,6 +470,7 @@ START_TEST(after_sigkill_under_load_the_same_port_serves_again)
 	program_join(&echo, &outcome);
 	expect_status(&outcome, -SIGKILL);
 	(void)snprintf(port, sizeof(port), "%u", (unsigned)echo.port);
+	await_free(echo.port);
 	struct program again = echo_program((const char *const[]){
 		"weir-echo", "--bind", "127.0.0.1", "--port", port,
 		"--stats-json", scratch_path("echo.json"), "--loops", "2",

@@ -40,7 +40,24 @@ static void traffic_expect(int fd, uint32_t seed)
 		peer_expect_frame(fd, traffic_payload(seed + i), seed + i);
 }
 
-static void traffic_run(uint16_t port, size_t client_count, uint32_t rounds)
+/* The loop waits in its first call until it is let go: whatever the clients
+ * send meanwhile is there at once. */
+struct gated {
+	struct echo echo; /* first */
+	pthread_mutex_t gate;
+};
+
+static ssize_t gated_on_data(struct weir_conn *conn, const uint8_t *bytes,
+			     size_t byte_count, void *ctx)
+{
+	struct gated *gated = ctx;
+	(void)pthread_mutex_lock(&gated->gate);
+	(void)pthread_mutex_unlock(&gated->gate);
+	return echo_on_data(conn, bytes, byte_count, ctx);
+}
+
+static void traffic_run(uint16_t port, size_t client_count, uint32_t rounds,
+			pthread_mutex_t *gate)
 {
 	int fds[CLIENTS];
 	ck_assert_uint_le(client_count, CLIENTS);
@@ -49,6 +66,8 @@ static void traffic_run(uint16_t port, size_t client_count, uint32_t rounds)
 	for (uint32_t round = 0; round < rounds; round++) {
 		for (uint32_t i = 0; i < client_count; i++)
 			traffic_send(fds[i], round * 1000 + i);
+		if (gate != NULL && round == 0)
+			(void)pthread_mutex_unlock(gate);
 		for (uint32_t i = 0; i < client_count; i++)
 			traffic_expect(fds[i], round * 1000 + i);
 	}
@@ -59,13 +78,16 @@ static void traffic_run(uint16_t port, size_t client_count, uint32_t rounds)
 static void traffic_on(const struct weir_server_opts *opts, size_t client_count,
 		       uint32_t rounds, struct weir_loop_stats *out_stats)
 {
-	struct echo echo = { .server = NULL };
-	echo_start(&echo, opts, NULL);
-	traffic_run(echo_port(&echo), client_count, rounds);
-	echo_wait_closes(&echo, client_count);
-	ck_assert_uint_eq(echo.answers, client_count * rounds * DEPTH);
-	ck_assert_uint_eq(echo_closes_by(&echo, WEIR_CLOSE_PEER), client_count);
-	echo_end(&echo, out_stats);
+	const struct weir_handlers handlers = { .on_data = gated_on_data };
+	struct gated gated = { .gate = PTHREAD_MUTEX_INITIALIZER };
+	struct echo *echo = &gated.echo;
+	(void)pthread_mutex_lock(&gated.gate);
+	echo_start(echo, opts, &handlers);
+	traffic_run(echo_port(echo), client_count, rounds, &gated.gate);
+	echo_wait_closes(echo, client_count);
+	ck_assert_uint_eq(echo->answers, client_count * rounds * DEPTH);
+	ck_assert_uint_eq(echo_closes_by(echo, WEIR_CLOSE_PEER), client_count);
+	echo_end(echo, out_stats);
 }
 
 /* ---- rungs ------------------------------------------------------------- */
@@ -110,7 +132,7 @@ START_TEST(several_loops_share_the_connections)
 
 	echo_start(&echo, &opts, NULL);
 	ck_assert_uint_eq(weir_server_loop_count(echo.server), 3);
-	traffic_run(echo_port(&echo), CLIENTS, 5);
+	traffic_run(echo_port(&echo), CLIENTS, 5, NULL);
 	echo_wait_closes(&echo, CLIENTS);
 	for (uint32_t i = 0; i < 3; i++) {
 		const struct weir_loop *loop = weir_server_loop(echo.server, i);

@@ -155,13 +155,28 @@ START_TEST(on_close_may_connect_again)
 }
 END_TEST
 
+/* A socket that keeps a port to itself, and does not listen there. */
+static int bound_only(struct sockaddr_in *out_address)
+{
+	socklen_t bytes = sizeof(*out_address);
+	int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+	ck_assert_int_ge(fd, 0);
+	*out_address = (struct sockaddr_in){
+		.sin_family = AF_INET,
+		.sin_addr.s_addr = htonl(INADDR_LOOPBACK),
+	};
+	ck_assert_int_eq(bind(fd, (struct sockaddr *)out_address, bytes), 0);
+	ck_assert_int_eq(
+		getsockname(fd, (struct sockaddr *)out_address, &bytes), 0);
+	return fd;
+}
+
 START_TEST(a_refused_connection_is_closed_without_having_been_open)
 {
 	struct outbound outbound = { .opened = 0 };
 	struct sockaddr_in nobody;
 	struct weir_conn *conn = NULL;
-	/* A port that was just free; nothing else binds it that fast. */
-	peer_close(wi_listener(&nobody));
+	const int bound = bound_only(&nobody);
 
 	outbound_start(&outbound, NULL);
 	weir_addr_port_set(&outbound.address, ntohs(nobody.sin_port));
@@ -179,6 +194,7 @@ START_TEST(a_refused_connection_is_closed_without_having_been_open)
 	ck_assert_int_eq(reason.err, -ECONNREFUSED);
 	ck_assert_uint_eq(outbound.local.echo.opens, 0);
 	local_end(&outbound.local, NULL);
+	peer_close(bound);
 }
 END_TEST
 

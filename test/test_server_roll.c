@@ -290,6 +290,17 @@ struct loader {
 	int first_err;
 };
 
+/* A wait that has a limit is cut short by a stop of the process (signal(7)). */
+static ssize_t recv_uncut(int fd, uint8_t *bytes, size_t byte_count)
+{
+	ssize_t count;
+	do {
+		errno = 0;
+		count = recv(fd, bytes, byte_count, MSG_WAITALL);
+	} while (count < 0 && errno == EINTR);
+	return count;
+}
+
 static int loader_exchange(const struct loader *loader)
 {
 	uint8_t wire[64];
@@ -302,7 +313,7 @@ static int loader_exchange(const struct loader *loader)
 	int err = 0;
 	if (send(fd, wire, bytes, MSG_NOSIGNAL) != (ssize_t)bytes)
 		err = -errno;
-	else if (recv(fd, back, bytes, MSG_WAITALL) != (ssize_t)bytes)
+	else if (recv_uncut(fd, back, bytes) != (ssize_t)bytes)
 		err = errno != 0 ? -errno : -ENODATA;
 	else if (memcmp(wire, back, bytes) != 0)
 		err = -EBADMSG;

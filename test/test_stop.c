@@ -203,6 +203,8 @@ START_TEST(under_load_the_answers_counted_are_the_answers_received)
 				continue;
 			ssize_t count = recv(polls[i].fd, answer,
 					     sizeof(answer), MSG_WAITALL);
+			if (count < 0 && errno == EINTR)
+				continue; /* a stop of this process */
 			if (count == (ssize_t)sizeof(answer)) {
 				answers++;
 				peer_send_frame(polls[i].fd, 16, 7);
@@ -257,25 +259,63 @@ static void stuffing_fill(void)
 				     frame_bytes - PEER_PREFIX_BYTES, 1);
 }
 
+/* Sends until the loop makes no more room, turn after turn. */
+static size_t stuff(struct local *local, int fd)
+{
+	enum { TURNS_WITHOUT = 20, ACK_MS = 5 };
+	size_t sent = 0;
+	for (int turns = 0; turns < TURNS_WITHOUT; turns++) {
+		struct pollfd wait = { .fd = fd, .events = POLLOUT };
+		local_turns(local, 1);
+		if (poll(&wait, 1, ACK_MS) == 0)
+			continue;
+		ssize_t count =
+			send(fd, stuffing + sent, sizeof(stuffing) - sent,
+			     MSG_DONTWAIT | MSG_NOSIGNAL);
+		ck_assert_msg(count > 0, "after %zu bytes: %s", sent,
+			      strerror(errno));
+		sent += (size_t)count;
+		turns = 0;
+	}
+	return sent;
+}
+
+static void turn_until_readable(struct local *local, int fd)
+{
+	struct pollfd wait = { .fd = fd, .events = POLLIN };
+	while (poll(&wait, 1, 0) == 0)
+		local_turns(local, 1);
+}
+
+/* In the loop's own time: the neighbour is in nobody's hurry. */
 START_TEST(a_peer_that_never_reads_is_forced_at_the_drain_deadline)
 {
-	const struct weir_server_opts opts = {
-		.loop = { .drain_timeout_ms = 100 },
-	};
-	struct echo echo = { .server = NULL };
+	enum { DRAIN_MS = 1000, NS_PER_MS = 1000000 };
+	const struct weir_loop_opts opts = { .drain_timeout_ms = DRAIN_MS };
+	struct local local = { .is_time_still = true };
 	struct weir_loop_stats stats;
 
 	stuffing_fill();
-	echo_start(&echo, &opts, NULL);
-	int neighbour = peer_open(echo_port(&echo));
-	int fd = peer_open_narrow(echo_port(&echo));
-	ck_assert_uint_lt(peer_stuff(fd, stuffing, sizeof(stuffing)),
-			  sizeof(stuffing));
-	peer_round_trip(neighbour, 1);
-	weir_server_stop(echo.server);
+	local_start(&local, &opts, NULL);
+	int neighbour = peer_open(local.port);
+	int fd = peer_open_narrow(local.port);
+	local_turn_until(&local, &local.echo.opens, 2);
+	ck_assert_uint_lt(stuff(&local, fd), sizeof(stuffing));
+	peer_send_frame(neighbour, 16, 1);
+	turn_until_readable(&local, neighbour);
+	peer_expect_frame(neighbour, 16, 1);
+	weir_loop_stop(local.loop);
+	turn_until_readable(&local, neighbour);
 	peer_expect_end(neighbour);
 	peer_close(neighbour);
-	echo_end_stopped(&echo, &stats);
+	local_turn_until(&local, &local.echo.closes, 1);
+	local.ahead_ns += (uint64_t)(DRAIN_MS - 100) * NS_PER_MS;
+	local_turns(&local, 50);
+	ck_assert_uint_eq(local.echo.closes, 1);
+	local.ahead_ns += (uint64_t)DRAIN_MS * NS_PER_MS;
+	while (weir_loop_turn(local.loop, (uint64_t)100 * NS_PER_MS) > 0) {
+	}
+	local_end(&local, &stats);
 	ck_assert_uint_eq(stats.closes_by[WEIR_CLOSE_DRAIN_DEADLINE], 1);
 	ck_assert_uint_eq(stats.closes_by[WEIR_CLOSE_STOPPED], 1);
 	peer_close(fd);

@@ -120,7 +120,11 @@ static bool may_kill(void)
 static void expect_reset(int fd)
 {
 	uint8_t byte;
-	ck_assert_msg(recv(fd, &byte, 1, 0) < 0 &&
+	ssize_t count;
+	do {
+		count = recv(fd, &byte, 1, 0);
+	} while (count < 0 && errno == EINTR);
+	ck_assert_msg(count < 0 &&
 			      (errno == ECONNRESET || errno == ECONNABORTED),
 		      "%s: no reset, errno %d", sweep_tried(), errno);
 }

@@ -62,7 +62,7 @@ START_TEST(a_late_loop_hears_who_has_spoken_and_closes_who_has_not)
 		/* Fewer than peers: those who found none come again. */
 		.buf_count = _i == 0 ? 0 : 4,
 	};
-	struct local local = { .loop = NULL };
+	struct local local = { .is_time_still = true };
 	struct weir_loop_stats stats;
 	int fds[CROWD];
 
@@ -98,7 +98,7 @@ START_TEST(many_deadlines_at_once_are_shared_out_over_turns)
 {
 	enum { SILENT = 700, PER_TURN = 256 };
 	const struct weir_loop_opts opts = { .idle_timeout_ms = LATE_IDLE_MS };
-	struct local local = { .loop = NULL };
+	struct local local = { .is_time_still = true };
 	struct weir_loop_stats stats;
 	int *fds = calloc(SILENT, sizeof(int));
 	uint64_t most = 0;
@@ -128,11 +128,6 @@ END_TEST
 
 /* ---- SIGSTOP ----------------------------------------------------------- */
 
-enum {
-	STOP_IDLE_MS = 1000,
-	STOPPED_MS = 2500,
-};
-
 static uint64_t clock_ms(void)
 {
 	struct timespec now;
@@ -149,24 +144,60 @@ static void let_pass(uint64_t until_ms)
 	}
 }
 
+/* One exchange with each; whoever has been closed is passed over. */
+static void crowd_greet(const int *fds)
+{
+	uint8_t frame[PEER_PREFIX_BYTES + LATE_PAYLOAD_BYTES];
+	const size_t bytes = peer_frame_put(frame, LATE_PAYLOAD_BYTES, 1);
+	for (int i = 0; i < CROWD; i++)
+		(void)send(fds[i], frame, bytes, MSG_NOSIGNAL);
+	for (int i = 0; i < CROWD; i++)
+		(void)recv(fds[i], frame, bytes, MSG_WAITALL);
+}
+
+/* A server that is stopped, with a crowd that it has heard once. False: all
+ * that took so long that it may have closed somebody before. */
+static bool stopped_start(struct program *echo, uint64_t idle_ms, int *fds)
+{
+	char idle[32];
+	int status = 0;
+
+	(void)snprintf(idle, sizeof(idle), "%llums",
+		       (unsigned long long)idle_ms);
+	*echo = echo_program((const char *const[]){
+		ECHO_ARGS, "--loops", "2", "--idle-timeout", idle, NULL });
+	const uint64_t begun_ms = clock_ms();
+	crowd_open(fds, echo->port);
+	crowd_greet(fds);
+	ck_assert_int_eq(kill(echo->pid, SIGSTOP), 0);
+	ck_assert_int_eq(waitpid(echo->pid, &status, WUNTRACED), echo->pid);
+	ck_assert(WIFSTOPPED(status));
+	return clock_ms() - begun_ms < idle_ms;
+}
+
+static void stopped_give_up(struct program *echo, const int *fds)
+{
+	static struct outcome outcome;
+	crowd_close(fds);
+	ck_assert_int_eq(kill(echo->pid, SIGKILL), 0);
+	sweep_end(echo, &outcome);
+}
+
 START_TEST(after_a_stop_of_seconds_nobody_is_closed_who_has_spoken)
 {
 	static struct outcome outcome;
+	struct program echo;
+	uint64_t idle_ms = 1000;
 	int fds[CROWD];
-	int status = 0;
 
 	sweep_now_trying("SIGSTOP");
 	scratch_open();
-	struct program echo = echo_program((const char *const[]){
-		ECHO_ARGS, "--loops", "2", "--idle-timeout", "1000ms", NULL });
-	crowd_open(fds, echo.port);
-	crowd_say(fds, 0, 1, 1);
-	crowd_hear(fds, 0, 1, 1);
-	ck_assert_int_eq(kill(echo.pid, SIGSTOP), 0);
-	ck_assert_int_eq(waitpid(echo.pid, &status, WUNTRACED), echo.pid);
-	ck_assert(WIFSTOPPED(status));
+	while (!stopped_start(&echo, idle_ms, fds)) {
+		stopped_give_up(&echo, fds);
+		idle_ms *= 2;
+	}
 	crowd_say(fds, 0, 2, 2);
-	let_pass(clock_ms() + STOPPED_MS);
+	let_pass(clock_ms() + 5 * idle_ms / 2);
 	ck_assert_int_eq(kill(echo.pid, SIGCONT), 0);
 	/* Those who have said something are answered... */
 	crowd_hear(fds, 0, 2, 2);

@@ -128,10 +128,10 @@ build() {
 }
 
 # wait_for_file FILE PID LOG [TRIES]: until FILE has content; fails, with what
-# the server said, if PID ends before that or ten seconds (20 tries each) pass.
+# the server said, if PID ends before that or a minute (20 tries a second) passes.
 wait_for_file() {
 	local tries
-	for ((tries = 0; tries < ${4:-200}; tries++)); do
+	for ((tries = 0; tries < ${4:-1200}; tries++)); do
 		[ -s "$1" ] && return 0
 		kill -0 "$2" 2>/dev/null || break
 		sleep 0.05

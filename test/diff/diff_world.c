@@ -10,7 +10,7 @@
 
 enum {
 	NS_PER_S = 1000000000,
-	EXPECT_S = 3,    /* for what should come, and has not yet */
+	EXPECT_S = 20,   /* for what should come, and has not yet */
 	QUIET_TURNS = 3, /* and then for what should not */
 	/* Where the tape decides, most turns may do nothing. */
 	SIM_QUIET_TURNS = 40,
