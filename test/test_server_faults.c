@@ -281,6 +281,31 @@ START_TEST(two_addresses_share_a_backlog_of_one)
 }
 END_TEST
 
+START_TEST(loops_are_pinned_to_cpus_that_may_be_used)
+{
+	const struct weir_server_opts opts = { .address = "127.0.0.1",
+					       .loop_count = 2 };
+	struct weir_server *server = NULL;
+	cpu_set_t usable;
+	cpu_set_t one;
+	int last = -1;
+
+	ck_assert_int_eq(sched_getaffinity(0, sizeof(usable), &usable), 0);
+	for (int cpu = 0; cpu < CPU_SETSIZE; cpu++)
+		if (CPU_ISSET((size_t)cpu, &usable))
+			last = cpu;
+	CPU_ZERO(&one);
+	CPU_SET((size_t)last, &one);
+	ck_assert_int_eq(sched_setaffinity(0, sizeof(one), &one), 0);
+	ck_assert_int_eq(weir_server_open(&server, &opts, &none, NULL, NULL),
+			 0);
+	for (uint32_t i = 0; i < 2; i++)
+		ck_assert_int_eq(weir_server_cpu(server, i), last);
+	ck_assert_int_eq(sched_setaffinity(0, sizeof(usable), &usable), 0);
+	server_end(server);
+}
+END_TEST
+
 /* sched_getaffinity(2) as on a host with more CPUs than its set holds. */
 static bool forbid_affinity(void)
 {
@@ -611,6 +636,7 @@ Suite *suite_server_faults(void)
 		       steering_for_fewer_addresses_than_there_are_is_refused);
 	tcase_add_test(tcase, a_server_without_options_has_a_loop_for_each_cpu);
 	tcase_add_test(tcase, two_addresses_share_a_backlog_of_one);
+	tcase_add_test(tcase, loops_are_pinned_to_cpus_that_may_be_used);
 	tcase_add_test(tcase, where_the_cpus_cannot_be_told_one_loop_serves);
 	tcase_add_loop_test(
 		tcase, a_loop_that_cannot_be_added_leaves_the_server_as_it_was,

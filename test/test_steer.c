@@ -172,6 +172,7 @@ static struct {
 	int setup_err;
 	int option; /* of setsockopt(2) */
 	int option_err;
+	uint32_t map_at;  /* the n-th of a descriptor is refused */
 	uint32_t options; /* how often it was set, or tried */
 } refusing;
 
@@ -198,11 +199,22 @@ static int refusing_sockopt(void *ctx, int fd, int level, int name,
 	return real->sockopt(real->ctx, fd, level, name, value, value_bytes);
 }
 
+static int refusing_map(void *ctx, size_t bytes, int fd, uint64_t offset,
+			void **out_memory)
+{
+	const struct weir_kernel *real = weir_kernel_default();
+	(void)ctx;
+	if (fd >= 0 && refusing.map_at > 0 && --refusing.map_at == 0)
+		return -ENOMEM;
+	return real->map(real->ctx, bytes, fd, offset, out_memory);
+}
+
 static const struct weir_kernel *refusing_init(int option)
 {
 	memset(&refusing, 0, sizeof(refusing));
 	refusing.kernel = *weir_kernel_default();
 	refusing.kernel.setup = refusing_setup;
+	refusing.kernel.map = refusing_map;
 	refusing.kernel.sockopt = refusing_sockopt;
 	refusing.option = option;
 	return &refusing.kernel;
@@ -468,6 +480,25 @@ START_TEST(a_program_that_lacks_a_part_is_no_program)
 }
 END_TEST
 
+START_TEST(maps_that_cannot_be_mapped_are_no_program)
+{
+	struct weir_steer *steer = steer_by_program_or_null();
+	struct wi_steer_bpf *bpf = NULL;
+	struct weir_error error = { .code = 0 };
+
+	wi_skip_unless(steer != NULL, "there is no steering program");
+	weir_steer_close(steer);
+	const struct weir_kernel *kernel = refusing_init(0);
+	refusing.map_at = (uint32_t)_i; /* states, rows */
+	ck_assert_int_eq(wi_steer_bpf_open(&bpf, kernel, wi_steer_bpf_object(),
+					   1, &error),
+			 -ENOMEM);
+	ck_assert_ptr_null(bpf);
+	ck_assert_msg(strstr(error.text, "could not be mapped") != NULL, "%s",
+		      error.text);
+}
+END_TEST
+
 START_TEST(steering_without_memory_says_so)
 {
 	const struct weir_steer_opts opts = { .policy = WEIR_STEER_ROUND_ROBIN,
@@ -606,6 +637,8 @@ Suite *suite_steer(void)
 		a_policy_that_the_loops_cannot_have_leaves_the_one_there_is);
 	tcase_add_loop_test(tcase, a_program_that_lacks_a_part_is_no_program, 0,
 			    COUNT_OF(part_cases));
+	tcase_add_loop_test(tcase, maps_that_cannot_be_mapped_are_no_program, 1,
+			    3);
 	tcase_add_test(tcase, steering_without_memory_says_so);
 	tcase_add_loop_test(tcase, a_program_that_cannot_be_loaded_is_given_up,
 			    0, COUNT_OF(load_errs));
