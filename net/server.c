@@ -49,10 +49,11 @@ int wi_server_cpu_pick(const struct weir_server *server, uint32_t index)
 	if (server->is_unpinned || count == 0)
 		return -1;
 	uint32_t left = index % count;
-	for (int cpu = 0; cpu < CPU_SETSIZE; cpu++)
-		if (CPU_ISSET(cpu, &server->cpus) && left-- == 0)
+	for (int cpu = 0;; cpu++) {
+		assert(cpu < CPU_SETSIZE); /* there are count of them */
+		if (CPU_ISSET((size_t)cpu, &server->cpus) && left-- == 0)
 			return cpu;
-	return -1;
+	}
 }
 
 /* ---- open -------------------------------------------------------------- */

@@ -146,11 +146,11 @@ static void group_add(struct wi_steer_group *group, uint32_t seat)
 /* The last member moves to the place of the one that goes. */
 static void group_remove(struct wi_steer_group *group, uint32_t seat)
 {
-	for (uint32_t i = 0; i < group->count; i++)
-		if (group->seats[i] == seat) {
-			group->seats[i] = group->seats[--group->count];
-			return;
-		}
+	uint32_t i = 0;
+	while (group->seats[i] != seat)
+		i++;
+	assert(i < group->count); /* it has joined */
+	group->seats[i] = group->seats[--group->count];
 }
 
 /* Any member speaks for the group. */

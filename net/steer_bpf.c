@@ -10,6 +10,7 @@
 #include "steer.skel.h"
 #pragma GCC diagnostic pop
 
+#include <assert.h>
 #include <bpf/bpf.h>
 #include <bpf/libbpf.h>
 #include <errno.h>
@@ -53,8 +54,8 @@ bool weir_steer_is_built(void)
 /* ---- what the verifier said ------------------------------------------------
  */
 
-/* Its log ends with statistics; the line before them is the reason. Cuts the
- * log there and returns that line. */
+/* Its log ends with statistics (without BPF_LOG_STATS, one line of them); the
+ * line before them is the reason. Cuts the log there and returns that line. */
 static const char *log_reason(char *log)
 {
 	char *last = NULL;
@@ -62,9 +63,7 @@ static const char *log_reason(char *log)
 
 	for (char *line = strtok_r(log, "\n", &rest); line != NULL;
 	     line = strtok_r(NULL, "\n", &rest)) {
-		if (strncmp(line, "processed ", 10) == 0 ||
-		    strncmp(line, "verification time", 17) == 0 ||
-		    strncmp(line, "stack depth", 11) == 0)
+		if (strncmp(line, "processed ", 10) == 0)
 			break;
 		last = line;
 	}
@@ -114,13 +113,28 @@ static int print_nothing(enum libbpf_print_level level, const char *format,
 	return 0;
 }
 
+static pthread_mutex_t print_lock = PTHREAD_MUTEX_INITIALIZER;
+
+static libbpf_print_fn_t print_off(void)
+{
+	(void)pthread_mutex_lock(&print_lock);
+	return libbpf_set_print(print_nothing);
+}
+
+static void print_back(libbpf_print_fn_t before)
+{
+	(void)libbpf_set_print(before);
+	(void)pthread_mutex_unlock(&print_lock);
+}
+
 static int map_share(struct bpf_object *object, const struct bpf_object *first,
 		     const char *name)
 {
 	const struct bpf_map *from = bpf_object__find_map_by_name(first, name);
 	struct bpf_map *to = bpf_object__find_map_by_name(object, name);
-	if (from == NULL || to == NULL)
+	if (from == NULL)
 		return -ENOENT;
+	assert(to != NULL); /* both are of the same bytes */
 	return bpf_map__reuse_fd(to, bpf_map__fd(from));
 }
 
@@ -199,19 +213,16 @@ static int object_load_patiently(struct wi_steer_bpf *bpf,
 static int objects_load(struct wi_steer_bpf *bpf, struct wi_steer_object from,
 			uint32_t group_count, struct weir_error *error)
 {
-	static pthread_mutex_t print_lock = PTHREAD_MUTEX_INITIALIZER;
 	int err = 0;
 
 	bpf->log = calloc(1, LOG_BYTES);
 	if (bpf->log == NULL)
 		return weir_error_set(error, -ENOMEM,
 				      "no memory for the verifier's log");
-	(void)pthread_mutex_lock(&print_lock);
-	libbpf_print_fn_t before = libbpf_set_print(print_nothing);
+	const libbpf_print_fn_t before = print_off();
 	while (err == 0 && bpf->group_count < group_count)
 		err = object_load_patiently(bpf, from);
-	(void)libbpf_set_print(before);
-	(void)pthread_mutex_unlock(&print_lock);
+	print_back(before);
 	if (err < 0)
 		err = load_explain(err, bpf->log, error);
 	free(bpf->log);
@@ -258,7 +269,9 @@ int wi_steer_bpf_open(struct wi_steer_bpf **out_bpf,
 		      struct wi_steer_object object, uint32_t group_count,
 		      struct weir_error *error)
 {
-	int cpu_count = libbpf_num_possible_cpus();
+	const libbpf_print_fn_t before = print_off();
+	const int cpu_count = libbpf_num_possible_cpus();
+	print_back(before);
 	if (cpu_count < 0)
 		return weir_error_set(error, cpu_count,
 				      "cannot tell the number of CPUs: %s; is "

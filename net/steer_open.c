@@ -171,20 +171,19 @@ static void means_try_bpf(struct weir_steer *steer,
 
 /* Whether these two do what they say is known by trying only, and the ladder
  * has the trial. */
-static int means_try_cpu(struct weir_steer *steer, struct weir_error *error)
+static void means_try_cpu(struct weir_steer *steer)
 {
 	struct weir_rung rungs[WEIR_RUNG_COUNT];
-	int err = weir_ladder_probe(steer->kernel, steer->opts.forced_off,
-				    rungs, error);
-	if (err < 0)
-		return err;
+	const int err = weir_ladder_probe(steer->kernel, steer->opts.forced_off,
+					  rungs, NULL);
+	assert(err == 0); /* the environment has been read before */
+	(void)err;
 	for (int i = RUNG_INCOMING_CPU; i < RUNG_COUNT; i++)
 		steer->rungs[i] = rungs[steer_rung_ids[i]];
 	if (steer_rung(steer, RUNG_INCOMING_CPU)->state == WEIR_RUNG_ON)
 		steer->means = WEIR_STEER_BY_INCOMING_CPU;
 	else if (steer_rung(steer, RUNG_CBPF)->state == WEIR_RUNG_ON)
 		steer->means = WEIR_STEER_BY_CLASSIC_BPF;
-	return 0;
 }
 
 static int means_refuse(const struct weir_steer *steer,
@@ -205,11 +204,8 @@ static int means_find(struct weir_steer *steer, struct wi_steer_object object,
 	if (policy == WEIR_STEER_KERNEL)
 		return 0;
 	means_try_bpf(steer, object);
-	if (steer->means == WEIR_STEER_BY_HASH && policy == WEIR_STEER_CPU) {
-		int err = means_try_cpu(steer, error);
-		if (err < 0)
-			return err;
-	}
+	if (steer->means == WEIR_STEER_BY_HASH && policy == WEIR_STEER_CPU)
+		means_try_cpu(steer);
 	if (steer->means == WEIR_STEER_BY_HASH && steer->opts.is_required)
 		return means_refuse(steer, error);
 	return 0;

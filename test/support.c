@@ -382,6 +382,10 @@ struct child_report {
 	struct weir_error error;
 };
 
+/* Of --coverage: what has been counted is written only if it is asked for, for
+ * _exit(2) does not. */
+extern void __gcov_dump(void) __attribute__((weak));
+
 int wi_in_child(int (*body)(void *ctx, struct weir_error *error), void *ctx,
 		struct weir_error *out_error)
 {
@@ -393,6 +397,8 @@ int wi_in_child(int (*body)(void *ctx, struct weir_error *error), void *ctx,
 	if (child == 0) {
 		report.result = body(ctx, &report.error);
 		ssize_t count = write(ends[1], &report, sizeof(report));
+		if (__gcov_dump != NULL)
+			__gcov_dump();
 		_exit(count == (ssize_t)sizeof(report) ? 0 : 1);
 	}
 	ck_assert_int_eq(close(ends[1]), 0);

@@ -166,6 +166,11 @@ START_TEST(a_step_of_the_guard_is_told_if_anybody_listens)
 	wi_load_sit(&loop, steer, 0);
 	loop.ctx = &loop;
 
+	/* Another has it: this window is not judged, the next one is. */
+	ck_assert_int_eq(pthread_mutex_lock(&steer->guard_lock), 0);
+	guard_window(&row, false);
+	ck_assert_int_eq(pthread_mutex_unlock(&steer->guard_lock), 0);
+	ck_assert_uint_eq(state.is_stepped, 0);
 	for (int i = 0; i < 2; i++) {
 		told[0] = '\0';
 		loop.load.on_log = i == 0 ? NULL : note_line;

@@ -130,6 +130,14 @@ static const struct {
 	const char *hint;
 } option_cases[] = {
 	{ "too many loops", { .loop_count = 1025 }, -EINVAL, "1024" },
+	{ "too many loops to come",
+	  { .loop_count_max = 1025 },
+	  -EINVAL,
+	  "1024" },
+	{ "more loops than there may be",
+	  { .loop_count = 3, .loop_count_max = 2 },
+	  -EINVAL,
+	  "3 loops asked for, and 2 at most" },
 	{ "an odd count of buffers",
 	  { .loop = { .buf_count = 3 } },
 	  -EINVAL,

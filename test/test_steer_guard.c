@@ -256,6 +256,27 @@ START_TEST(a_share_by_weight_is_no_collapse)
 }
 END_TEST
 
+/* Ten below the limit would be 65; but of 60, which is fair, noise alone would
+ * keep it above that: half way between. */
+static const struct {
+	uint64_t news[2]; /* of 100 */
+	enum wi_guard_step want;
+} back_cases[] = {
+	{ { 680, 320 }, WI_GUARD_STAY },
+	{ { 670, 330 }, WI_GUARD_STEP_BACK },
+	{ { 660, 340 }, WI_GUARD_STEP_BACK },
+};
+
+START_TEST(a_heavy_seat_goes_back_half_way_to_its_share)
+{
+	static const uint32_t weights[] = { 3, 2 };
+	guard->percent = 75;
+	guard->is_stepped = true;
+	ck_assert_int_eq(wi_guard_judge(guard, back_cases[_i].news, weights, 2),
+			 back_cases[_i].want);
+}
+END_TEST
+
 START_TEST(the_base_moves_on_while_the_guard_is_off_or_alone)
 {
 	uint64_t counts[SEATS] = { 0 };
@@ -388,6 +409,8 @@ Suite *suite_steer_guard(void)
 	tcase_add_test(tcase, quiet_windows_add_up);
 	tcase_add_loop_test(tcase, a_share_by_weight_is_no_collapse, 0,
 			    sizeof(weight_cases) / sizeof(weight_cases[0]));
+	tcase_add_loop_test(tcase, a_heavy_seat_goes_back_half_way_to_its_share,
+			    0, sizeof(back_cases) / sizeof(back_cases[0]));
 	tcase_add_test(tcase,
 		       the_base_moves_on_while_the_guard_is_off_or_alone);
 	tcase_add_test(tcase,
