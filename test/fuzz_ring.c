@@ -246,7 +246,9 @@ static void ring_enter(struct ring_world *world, const struct weir_wait *wait)
 {
 	const int err = weir_ring_enter(&world->ring, wait);
 	assert(err == 0);
-	world->last = NULL;
+	/* Where a malformed one ends the batch, a chain may wait unfinished. */
+	if (weir_ring_unsubmitted(&world->ring) == 0)
+		world->last = NULL;
 }
 
 /* To the one before: where that one hides its success and fails, the rest of
