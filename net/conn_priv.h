@@ -54,6 +54,8 @@ struct weir_conn {
 	bool check_wanted : 1;   /* quiet: ask the socket whether it is alive */
 	bool is_checked : 1;     /* asked since bytes last arrived */
 	bool look_in_flight : 1; /* the receive in flight is that last look */
+	bool check_in_flight : 1;  /* at most one */
+	bool option_in_flight : 1; /* the SETSOCKOPT of an outbound one */
 	bool last_look : 1;    /* the loop stops: it is shown what has arrived,
 				* and drains then */
 	uint32_t file_slot;    /* or WI_NO_FILE */

@@ -135,6 +135,10 @@ static void loop_dispatch(struct weir_loop *loop,
 		wi_sample_complete(loop, cqe);
 		break;
 	case WI_TOKEN_DOORBELL:
+		if (!loop->doorbell_armed) {
+			wi_loop_count(&loop->stats.stale_completions, 1);
+			break;
+		}
 		wi_handover_acquire(loop->doorbell_fd);
 		wi_kernel_wrote(&loop->doorbell_value,
 				sizeof(loop->doorbell_value));

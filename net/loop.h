@@ -80,7 +80,7 @@ struct weir_loop_opts {
 	X(sends, "send operations completed")                                  \
 	X(sent_bytes, "bytes taken by the kernel")                             \
 	X(short_sends, "sends that took fewer bytes than asked")               \
-	X(stale_completions, "completions for a connection that was gone")     \
+	X(stale_completions, "completions for what was gone or had ended")     \
 	X(idle_deadlines, "idle deadlines that fired")                         \
 	X(drain_deadlines, "drain deadlines that fired")                       \
 	X(late_turns, "turns that came too late for a deadline")               \

@@ -1,4 +1,4 @@
-/* test_sim_never.c - completions that never come
+/* test_sim_never.c - completions that never come, or come twice
  *
  * The kernel owes one for each operation. If it does not come, no buffer may be
  * given up and no slot used again, so nothing can end what waits for it. But it
@@ -86,6 +86,35 @@ START_TEST(completion_that_never_comes_is_counted)
 }
 END_TEST
 
+static const char *const twice_cases[] = { "echo",  "outbound", "close",
+					   "quiet", "crowd",    "abort" };
+
+/* And what came first stands: all is echoed, and each ends once. */
+START_TEST(completion_that_comes_twice_is_counted_and_not_applied)
+{
+	static struct sim_plan plan;
+	struct sim_case_result result;
+	struct weir_sim *sim = NULL;
+	struct weir_tape *tape = calloc(1, sizeof(*tape));
+	struct sim_case twice = *sim_case_find(twice_cases[_i]);
+
+	ck_assert_ptr_nonnull(tape);
+	ck_assert_int_eq(weir_sim_open(&sim, tape, NULL), 0);
+	twice.faults = WEIR_FAULT_TWICE;
+	twice.world.fault_rate = 128;
+	for (uint64_t seed = 1; seed < SEEDS_MAX; seed++) {
+		weir_tape_seed(tape, seed);
+		sim_case_play(&twice, sim, tape, &plan, NULL, &result);
+		ck_assert_msg(result.violation == NULL, "%s, seed %llu: %s",
+			      twice.name, (unsigned long long)seed,
+			      result.violation);
+		ck_assert_uint_gt(result.stats.stale_completions, 0);
+	}
+	weir_sim_close(sim);
+	free(tape);
+}
+END_TEST
+
 TCase *tcase_sim_never(void)
 {
 	TCase *tcase = tcase_create("never");
@@ -93,5 +122,8 @@ TCase *tcase_sim_never(void)
 	tcase_add_loop_test(
 		tcase, completion_that_never_comes_is_counted, 0,
 		(int)(sizeof(never_cases) / sizeof(never_cases[0])));
+	tcase_add_loop_test(
+		tcase, completion_that_comes_twice_is_counted_and_not_applied,
+		0, (int)(sizeof(twice_cases) / sizeof(twice_cases[0])));
 	return tcase;
 }

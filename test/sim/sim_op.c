@@ -90,6 +90,19 @@ static bool op_is_silent(const struct sim_op *op, int res)
 		 (uint32_t)res < op->all);
 }
 
+/* Its last, and right behind it perhaps the same again. */
+static void op_post(struct weir_sim *sim, const struct sim_op *op, int res,
+		    uint32_t flags)
+{
+	if (!sim_ring_post(sim, op->ring, op->sqe.user_data, res, flags,
+			   false) ||
+	    (flags & IORING_CQE_F_MORE) != 0 ||
+	    !sim_fault(sim, WEIR_FAULT_TWICE))
+		return;
+	weir_sim_note(sim, "fault: that completion comes twice");
+	(void)sim_ring_post(sim, op->ring, op->sqe.user_data, res, flags, true);
+}
+
 static void op_end(struct weir_sim *sim, struct sim_op *op, int res,
 		   uint32_t flags)
 {
@@ -99,8 +112,7 @@ static void op_end(struct weir_sim *sim, struct sim_op *op, int res,
 	weir_sim_note(sim, "op %u of %016llx ends: %d", op->sqe.opcode,
 		      (unsigned long long)op->sqe.user_data, res);
 	if (!op_is_silent(op, res))
-		(void)sim_ring_post(sim, op->ring, op->sqe.user_data, res,
-				    flags, false);
+		op_post(sim, op, res, flags);
 	if (op->sqe.opcode == IORING_OP_RECV && op->file != SIM_NONE) {
 		sim->files[op->file].last_token = op->sqe.user_data;
 		sim->files[op->file].last_ring = op->ring;

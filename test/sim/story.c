@@ -51,6 +51,13 @@ uint32_t run_draw(struct weir_tape *tape, const uint32_t *choices,
 	return choices[weir_tape_below(tape, count)];
 }
 
+/* Of the kinds of trouble that no kernel known has. */
+static uint32_t draw_rare(struct weir_tape *tape)
+{
+	const uint32_t byte = weir_tape_byte(tape);
+	return (byte & 3) == 3 ? WEIR_FAULT_TWICE : 0;
+}
+
 /* Swarm: each run has its own few kinds of trouble, and its own small sizes. */
 static struct weir_sim_opts draw_world(struct weir_tape *tape)
 {
@@ -66,6 +73,7 @@ static struct weir_sim_opts draw_world(struct weir_tape *tape)
 		opts.cq_entries = opts.sq_entries;
 	if (weir_tape_below(tape, 4) == 1)
 		opts.setup_forbidden = IORING_SETUP_DEFER_TASKRUN;
+	opts.faults |= draw_rare(tape);
 	return opts;
 }
 
@@ -262,6 +270,15 @@ static void run_check_peer(struct sim_run *run, const struct peer *peer)
 					   "the handler said is in it");
 }
 
+static void run_check_stale(struct sim_run *run,
+			    const struct weir_loop_stats *stats)
+{
+	const uint32_t strays = WEIR_FAULT_STALE | WEIR_FAULT_TWICE;
+	if ((run->faults & strays) == 0 && stats->stale_completions > 0)
+		weir_sim_violate(run->sim, "a completion is taken for stale, "
+					   "and all are due");
+}
+
 static void run_check_end(struct sim_run *run)
 {
 	struct weir_sim_residue residue;
@@ -274,6 +291,7 @@ static void run_check_end(struct sim_run *run)
 		begun += stats->accepts;
 		closes += stats->closes;
 		left += stats->conns_open + stats->block_bytes_used;
+		run_check_stale(run, stats);
 	}
 	weir_sim_residue(run->sim, &residue);
 	if (run->opens != run->closes)
