@@ -237,6 +237,18 @@ static bool work_draining(struct weir_conn *conn)
 	return true;
 }
 
+void wi_conn_tell_closed(struct weir_conn *conn)
+{
+	struct weir_loop *loop = conn->loop;
+	wi_loop_count(&loop->stats.closes, 1);
+	wi_loop_count(&loop->stats.closes_by[conn->reason.cause], 1);
+	if (loop->handlers.on_close == NULL)
+		return;
+	conn->in_handler = true;
+	loop->handlers.on_close(conn, &conn->reason, loop->ctx);
+	conn->in_handler = false;
+}
+
 /* The last use of the connection. */
 static void conn_release(struct weir_conn *conn)
 {
@@ -251,13 +263,8 @@ static void conn_release(struct weir_conn *conn)
 	conn->connect_to = NULL;
 	conn->file_slot = WI_NO_FILE;
 
-	wi_loop_count(&loop->stats.closes, 1);
-	wi_loop_count(&loop->stats.closes_by[conn->reason.cause], 1);
-	if (loop->handlers.on_close != NULL) {
-		conn->in_handler = true;
-		loop->handlers.on_close(conn, &conn->reason, loop->ctx);
-		conn->in_handler = false;
-	}
+	if (!conn->is_given_up)
+		wi_conn_tell_closed(conn);
 	wi_conn_state_set(conn, WEIR_CONN_FREE);
 	wi_loop_conn_give(loop, conn);
 }
@@ -276,6 +283,7 @@ static bool work_stopping(struct weir_conn *conn)
 		return false;
 	weir_op_close_slot(sqe, conn->file_slot);
 	wi_conn_state_set(conn, WEIR_CONN_CLOSING);
+	conn->overdue_ticks = 0;
 	/* If it does not come back, that is counted: wi_conn_deadline(). */
 	wi_timer_set(&conn->loop->wheel, &conn->timer,
 		     conn->loop->now_tick + 1);

@@ -228,6 +228,25 @@ static void op_lose(struct weir_sim *sim, struct sim_op *op)
 	op->is_lost = true;
 }
 
+/* Of an accept, and of a read of a doorbell, nobody could tell. */
+static bool op_is_of_a_connection(const struct weir_sim *sim,
+				  const struct sim_op *op)
+{
+	return op->file == SIM_NONE ? op->sqe.opcode == IORING_OP_CLOSE ||
+					      op->sqe.opcode == IORING_OP_SOCKET
+				    : sim->files[op->file].kind == SIM_STREAM;
+}
+
+/* One of four that might: each takes a connection's place for good. */
+static bool op_is_never(struct weir_sim *sim, const struct sim_op *op)
+{
+	return (sim->opts.faults & WEIR_FAULT_NEVER) != 0 &&
+	       op->sqe.opcode != IORING_OP_URING_CMD &&
+	       op_is_of_a_connection(sim, op) &&
+	       sim_fault(sim, WEIR_FAULT_NEVER) &&
+	       weir_tape_below(sim->tape, 4) == 1;
+}
+
 static bool op_is_recv(const struct sim_op *op)
 {
 	return op->sqe.opcode == IORING_OP_RECV ||
@@ -289,6 +308,8 @@ static void op_go(struct weir_sim *sim, struct sim_op *op)
 		return;
 	}
 	int fault = op_planned(sim, op);
+	if (fault == 0 && op_is_never(sim, op))
+		fault = WEIR_SIM_NEVER;
 	op->due_flags = 0;
 	op->is_armed = false;
 	if (fault == WEIR_SIM_NEVER) {
