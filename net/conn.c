@@ -79,8 +79,10 @@ void wi_conn_reason_set(struct weir_conn *conn, enum weir_close_cause cause,
 static void conn_watch_cancel(struct weir_conn *conn)
 {
 	struct weir_loop *loop = conn->loop;
+	const uint32_t ticks = conn->is_given_up ? WI_TICKS_PER_S : 1;
 	if (conn->in_flight > 0)
-		wi_timer_set(&loop->wheel, &conn->timer, loop->now_tick + 1);
+		wi_timer_set(&loop->wheel, &conn->timer,
+			     loop->now_tick + ticks);
 	else
 		wi_timer_clear(&loop->wheel, &conn->timer);
 }
@@ -178,8 +180,7 @@ static void deadline_draining(struct weir_conn *conn)
 /* STOPPING, CLOSING. */
 static void deadline_overdue(struct weir_conn *conn)
 {
-	if (conn->in_flight > 0)
-		wi_loop_count(&conn->loop->stats.overdue_ticks, 1);
+	wi_conn_overdue(conn);
 	conn->cancel_wanted = conn->state == WEIR_CONN_STOPPING;
 	conn_watch_cancel(conn);
 	wi_conn_mark(conn);
@@ -282,7 +283,7 @@ int weir_conn_send(struct weir_conn *conn, const void *bytes, size_t byte_count)
 
 size_t weir_conn_queued_bytes(const struct weir_conn *conn)
 {
-	return conn->sendq.queued_bytes;
+	return conn->is_given_up ? 0 : conn->sendq.queued_bytes;
 }
 
 void weir_conn_need(struct weir_conn *conn, size_t byte_count)

@@ -87,8 +87,9 @@ char *weir_close_reason_text(const struct weir_close_reason *reason,
  * @on_drain: the send queue fell to its low mark after it had been above the
  *            high mark, or after weir_conn_reserve() had failed; input that
  *            was held meanwhile is shown by on_data right after
- * @on_close: the socket is closed; the last call for @conn. Comes without an
- *            on_open only if an outbound connection could not be made
+ * @on_close: the socket is closed, or given up: the kernel did not complete an
+ *            operation on it in time; the last call for @conn. Comes without
+ *            an on_open only if an outbound connection could not be made
  * @on_tick:  every tick_interval_ms of the loop
  *
  * All are called on the loop's thread and must not block. They may call

@@ -54,6 +54,9 @@ struct weir_conn {
 	bool check_wanted : 1;   /* quiet: ask the socket whether it is alive */
 	bool is_checked : 1;     /* asked since bytes last arrived */
 	bool look_in_flight : 1; /* the receive in flight is that last look */
+	bool check_in_flight : 1;  /* at most one */
+	bool option_in_flight : 1; /* the SETSOCKOPT of an outbound one */
+	bool is_given_up : 1;      /* on_close was called: see give_up.h */
 	bool last_look : 1;    /* the loop stops: it is shown what has arrived,
 				* and drains then */
 	uint32_t file_slot;    /* or WI_NO_FILE */
@@ -67,7 +70,8 @@ struct weir_conn {
 	uint32_t need_bytes; /* on_data waits for so many; 0: for any */
 	uint32_t drain_tick; /* DRAINING ends here */
 	struct weir_addr *connect_to; /* block, lent until connect's CQE */
-	uint8_t pad_two[16];
+	uint32_t overdue_ticks;       /* STOPPING, CLOSING: see give_up.h */
+	uint8_t pad_two[12];
 
 	/* Line three: start and end. */
 	struct wi_timer timer;
@@ -102,6 +106,9 @@ void wi_conn_mark(struct weir_conn *conn);
 
 /* Its timer fired. */
 void wi_conn_deadline(struct weir_conn *conn);
+
+/* Counts it as closed, and calls on_close. */
+void wi_conn_tell_closed(struct weir_conn *conn);
 
 /* Ways out. The first reason stays. */
 void wi_conn_reason_set(struct weir_conn *conn, enum weir_close_cause cause,

@@ -111,12 +111,13 @@ static bool work_check(struct weir_conn *conn)
 {
 	if (!conn->check_wanted)
 		return true;
-	if (!conn->send_in_flight) {
+	if (!conn->send_in_flight && !conn->check_in_flight) {
 		struct io_uring_sqe *sqe = conn_sqe(conn, WI_TOKEN_CHECK);
 		if (sqe == NULL)
 			return false;
 		weir_op_send(sqe, (int32_t)conn->file_slot, NULL, 0, 0);
 		weir_op_on_slot(sqe);
+		conn->check_in_flight = true;
 	}
 	conn->check_wanted = false;
 	return true;
@@ -195,6 +196,7 @@ static bool work_no_delay(struct weir_conn *conn)
 	weir_op_setsockopt(sqe, (int32_t)conn->file_slot, IPPROTO_TCP,
 			   TCP_NODELAY, &on, sizeof(on));
 	weir_op_on_slot(sqe);
+	conn->option_in_flight = true;
 	return true;
 }
 
@@ -235,6 +237,18 @@ static bool work_draining(struct weir_conn *conn)
 	return true;
 }
 
+void wi_conn_tell_closed(struct weir_conn *conn)
+{
+	struct weir_loop *loop = conn->loop;
+	wi_loop_count(&loop->stats.closes, 1);
+	wi_loop_count(&loop->stats.closes_by[conn->reason.cause], 1);
+	if (loop->handlers.on_close == NULL)
+		return;
+	conn->in_handler = true;
+	loop->handlers.on_close(conn, &conn->reason, loop->ctx);
+	conn->in_handler = false;
+}
+
 /* The last use of the connection. */
 static void conn_release(struct weir_conn *conn)
 {
@@ -249,13 +263,8 @@ static void conn_release(struct weir_conn *conn)
 	conn->connect_to = NULL;
 	conn->file_slot = WI_NO_FILE;
 
-	wi_loop_count(&loop->stats.closes, 1);
-	wi_loop_count(&loop->stats.closes_by[conn->reason.cause], 1);
-	if (loop->handlers.on_close != NULL) {
-		conn->in_handler = true;
-		loop->handlers.on_close(conn, &conn->reason, loop->ctx);
-		conn->in_handler = false;
-	}
+	if (!conn->is_given_up)
+		wi_conn_tell_closed(conn);
 	wi_conn_state_set(conn, WEIR_CONN_FREE);
 	wi_loop_conn_give(loop, conn);
 }
@@ -274,6 +283,7 @@ static bool work_stopping(struct weir_conn *conn)
 		return false;
 	weir_op_close_slot(sqe, conn->file_slot);
 	wi_conn_state_set(conn, WEIR_CONN_CLOSING);
+	conn->overdue_ticks = 0;
 	/* If it does not come back, that is counted: wi_conn_deadline(). */
 	wi_timer_set(&conn->loop->wheel, &conn->timer,
 		     conn->loop->now_tick + 1);
@@ -469,6 +479,7 @@ static void conn_on_setsockopt(struct weir_conn *conn,
 			       const struct io_uring_cqe *cqe)
 {
 	struct weir_loop *loop = conn->loop;
+	conn->option_in_flight = false;
 	switch (cqe->res) {
 	case -EOPNOTSUPP: /* before 6.7: works without */
 	case -EINVAL:
@@ -523,6 +534,7 @@ static void conn_on_shutdown(struct weir_conn *conn,
 static void conn_on_check(struct weir_conn *conn,
 			  const struct io_uring_cqe *cqe)
 {
+	conn->check_in_flight = false;
 	switch (cqe->res) {
 	case 0: /* alive */
 	case -ECANCELED:
@@ -537,8 +549,43 @@ static void conn_on_check(struct weir_conn *conn,
 		wi_conn_mark(conn);
 }
 
+/* Whether an operation of this kind is in flight. */
+static bool conn_awaits(const struct weir_conn *conn, enum wi_token_kind kind)
+{
+	switch (kind) {
+	case WI_TOKEN_RECV:
+		return conn->recv_armed;
+	case WI_TOKEN_SEND:
+		return conn->send_in_flight;
+	case WI_TOKEN_CANCEL:
+		return conn->cancel_in_flight;
+	case WI_TOKEN_CLOSE:
+		return conn->state == WEIR_CONN_CLOSING;
+	case WI_TOKEN_SOCKET:
+		return conn->in_flight > 0 && conn->file_slot == WI_NO_FILE;
+	case WI_TOKEN_SETSOCKOPT:
+		return conn->option_in_flight;
+	case WI_TOKEN_CONNECT:
+		return conn->connect_to != NULL;
+	case WI_TOKEN_INSTALL:
+	case WI_TOKEN_SHUTDOWN:
+		return conn->fin_in_flight;
+	case WI_TOKEN_CHECK:
+		return conn->check_in_flight;
+	default:
+		return false;
+	}
+}
+
 void wi_conn_complete(struct weir_conn *conn, const struct io_uring_cqe *cqe)
 {
+	/* It has ended: this is its completion a second time. The buffer that
+	 * it names came back with the first. */
+	if (__builtin_expect(!conn_awaits(conn, wi_token_kind(cqe->user_data)),
+			     0)) {
+		wi_loop_count(&conn->loop->stats.stale_completions, 1);
+		return;
+	}
 	if ((cqe->flags & IORING_CQE_F_MORE) == 0) {
 		assert(conn->in_flight > 0);
 		conn->in_flight--;

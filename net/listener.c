@@ -267,6 +267,12 @@ void wi_listener_complete(struct weir_loop *loop,
 	assert(index < loop->listener_count);
 	struct wi_listener *listener = &loop->listeners[index];
 
+	/* Of one that had ended: what it brought was taken then. */
+	if (listener->state == WI_LISTENER_IDLE &&
+	    wi_token_kind(cqe->user_data) == WI_TOKEN_ACCEPT) {
+		wi_loop_count(&loop->stats.stale_completions, 1);
+		return;
+	}
 	if (wi_token_kind(cqe->user_data) == WI_TOKEN_ACCEPT_CANCEL) {
 		/* -EALREADY, -ENOENT: it had just ended, or goes on armed and
 		 * must be cancelled again; the accept's CQE tells which. */

@@ -135,6 +135,10 @@ static void loop_dispatch(struct weir_loop *loop,
 		wi_sample_complete(loop, cqe);
 		break;
 	case WI_TOKEN_DOORBELL:
+		if (!loop->doorbell_armed) {
+			wi_loop_count(&loop->stats.stale_completions, 1);
+			break;
+		}
 		wi_handover_acquire(loop->doorbell_fd);
 		wi_kernel_wrote(&loop->doorbell_value,
 				sizeof(loop->doorbell_value));
@@ -223,7 +227,7 @@ static void loop_gauges(struct weir_loop *loop)
 int weir_loop_turn(struct weir_loop *loop, uint64_t timeout_ns)
 {
 	if (loop->stop_phase == WI_ENDED)
-		return 0;
+		return loop->stop_err;
 	wi_stop_look(loop);
 	loop_flush(loop);
 
@@ -257,7 +261,7 @@ int weir_loop_turn(struct weir_loop *loop, uint64_t timeout_ns)
 	loop_timers(loop, before_ns);
 	loop_gauges(loop);
 	wi_load_turn(loop, recvs);
-	return wi_stop_advance(loop) ? 1 : 0;
+	return wi_stop_advance(loop) ? 1 : loop->stop_err;
 }
 
 int weir_loop_run(struct weir_loop *loop)

@@ -39,7 +39,10 @@ extern "C" {
  *                      connections, touched on demand; 0 for 512 MiB. The
  *                      last three sixteenths are for those who hold little
  * @idle_timeout_ms:    0 for 75 s
- * @drain_timeout_ms:   from close or stop to force; 0 for 5 s
+ * @drain_timeout_ms:   from close or stop to force; 0 for 5 s. An operation
+ *                      that the kernel does not complete though it was
+ *                      cancelled is given up after as long, or a second if
+ *                      that is longer; WEIR_NO_TIMEOUT: never
  * @tick_interval_ms:   of on_tick; 0 for never
  * @batch_wait_us:      how long a busy loop may wait for a fuller batch, at
  *                      most 50; 0 for 50; WEIR_NO_TIMEOUT: do not wait
@@ -80,12 +83,14 @@ struct weir_loop_opts {
 	X(sends, "send operations completed")                                  \
 	X(sent_bytes, "bytes taken by the kernel")                             \
 	X(short_sends, "sends that took fewer bytes than asked")               \
-	X(stale_completions, "completions for a connection that was gone")     \
+	X(stale_completions, "completions for what was gone or had ended")     \
 	X(idle_deadlines, "idle deadlines that fired")                         \
 	X(drain_deadlines, "drain deadlines that fired")                       \
 	X(late_turns, "turns that came too late for a deadline")               \
 	X(overdue_ticks,                                                       \
 	  "ticks that operations outlived their cancel, or a close took")      \
+	X(given_up, "connections that ended with an operation in flight")      \
+	X(kept_bytes, "bytes left to the kernel, which owed completions")      \
 	X(block_failures, "requests for block memory that were refused")       \
 	X(half_closes, "FINs sent ahead of a close")                           \
 	X(samples, "sockets asked for the CPU of their packets")               \
@@ -168,7 +173,12 @@ int weir_loop_connect(struct weir_loop *loop, const struct weir_addr *addr,
  * weir_loop_turn() - one turn; sleeps at most @timeout_ns
  *
  * Return: 1 while there is more to do, 0 once a stopped loop has ended, or a
- *         negative errno of weir_ring_enter(). Thread: the loop's.
+ *         negative errno: of weir_ring_enter(); of a kernel that refuses to be
+ *         entered while the loop stops; -ETIMEDOUT if a stopped loop has ended
+ *         though the kernel never completed some operation. With these two
+ *         each connection has had its on_close, and weir_loop_close() keeps
+ *         the loop's memory mapped for good: the kernel may still write to
+ *         it. Thread: the loop's.
  */
 int weir_loop_turn(struct weir_loop *loop, uint64_t timeout_ns);
 

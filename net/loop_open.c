@@ -181,6 +181,11 @@ static void loop_time_start(struct weir_loop *loop)
 	loop->drain_ticks = opts->drain_timeout_ms == WEIR_NO_TIMEOUT
 				    ? INT32_MAX / 2
 				    : wi_ticks_from_ms(opts->drain_timeout_ms);
+	loop->give_up_ticks = loop->drain_ticks;
+	if (loop->give_up_ticks < WI_TICKS_PER_S)
+		loop->give_up_ticks = WI_TICKS_PER_S;
+	if (opts->drain_timeout_ms == WEIR_NO_TIMEOUT)
+		loop->give_up_ticks = UINT32_MAX;
 	loop->next_tick_ns =
 		opts->tick_interval_ms == 0
 			? UINT64_MAX
@@ -299,5 +304,6 @@ void weir_loop_close(struct weir_loop *loop)
 	if (loop->doorbell_fd >= 0)
 		(void)kernel->close(kernel->ctx, loop->doorbell_fd);
 	struct wi_arena arena = loop->arena; /* the loop lies in it */
-	wi_arena_close(&arena);
+	if (loop->stats.kept_bytes == 0) /* else the kernel may still write */
+		wi_arena_close(&arena);
 }

@@ -9,6 +9,7 @@
 #include "blocks.h"
 #include "bufs.h"
 #include "conn_priv.h"
+#include "give_up.h"
 #include "late.h"
 #include "listener.h"
 #include "load.h"
@@ -91,7 +92,8 @@ struct weir_loop {
 	uint32_t now_tick;
 	uint32_t idle_ticks; /* 0: no deadline */
 	uint32_t drain_ticks;
-	uint64_t next_tick_ns; /* of on_tick; UINT64_MAX: never */
+	uint32_t give_up_ticks; /* UINT32_MAX: never */
+	uint64_t next_tick_ns;  /* of on_tick; UINT64_MAX: never */
 	struct wi_late late;
 
 	struct wi_pace pace;
@@ -120,6 +122,8 @@ struct weir_loop {
 	uint32_t stop_requests;
 	enum wi_stop_phase stop_phase;
 	uint64_t stop_deadline_ns;
+	struct wi_overdue stop_overdue;
+	int stop_err; /* 0, or with what it ended */
 	struct wi_latecomers stop_latecomers;
 	int doorbell_fd;
 	bool doorbell_armed;

@@ -1,6 +1,7 @@
 #include "loop_stop.h"
 
 #include "loop_priv.h"
+#include "min.h"
 
 #include <errno.h>
 
@@ -88,7 +89,14 @@ void wi_stop_work(struct weir_loop *loop)
 /* No connection is left, and none can come. */
 static bool stop_is_empty(const struct weir_loop *loop)
 {
-	return loop->conns.used_count == 0 && wi_listeners_are_gone(loop);
+	return loop->conns.used_count == 0 && wi_listeners_are_gone(loop) &&
+	       !loop->sample.is_in_flight;
+}
+
+/* The next one that counts for wi_loop_is_overdue(). */
+static uint64_t stop_tick_ns(const struct weir_loop *loop)
+{
+	return wi_tick_ns(loop->start_ns, loop->now_ns, loop->now_tick + 1);
 }
 
 uint64_t wi_stop_due_ns(const struct weir_loop *loop)
@@ -101,9 +109,9 @@ uint64_t wi_stop_due_ns(const struct weir_loop *loop)
 		 * completion to wait for. */
 		return stop_is_empty(loop) ? 0 : loop->stop_deadline_ns;
 	case WI_STOP_FORCE:
-		return stop_is_empty(loop) ? 0 : UINT64_MAX;
+		return stop_is_empty(loop) ? 0 : stop_tick_ns(loop);
 	case WI_STOP_LAST:
-		return loop->doorbell_retry_ns;
+		return wi_min_u64(loop->doorbell_retry_ns, stop_tick_ns(loop));
 	default:
 		return UINT64_MAX;
 	}
@@ -126,6 +134,11 @@ static void stop_force(struct weir_conn *conn)
 		conn->reason.cause = WEIR_CLOSE_NONE;
 		wi_conn_stop(conn, WEIR_CLOSE_DRAIN_DEADLINE, 0);
 	}
+}
+
+void wi_stop_force(struct weir_loop *loop)
+{
+	stop_each(loop, stop_force);
 }
 
 static bool stop_is_forced(const struct weir_loop *loop)
@@ -167,7 +180,7 @@ bool wi_stop_advance(struct weir_loop *loop)
 		/* fall through */
 	case WI_STOP_FORCE:
 		/* Each turn: an accept may complete ahead of its cancel. */
-		stop_each(loop, stop_force);
+		wi_stop_force(loop);
 		break;
 	default: /* WI_STOP_LAST */
 		break;
@@ -178,5 +191,9 @@ bool wi_stop_advance(struct weir_loop *loop)
 		loop->stop_phase = WI_ENDED;
 		stop_count_punts(loop);
 	}
+	if ((loop->stop_phase == WI_STOP_FORCE ||
+	     loop->stop_phase == WI_STOP_LAST) &&
+	    wi_loop_is_overdue(loop))
+		wi_loop_give_up(loop, -ETIMEDOUT);
 	return loop->stop_phase != WI_ENDED;
 }

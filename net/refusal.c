@@ -27,8 +27,10 @@ int wi_refusals_heed(struct weir_loop *loop)
 	refusals->count = loop->ring.stats.enters_refused;
 	if (refusals->in_a_row <= AT_ONCE)
 		return 0;
-	if (refusals_are_enough(loop))
-		return loop->ring.refused_err;
+	if (refusals_are_enough(loop)) {
+		wi_loop_give_up(loop, loop->ring.refused_err);
+		return loop->stop_err;
+	}
 	loop->kernel->pause(loop->kernel->ctx, PAUSE_NS);
 	return 0;
 }

@@ -42,6 +42,10 @@ void wi_sample_complete(struct weir_loop *loop, const struct io_uring_cqe *cqe)
 {
 	struct wi_sample *sample = &loop->sample;
 
+	if (!sample->is_in_flight) {
+		wi_loop_count(&loop->stats.stale_completions, 1);
+		return;
+	}
 	sample->is_in_flight = false;
 	switch (cqe->res) {
 	case sizeof(sample->answer):

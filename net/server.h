@@ -91,8 +91,9 @@ void weir_server_stop(struct weir_server *server);
  * are not, and what ended them is not in the result. When this returns, no loop
  * runs, and none can be added. A second call returns 0.
  *
- * Return: 0, or the first negative errno that ended a loop. Thread: any but a
- * loop's.
+ * Return: 0, or the first negative errno that ended a loop, as of
+ *         weir_loop_turn(): -ETIMEDOUT if the kernel never completed an
+ *         operation of one that was stopped. Thread: any but a loop's.
  */
 int weir_server_join(struct weir_server *server);
 

@@ -67,6 +67,7 @@ struct sim_case_result {
 	uint64_t hash;
 	uint64_t turns;
 	bool hangs; /* it did not end */
+	int err;    /* with which the loop ended */
 	struct weir_loop_stats stats;
 };
 

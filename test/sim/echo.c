@@ -103,20 +103,22 @@ static bool reason_is_true(const struct sim_run *run, const struct peer *peer,
 {
 	const bool has_errnos = (run->faults & WEIR_FAULT_ERRNO) != 0;
 	const bool has_leaps = (run->faults & WEIR_FAULT_CLOCK) != 0;
+	const bool has_lost = (run->faults & WEIR_FAULT_NEVER) != 0;
 
 	switch (reason->cause) {
 	case WEIR_CLOSE_PEER:
 		return true;
 	case WEIR_CLOSE_RESET:
-		return has_errnos || run->has_rude || is_stopping;
+		return has_errnos || has_lost || run->has_rude || is_stopping;
 	case WEIR_CLOSE_ERROR:
 		return has_errnos;
 	case WEIR_CLOSE_IDLE:
-		return has_leaps || peer->is_mute || peer->pause_ms_max != 0;
+		return has_leaps || has_lost || peer->is_mute ||
+		       peer->pause_ms_max != 0;
 	case WEIR_CLOSE_LOCAL:
 		return peer->was_closed;
 	case WEIR_CLOSE_DRAIN_DEADLINE:
-		return has_leaps || has_errnos || run->has_rude ||
+		return has_leaps || has_errnos || has_lost || run->has_rude ||
 		       is_stopping || peer->is_mute;
 	case WEIR_CLOSE_STOPPED:
 		return is_stopping;

@@ -83,6 +83,12 @@ const struct sim_fact sim_facts[] = {
 	HAPPENS(STALE,
 		"a completion for what is gone, with a buffer or without",
 		"facts 2.8; harsher than any kernel known: after the last one"),
+	HAPPENS(TWICE,
+		"the last completion of an operation comes again, at once",
+		"harsher than any kernel known: io_uring posts one each"),
+	HAPPENS(NEVER, "an operation on a connection never completes",
+		"harsher than any kernel known: a driver or a worker that "
+		"hangs (D state)"),
 	HAPPENS(CANCEL_MISS, "a cancel finds nothing, and the target goes on",
 		"facts 2.8; sim-model: it was queued when it was armed"),
 	HAPPENS(LOSS, "a datagram is lost", "udp(7)"),

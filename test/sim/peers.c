@@ -109,7 +109,8 @@ static bool peer_may_be_cut(const struct peer *peer)
 
 static bool peer_may_be_reset(const struct peer *peer)
 {
-	const uint32_t excuses = WEIR_FAULT_ERRNO | WEIR_FAULT_CLOCK;
+	const uint32_t excuses =
+		WEIR_FAULT_ERRNO | WEIR_FAULT_CLOCK | WEIR_FAULT_NEVER;
 	return peer->is_rude || peer->is_mute || peer_may_be_cut(peer) ||
 	       (peer->run->faults & excuses) != 0;
 }
@@ -117,7 +118,8 @@ static bool peer_may_be_reset(const struct peer *peer)
 static bool peer_end_of_stream(struct peer *peer)
 {
 	struct sim_run *run = peer->run;
-	const uint32_t excuses = WEIR_FAULT_ERRNO | WEIR_FAULT_CLOCK;
+	const uint32_t excuses =
+		WEIR_FAULT_ERRNO | WEIR_FAULT_CLOCK | WEIR_FAULT_NEVER;
 	peer->saw_fin = true;
 	if (peer->received < peer->total && !run->is_free) {
 		peer->is_lost = true;
@@ -258,6 +260,17 @@ void peers_start(struct sim_run *run)
 		peer->is_greedy = manners >= 8 && manners < 11;
 		run->has_rude |= peer->is_rude;
 		(void)weir_sim_on_step(run->sim, peer_step, peer);
+	}
+}
+
+void peers_hang_up(struct sim_run *run)
+{
+	for (uint32_t i = 0; i < run->peer_count; i++) {
+		struct peer *peer = &run->peers[i];
+		if (peer->state == PEER_TALKING || peer->state == PEER_FINISHED)
+			weir_sim_hang_up(run->sim, peer->conn);
+		if (peer->state != PEER_DONE)
+			peer_lost(peer);
 	}
 }
 

@@ -291,6 +291,14 @@ bool sim_plan_is_done(const struct sim_plan *plan)
 	return plan->at == plan->fault_count;
 }
 
+bool sim_plan_has_lost(const struct sim_plan *plan)
+{
+	for (uint32_t i = 0; i < plan->at; i++)
+		if (plan->faults[i].err == WEIR_SIM_NEVER)
+			return true;
+	return false;
+}
+
 void sim_plan_end(void)
 {
 	watcher = NULL;

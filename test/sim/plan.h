@@ -94,6 +94,9 @@ void sim_plan_add(struct sim_plan *plan, struct sim_fault fault);
 /* All were given. */
 bool sim_plan_is_done(const struct sim_plan *plan);
 
+/* One of its operations never completes. */
+bool sim_plan_has_lost(const struct sim_plan *plan);
+
 /* No plan watches any more. */
 void sim_plan_end(void);
 

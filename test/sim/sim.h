@@ -42,7 +42,9 @@ enum {
 	WEIR_FAULT_LOSS = 1 << 8,        /* of datagrams */
 	WEIR_FAULT_DUPLICATE = 1 << 9,
 	WEIR_FAULT_REORDER = 1 << 10,
-	WEIR_FAULT_ALL = (1 << 11) - 1,
+	WEIR_FAULT_TWICE = 1 << 11, /* a last completion comes again */
+	WEIR_FAULT_NEVER = 1 << 12, /* an operation does not complete */
+	WEIR_FAULT_ALL = (1 << 13) - 1,
 };
 
 /**

@@ -90,6 +90,19 @@ static bool op_is_silent(const struct sim_op *op, int res)
 		 (uint32_t)res < op->all);
 }
 
+/* Its last, and right behind it perhaps the same again. */
+static void op_post(struct weir_sim *sim, const struct sim_op *op, int res,
+		    uint32_t flags)
+{
+	if (!sim_ring_post(sim, op->ring, op->sqe.user_data, res, flags,
+			   false) ||
+	    (flags & IORING_CQE_F_MORE) != 0 ||
+	    !sim_fault(sim, WEIR_FAULT_TWICE))
+		return;
+	weir_sim_note(sim, "fault: that completion comes twice");
+	(void)sim_ring_post(sim, op->ring, op->sqe.user_data, res, flags, true);
+}
+
 static void op_end(struct weir_sim *sim, struct sim_op *op, int res,
 		   uint32_t flags)
 {
@@ -98,8 +111,7 @@ static void op_end(struct weir_sim *sim, struct sim_op *op, int res,
 		flags |= IORING_CQE_F_MORE;
 	sim_note_result(sim, op, "ends", res);
 	if (!op_is_silent(op, res))
-		(void)sim_ring_post(sim, op->ring, op->sqe.user_data, res,
-				    flags, false);
+		op_post(sim, op, res, flags);
 	if (op->sqe.opcode == IORING_OP_RECV && op->file != SIM_NONE) {
 		sim->files[op->file].last_token = op->sqe.user_data;
 		sim->files[op->file].last_ring = op->ring;
@@ -210,6 +222,25 @@ static void op_lose(struct weir_sim *sim, struct sim_op *op)
 	op->is_lost = true;
 }
 
+/* Of an accept, and of a read of a doorbell, nobody could tell. */
+static bool op_is_of_a_connection(const struct weir_sim *sim,
+				  const struct sim_op *op)
+{
+	return op->file == SIM_NONE ? op->sqe.opcode == IORING_OP_CLOSE ||
+					      op->sqe.opcode == IORING_OP_SOCKET
+				    : sim->files[op->file].kind == SIM_STREAM;
+}
+
+/* One of four that might: each takes a connection's place for good. */
+static bool op_is_never(struct weir_sim *sim, const struct sim_op *op)
+{
+	return (sim->opts.faults & WEIR_FAULT_NEVER) != 0 &&
+	       op->sqe.opcode != IORING_OP_URING_CMD &&
+	       op_is_of_a_connection(sim, op) &&
+	       sim_fault(sim, WEIR_FAULT_NEVER) &&
+	       weir_tape_below(sim->tape, 4) == 1;
+}
+
 static bool op_is_recv(const struct sim_op *op)
 {
 	return op->sqe.opcode == IORING_OP_RECV ||
@@ -289,6 +320,8 @@ static void op_go(struct weir_sim *sim, struct sim_op *op)
 		return;
 	}
 	int fault = op_planned(sim, op);
+	if (fault == 0 && op_is_never(sim, op))
+		fault = WEIR_SIM_NEVER;
 	op->due_flags = 0;
 	op->activations = op_activations(sim, op);
 	op->is_armed = false;

@@ -70,8 +70,8 @@ uint64_t sim_op_next_due_ns(const struct weir_sim *sim)
 {
 	uint64_t next_ns = UINT64_MAX;
 	for (int i = 0; i < sim->op_high; i++)
-		if (sim->ops[i].is_used && sim->ops[i].due_ns != 0 &&
-		    sim->ops[i].due_ns < next_ns)
+		if (sim->ops[i].is_used && !sim->ops[i].is_lost &&
+		    sim->ops[i].due_ns != 0 && sim->ops[i].due_ns < next_ns)
 			next_ns = sim->ops[i].due_ns;
 	return next_ns;
 }

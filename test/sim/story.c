@@ -9,6 +9,7 @@
 
 #include "../../uring/abi.h"
 
+#include <errno.h>
 #include <string.h>
 
 enum {
@@ -18,6 +19,8 @@ enum {
 	STOP_TURNS = 5000,
 	SPIN_TURNS = 100,
 	SPIN_NS = 1000000,
+	/* Longer than any peer rests. */
+	PATIENCE_NS = 2000000000,
 };
 
 /* The first is what an empty tape plays. */
@@ -51,6 +54,15 @@ uint32_t run_draw(struct weir_tape *tape, const uint32_t *choices,
 	return choices[weir_tape_below(tape, count)];
 }
 
+/* Of the kinds of trouble that no kernel known has. */
+/* (Who waits for what never comes takes hundreds of turns.) */
+static uint32_t draw_rare(struct weir_tape *tape)
+{
+	const uint32_t byte = weir_tape_byte(tape);
+	return ((byte & 3) == 3 ? WEIR_FAULT_TWICE : 0) |
+	       (byte >> 2 == 63 ? WEIR_FAULT_NEVER : 0);
+}
+
 /* Swarm: each run has its own few kinds of trouble, and its own small sizes. */
 static struct weir_sim_opts draw_world(struct weir_tape *tape)
 {
@@ -66,6 +78,7 @@ static struct weir_sim_opts draw_world(struct weir_tape *tape)
 		opts.cq_entries = opts.sq_entries;
 	if (weir_tape_below(tape, 4) == 1)
 		opts.setup_forbidden = IORING_SETUP_DEFER_TASKRUN;
+	opts.faults |= draw_rare(tape);
 	return opts;
 }
 
@@ -89,8 +102,29 @@ struct weir_loop_opts run_draw_loop(struct sim_run *run)
 	};
 }
 
+/* The clients have deadlines of their own: where an operation may be lost, who
+ * hears nothing for long hangs up. */
+static bool run_patience(struct weir_sim *sim, void *ctx)
+{
+	struct sim_run *run = ctx;
+	uint64_t said = 0;
+	if (!run->is_healed || peers_are_done(run))
+		return false;
+	for (uint32_t i = 0; i < run->peer_count; i++)
+		said += run->peers[i].sent + run->peers[i].received;
+	const bool is_quiet = said == run->patience_said;
+	run->patience_said = said;
+	weir_sim_rest(sim, PATIENCE_NS);
+	run->patience_quiet = is_quiet ? run->patience_quiet + 1 : 0;
+	if (run->patience_quiet > 1)
+		peers_hang_up(run);
+	return false;
+}
+
 void run_faults(struct sim_run *run)
 {
+	if ((run->faults & WEIR_FAULT_NEVER) != 0)
+		(void)weir_sim_on_step(run->sim, run_patience, run);
 	weir_sim_set_faults(run->sim, run->faults);
 }
 
@@ -128,7 +162,9 @@ static bool loop_turn(void *ctx)
 	if (result > 0)
 		return true;
 	loop->is_over = true;
-	if (result < 0 || !loop->is_stopping)
+	loop->is_given_up = result == -ETIMEDOUT && loop->is_stopping &&
+			    (run->faults & WEIR_FAULT_NEVER) != 0;
+	if ((result < 0 && !loop->is_given_up) || !loop->is_stopping)
 		weir_sim_violate(run->sim, "a loop ends by itself");
 	return false;
 }
@@ -159,6 +195,17 @@ struct run_loop *run_loop_of(struct sim_run *run, const struct weir_loop *loop)
 		if (run->loops[i].loop == loop)
 			return &run->loops[i];
 	return NULL;
+}
+
+bool run_has_given_up(const struct sim_run *run)
+{
+	for (uint32_t i = 0; i < run->loop_count; i++) {
+		struct weir_loop_stats stats;
+		weir_loop_stats(run->loops[i].loop, &stats);
+		if (stats.given_up > 0)
+			return true;
+	}
+	return false;
 }
 
 void run_stop_loop(struct run_loop *loop)
@@ -262,18 +309,35 @@ static void run_check_peer(struct sim_run *run, const struct peer *peer)
 					   "the handler said is in it");
 }
 
+static void run_check_stale(struct sim_run *run,
+			    const struct weir_loop_stats *stats)
+{
+	const uint32_t strays = WEIR_FAULT_STALE | WEIR_FAULT_TWICE;
+	if ((run->faults & strays) == 0 && stats->stale_completions > 0)
+		weir_sim_violate(run->sim, "a completion is taken for stale, "
+					   "and all are due");
+	if ((run->faults & WEIR_FAULT_NEVER) == 0 && stats->given_up > 0)
+		weir_sim_violate(run->sim, "a connection is given up, and all "
+					   "operations complete");
+}
+
 static void run_check_end(struct sim_run *run)
 {
 	struct weir_sim_residue residue;
 	uint64_t begun = run->outbound;
 	uint64_t closes = 0;
 	uint64_t left = 0;
+	uint64_t kept = 0; /* loops whose memory the kernel may still use */
 
 	for (uint32_t i = 0; i < run->loop_count; i++) {
 		const struct weir_loop_stats *stats = &run->loops[i].stats;
 		begun += stats->accepts;
 		closes += stats->closes;
-		left += stats->conns_open + stats->block_bytes_used;
+		if (!run->loops[i].is_given_up)
+			left += stats->conns_open + stats->block_bytes_used +
+				stats->kept_bytes;
+		kept += run->loops[i].is_given_up;
+		run_check_stale(run, stats);
 	}
 	weir_sim_residue(run->sim, &residue);
 	if (run->opens != run->closes)
@@ -283,9 +347,8 @@ static void run_check_end(struct sim_run *run)
 					   "connects");
 	if (left != 0)
 		weir_sim_violate(run->sim, "a connection or a block is left");
-	if (residue.descriptors + residue.slots + residue.operations +
-		    residue.mappings >
-	    0)
+	if (residue.descriptors + residue.slots + residue.operations > 0 ||
+	    residue.mappings != kept)
 		weir_sim_violate(run->sim, "descriptors, slots, operations "
 					   "or mappings are left");
 	for (uint32_t i = 0; i < run->peer_count; i++)

@@ -22,6 +22,10 @@ enum {
 	TROUBLE_NS = 200 * NS_PER_MS,
 };
 
+/* After a cancel, until an operation that does not end is given up; while it
+ * is closed once more. */
+#define LOST_NS (2 * UINT64_C(1100) * NS_PER_MS)
+
 struct watch {
 	struct weir_conn *conn; /* NULL: it is free */
 	uint64_t touched_ns;
@@ -102,6 +106,8 @@ static void check_span(const struct deadline *deadline, uint64_t from_ns,
 
 	if ((run->faults & trouble) != 0)
 		latest_ns += TROUBLE_NS;
+	if ((run->faults & WEIR_FAULT_NEVER) != 0)
+		latest_ns += LOST_NS;
 	if (span_ns < wanted_ns)
 		weir_sim_violate(run->sim, "a deadline fires early");
 	if (span_ns > latest_ns && !was_touched &&

@@ -247,6 +247,8 @@ static void call_try(struct outbound *outbound, struct call *call)
 		run->outbound++;
 		break;
 	case -EAGAIN: /* all are in use: with the next tick */
+		if (run->is_healed && run_has_given_up(run))
+			call->state = CALL_OVER; /* some for good */
 		break;
 	case -ESHUTDOWN:
 		if (!run->is_stopping)
@@ -363,6 +365,7 @@ static bool end_is_true(const struct outbound *outbound,
 	const struct sim_run *run = outbound->run;
 	const bool has_errnos = (run->faults & WEIR_FAULT_ERRNO) != 0;
 	const bool has_leaps = (run->faults & WEIR_FAULT_CLOCK) != 0;
+	const bool has_lost = (run->faults & WEIR_FAULT_NEVER) != 0;
 	const enum host_manner manner = call->host.manner;
 	const bool was_made = call->state == CALL_TALKING;
 
@@ -375,7 +378,7 @@ static bool end_is_true(const struct outbound *outbound,
 	case WEIR_CLOSE_ABORTED:
 		return call->was_aborted;
 	case WEIR_CLOSE_IDLE:
-		return has_leaps || manner == HOST_SILENT ||
+		return has_leaps || has_lost || manner == HOST_SILENT ||
 		       manner == HOST_MUTE;
 	case WEIR_CLOSE_PEER:
 		/* A reset too: a send that had put out a part reports that,
@@ -396,8 +399,9 @@ static bool end_is_true(const struct outbound *outbound,
 		/* After our FIN nobody asks for a reset, and a receive may not
 		 * tell it (sim-diff): the wait for the peer's FIN ends it. */
 		return run->is_stopping || has_errnos || has_leaps ||
-		       manner == HOST_MUTE || manner == HOST_RESETS ||
-		       manner == HOST_RUDE || manner == HOST_HANGS_UP;
+		       has_lost || manner == HOST_MUTE ||
+		       manner == HOST_RESETS || manner == HOST_RUDE ||
+		       manner == HOST_HANGS_UP;
 	default:
 		return false;
 	}
@@ -482,6 +486,8 @@ void story_outbound(struct sim_run *run)
 	opts.idle_timeout_ms =
 		RUN_DRAW(run->tape, 3000, 3000, 3000, WEIR_NO_TIMEOUT);
 	outbound.has_no_idle = opts.idle_timeout_ms == WEIR_NO_TIMEOUT;
+	if (outbound.has_no_idle) /* what catches a lost one */
+		run->faults &= ~(uint32_t)WEIR_FAULT_NEVER;
 	run->ctx = &outbound;
 	run->is_done = calls_are_over;
 	if (!run_open(run, &opts, &handlers, &outbound))

@@ -61,7 +61,8 @@ struct run_loop {
 	struct weir_loop_stats stats; /* once it is closed */
 	int listener_fd;
 	bool is_stopping;
-	bool is_over; /* it has ended */
+	bool is_over;     /* it has ended */
+	bool is_given_up; /* -ETIMEDOUT: an operation never completed */
 };
 
 struct sim_run {
@@ -88,7 +89,9 @@ struct sim_run {
 	void *ctx;                                  /* the story's */
 	void (*on_turn)(void *ctx); /* after each turn of a loop; or NULL */
 
-	uint64_t moved; /* things that applications did */
+	uint64_t moved;          /* things that applications did */
+	uint64_t patience_said;  /* bytes, when the clients last looked */
+	uint32_t patience_quiet; /* looks at which there were no more */
 
 	uint64_t outbound; /* connections that were begun */
 	uint64_t opens;
@@ -114,6 +117,8 @@ struct weir_loop_opts run_draw_loop(struct sim_run *run);
 bool run_open(struct sim_run *run, const struct weir_loop_opts *opts,
 	      const struct weir_handlers *handlers, void *ctx);
 struct run_loop *run_loop_of(struct sim_run *run, const struct weir_loop *loop);
+/* A connection of its loops has been: its place is taken for good. */
+bool run_has_given_up(const struct sim_run *run);
 /* From anywhere: weir_loop_stop(). */
 void run_stop_loop(struct run_loop *loop);
 /* Phase one begins, phase two begins. */
@@ -136,6 +141,8 @@ void peer_check_shown(const struct peer *peer, const uint8_t *bytes,
 /* The peer whose first byte this is, once; NULL: it is a violation. */
 struct peer *peer_find(struct sim_run *run, uint8_t id);
 void peers_start(struct sim_run *run);
+/* All that are not done: they have waited long enough. */
+void peers_hang_up(struct sim_run *run);
 bool peers_are_done(const struct sim_run *run);
 
 /* ---- echo.c ---- */

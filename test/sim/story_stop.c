@@ -40,7 +40,8 @@ static bool stop_step(struct weir_sim *sim, void *ctx)
 /* Nothing in this world may cut it off before it is answered. */
 static bool peer_is_sure(const struct stop *stop, const struct peer *peer)
 {
-	uint32_t excuses = WEIR_FAULT_ERRNO | WEIR_FAULT_CLOCK;
+	uint32_t excuses =
+		WEIR_FAULT_ERRNO | WEIR_FAULT_CLOCK | WEIR_FAULT_NEVER;
 	/* Who waits has a few turns to come in; enters that are refused use
 	 * them up. */
 	if (!peer->was_shown)
