@@ -413,7 +413,8 @@ static bool op_is_put_off(struct weir_sim *sim, const struct sim_op *op)
 		return false;
 	if (op_polls_first(op))
 		return true;
-	return weir_tape_chance(sim->tape, ONE_IN_EIGHT);
+	return !sim->opts.is_prompt &&
+	       weir_tape_chance(sim->tape, ONE_IN_EIGHT);
 }
 
 /* It waits for a file, and is not tried before that is ready. */
