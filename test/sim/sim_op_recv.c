@@ -205,6 +205,8 @@ static int recv_once(struct weir_sim *sim, struct sim_op *op, int conn)
 			int err = sim_op_recv_take(sim, op);
 			if (err < 0) {
 				op->inq = -1;
+				/* No second helping: the last completion. */
+				op->is_last_buffer = true;
 				return op->done > 0 ? (int)op->done : err;
 			}
 		}
