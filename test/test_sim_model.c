@@ -80,7 +80,9 @@ static uint64_t setting(const char *name, uint64_t otherwise)
 
 START_TEST(what_the_kernel_does_the_model_allows)
 {
-	struct model_search search = { .plays = 0 };
+	struct model_search search = {
+		.plays_max = setting("WEIR_MODEL_PLAYS", 0),
+	};
 	struct model_program program;
 	struct model_outcome real;
 	uint64_t *set = calloc(OUTCOMES_MAX, sizeof(*set));

@@ -33,7 +33,8 @@ static bool search_play(struct model_search *search,
 			struct model_outcome *out_outcome)
 {
 	static const struct weir_sim_opts opts = { .allows_misuse = true,
-						   .is_loopback = true };
+						   .is_loopback = true,
+						   .is_prompt = true };
 	int fds[2];
 	weir_sim_reset(search->sim, search->tape, &opts);
 	if (weir_sim_pair(search->sim, fds) != 0)

@@ -57,6 +57,8 @@ enum {
  * @migrates:     who waits at a listener that ends goes to another of its
  *                group, as with net.ipv4.tcp_migrate_req; false: they are reset
  * @is_loopback:  most of what is sent has arrived before the sender goes on
+ * @is_prompt:    an operation is tried as it is submitted, unless a worker does
+ *                it; otherwise now and then a little later, as with IOSQE_ASYNC
  * @is_instant:   what is sent has arrived, whole, before the call returns
  * @allows_misuse: what a kernel answers with an errno alone is no violation
  * @story:        each event, a line in virtual time; NULL for none
@@ -71,6 +73,7 @@ struct weir_sim_opts {
 	bool migrates;
 	bool allows_misuse;
 	bool is_loopback;
+	bool is_prompt;
 	bool is_instant;
 	FILE *story;
 };

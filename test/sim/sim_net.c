@@ -456,6 +456,8 @@ static void pipe_arrive(struct weir_sim *sim, struct sim_conn *conn, int side)
 	conn->wakes[!side]++;
 	if (pipe->arrived == pipe->written && pipe->fin_written)
 		pipe->fin_arrived = true;
+	else
+		conn->data_wakes[!side]++;
 	/* Nobody is there to take it. */
 	if (moving > left && !peer_is_open(conn, (enum sim_side)side))
 		reset_send(conn, (enum sim_side) !side);
@@ -495,6 +497,12 @@ static void wire_rush(struct weir_sim *sim, struct sim_conn *conn)
 uint32_t sim_net_wakes(const struct weir_sim *sim, int conn, enum sim_side side)
 {
 	return sim->conns[conn].wakes[side];
+}
+
+uint32_t sim_net_data_wakes(const struct weir_sim *sim, int conn,
+			    enum sim_side side)
+{
+	return sim->conns[conn].data_wakes[side];
 }
 
 void sim_net_push(struct weir_sim *sim, int conn)

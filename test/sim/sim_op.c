@@ -273,12 +273,27 @@ static uint32_t op_wakes(const struct weir_sim *sim, const struct sim_op *op)
 		       : sim_net_wakes(sim, file->conn, file->side);
 }
 
+uint32_t sim_op_data_wakes(const struct weir_sim *sim, const struct sim_op *op)
+{
+	const struct sim_file *file = &sim->files[op->file];
+	return file->kind == SIM_STREAM
+		       ? sim_net_data_wakes(sim, file->conn, file->side)
+		       : 0;
+}
+
+/* Once for each thing that has come, and is not looked at yet: poll_refs. */
+uint32_t sim_op_activations(const struct weir_sim *sim, const struct sim_op *op)
+{
+	return op_can_wait(sim, op) ? op_wakes(sim, op) - op->wakes : 0;
+}
+
 void sim_op_arm(struct weir_sim *sim, struct sim_op *op)
 {
 	op->is_armed = true;
 	if (!op_can_wait(sim, op))
 		return;
 	op->wakes = op_wakes(sim, op);
+	op->data_wakes = sim_op_data_wakes(sim, op);
 	op->is_woken =
 		(op->sqe.msg_flags & MSG_DONTWAIT) != 0 || op_can_read(sim, op);
 }
@@ -298,7 +313,7 @@ static uint32_t op_activations(const struct weir_sim *sim,
 	if (!op->is_armed || !was_polled || !op_is_recv(op) ||
 	    !op_can_wait(sim, op))
 		return 0;
-	return op->is_woken + op_wakes(sim, op) - op->wakes;
+	return op->is_woken + sim_op_activations(sim, op);
 }
 
 /* Another has taken what it was woken for. After one wake-up it tries all the
@@ -443,7 +458,8 @@ static bool op_is_put_off(struct weir_sim *sim, const struct sim_op *op)
 		return false;
 	if (op_polls_first(op))
 		return true;
-	return weir_tape_chance(sim->tape, ONE_IN_EIGHT);
+	return !sim->opts.is_prompt &&
+	       weir_tape_chance(sim->tape, ONE_IN_EIGHT);
 }
 
 /* It waits for a file, and is not tried before that is ready. */
@@ -534,7 +550,7 @@ static bool op_is_ready(const struct weir_sim *sim, const struct sim_op *op)
 	case IORING_OP_CONNECT:
 		return sim_op_connect_is_ready(sim, op);
 	case IORING_OP_POLL_ADD:
-		return sim_op_poll_mask(sim, op) != 0;
+		return sim_op_poll_is_ready(sim, op);
 	default:
 		return true;
 	}

@@ -118,10 +118,11 @@ int sim_op_recv_take(struct weir_sim *sim, struct sim_op *op)
 	op->all = take.bytes;
 	op->at = 0;
 	sim_op_cache_iov(&sim->rings[op->ring], take.count);
-	op->is_last_buffer = take.is_last;
+	/* REQ_F_BL_EMPTY: an attempt that found no bytes has set it as well. */
+	op->is_last_buffer |= take.is_last;
 	op->is_cut |= take.is_cut;
-	/* What one buffer has room for stays its size, until a completion:
-	 * so the last one of a group does not end a bundle that has waited. */
+	/* What one buffer has room for stays its size, until a completion: so
+	 * one that has become the last meanwhile does not end a bundle. */
 	if (take.count == 1)
 		op->want = take.bytes;
 	if (!op->is_appended)
@@ -204,6 +205,8 @@ static int recv_once(struct weir_sim *sim, struct sim_op *op, int conn)
 			int err = sim_op_recv_take(sim, op);
 			if (err < 0) {
 				op->inq = -1;
+				/* No second helping: the last completion. */
+				op->is_last_buffer = true;
 				return op->done > 0 ? (int)op->done : err;
 			}
 		}
@@ -234,6 +237,7 @@ static void recv_renew(struct sim_op *op)
 	op->has_buffer = false;
 	op->is_appended = false;
 	op->is_cut = false;
+	op->is_last_buffer = false; /* io_mshot_prep_retry() */
 	op->want = op->sqe.len;
 }
 

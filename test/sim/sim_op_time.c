@@ -76,12 +76,16 @@ uint64_t sim_op_next_due_ns(const struct weir_sim *sim)
 	return next_ns;
 }
 
-uint32_t sim_op_poll_mask(const struct weir_sim *sim, const struct sim_op *op)
+static uint32_t poll_events(const struct sim_op *op)
+{
+	return (op->sqe.poll32_events & 0xffff) | POLLERR | POLLHUP |
+	       POLLRDHUP; /* IO_POLL_UNMASK: never masked */
+}
+
+/* What there is now. */
+static uint32_t poll_level(const struct weir_sim *sim, const struct sim_op *op)
 {
 	const struct sim_file *file = &sim->files[op->file];
-	const uint32_t events = (op->sqe.poll32_events & 0xffff) | POLLERR |
-				POLLHUP |
-				POLLRDHUP; /* IO_POLL_UNMASK: never masked */
 	uint32_t mask = 0;
 
 	switch (file->kind) {
@@ -105,13 +109,30 @@ uint32_t sim_op_poll_mask(const struct weir_sim *sim, const struct sim_op *op)
 	default:
 		break;
 	}
-	return mask & events;
+	return mask & poll_events(op);
+}
+
+/* If bytes have come, and nothing else has, it tells of these, whether or not
+ * another has taken them: __io_poll_execute() stashes the mask of the wake-up.
+ * After more than one it looks at the file: io_poll_check_events(). */
+static uint32_t poll_mask(const struct weir_sim *sim, const struct sim_op *op)
+{
+	const uint32_t stash = (POLLIN | POLLRDNORM) & poll_events(op);
+	if (stash != 0 && op->is_retried && sim_op_activations(sim, op) == 1 &&
+	    sim_op_data_wakes(sim, op) - op->data_wakes == 1)
+		return stash;
+	return poll_level(sim, op);
+}
+
+bool sim_op_poll_is_ready(const struct weir_sim *sim, const struct sim_op *op)
+{
+	return poll_mask(sim, op) != 0;
 }
 
 int sim_op_poll(struct weir_sim *sim, struct sim_op *op)
 {
 	if (op->sqe.len != 0 || op->sqe.buf_index != 0 || op->sqe.off != 0)
 		return -EINVAL; /* POLL_ADD_MULTI is not simulated */
-	const uint32_t mask = sim_op_poll_mask(sim, op);
+	const uint32_t mask = poll_mask(sim, op);
 	return mask == 0 ? SIM_OP_WAITS : (int)mask;
 }

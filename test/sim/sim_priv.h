@@ -73,6 +73,7 @@ struct sim_conn {
 	bool rcv_shut[2];         /* by the side itself */
 	int error[2];             /* of the side: to be told, once; or 0 */
 	uint32_t wakes[2];        /* things that have come to the side */
+	uint32_t data_wakes[2];   /* bytes alone, of these */
 	struct sim_pipe pipes[2]; /* index: the side that writes */
 };
 
@@ -128,6 +129,7 @@ struct sim_op {
 	bool is_retried;   /* was armed: REQ_F_POLLED */
 	bool is_woken;     /* RECV: there was something when it was armed */
 	uint32_t wakes;    /* RECV: of its side, when it was armed */
+	uint32_t data_wakes;  /* POLL: the same, bytes alone */
 	uint32_t activations; /* RECV: this attempt; 0: of the submission */
 	uint64_t requeued;    /* by the enter of that number: not again in it */
 	bool is_prepared;     /* the kernel has accepted the entry */
@@ -296,6 +298,8 @@ int sim_net_write(struct weir_sim *sim, int conn, enum sim_side side,
 		  const void *bytes, size_t byte_count);
 uint32_t sim_net_wakes(const struct weir_sim *sim, int conn,
 		       enum sim_side side);
+uint32_t sim_net_data_wakes(const struct weir_sim *sim, int conn,
+			    enum sim_side side);
 /* A whole send has been written. */
 void sim_net_push(struct weir_sim *sim, int conn);
 bool sim_net_can_read(const struct weir_sim *sim, int conn, enum sim_side side);
@@ -371,6 +375,10 @@ void sim_op_run(struct weir_sim *sim, int ring, uint32_t index,
 		enum sim_runner run);
 /* Of one of them. */
 void sim_op_step(struct weir_sim *sim, struct sim_op *op);
+/* Things that have come since it was armed; and bytes alone, in all. */
+uint32_t sim_op_activations(const struct weir_sim *sim,
+			    const struct sim_op *op);
+uint32_t sim_op_data_wakes(const struct weir_sim *sim, const struct sim_op *op);
 /* It waits for its file from here on. */
 void sim_op_arm(struct weir_sim *sim, struct sim_op *op);
 void sim_ops_end(struct weir_sim *sim, int ring);
@@ -431,8 +439,8 @@ bool sim_op_timeout_has_fired(struct weir_sim *sim, const struct sim_op *op);
 int sim_op_timeout_remove(struct weir_sim *sim, struct sim_op *op);
 /* UINT64_MAX: none. */
 uint64_t sim_op_next_due_ns(const struct weir_sim *sim);
-uint32_t sim_op_poll_mask(const struct weir_sim *sim, const struct sim_op *op);
 int sim_op_poll(struct weir_sim *sim, struct sim_op *op);
+bool sim_op_poll_is_ready(const struct weir_sim *sim, const struct sim_op *op);
 int sim_op_recv(struct weir_sim *sim, struct sim_op *op);
 int sim_op_send(struct weir_sim *sim, struct sim_op *op);
 int sim_op_cancel(struct weir_sim *sim, struct sim_op *op);
