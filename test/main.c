@@ -100,6 +100,7 @@ static const struct {
 	int (*run)(const char *argument);
 } children[] = {
 	{ "ring-nops", child_ring_nops },
+	{ "handover", child_handover },
 };
 
 static int suite_index(const char *name)

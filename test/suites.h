@@ -81,5 +81,6 @@ Suite *suite_sweep_time(void);
 /* What `uring_test --child <name> <argument>` runs, in a process of its own:
  * programs for strace and the like. Each returns an exit code. */
 int child_ring_nops(const char *expectation);
+int child_handover(const char *name);
 
 #endif

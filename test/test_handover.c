@@ -2,7 +2,9 @@
  *
  * The words handed over are plain on purpose: with -fsanitize=thread (tools/
  * check --tsan) a missing order in uring/handover.h fails these tests, without
- * it they show that the message arrives once, with what it carries.
+ * it they show that the message arrives once, with what it carries. That the
+ * sanitizer looks at all is shown by bugs: a message that it is not told of,
+ * and a word that is written too late.
  */
 #include "suites.h"
 #include "support.h"
@@ -12,11 +14,20 @@
 #include "uring/ring_inline.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <pthread.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
+#include <unistd.h>
 
 enum {
 	MESSAGE_COUNT = 50,
 	TOKEN = 77,
+	CANNOT_SAY = 77, /* exit codes: of a child, */
+	HAS_FAILED = 2,
+	RACE = 66, /* and of the sanitizer */
 };
 
 static const struct weir_wait wait_for_one = {
@@ -207,6 +218,114 @@ START_TEST(flag_that_two_raise_is_never_lower_than_either_asked_for)
 }
 END_TEST
 
+/* ---- bugs that the sanitizer must see, each in a process of its own ------
+ */
+
+static int send_told(struct io_uring_sqe *sqe)
+{
+	const struct weir_kernel *kernel = weir_kernel_linux();
+	return kernel->register_op(kernel->ctx, -1,
+				   IORING_REGISTER_SEND_MSG_RING, sqe, 1);
+}
+
+/* Past the seam, where the order would be told. */
+static int send_untold(struct io_uring_sqe *sqe)
+{
+	return syscall(SYS_io_uring_register, -1, IORING_REGISTER_SEND_MSG_RING,
+		       sqe, 1) < 0
+		       ? -errno
+		       : 0;
+}
+
+static const struct racer {
+	const char *name;
+	int (*send)(struct io_uring_sqe *sqe);
+	bool is_late; /* writes when the message is out */
+	int want;     /* exit code, under the sanitizer */
+} racers[] = {
+	{ "told", send_told, false, 0 },
+	{ "untold", send_untold, false, RACE },
+	{ "late", send_told, true, RACE },
+};
+
+static void *racer_run(void *ctx)
+{
+	const struct racer *racer = ctx;
+	struct io_uring_sqe sqe = { .opcode = 0 };
+	msg_ring_fill(&sqe, sender.target_fd, 0);
+	if (!racer->is_late)
+		sender.words[0] = 1;
+	sender.result = racer->send(&sqe);
+	if (racer->is_late)
+		sender.words[0] = 1;
+	return NULL;
+}
+
+static int racer_await(const struct racer *racer)
+{
+	const struct weir_wait for_ten_seconds = {
+		.want_count = 1,
+		.timeout_ns = UINT64_C(10000000000),
+	};
+	struct weir_ring ring;
+	pthread_t thread;
+	if (weir_ring_open(&ring, NULL, NULL) < 0 ||
+	    weir_ring_enable(&ring) < 0)
+		return HAS_FAILED;
+	sender = (struct sender){ .target_fd = weir_ring_fd(&ring) };
+	if (pthread_create(&thread, NULL, racer_run,
+			   (void *)(uintptr_t)racer) != 0)
+		return HAS_FAILED;
+	const bool has_come = weir_ring_enter(&ring, &for_ten_seconds) == 0 &&
+			      weir_ring_ready(&ring) == 1;
+	const bool is_written = has_come && sender.words[0] == 1;
+	(void)pthread_join(thread, NULL);
+	weir_ring_close(&ring);
+	if (sender.result == -EINVAL)
+		return CANNOT_SAY;
+	return is_written || racer->is_late ? 0 : HAS_FAILED;
+}
+
+int child_handover(const char *name)
+{
+	for (size_t i = 0; i < sizeof(racers) / sizeof(racers[0]); i++)
+		if (strcmp(racers[i].name, name) == 0)
+			return racer_await(&racers[i]);
+	return HAS_FAILED;
+}
+
+#ifdef WI_THREAD_SANITIZER
+/* Return: its exit code. */
+static int racer_start(const struct racer *racer)
+{
+	int status = -1;
+	const pid_t pid = fork();
+	ck_assert_int_ge(pid, 0);
+	if (pid == 0) {
+		const int nowhere = open("/dev/null", O_WRONLY | O_CLOEXEC);
+		if (nowhere >= 0)
+			(void)dup2(nowhere, STDERR_FILENO); /* the report */
+		(void)setenv("TSAN_OPTIONS",
+			     "halt_on_error=1:exitcode=66:symbolize=0", 1);
+		(void)execl("/proc/self/exe", "uring_test", "--child",
+			    "handover", racer->name, (char *)NULL);
+		_exit(127);
+	}
+	ck_assert_int_eq(waitpid(pid, &status, 0), pid);
+	return WIFEXITED(status) ? WEXITSTATUS(status) : 128;
+}
+
+START_TEST(race_is_seen_but_where_the_order_was_told)
+{
+	const int got = racer_start(&racers[_i]);
+	wi_skip_unless(got != CANNOT_SAY,
+		       "this kernel sends no message without a ring");
+	ck_assert_msg(got == racers[_i].want, "%s: exit code %d, want %d",
+		      racers[_i].name, got, racers[_i].want);
+}
+END_TEST
+#endif
+
 Suite *suite_handover(void)
 {
 	Suite *suite = suite_create("handover");
@@ -221,6 +340,11 @@ Suite *suite_handover(void)
 	tcase_add_test(
 		threads,
 		flag_that_two_raise_is_never_lower_than_either_asked_for);
+#ifdef WI_THREAD_SANITIZER
+	tcase_set_timeout(threads, 60);
+	tcase_add_loop_test(threads, race_is_seen_but_where_the_order_was_told,
+			    0, sizeof(racers) / sizeof(racers[0]));
+#endif
 	suite_add_tcase(suite, threads);
 	return suite;
 }

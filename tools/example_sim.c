@@ -1,27 +1,37 @@
 /* Your handlers, in thousands of worlds: example_sim --help */
-#include <stdio.h>
+#include <ctype.h>
 #include <string.h>
 #include <weir/net/loop.h>
 #include <weir/test/sim/sim_main.h>
 
-enum { PORT = 7000, ANSWER_BYTES = 9 };
+enum { PORT = 7000 };
 
-/* What is tested: answers each byte with itself in upper case. */
+/* What is tested: answers each line with itself in upper case. */
 static ssize_t on_data(struct weir_conn *conn, const uint8_t *bytes,
 		       size_t byte_count, void *ctx)
 {
-	uint8_t out[64];
-	size_t count = byte_count < sizeof(out) ? byte_count : sizeof(out);
+	const uint8_t *end;
+	size_t used = 0;
 	(void)ctx;
-	for (size_t i = 0; i < count; i++)
-		out[i] = bytes[i] & 0xdf;
-	if (weir_conn_send(conn, out, count) < 0)
-		return 0; /* queue full: shown again later */
-	return (ssize_t)count;
+	while ((end = memchr(bytes + used, '\n', byte_count - used)) != NULL) {
+		size_t count = (size_t)(end + 1 - (bytes + used));
+		uint8_t *out = weir_conn_reserve(conn, count);
+		if (out == NULL)
+			break; /* queue full: shown again later */
+		for (size_t i = 0; i < count; i++)
+			out[i] = (uint8_t)toupper(bytes[used + i]);
+		weir_conn_commit(conn, count);
+		used += count;
+	}
+	return (ssize_t)used; /* half a line is shown again, with its end */
 }
 
-/* A client, a step at a time; the tape decides when it has its turn, how much
- * of what it writes is taken, and in what pieces that arrives. */
+/* A client, a step at a time; the tape decides when it has its turn, and in
+ * what pieces things arrive. */
+static const char question[] = "every\nschedule\n";
+static const char answer[] = "EVERY\nSCHEDULE\n";
+enum { ANSWER_BYTES = sizeof(answer) - 1 };
+
 struct client {
 	struct weir_loop *loop;
 	int conn;
@@ -30,7 +40,6 @@ struct client {
 
 static bool client_step(struct weir_sim *sim, void *ctx)
 {
-	static const char question[] = "schedules", answer[] = "SCHEDULES";
 	struct client *c = ctx;
 	char bytes[16];
 	if (c->conn < 0)

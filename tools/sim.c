@@ -36,7 +36,10 @@ enum {
 	PROGRESS_NS = 200 * 1000 * 1000,
 	SHARE = 256, /* seeds that a process takes at a time */
 	JOBS_MAX = 256,
+	SEEDS_DEFAULT = 10000,
 };
+
+#define SEED_NONE UINT64_MAX /* none was given */
 
 static struct {
 	uint64_t seed;
@@ -48,14 +51,14 @@ static struct {
 	uint64_t jobs;
 	bool lists_stories;
 	bool is_quiet;
-} given = { .seed = 1, .seeds = 10000, .story_name = "all" };
+} given = { .seed = SEED_NONE, .story_name = "all" };
 
 /* clang-format off */
 static const struct cli_option sim_options[] = {
 	{ .help = "What it plays" },
-	{ "seed", "N", CLI_UINT, &given.seed, 0, UINT64_MAX, NULL, NULL,
-	  "the first seed; alone, that one with its story" },
-	{ "seeds", "N", CLI_UINT, &given.seeds, 1, UINT64_MAX, NULL, NULL,
+	{ "seed", "N", CLI_UINT, &given.seed, 0, UINT64_MAX - 1, NULL, "1",
+	  "the first seed; without --seeds that one alone, with its story" },
+	{ "seeds", "N", CLI_UINT, &given.seeds, 1, UINT64_MAX, NULL, "10000",
 	  "how many from there on" },
 	{ "story", "NAME", CLI_TEXT, &given.story_name, 0, 0, NULL, NULL,
 	  "this one; all: each tape chooses by its first byte. --stories lists "
@@ -63,7 +66,8 @@ static const struct cli_option sim_options[] = {
 	{ "stories", NULL, CLI_SWITCH, &given.lists_stories, 0, 0, NULL, NULL,
 	  "only list the stories" },
 	{ "tape", "FILE", CLI_TEXT, &given.tape_file, 0, 0, NULL, "",
-	  "the choices in FILE, hex text or raw, with their story" },
+	  "the choices in FILE, hex text or raw, or FILE is the hex itself; "
+	  "with their story" },
 	{ "shrink", "FILE", CLI_TEXT, &given.shrink_file, 0, 0, NULL, "",
 	  "make the tape in FILE, which fails, as small as it goes; it is "
 	  "written back" },
@@ -94,7 +98,7 @@ static const struct cli_tool sim_tool = {
 		"\n"
 		"Examples:\n"
 		"  weir-sim                              ten thousand seeds\n"
-		"  weir-sim --seed 4711 --seeds 1        one, and what happens\n"
+		"  weir-sim --seed 4711                  one, and what happens\n"
 		"  weir-sim --tape weir-sim.tape         the last failure again\n"
 		"\n"
 		"Exit status: 0 if no rule was broken, 1 if one was, 2 for "
@@ -145,6 +149,8 @@ static struct sim_tape_text text;
 static bool tape_read(const char *name)
 {
 	int err = sim_tape_text_load(name, &text);
+	if (err == -ENOENT && sim_tape_text_parse(name, &text) == 0)
+		err = 0;
 	if (err == 0 && text.story[0] != '\0' && story == NULL) {
 		story = sim_story_find(text.story);
 		if (story == NULL)
@@ -415,6 +421,10 @@ int main(int argc, char **argv)
 			      given.story_name);
 		return CLI_EXIT_USAGE;
 	}
+	if (given.seeds == 0)
+		given.seeds = given.seed == SEED_NONE ? SEEDS_DEFAULT : 1;
+	if (given.seed == SEED_NONE)
+		given.seed = 1;
 	if (given.exhaust_name != NULL)
 		return sim_exhaust(&tape, given.exhaust_name, given.is_quiet);
 	if (weir_sim_open(&world, &tape, NULL) < 0) {

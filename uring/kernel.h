@@ -115,9 +115,9 @@ const struct weir_kernel *weir_kernel_linux(void);
  *
  * For valgrind, which runs one thread at a time and takes io_uring_enter(2)
  * for a call that does not sleep (3.19): with this one, programs with several
- * loops run under memcheck and helgrind. Costs two system calls more per wait
- * and a turn without work now and then; there is no min-wait, no registered
- * ring and no wait region.
+ * loops run under memcheck, helgrind and DRD. Costs two system calls more per
+ * wait and a turn without work now and then; there is no min-wait, no
+ * registered ring and no wait region.
  *
  * Return: a constant that lives as long as the process. Thread: any.
  */

@@ -1,4 +1,4 @@
-/* order.h - atomic words and the order they make, told to helgrind
+/* order.h - atomic words and the order they make, told to helgrind and DRD
  *
  *     thread A: writes, release(word) --> thread B: acquire(word), reads
  *
@@ -14,6 +14,8 @@
 
 #ifdef WI_VALGRIND
 #include <valgrind/helgrind.h>
+/* After it: leaves it what both of them name. */
+#include <valgrind/drd.h>
 #endif
 
 #ifdef __cplusplus
@@ -26,6 +28,8 @@ static inline void wi_order_atomic(const volatile void *word, size_t bytes)
 	(void)bytes;
 #ifdef WI_VALGRIND
 	VALGRIND_HG_DISABLE_CHECKING(word, bytes);
+	VALGRIND_DO_CLIENT_REQUEST_STMT(VG_USERREQ__DRD_START_SUPPRESSION, word,
+					bytes, 0, 0, 0);
 #endif
 }
 
@@ -34,6 +38,8 @@ static inline void wi_order_release(const volatile void *word)
 	(void)word;
 #ifdef WI_VALGRIND
 	ANNOTATE_HAPPENS_BEFORE(word);
+	VALGRIND_DO_CLIENT_REQUEST_STMT(VG_USERREQ__DRD_ANNOTATE_HAPPENS_BEFORE,
+					word, 0, 0, 0, 0);
 #endif
 }
 
@@ -42,6 +48,8 @@ static inline void wi_order_acquire(const volatile void *word)
 	(void)word;
 #ifdef WI_VALGRIND
 	ANNOTATE_HAPPENS_AFTER(word);
+	VALGRIND_DO_CLIENT_REQUEST_STMT(VG_USERREQ__DRD_ANNOTATE_HAPPENS_AFTER,
+					word, 0, 0, 0, 0);
 #endif
 }
 

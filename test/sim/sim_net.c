@@ -526,6 +526,7 @@ void sim_net_arrive(struct weir_sim *sim, uint32_t index)
 
 static enum sim_side peers_side(const struct weir_sim *sim, int conn)
 {
+	assert(conn >= 0 && conn < SIM_CONNS);
 	return sim->conns[conn].peers_side;
 }
 
@@ -564,9 +565,10 @@ void weir_sim_fin(struct weir_sim *sim, int conn)
 
 void weir_sim_rst(struct weir_sim *sim, int index)
 {
+	const enum sim_side side = peers_side(sim, index);
 	struct sim_conn *conn = &sim->conns[index];
 	weir_sim_note(sim, "c%d peer RST", index);
-	reset_send(conn, conn->peers_side);
+	reset_send(conn, side);
 	if (conn->peers_side == SIM_CLIENT)
 		conn->has_client = false;
 	else

@@ -4,6 +4,8 @@
  * oldest first. Past the end of the tape all is benign. A seed is a tape that
  * is written while it is read, so every run can be given again as bytes, cut
  * short, or zeroed in places, and is the same run as far as it is the same.
+ *
+ * A tape has one thread at a time. None of the calls fails.
  */
 #ifndef WEIR_SIM_TAPE_H
 #define WEIR_SIM_TAPE_H
@@ -37,20 +39,37 @@ struct weir_tape {
 	uint8_t bytes[WEIR_TAPE_BYTES_MAX];
 };
 
-/** weir_tape_seed() - a tape of pseudo-random bytes. */
+/**
+ * weir_tape_seed() - a tape of pseudo-random bytes, the same for the same seed
+ * @tape: needs no other initialisation; the caller's
+ *
+ * Of any machine and compiler. Seeds that are near have nothing in common.
+ */
 void weir_tape_seed(struct weir_tape *tape, uint64_t seed);
 
-/** weir_tape_load() - a given tape; what is above the limit is cut off. */
+/**
+ * weir_tape_load() - a given tape
+ * @bytes: copied; above WEIR_TAPE_BYTES_MAX they are cut off; may be NULL if
+ *         there are none: then all is benign
+ */
 void weir_tape_load(struct weir_tape *tape, const uint8_t *bytes,
 		    size_t byte_count);
 
-/** weir_tape_byte() - the next byte. */
+/** weir_tape_byte() - the next byte; 0 past the end. */
 uint8_t weir_tape_byte(struct weir_tape *tape);
 
-/** weir_tape_below() - 0 to @count - 1; @count 1 to 65536; 1 reads nothing. */
+/**
+ * weir_tape_below() - one of @count ways
+ * @count: 1 to 65536; 1 reads nothing, above 256 reads two bytes
+ *
+ * Return: 0 to @count - 1; the benign one is 0.
+ */
 uint32_t weir_tape_below(struct weir_tape *tape, uint32_t count);
 
-/** weir_tape_chance() - true @of_256 times in 256; 0 reads nothing. */
+/**
+ * weir_tape_chance() - true @of_256 times in 256; false is the benign one
+ * @of_256: 0 to 256; 0 reads nothing
+ */
 bool weir_tape_chance(struct weir_tape *tape, uint32_t of_256);
 
 #pragma GCC visibility pop
