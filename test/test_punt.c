@@ -3,6 +3,7 @@
  * SHUTDOWN is the operation that always is: it proves that the count is not
  * merely always 0.
  */
+#include "apart.h"
 #include "suites.h"
 #include "support.h"
 #include "tool.h"
@@ -15,8 +16,11 @@
 #include <pthread.h>
 #include <signal.h>
 #include <stdlib.h>
+#include <sys/stat.h>
 #include <sys/syscall.h>
 #include <unistd.h>
+
+#define COUNT_OF(array) (sizeof(array) / sizeof((array)[0]))
 
 static pid_t own_tid(void)
 {
@@ -151,12 +155,104 @@ START_TEST(echo_server_without_install_slot_reports_its_workers)
 }
 END_TEST
 
+/* ---- a folder in place of /proc ----------------------------------------- */
+
+static const struct {
+	const char *folder;
+	const char *name; /* NULL: it had just ended */
+} tasks[] = {
+	{ "proc", NULL },
+	{ "proc/self", NULL },
+	{ "proc/self/task", NULL },
+	{ "proc/self/task/1", "uring_test\n" },
+	{ "proc/self/task/2", "iou-wrk-7\n" },
+	{ "proc/self/task/3", "iou-wrk-8\n" },
+	{ "proc/self/task/4", "iou-wrk-7\n" },
+	{ "proc/self/task/5", NULL },
+	{ "proc/self/task/6", "" }, /* it ended while it was read */
+};
+
+struct counts {
+	const char *root;
+	int of_7, of_8, of_9, of_all;
+};
+
+/* Lasts until the next call. */
+static const char *path_in(const char *root, const char *path, const char *file)
+{
+	static char full[128];
+	(void)snprintf(full, sizeof(full), "%s/%s%s", root, path, file);
+	return full;
+}
+
+static void tasks_make(const char *root)
+{
+	for (size_t i = 0; i < COUNT_OF(tasks); i++) {
+		ck_assert_int_eq(
+			mkdir(path_in(root, tasks[i].folder, ""), 0755), 0);
+		if (tasks[i].name == NULL)
+			continue;
+		FILE *file =
+			fopen(path_in(root, tasks[i].folder, "/comm"), "we");
+		ck_assert_ptr_nonnull(file);
+		ck_assert_int_ge(fputs(tasks[i].name, file), 0);
+		ck_assert_int_eq(fclose(file), 0);
+	}
+}
+
+static void tasks_remove(const char *root)
+{
+	for (size_t i = COUNT_OF(tasks); i > 0; i--) {
+		const char *folder = tasks[i - 1].folder;
+		if (tasks[i - 1].name != NULL)
+			ck_assert_int_eq(unlink(path_in(root, folder, "/comm")),
+					 0);
+		ck_assert_int_eq(rmdir(path_in(root, folder, "")), 0);
+	}
+}
+
+static int count_apart(void *ctx, struct weir_error *error)
+{
+	struct counts *counts = ctx;
+	(void)error;
+	if (!apart_root(counts->root))
+		return -errno;
+	counts->of_7 = weir_punt_workers(7);
+	counts->of_8 = weir_punt_workers(8);
+	counts->of_9 = weir_punt_workers(9);
+	counts->of_all = weir_punt_workers(0);
+	return 0;
+}
+
+START_TEST(workers_are_told_by_their_names)
+{
+	char root[] = "/tmp/weir-XXXXXX";
+	struct counts empty = { .root = root };
+	struct counts full = { .root = root };
+	struct weir_error error;
+	ck_assert_ptr_nonnull(mkdtemp(root));
+	int err = apart_run(count_apart, &empty, &error);
+	tasks_make(root);
+	(void)apart_run(count_apart, &full, &error);
+	tasks_remove(root);
+	ck_assert_int_eq(rmdir(root), 0);
+	wi_skip_unless(err != -EPERM, "may not change the root folder");
+	ck_assert_int_eq(err, 0);
+	ck_assert_int_eq(empty.of_all, -ENOENT);
+	ck_assert_int_eq(full.of_7, 2);
+	ck_assert_int_eq(full.of_8, 1);
+	ck_assert_int_eq(full.of_9, 0);
+	ck_assert_int_eq(full.of_all, 3);
+}
+END_TEST
+
 Suite *suite_punt(void)
 {
 	Suite *suite = suite_create("punt");
 	TCase *tcase = tcase_create("punt");
 	tcase_set_timeout(tcase, 60);
 	suite_add_tcase(suite, tcase);
+	tcase_add_test(tcase, workers_are_told_by_their_names);
 	if (!wi_kernel_has_rings())
 		return suite;
 	tcase_add_test(tcase, operations_that_are_polled_for_leave_no_worker);

@@ -83,7 +83,7 @@ static bool eventfd_timeout(uint32_t flags, const void *arg,
 	assert(ext != NULL && ext->ts != 0); /* no region, and see ring.c */
 	const uintptr_t address = (uintptr_t)ext->ts; /* 64 bits in the ABI */
 	const struct weir_kernel_timespec *ts;
-	memcpy(&ts, &address, sizeof(ts));
+	memcpy(&ts, &address, sizeof(address));
 	*out_timeout = (struct timespec){ .tv_sec = ts->tv_sec,
 					  .tv_nsec = (long)ts->tv_nsec };
 	return true;
