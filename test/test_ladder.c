@@ -459,6 +459,43 @@ START_TEST(rung_of_which_nothing_comes_is_off_after_a_second)
 }
 END_TEST
 
+/* A machine that stands still for two seconds, once. */
+struct leap {
+	struct weir_kernel kernel;
+	int reads_left; /* of the clock, until it leaps */
+};
+
+static uint64_t leap_now_ns(void *ctx)
+{
+	struct leap *leap = ctx;
+	const struct weir_kernel *real = weir_kernel_linux();
+	const uint64_t two_s = UINT64_C(2000000000);
+	if (leap->reads_left > 0)
+		leap->reads_left--;
+	return real->now_ns(real->ctx) + (leap->reads_left > 0 ? 0 : two_s);
+}
+
+/* Found as a bug: the min-wait was off if its trial had been held up. */
+START_TEST(a_machine_that_stands_still_takes_no_rung)
+{
+	struct leap leap = { .kernel = *weir_kernel_linux() };
+	leap.kernel.ctx = &leap;
+	leap.kernel.now_ns = leap_now_ns;
+	probe(NULL, 0, others);
+	for (int at = 1; leap.reads_left == 0; at++) {
+		leap.reads_left = at;
+		probe(&leap.kernel, 0, rungs);
+		for (int i = 0; i < WEIR_RUNG_COUNT; i++)
+			ck_assert_msg(rungs[i].state == others[i].state,
+				      "at look %d: %s is %s: %s (%d)", at,
+				      rungs[i].name,
+				      weir_rung_state_name(rungs[i].state),
+				      rungs[i].cause, rungs[i].err);
+	}
+	ck_assert_int_gt(leap.reads_left, 0);
+}
+END_TEST
+
 START_TEST(loopback_that_is_down_is_named)
 {
 	struct weir_rung *rung = &rungs[WEIR_RUNG_RECV_BUNDLE];
@@ -576,6 +613,7 @@ static void suite_add_refusals(Suite *suite)
 	tcase_add_test(tcase, kernel_whose_enter_fails_has_no_rung_that_enters);
 	tcase_add_test(tcase,
 		       rung_of_which_nothing_comes_is_off_after_a_second);
+	tcase_add_test(tcase, a_machine_that_stands_still_takes_no_rung);
 	tcase_add_test(tcase, loopback_that_is_down_is_named);
 }
 

@@ -155,6 +155,7 @@ int wi_stage_wait_either(struct wi_stage *stage, uint64_t tag, uint64_t other,
 	const struct weir_wait wait = { .want_count = 1,
 					.timeout_ns = WAIT_NS };
 	const uint64_t end_ns = kernel->now_ns(kernel->ctx) + WAIT_NS;
+	bool is_last = false;
 
 	for (int i = 0; i < WAIT_TRIES_MAX; i++) {
 		int err = weir_ring_enter(&stage->ring, &wait);
@@ -165,8 +166,11 @@ int wi_stage_wait_either(struct wi_stage *stage, uint64_t tag, uint64_t other,
 					       out_cqe->user_data == other
 				       ? 0
 				       : out_cqe->res;
-		if (kernel->now_ns(kernel->ctx) >= end_ns)
+		/* It may be the machine that stood still for so long: then
+		 * what is waited for comes now. */
+		if (is_last)
 			break;
+		is_last = kernel->now_ns(kernel->ctx) >= end_ns;
 	}
 	return -ETIME;
 }
