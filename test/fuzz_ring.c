@@ -251,14 +251,6 @@ static void ring_enter(struct ring_world *world, const struct weir_wait *wait)
 		world->last = NULL;
 }
 
-/* To the one before: where that one hides its success and fails, the rest of
- * the chain ends without completions. */
-static bool ring_is_linked(const struct ring_world *world)
-{
-	return world->last != NULL &&
-	       (world->last->flags & (IOSQE_IO_LINK | IOSQE_IO_HARDLINK)) != 0;
-}
-
 static void ring_step_sqe(struct ring_world *world, uint8_t choice)
 {
 	const struct ring_kind *kind = ring_kind_of(world, choice);
@@ -277,7 +269,9 @@ static void ring_step_sqe(struct ring_world *world, uint8_t choice)
 	*op = (struct ring_op){ .kind = kind, .fd_index = -1 };
 	memset(op->own, UNTOUCHED, sizeof(op->own));
 	kind->fill(world, sqe, op);
-	ring_op_modify(world, sqe, op, fuzz_u8(world->input));
+	ring_op_modify(sqe, op, fuzz_u8(world->input));
+	world->has_drained |= (sqe->flags & IOSQE_IO_DRAIN) != 0;
+	op->may_be_on_worker |= world->has_drained;
 	if (ring_is_linked(world)) {
 		op->may_be_on_worker = true;
 		op->is_hidden |= ring_ops[world->op_count - 1].is_hidden;
@@ -374,7 +368,9 @@ static void ring_drain(struct ring_world *world)
 		(void)weir_register_cancel(&world->ring, &all, ROUND_NS);
 		ring_enter(world, NULL);
 		ring_reap(world, UINT32_MAX);
-		if (world->over_count + world->hidden_count == world->op_count)
+		if (world->over_count + world->hidden_count ==
+			    world->op_count &&
+		    weir_ring_unsubmitted(&world->ring) == 0)
 			return;
 		ring_enter(world, &wait);
 		ring_reap(world, UINT32_MAX);

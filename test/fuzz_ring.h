@@ -61,6 +61,7 @@ struct ring_world {
 	int fds[RING_FDS];
 	bool has_bundles;
 	bool is_incremental;
+	bool has_drained;          /* from there on all may run on a worker */
 	struct io_uring_sqe *last; /* not submitted yet; NULL: none */
 	uint32_t op_count;
 	uint32_t over_count;
@@ -94,8 +95,12 @@ bool ring_kind_is_recvmsg(const struct ring_kind *kind);
 bool ring_kind_fills_slot(const struct ring_kind *kind);
 bool ring_kind_empties_slot(const struct ring_kind *kind);
 
+/* To the one before: where that one hides its success and fails, the rest of
+ * the chain ends without completions. */
+bool ring_is_linked(const struct ring_world *world);
+
 /* Link, drain, worker thread, hidden success: where the SQE admits it. */
-void ring_op_modify(struct ring_world *world, struct io_uring_sqe *sqe,
-		    struct ring_op *op, uint8_t flags);
+void ring_op_modify(struct io_uring_sqe *sqe, struct ring_op *op,
+		    uint8_t flags);
 
 #endif

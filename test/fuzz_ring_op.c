@@ -49,16 +49,21 @@ static void ring_time(struct ring_world *world, struct ring_op *op)
 	op->time.tv_nsec = (long long)fuzz_u8(world->input) * tick;
 }
 
-/* A chain without its end runs on a worker of the kernel (6.18), and what
- * follows an entry there stays there. A receive may overtake another of the
- * group then: not where order counts. */
-static void ring_link(const struct ring_world *world, struct io_uring_sqe *sqe,
-		      struct ring_op *op, uint8_t flag)
+/* A chain without its end runs on a worker of the kernel (6.18), and so does
+ * what follows an entry there: no place for a bundle (op_recv.h). */
+static void ring_link(struct io_uring_sqe *sqe, struct ring_op *op,
+		      uint8_t flag)
 {
-	if (world->is_incremental || world->has_bundles)
+	if (wi_op_is_bundle_receive(sqe))
 		return;
 	sqe->flags |= flag;
 	op->may_be_on_worker = true;
+}
+
+bool ring_is_linked(const struct ring_world *world)
+{
+	return world->last != NULL &&
+	       (world->last->flags & (IOSQE_IO_LINK | IOSQE_IO_HARDLINK)) != 0;
 }
 
 /* ---- one function for each kind ---- */
@@ -211,7 +216,7 @@ static void fill_link_timeout(struct ring_world *world,
 			      struct io_uring_sqe *sqe, struct ring_op *op)
 {
 	if (world->last != NULL)
-		ring_link(world, world->last, &ring_ops[world->op_count - 1],
+		ring_link(world->last, &ring_ops[world->op_count - 1],
 			  IOSQE_IO_LINK);
 	op->may_be_refused = true;
 	ring_time(world, op);
@@ -349,7 +354,8 @@ const struct ring_kind *ring_kind_of(const struct ring_world *world,
 	const bool is_bundle =
 		kind->fill == fill_bundle || kind->fill == fill_bundle_multi;
 
-	if (is_bundle && !world->has_bundles)
+	if (is_bundle && (!world->has_bundles || world->has_drained ||
+			  ring_is_linked(world)))
 		return NULL;
 	/* A message is one buffer: not for one that is filled bit by bit. */
 	if (kind->fill == fill_recvmsg && world->is_incremental)
@@ -383,15 +389,14 @@ static bool may_hide(const struct io_uring_sqe *sqe, const struct ring_op *op)
 	return true;
 }
 
-void ring_op_modify(struct ring_world *world, struct io_uring_sqe *sqe,
-		    struct ring_op *op, uint8_t flags)
+void ring_op_modify(struct io_uring_sqe *sqe, struct ring_op *op, uint8_t flags)
 {
 	/* Links and drains change when, hiding changes whether. */
 	if ((flags & MODIFY_LINK) != 0)
-		ring_link(world, sqe, op, IOSQE_IO_LINK);
+		ring_link(sqe, op, IOSQE_IO_LINK);
 	else if ((flags & MODIFY_HARDLINK) != 0)
-		ring_link(world, sqe, op, IOSQE_IO_HARDLINK);
-	if ((flags & MODIFY_DRAIN) != 0) {
+		ring_link(sqe, op, IOSQE_IO_HARDLINK);
+	if ((flags & MODIFY_DRAIN) != 0 && !wi_op_is_bundle_receive(sqe)) {
 		weir_op_drain(sqe);
 		op->may_be_refused = true; /* after one that hides */
 	} else if ((flags & MODIFY_HIDE) != 0 && may_hide(sqe, op)) {

@@ -66,6 +66,16 @@ static void drain_after_skip(void)
 	weir_op_skip_success(&sqe);
 	weir_op_drain(&sqe);
 }
+static void bundle_on_a_worker(void)
+{
+	weir_op_recv_bundle(&sqe, 0, 0);
+	weir_op_async(&sqe);
+}
+static void bundle_that_drains(void)
+{
+	weir_op_recv_bundle(&sqe, 0, 0);
+	weir_op_drain(&sqe);
+}
 static void waitall_on_multishot(void)
 {
 	weir_op_recv_multishot(&sqe, 0, 0, 0);
@@ -230,6 +240,8 @@ static void (*const misuses[])(void) = {
 	skip_send_that_may_be_short,
 	skip_after_drain,
 	drain_after_skip,
+	bundle_on_a_worker,
+	bundle_that_drains,
 	waitall_on_multishot,
 	message_flags_on_accept,
 	poll_first_on_read,

@@ -152,7 +152,9 @@ struct weir_bufring_span {
  *
  * Call it once per such completion, in the order of the completion queue, also
  * if res is negative. (Receives with MSG_WAITALL may complete out of the order
- * in which they took bytes: not on an incremental ring.) Then read with
+ * in which they took bytes: not on an incremental ring. Bundles that run on a
+ * worker thread of the kernel do not keep the order of the ring: see
+ * weir_op_recv_bundle().) Then read with
  * weir_bufring_next(), and end with one weir_bufring_done(), which may come
  * later and in any order.
  *

@@ -127,6 +127,12 @@ static inline void weir_op_recv_multishot_capped(struct io_uring_sqe *sqe,
  * which they were lent, which need not be that of their ids. Each is full but
  * the last one, which is used up all the same. An unknown group is -ENOENT
  * where other receives say -ENOBUFS. Linux 6.10, -EINVAL before.
+ *
+ * Never on a worker thread of the kernel: that is with weir_op_async(), in a
+ * chain that the same enter does not end, behind one of these in a chain, or
+ * while a weir_op_drain() waits. There it has its first buffer from the start
+ * and takes the others when data comes; what other receives took in between is
+ * left out, and no completion says so (seen on 6.18).
  */
 static inline void weir_op_recv_bundle(struct io_uring_sqe *sqe, int32_t fd,
 				       uint16_t group)

@@ -65,6 +65,12 @@ static inline bool weir_op_is_multishot(const struct io_uring_sqe *sqe)
 	}
 }
 
+static inline bool wi_op_is_bundle_receive(const struct io_uring_sqe *sqe)
+{
+	return sqe->opcode == IORING_OP_RECV &&
+	       (sqe->ioprio & IORING_RECVSEND_BUNDLE) != 0;
+}
+
 /**
  * weir_op_on_slot() - sqe->fd names a direct descriptor, not a descriptor
  *
@@ -113,12 +119,15 @@ static inline void weir_op_hardlink(struct io_uring_sqe *sqe)
  * weir_op_drain() - starts when all that was submitted before has completed
  *
  * It holds back everything submitted after it as well, and it waits for every
- * armed multishot: never in a server. Together with weir_op_skip_success() the
- * kernel answers -EOPNOTSUPP: refused here. Linux 5.2.
+ * armed multishot: never in a server. It, and what is submitted while it waits,
+ * runs as with weir_op_async() (seen on 6.18): a bundle is refused here.
+ * Together with weir_op_skip_success() the kernel answers -EOPNOTSUPP: refused
+ * here. Linux 5.2.
  */
 static inline void weir_op_drain(struct io_uring_sqe *sqe)
 {
 	assert((sqe->flags & IOSQE_CQE_SKIP_SUCCESS) == 0);
+	assert(!wi_op_is_bundle_receive(sqe));
 	sqe->flags |= IOSQE_IO_DRAIN;
 }
 
@@ -126,10 +135,13 @@ static inline void weir_op_drain(struct io_uring_sqe *sqe)
  * weir_op_async() - runs on a kernel worker thread, without a first attempt
  *
  * One thread per operation that blocks: never on sockets. One that is cancelled
- * while it runs there may end with -EINTR. Linux 5.6.
+ * while it runs there may end with -EINTR. A receive into a group takes its
+ * buffer there at once, not when there is data. A bundle would not be whole
+ * (see weir_op_recv_bundle()): refused here. Linux 5.6.
  */
 static inline void weir_op_async(struct io_uring_sqe *sqe)
 {
+	assert(!wi_op_is_bundle_receive(sqe));
 	sqe->flags |= IOSQE_ASYNC;
 }
 
