@@ -220,6 +220,8 @@ struct weir_sim {
 	uint64_t events; /* things that have happened in the world */
 	uint64_t enters;
 	bool is_idle;
+	uint64_t clock_ns; /* as last read */
+	uint32_t still;    /* it stands still for so many reads more */
 	const char *violation;
 
 	uint8_t *memory; /* what map() hands out */
