@@ -445,6 +445,14 @@ uint64_t weir_sim_hash(const struct weir_sim *sim)
 	return sim->hash;
 }
 
+void weir_sim_revive(struct weir_sim *sim)
+{
+	for (int i = 0; i < sim->op_high; i++)
+		sim->ops[i].is_lost = false;
+	sim->events++;
+	weir_sim_note(sim, "what was lost goes on");
+}
+
 size_t weir_sim_mapped_bytes(const struct weir_sim *sim)
 {
 	return sim->memory_used;

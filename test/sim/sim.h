@@ -284,6 +284,9 @@ void weir_sim_settle(struct weir_sim *sim);
 /** weir_sim_arrived_bytes() - how many of the peer's have, since the start. */
 uint32_t weir_sim_arrived_bytes(const struct weir_sim *sim, int conn);
 
+/** weir_sim_revive() - what was to never complete goes on from here. */
+void weir_sim_revive(struct weir_sim *sim);
+
 /** weir_sim_mapped_bytes() - anonymous memory that was mapped so far. */
 size_t weir_sim_mapped_bytes(const struct weir_sim *sim);
 

@@ -105,6 +105,14 @@ struct weir_loop_opts run_draw_loop(struct sim_run *run)
 	};
 }
 
+/* What was lost may come all the same, late. */
+static void run_patience_ends(struct sim_run *run)
+{
+	if (weir_tape_below(run->tape, 2) == 1)
+		weir_sim_revive(run->sim);
+	peers_hang_up(run);
+}
+
 /* The clients have deadlines of their own: where an operation may be lost, who
  * hears nothing for long hangs up. */
 static bool run_patience(struct weir_sim *sim, void *ctx)
@@ -120,7 +128,7 @@ static bool run_patience(struct weir_sim *sim, void *ctx)
 	weir_sim_rest(sim, PATIENCE_NS);
 	run->patience_quiet = is_quiet ? run->patience_quiet + 1 : 0;
 	if (run->patience_quiet > 1)
-		peers_hang_up(run);
+		run_patience_ends(run);
 	return false;
 }
 
@@ -255,6 +263,10 @@ static bool loops_are_over(const struct sim_run *run)
 
 static bool run_is_done(const struct sim_run *run)
 {
+	/* What was lost keeps nobody from its on_close. */
+	if ((run->faults & WEIR_FAULT_NEVER) != 0 && run->is_healed &&
+	    run->opens != run->closes)
+		return false;
 	return run->is_done != NULL ? run->is_done(run) : peers_are_done(run);
 }
 
