@@ -37,7 +37,11 @@ extern "C" {
  * @send_bytes_max:     longest queue; 0 for 4 MiB
  * @block_memory_bytes: address space for queues and kept input of all
  *                      connections, touched on demand; 0 for 512 MiB. The
- *                      last three sixteenths are for those who hold little
+ *                      last three sixteenths are for those who hold little.
+ *                      A connection holds none while nothing is pending, and
+ *                      never more than 6 * @send_bytes_max +
+ *                      4 * (@message_bytes_max + 2 * @buf_count * @buf_bytes) +
+ *                      8 KiB: queues and input lie in blocks of a power of two
  * @idle_timeout_ms:    0 for 75 s
  * @drain_timeout_ms:   from close or stop to force; 0 for 5 s. An operation
  *                      that the kernel does not complete though it was

@@ -125,19 +125,17 @@ START_TEST(every_row_says_why_it_lacks_a_state)
 }
 END_TEST
 
-/* A send that never ends: nobody hears, so the case cannot be whole. */
+/* A ring that is gone under the loop. */
 START_TEST(a_fault_that_matters_breaks_a_rule)
 {
 	struct sim_case_result result;
 	exhaust.plan.fault_count = 0;
-	sim_plan_add(&exhaust.plan,
-		     (struct sim_fault){ .row = SIM_ROW_SEND,
-					 .state = WEIR_CONN_OPEN,
-					 .nth = 1,
-					 .err = WEIR_SIM_NEVER });
+	exhaust.plan.enter_fault =
+		(struct sim_enter_fault){ .nth = 3, .more = 9, .err = -EBADF };
 	weir_tape_load(exhaust.tape, NULL, 0);
 	sim_case_play(sim_case_find("echo"), exhaust.sim, exhaust.tape,
 		      &exhaust.plan, NULL, &result);
+	exhaust.plan.enter_fault = (struct sim_enter_fault){ .nth = 0 };
 	ck_assert_ptr_nonnull(result.violation);
 }
 END_TEST

@@ -102,7 +102,7 @@ static bool reason_is_true(const struct sim_run *run, const struct peer *peer,
 			   const struct weir_close_reason *reason)
 {
 	const bool has_errnos = (run->faults & WEIR_FAULT_ERRNO) != 0;
-	const bool has_leaps = (run->faults & WEIR_FAULT_CLOCK) != 0;
+	const bool has_leaps = (run->faults & RUN_FAULTS_CLOCK) != 0;
 	const bool has_lost = (run->faults & WEIR_FAULT_NEVER) != 0;
 
 	switch (reason->cause) {

@@ -80,6 +80,8 @@ const struct sim_fact sim_facts[] = {
 		"facts 2.4 [V]: another receive had the last one; sim-model"),
 	HAPPENS(CLOCK, "time leaps, up to half a minute",
 		"a process that is stopped, a machine that is; SIGSTOP"),
+	HAPPENS(STILL, "the clock stands still, up to 63 times that it is read",
+		"a clock source that stalls: a guest that is moved; coarse ones"),
 	HAPPENS(STALE,
 		"a completion for what is gone, with a buffer or without",
 		"facts 2.8; harsher than any kernel known: after the last one"),

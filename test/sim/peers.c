@@ -110,7 +110,7 @@ static bool peer_may_be_cut(const struct peer *peer)
 static bool peer_may_be_reset(const struct peer *peer)
 {
 	const uint32_t excuses =
-		WEIR_FAULT_ERRNO | WEIR_FAULT_CLOCK | WEIR_FAULT_NEVER;
+		WEIR_FAULT_ERRNO | RUN_FAULTS_CLOCK | WEIR_FAULT_NEVER;
 	return peer->is_rude || peer->is_mute || peer_may_be_cut(peer) ||
 	       (peer->run->faults & excuses) != 0;
 }
@@ -119,7 +119,7 @@ static bool peer_end_of_stream(struct peer *peer)
 {
 	struct sim_run *run = peer->run;
 	const uint32_t excuses =
-		WEIR_FAULT_ERRNO | WEIR_FAULT_CLOCK | WEIR_FAULT_NEVER;
+		WEIR_FAULT_ERRNO | RUN_FAULTS_CLOCK | WEIR_FAULT_NEVER;
 	peer->saw_fin = true;
 	if (peer->received < peer->total && !run->is_free) {
 		peer->is_lost = true;

@@ -256,8 +256,20 @@ static void sim_pause(void *ctx, uint64_t ns)
 
 static uint64_t sim_now_ns(void *ctx)
 {
-	const struct weir_sim *sim = ctx;
-	return sim->now_ns;
+	struct weir_sim *sim = ctx;
+	if ((sim->opts.faults & WEIR_FAULT_STILL) == 0)
+		return sim->now_ns;
+	if (sim->still > 0) {
+		sim->still--;
+		return sim->clock_ns;
+	}
+	if (sim_fault(sim, WEIR_FAULT_STILL)) {
+		sim->still = weir_tape_below(sim->tape, 64);
+		weir_sim_note(sim, "fault: the clock stands still %u times",
+			      sim->still);
+	}
+	sim->clock_ns = sim->now_ns;
+	return sim->clock_ns;
 }
 
 static int sim_random(void *ctx, void *out_bytes, size_t byte_count)
@@ -325,6 +337,7 @@ static void sim_clear(struct weir_sim *sim)
 	sim->enters = 0;
 	sim->moments = 0;
 	sim->naps_end = 0;
+	sim->still = 0;
 	sim->order = 0;
 	sim->violation = NULL;
 	sim->is_idle = false;
@@ -435,6 +448,19 @@ void weir_sim_pass(struct weir_sim *sim, uint64_t ns)
 uint64_t weir_sim_hash(const struct weir_sim *sim)
 {
 	return sim->hash;
+}
+
+void weir_sim_revive(struct weir_sim *sim)
+{
+	for (int i = 0; i < sim->op_high; i++)
+		sim->ops[i].is_lost = false;
+	sim->events++;
+	weir_sim_note(sim, "what was lost goes on");
+}
+
+size_t weir_sim_mapped_bytes(const struct weir_sim *sim)
+{
+	return sim->memory_used;
 }
 
 bool weir_sim_is_idle(const struct weir_sim *sim)

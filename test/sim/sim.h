@@ -52,7 +52,8 @@ enum {
 	WEIR_FAULT_REORDER = 1 << 10,
 	WEIR_FAULT_TWICE = 1 << 11, /* a last completion comes again */
 	WEIR_FAULT_NEVER = 1 << 12, /* an operation does not complete */
-	WEIR_FAULT_ALL = (1 << 13) - 1,
+	WEIR_FAULT_STILL = 1 << 13, /* the clock stands still for a while */
+	WEIR_FAULT_ALL = (1 << 14) - 1,
 };
 
 /**
@@ -383,6 +384,12 @@ void weir_sim_settle(struct weir_sim *sim);
 /** weir_sim_arrived_bytes() - how many of the peer's own have, at the other
  * side, since it connected. */
 uint32_t weir_sim_arrived_bytes(const struct weir_sim *sim, int conn);
+
+/** weir_sim_revive() - what was to never complete goes on from here. */
+void weir_sim_revive(struct weir_sim *sim);
+
+/** weir_sim_mapped_bytes() - anonymous memory that was mapped so far. */
+size_t weir_sim_mapped_bytes(const struct weir_sim *sim);
 
 /**
  * weir_sim_is_idle() - the last enter found nothing that could ever happen

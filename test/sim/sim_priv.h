@@ -231,6 +231,8 @@ struct weir_sim {
 	uint64_t moments;  /* at which a kernel worker could act */
 	uint64_t naps_end; /* none acts by itself after that one */
 	bool is_idle;
+	uint64_t clock_ns; /* as last read */
+	uint32_t still;    /* it stands still for so many reads more */
 	const char *violation;
 
 	uint8_t *memory; /* what map() hands out */

@@ -9,6 +9,8 @@
 
 #include "../../uring/abi.h"
 
+#include "../../net/loop_priv.h"
+
 #include <errno.h>
 #include <string.h>
 
@@ -60,7 +62,8 @@ static uint32_t draw_rare(struct weir_tape *tape)
 {
 	const uint32_t byte = weir_tape_byte(tape);
 	return ((byte & 3) == 3 ? WEIR_FAULT_TWICE : 0) |
-	       (byte >> 2 == 63 ? WEIR_FAULT_NEVER : 0);
+	       (byte >> 2 == 63 ? WEIR_FAULT_NEVER : 0) |
+	       (byte >> 2 == 62 || byte >> 3 == 30 ? WEIR_FAULT_STILL : 0);
 }
 
 /* Swarm: each run has its own few kinds of trouble, and its own small sizes. */
@@ -102,6 +105,14 @@ struct weir_loop_opts run_draw_loop(struct sim_run *run)
 	};
 }
 
+/* What was lost may come all the same, late. */
+static void run_patience_ends(struct sim_run *run)
+{
+	if (weir_tape_below(run->tape, 2) == 1)
+		weir_sim_revive(run->sim);
+	peers_hang_up(run);
+}
+
 /* The clients have deadlines of their own: where an operation may be lost, who
  * hears nothing for long hangs up. */
 static bool run_patience(struct weir_sim *sim, void *ctx)
@@ -117,7 +128,7 @@ static bool run_patience(struct weir_sim *sim, void *ctx)
 	weir_sim_rest(sim, PATIENCE_NS);
 	run->patience_quiet = is_quiet ? run->patience_quiet + 1 : 0;
 	if (run->patience_quiet > 1)
-		peers_hang_up(run);
+		run_patience_ends(run);
 	return false;
 }
 
@@ -150,6 +161,28 @@ static int run_listener(struct sim_run *run)
 	return kernel->listen(kernel->ctx, &request);
 }
 
+/* What loop.h says of @block_memory_bytes. */
+static size_t conn_bytes_max(const struct weir_loop_opts *opts)
+{
+	const size_t buffers = (size_t)opts->buf_count * opts->buf_bytes;
+	return 6 * opts->send_bytes_max +
+	       4 * (opts->message_bytes_max + 2 * buffers) + 8192;
+}
+
+/* And what it has mapped at its start is all that it ever maps. */
+static void loop_check_memory(const struct run_loop *loop)
+{
+	const struct wi_blocks *blocks = &loop->loop->blocks;
+	const size_t conns = loop->loop->conns.used_count;
+	struct weir_sim *sim = loop->run->sim;
+
+	if (blocks->used_bytes > blocks->bytes ||
+	    blocks->used_bytes > conns * loop->conn_bytes_max)
+		weir_sim_violate(sim, "more memory than the formula says");
+	if (weir_sim_mapped_bytes(sim) != loop->run->mapped_bytes)
+		weir_sim_violate(sim, "memory is mapped after the start");
+}
+
 static bool loop_turn(void *ctx)
 {
 	struct run_loop *loop = ctx;
@@ -157,6 +190,7 @@ static bool loop_turn(void *ctx)
 	const int result = weir_loop_turn(loop->loop, WEIR_TIMEOUT_NEVER);
 
 	run->result->turns++;
+	loop_check_memory(loop);
 	if (run->on_turn != NULL)
 		run->on_turn(run->ctx);
 	if (result > 0)
@@ -181,6 +215,8 @@ bool run_open(struct sim_run *run, const struct weir_loop_opts *opts,
 		weir_sim_violate(run->sim, "the loop does not open");
 		return false;
 	}
+	loop->conn_bytes_max = conn_bytes_max(&loop->loop->opts);
+	run->mapped_bytes = weir_sim_mapped_bytes(run->sim);
 	run->loop_count++;
 	loop->listener_fd = run_listener(run);
 	weir_loop_listen(loop->loop, loop->listener_fd);
@@ -227,6 +263,10 @@ static bool loops_are_over(const struct sim_run *run)
 
 static bool run_is_done(const struct sim_run *run)
 {
+	/* What was lost keeps nobody from its on_close. */
+	if ((run->faults & WEIR_FAULT_NEVER) != 0 && run->is_healed &&
+	    run->opens != run->closes)
+		return false;
 	return run->is_done != NULL ? run->is_done(run) : peers_are_done(run);
 }
 

@@ -111,7 +111,7 @@ static void check_span(const struct deadline *deadline, uint64_t from_ns,
 	if (span_ns < wanted_ns)
 		weir_sim_violate(run->sim, "a deadline fires early");
 	if (span_ns > latest_ns && !was_touched &&
-	    (run->faults & WEIR_FAULT_CLOCK) == 0)
+	    (run->faults & RUN_FAULTS_CLOCK) == 0)
 		weir_sim_violate(run->sim, "a deadline fires late");
 }
 

@@ -364,7 +364,7 @@ static bool end_is_true(const struct outbound *outbound,
 {
 	const struct sim_run *run = outbound->run;
 	const bool has_errnos = (run->faults & WEIR_FAULT_ERRNO) != 0;
-	const bool has_leaps = (run->faults & WEIR_FAULT_CLOCK) != 0;
+	const bool has_leaps = (run->faults & RUN_FAULTS_CLOCK) != 0;
 	const bool has_lost = (run->faults & WEIR_FAULT_NEVER) != 0;
 	const enum host_manner manner = call->host.manner;
 	const bool was_made = call->state == CALL_TALKING;

@@ -16,6 +16,8 @@ enum {
 	RUN_PEERS = 4,
 	RUN_LOOPS = 3,
 	RUN_PORT = 7000,
+	/* Who looks at the clock may be wrong by more than a tick. */
+	RUN_FAULTS_CLOCK = WEIR_FAULT_CLOCK | WEIR_FAULT_STILL,
 };
 
 enum peer_state {
@@ -60,6 +62,7 @@ struct run_loop {
 	struct weir_loop *loop;
 	struct weir_loop_stats stats; /* once it is closed */
 	int listener_fd;
+	size_t conn_bytes_max; /* of block memory, by the formula */
 	bool is_stopping;
 	bool is_over;     /* it has ended */
 	bool is_given_up; /* -ETIMEDOUT: an operation never completed */
@@ -88,6 +91,8 @@ struct sim_run {
 	bool (*is_done)(const struct sim_run *run); /* NULL: its peers are */
 	void *ctx;                                  /* the story's */
 	void (*on_turn)(void *ctx); /* after each turn of a loop; or NULL */
+
+	size_t mapped_bytes; /* once all loops are open */
 
 	uint64_t moved;          /* things that applications did */
 	uint64_t patience_said;  /* bytes, when the clients last looked */

@@ -41,7 +41,7 @@ static bool stop_step(struct weir_sim *sim, void *ctx)
 static bool peer_is_sure(const struct stop *stop, const struct peer *peer)
 {
 	uint32_t excuses =
-		WEIR_FAULT_ERRNO | WEIR_FAULT_CLOCK | WEIR_FAULT_NEVER;
+		WEIR_FAULT_ERRNO | RUN_FAULTS_CLOCK | WEIR_FAULT_NEVER;
 	/* Who waits has a few turns to come in; enters that are refused use
 	 * them up. */
 	if (!peer->was_shown)
