@@ -16,7 +16,7 @@
 enum {
 	PROGRAMS = 3000,
 	OUTCOMES_MAX = 1 << 20,
-	COMPLAINTS_MAX = 20,
+	COMPLAINTS_MAX = 3,
 	LIES = 10,             /* of a kind */
 	LIE_PROGRAMS = 100000, /* where there is a place for so many */
 	LIE_PLAYS = 1000,
