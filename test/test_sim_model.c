@@ -16,10 +16,10 @@
 enum {
 	PROGRAMS = 3000,
 	OUTCOMES_MAX = 1 << 20,
-	COMPLAINTS_MAX = 20,
-	LIES = 20,             /* of a kind */
+	COMPLAINTS_MAX = 3,
+	LIES = 10,             /* of a kind */
 	LIE_PROGRAMS = 100000, /* where there is a place for so many */
-	LIE_PLAYS = 2000,
+	LIE_PLAYS = 1000,
 };
 
 static void real_play(const struct model_program *program,

@@ -109,6 +109,8 @@ const struct sim_fact sim_facts[] = {
 	CHOICE("operations that are ready go on in any order",
 	       "facts 4.8, sim-model"),
 	CHOICE("segments are cut and arrive at any time", "RFC 9293, 3.7"),
+	CHOICE("bytes come before a shutdown both ways, or are answered by RST",
+	       "tcp_rcv_state_process(), sim-model 517477"),
 	CHOICE("what is sent has arrived before the send returns",
 	       "loopback: sim-model"),
 	CHOICE("a multishot hands out what there is in one go, or not",

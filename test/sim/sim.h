@@ -69,7 +69,8 @@ enum {
  *                group, as with net.ipv4.tcp_migrate_req; false: they are reset
  * @is_loopback:  most of what is sent has arrived before the sender goes on
  * @is_prompt:    an operation is tried as it is submitted, unless a worker does
- *                it; otherwise now and then a little later, as with IOSQE_ASYNC
+ *                it, and a multishot goes on at once, as 6.18 does by
+ *                sim-model; otherwise now and then a little later
  * @is_instant:   what is sent has arrived, whole, before the call returns
  * @allows_misuse: what a kernel answers with an errno alone is no violation
  * @story:        each event, a line in virtual time; borrowed; NULL for none

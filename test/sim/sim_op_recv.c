@@ -311,9 +311,8 @@ int sim_op_recv(struct weir_sim *sim, struct sim_op *op)
 				op->requeued = sim->enters;
 			return SIM_OP_AGAIN;
 		}
-		/* It goes on; or the rest had not arrived yet, which is how
-		 * that looks from here. */
-		if (weir_tape_below(sim->tape, 2) == 1)
+		/* It goes on; no kernel known hands out the rest later. */
+		if (!sim->opts.is_prompt && weir_tape_below(sim->tape, 2) == 1)
 			return SIM_OP_AGAIN;
 	}
 }
