@@ -12,6 +12,7 @@
 
 #include "uring/bufring.h"
 #include "uring/op.h"
+#include "uring/region.h"
 #include "uring/ring_inline.h"
 #include "uring/zerocopy.h"
 
@@ -262,6 +263,7 @@ START_TEST(memory_of_a_zero_copy_send_comes_back_with_its_notice)
 				  WEIR_ZEROCOPY_IS_RELEASED;
 	}
 	ck_assert(send.was_copied); /* as loopback does */
+	wi_kernel_wrote(got, sizeof(got));
 	ck_assert_mem_eq(got, bytes, sizeof(got));
 	bench_close_fd(&bench, fds[0]);
 	bench_close_fd(&bench, fds[1]);
@@ -460,6 +462,7 @@ START_TEST(a_datagram_says_who_sent_it)
 	ck_assert_uint_eq(ntohs(from.sin_port), ports[0]);
 	ck_assert_uint_eq(message.msg_namelen, sizeof(from));
 	ck_assert_uint_ne((uint32_t)message.msg_flags & MSG_TRUNC, 0);
+	wi_kernel_wrote(bytes, 4);
 	ck_assert_mem_eq(bytes, "abcd", 4);
 	/* A plain receive is cut without a word. */
 	bench_send_to(&bench, fds[0], ports[1], "abcdef", 6);
