@@ -48,6 +48,12 @@ struct io_uring_sqe *rig_take(struct rig *rig);
 /* Submits without sleeping, and runs deferred work. */
 void rig_submit(struct rig *rig);
 
+/* Leaves the running test where there are none. */
+#define rig_need_bundles(rig)                                                  \
+	wi_skip_unless((weir_ring_features(&(rig)->ring) &                     \
+			IORING_FEAT_RECVSEND_BUNDLE) != 0,                     \
+		       "no bundles before Linux 6.10")
+
 /* Names @sqe and submits it: in flight, or completed, after this. */
 void rig_start(struct rig *rig, struct io_uring_sqe *sqe, uint64_t token);
 

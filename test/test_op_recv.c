@@ -529,9 +529,7 @@ START_TEST(bundle_goes_over_as_many_buffers_as_it_takes)
 	int fds[2];
 	uint8_t bytes[RIG_BUF_BYTES * 2];
 	rig_open(&rig);
-	wi_skip_unless((weir_ring_features(&rig.ring) &
-			IORING_FEAT_RECVSEND_BUNDLE) != 0,
-		       "no bundles before Linux 6.10");
+	rig_need_bundles(&rig);
 	rig_unix_pair(fds);
 	for (size_t i = 0; i < sizeof(bytes); i++)
 		bytes[i] = (uint8_t)i;
@@ -566,9 +564,7 @@ START_TEST(bundle_leaves_what_fills_no_buffer_for_the_next_time)
 	int fds[2];
 	uint8_t bytes[RIG_BUF_BYTES * 2 + 10] = { 0 };
 	rig_open(&rig);
-	wi_skip_unless((weir_ring_features(&rig.ring) &
-			IORING_FEAT_RECVSEND_BUNDLE) != 0,
-		       "no bundles before Linux 6.10");
+	rig_need_bundles(&rig);
 	wi_tcp_pair(fds);
 	wi_write_all(fds[1], bytes, sizeof(bytes));
 	struct io_uring_sqe *sqe = rig_take(&rig);
@@ -592,9 +588,7 @@ START_TEST(bundle_follows_the_order_of_the_ring_not_of_the_ids)
 	int fds[2];
 	uint8_t bytes[RIG_BUF_BYTES * 2];
 	rig_open(&rig);
-	wi_skip_unless((weir_ring_features(&rig.ring) &
-			IORING_FEAT_RECVSEND_BUNDLE) != 0,
-		       "no bundles before Linux 6.10");
+	rig_need_bundles(&rig);
 	rig_unix_pair(fds);
 	rig_drain_group(&rig);
 	weir_bufring_take_back(&rig.bufring, 6);
@@ -620,9 +614,7 @@ START_TEST(multishot_bundle_ends_with_the_last_buffer_and_no_enobufs)
 	int fds[2];
 	uint8_t bytes[RIG_BUF_BYTES * (RIG_BUFS + 1)] = { 0 };
 	rig_open(&rig);
-	wi_skip_unless((weir_ring_features(&rig.ring) &
-			IORING_FEAT_RECVSEND_BUNDLE) != 0,
-		       "no bundles before Linux 6.10");
+	rig_need_bundles(&rig);
 	rig_unix_pair(fds);
 	wi_write_all(fds[1], bytes, sizeof(bytes));
 	struct io_uring_sqe *sqe = rig_take(&rig);

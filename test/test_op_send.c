@@ -473,9 +473,7 @@ START_TEST(bundle_sends_all_that_was_lent)
 	int fds[2];
 	char bytes[16];
 	rig_open(&rig);
-	wi_skip_unless((weir_ring_features(&rig.ring) &
-			IORING_FEAT_RECVSEND_BUNDLE) != 0,
-		       "no bundles before Linux 6.10");
+	rig_need_bundles(&rig);
 	wi_tcp_pair(fds);
 	rig_drain_group(&rig);
 	lend(&rig, "7135", 4);
@@ -497,9 +495,7 @@ START_TEST(length_does_not_cap_a_bundle)
 	int fds[2];
 	char bytes[10];
 	rig_open(&rig);
-	wi_skip_unless((weir_ring_features(&rig.ring) &
-			IORING_FEAT_RECVSEND_BUNDLE) != 0,
-		       "no bundles before Linux 6.10");
+	rig_need_bundles(&rig);
 	wi_tcp_pair(fds);
 	rig_drain_group(&rig);
 	lend(&rig, "123", 4);

@@ -11,6 +11,7 @@
 
 #include "sim/facts.h"
 
+#include "uring/region.h"
 #include "uring/zerocopy.h"
 
 #include <errno.h>
@@ -155,6 +156,7 @@ START_TEST(memory_of_a_zero_copy_send_comes_back_with_its_notice)
 				  WEIR_ZEROCOPY_IS_RELEASED;
 	}
 	ck_assert(send.was_copied); /* as loopback does */
+	wi_kernel_wrote(got, sizeof(got));
 	ck_assert_mem_eq(got, bytes, sizeof(got));
 	sim_bench_close_fd(&bench, fds[0]);
 	sim_bench_close_fd(&bench, fds[1]);

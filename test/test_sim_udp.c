@@ -5,6 +5,8 @@
 #include "sim_bench.h"
 #include "support.h"
 
+#include "uring/region.h"
+
 #include <errno.h>
 
 static struct sockaddr_in udp_at(uint16_t port)
@@ -120,6 +122,7 @@ START_TEST(a_datagram_says_who_sent_it)
 	ck_assert_uint_eq(ntohs(from.sin_port), ports[0]);
 	ck_assert_uint_eq(message.msg_namelen, sizeof(from));
 	ck_assert_uint_ne((uint32_t)message.msg_flags & MSG_TRUNC, 0);
+	wi_kernel_wrote(bytes, 4);
 	ck_assert_mem_eq(bytes, "abcd", 4);
 	/* A plain receive is cut without a word. */
 	udp_send_to(&bench, fds[0], ports[1], "abcdef", 6);

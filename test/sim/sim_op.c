@@ -49,20 +49,6 @@ static void op_give(struct weir_sim *sim, struct sim_op *op)
 	op->is_used = false;
 }
 
-struct iovec sim_op_piece(const struct sim_op *op, uint32_t at)
-{
-	uint32_t i = 0;
-	while (i + 1 < op->iov_count && at >= op->iov[i].iov_len)
-		at -= (uint32_t)op->iov[i++].iov_len;
-	if (op->iov_count == 0)
-		return (struct iovec){ .iov_len = 0 };
-	return (struct iovec){
-		/* As a number: nothing has no address. */
-		.iov_base = (void *)((uintptr_t)op->iov[i].iov_base + at),
-		.iov_len = op->iov[i].iov_len - at,
-	};
-}
-
 int sim_op_conn(const struct weir_sim *sim, const struct sim_op *op)
 {
 	const struct sim_file *file = &sim->files[op->file];

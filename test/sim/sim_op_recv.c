@@ -39,14 +39,7 @@ static int recv_read_header(struct sim_op *op)
 				   : 0;
 		return message->msg_iovlen > 1 ? -EINVAL : 0;
 	}
-	if (message->msg_iovlen > SIM_IOVS)
-		return -EMSGSIZE;
-	sim_copy(op->iov, message->msg_iov,
-		 message->msg_iovlen * sizeof(op->iov[0]));
-	op->iov_count = (uint32_t)message->msg_iovlen;
-	for (uint32_t i = 0; i < op->iov_count; i++)
-		op->all += (uint32_t)op->iov[i].iov_len;
-	return 0;
+	return sim_op_pieces_read(op, message->msg_iov, message->msg_iovlen);
 }
 
 int sim_op_recv_prepare(struct sim_op *op)
@@ -68,14 +61,8 @@ int sim_op_recv_prepare(struct sim_op *op)
 		return -EINVAL;
 	if (sqe->opcode == IORING_OP_RECVMSG)
 		return recv_read_header(op);
-	if (recv_selects(op))
-		return 0;
-	op->iov[0] = (struct iovec){
-		.iov_base = (void *)(uintptr_t)sqe->addr,
-		.iov_len = sqe->len,
-	};
-	op->iov_count = 1;
-	op->all = sqe->len;
+	if (!recv_selects(op))
+		sim_op_pieces_one(op);
 	return 0;
 }
 
@@ -113,11 +100,7 @@ int sim_op_recv_take(struct weir_sim *sim, struct sim_op *op)
 		recv_guess(sim, op), &take);
 	if (err < 0)
 		return err;
-	memcpy(op->iov, take.iov, take.count * sizeof(take.iov[0]));
-	op->iov_count = take.count;
-	op->all = take.bytes;
-	op->at = 0;
-	sim_op_cache_iov(&sim->rings[op->ring], take.count);
+	sim_op_pieces_take(sim, op, &take);
 	/* REQ_F_BL_EMPTY: an attempt that found no bytes has set it as well. */
 	op->is_last_buffer |= take.is_last;
 	op->is_cut |= take.is_cut;

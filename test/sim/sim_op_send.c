@@ -31,18 +31,6 @@ bool sim_op_is_zerocopy(const struct sim_op *op)
 	       op->sqe.opcode == IORING_OP_SENDMSG_ZC;
 }
 
-static int send_read_iov(struct sim_op *op, const struct iovec *iov,
-			 size_t count)
-{
-	if (count > SIM_IOVS)
-		return -EMSGSIZE;
-	sim_copy(op->iov, iov, count * sizeof(iov[0]));
-	op->iov_count = (uint32_t)count;
-	for (size_t i = 0; i < count; i++)
-		op->all += (uint32_t)op->iov[i].iov_len;
-	return 0;
-}
-
 int sim_op_send_prepare(struct sim_op *op)
 {
 	const struct io_uring_sqe *sqe = &op->sqe;
@@ -65,20 +53,14 @@ int sim_op_send_prepare(struct sim_op *op)
 		sim_copy(&message, (const void *)(uintptr_t)sqe->addr,
 			 sizeof(message));
 		op->message = message;
-		return send_read_iov(op, message.msg_iov, message.msg_iovlen);
+		return sim_op_pieces_read(op, message.msg_iov,
+					  message.msg_iovlen);
 	}
 	if ((sqe->ioprio & IORING_SEND_VECTORIZED) != 0)
-		return send_read_iov(op, (const void *)(uintptr_t)sqe->addr,
-				     sqe->len);
-	if (send_selects(op))
-		return 0;
-	op->iov[0] = (struct iovec){
-		/* As a number: a send of nothing has no address. */
-		.iov_base = (void *)(uintptr_t)sqe->addr,
-		.iov_len = sqe->len,
-	};
-	op->iov_count = 1;
-	op->all = sqe->len;
+		return sim_op_pieces_read(
+			op, (const void *)(uintptr_t)sqe->addr, sqe->len);
+	if (!send_selects(op))
+		sim_op_pieces_one(op);
 	return 0;
 }
 
@@ -97,11 +79,7 @@ static int send_take(struct weir_sim *sim, struct sim_op *op)
 		send_is_bundle(op) ? SIM_TAKE_MANY : SIM_TAKE_ONE, 1, &take);
 	if (err < 0)
 		return err;
-	memcpy(op->iov, take.iov, take.count * sizeof(take.iov[0]));
-	op->iov_count = take.count;
-	op->all = take.bytes;
-	op->at = 0;
-	sim_op_cache_iov(&sim->rings[op->ring], take.count);
+	sim_op_pieces_take(sim, op, &take);
 	op->is_last_buffer = take.is_last;
 	op->buffer_id = take.id;
 	op->has_buffer = true;

@@ -409,8 +409,6 @@ bool sim_worker_rouse(struct weir_sim *sim);
 enum { SIM_OP_WAITS = INT_MIN, SIM_OP_AGAIN };
 
 /* ---- sim_op_*.c: an attempt each ---- */
-/* The piece at @at. */
-struct iovec sim_op_piece(const struct sim_op *op, uint32_t at);
 /* Its connection; or below 0: -ENOTSOCK, -ENOTCONN. */
 int sim_op_conn(const struct weir_sim *sim, const struct sim_op *op);
 /* Of a completion that reports buffers: IORING_CQE_F_BUFFER and so on. */
@@ -491,6 +489,16 @@ int sim_group_take(const struct sim_group *group, uint32_t max_bytes,
 /* Takes them, @bytes and @count of them. Return: false if the last one is not
  * used up (incremental). */
 bool sim_group_commit(struct sim_group *group, uint32_t bytes, uint32_t count);
+
+/* ---- sim_op_pieces.c ---- */
+/* The piece at @at. */
+struct iovec sim_op_piece(const struct sim_op *op, uint32_t at);
+/* The entry's own buffer; an array; what its group has shown. */
+void sim_op_pieces_one(struct sim_op *op);
+int sim_op_pieces_read(struct sim_op *op, const struct iovec *iov,
+		       size_t count); /* 0 or -EMSGSIZE */
+void sim_op_pieces_take(struct weir_sim *sim, struct sim_op *op,
+			const struct sim_take *take);
 
 /* ---- sim_ring.c ---- */
 int sim_ring_setup(void *ctx, uint32_t entry_count,
