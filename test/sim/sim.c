@@ -5,6 +5,8 @@
  */
 #include "sim_priv.h"
 
+#include "../../uring/region.h"
+
 #include <errno.h>
 #include <stdlib.h>
 #include <sys/mman.h>
@@ -290,6 +292,9 @@ static int sim_random(void *ctx, void *out_bytes, size_t byte_count)
  * hand, for a page that is given back costs more to get anew. */
 static void sim_memory_clear(struct weir_sim *sim)
 {
+	/* A loop that was given up has left its own to the kernel. */
+	if (sim->mappings > 0)
+		wi_region_unpoison(sim->memory, sim->memory_used);
 	for (uint32_t i = 0; i < sim->map_count; i++) {
 		const size_t begin = sim->map_begins[i];
 		const size_t end = i + 1 < sim->map_count

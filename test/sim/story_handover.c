@@ -231,6 +231,17 @@ static bool handover_step(struct weir_sim *sim, void *ctx)
 	return has_moved;
 }
 
+/* And who was to leave has told. */
+static bool handover_is_done(const struct sim_run *run)
+{
+	const struct handover *handover = run->ctx;
+	for (uint32_t i = 0; i < run->loop_count; i++)
+		if (handover->seats[i] == SEAT_LEAVES &&
+		    !wi_listener_has_told(listener_of(handover, i)))
+			return false;
+	return peers_are_done(run);
+}
+
 /* ---- the story ----------------------------------------------------------- */
 
 static void handover_draw(struct handover *handover)
@@ -278,6 +289,8 @@ void story_handover(struct sim_run *run)
 		run->peers[i].at_moved =
 			weir_tape_below(run->tape, 2 * MOVES_MAX);
 
+	run->ctx = &handover;
+	run->is_done = handover_is_done;
 	run_faults(run);
 	run->is_strict = handover.migrates;
 	run_two_phases(run);
