@@ -175,9 +175,10 @@ void wi_conn_resume(struct weir_conn *conn)
 	struct weir_loop *loop = conn->loop;
 
 	assert(conn->state == WEIR_CONN_OPEN);
+	assert(conn->is_paused && conn->drain_wanted); /* one sets both */
 	conn->is_paused = false;
 	conn->cancel_wanted = false;
-	if (conn->drain_wanted && loop->handlers.on_drain != NULL) {
+	if (loop->handlers.on_drain != NULL) {
 		conn->drain_wanted = false;
 		conn->in_handler = true;
 		loop->handlers.on_drain(conn, loop->ctx);

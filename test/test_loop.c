@@ -234,6 +234,7 @@ static void want_check(struct weir_conn *conn)
 static void want_pause(struct weir_conn *conn)
 {
 	conn->is_paused = true;
+	conn->drain_wanted = true;
 	conn->cancel_wanted = true;
 }
 

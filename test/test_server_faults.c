@@ -13,6 +13,7 @@
 #include "net/server_priv.h"
 
 #include <errno.h>
+#include <limits.h>
 #include <linux/filter.h>
 #include <linux/seccomp.h>
 #include <sys/prctl.h>
@@ -39,6 +40,7 @@ static struct {
 	enum faulty_call call;
 	int err;
 	struct weir_server *stop_first; /* ahead of listen_again() */
+	int backlog_least;              /* that was asked for */
 } faulty;
 
 static _Thread_local bool enter_fails;
@@ -86,6 +88,8 @@ static int faulty_listen(void *ctx, struct weir_listen_request *request)
 	const struct weir_kernel *real = weir_kernel_linux();
 	const int err = faulty_err(CALL_LISTEN);
 	(void)ctx;
+	if (request->backlog < faulty.backlog_least)
+		faulty.backlog_least = request->backlog;
 	return err < 0 ? err : real->listen(real->ctx, request);
 }
 
@@ -113,6 +117,7 @@ static int faulty_sockopt(void *ctx, int fd, int level, int name,
 static struct weir_kernel *faulty_init(void)
 {
 	memset(&faulty, 0, sizeof(faulty));
+	faulty.backlog_least = INT_MAX;
 	faulty.kernel = *weir_kernel_linux();
 	faulty.kernel.setup = faulty_setup;
 	faulty.kernel.enter = faulty_enter;
@@ -267,15 +272,18 @@ END_TEST
 START_TEST(two_addresses_share_a_backlog_of_one)
 {
 	const struct weir_server_address also = { .address = "127.0.0.2" };
-	const struct weir_server_opts opts = { .address = "127.0.0.1",
-					       .also = &also,
-					       .also_count = 1,
-					       .loop_count = 1,
-					       .loop = { .backlog = 1 } };
+	const struct weir_server_opts opts = {
+		.address = "127.0.0.1",
+		.also = &also,
+		.also_count = 1,
+		.loop_count = 1,
+		.loop = { .ring = { .kernel = faulty_init() }, .backlog = 1 }
+	};
 	struct weir_server *server = NULL;
 	ck_assert_int_eq(weir_server_open(&server, &opts, &none, NULL, NULL),
 			 0);
 	ck_assert_uint_eq(weir_loop_backlog(weir_server_loop(server, 0)), 1);
+	ck_assert_int_eq(faulty.backlog_least, 1);
 	peer_close(peer_open(weir_server_port(server)));
 	server_end(server);
 }
