@@ -249,6 +249,7 @@ static void ring_enter(struct ring_world *world, const struct weir_wait *wait)
 	/* Where a malformed one ends the batch, a chain may wait unfinished. */
 	if (weir_ring_unsubmitted(&world->ring) == 0)
 		world->last = NULL;
+	world->last_is_published = true;
 }
 
 static void ring_step_sqe(struct ring_world *world, uint8_t choice)
@@ -279,6 +280,7 @@ static void ring_step_sqe(struct ring_world *world, uint8_t choice)
 	sqe->user_data = ++world->op_count;
 	world->hidden_count += op->is_hidden;
 	world->last = sqe;
+	world->last_is_published = false;
 }
 
 static void ring_step(struct ring_world *world)

@@ -42,6 +42,7 @@ struct ring_op {
 	uint32_t completions;  /* so far */
 	bool is_over;          /* its last one has come */
 	bool is_hidden;        /* a success would not show, or nothing */
+	bool is_linked;        /* to the one that follows */
 	bool may_be_refused;   /* by flags that do not go together */
 	bool may_be_on_worker; /* asked for, or in a chain without its end */
 	struct weir_kernel_timespec time;
@@ -62,7 +63,8 @@ struct ring_world {
 	bool has_bundles;
 	bool is_incremental;
 	bool has_drained;          /* from there on all may run on a worker */
-	struct io_uring_sqe *last; /* not submitted yet; NULL: none */
+	struct io_uring_sqe *last; /* not consumed yet; NULL: none */
+	bool last_is_published;    /* it is the kernel's */
 	uint32_t op_count;
 	uint32_t over_count;
 	uint32_t hidden_count; /* of those that are not over */

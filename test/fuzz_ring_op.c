@@ -57,13 +57,13 @@ static void ring_link(struct io_uring_sqe *sqe, struct ring_op *op,
 	if (wi_op_is_bundle_receive(sqe))
 		return;
 	sqe->flags |= flag;
+	op->is_linked = true;
 	op->may_be_on_worker = true;
 }
 
 bool ring_is_linked(const struct ring_world *world)
 {
-	return world->last != NULL &&
-	       (world->last->flags & (IOSQE_IO_LINK | IOSQE_IO_HARDLINK)) != 0;
+	return world->last != NULL && ring_ops[world->op_count - 1].is_linked;
 }
 
 /* ---- one function for each kind ---- */
@@ -215,7 +215,7 @@ static void fill_timeout_update(struct ring_world *world,
 static void fill_link_timeout(struct ring_world *world,
 			      struct io_uring_sqe *sqe, struct ring_op *op)
 {
-	if (world->last != NULL)
+	if (world->last != NULL && !world->last_is_published)
 		ring_link(world->last, &ring_ops[world->op_count - 1],
 			  IOSQE_IO_LINK);
 	op->may_be_refused = true;
@@ -295,7 +295,7 @@ static bool is_slot(const struct ring_op *op, int32_t result)
 /* ---- the table ---- */
 
 static const int errnos_none[] = { 0 };
-static const int errnos_send[] = { EPIPE, ECONNRESET, ENOTCONN, 0 };
+static const int errnos_send[] = { EPIPE, ECONNRESET, ENOTCONN, EINTR, 0 };
 static const int errnos_recv[] = { ECONNRESET, ENOBUFS, 0 };
 static const int errnos_now[] = { ECONNRESET, ENOBUFS, EAGAIN, 0 };
 /* An unknown group; and a header that found no room in what is left. */

@@ -14,7 +14,8 @@
 
 #include "net/sendq.h"
 #include "uring/bufring.h"
-#include "uring/ring_priv.h"
+#include "uring/op.h"
+#include "uring/ring_inline.h"
 
 #include <sys/wait.h>
 #include <unistd.h>
@@ -147,6 +148,30 @@ START_TEST(receive_buffer_is_the_kernels_but_for_what_has_come)
 }
 END_TEST
 
+START_TEST(queue_entries_are_the_kernels_but_while_they_are_ours)
+{
+	struct weir_ring ring;
+	wi_skip_unless(wi_kernel_has_rings(), "no rings here");
+	wi_ring_start(&ring, NULL);
+	struct io_uring_sqe *sqe = weir_ring_take_sqe(&ring);
+	ck_assert_ptr_nonnull(sqe);
+	weir_op_nop(sqe);
+	byte_read(sqe);
+	weir_ring_publish(&ring);
+	ck_assert(is_reported(byte_read, sqe, LENT));
+	ck_assert(is_reported(byte_read, ring.cqes, LENT));
+
+	ck_assert_int_eq(weir_ring_enter(&ring, NULL), 0);
+	ck_assert(is_reported(byte_read, sqe, LENT)); /* consumed */
+	ck_assert_uint_eq(weir_ring_ready(&ring), 1);
+	byte_read((void *)(uintptr_t)weir_ring_cqe(&ring, 0));
+	ck_assert(is_reported(byte_read, &ring.cqes[1], LENT));
+	weir_ring_reaped(&ring, 1);
+	ck_assert(is_reported(byte_read, ring.cqes, LENT));
+	weir_ring_close(&ring);
+}
+END_TEST
+
 /* ---- the simulated kernel ---------------------------------------------- */
 
 struct copy {
@@ -210,6 +235,8 @@ Suite *suite_region(void)
 	tcase_add_test(tcase, payload_in_flight_is_the_kernels);
 	tcase_add_test(tcase,
 		       receive_buffer_is_the_kernels_but_for_what_has_come);
+	tcase_add_test(tcase,
+		       queue_entries_are_the_kernels_but_while_they_are_ours);
 	tcase_add_test(
 		tcase,
 		simulated_kernel_passes_where_memory_is_lent_and_nowhere_else);

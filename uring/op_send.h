@@ -8,7 +8,9 @@
  * it are fewer when it was cancelled, timed out, shut down or reset half-way
  * (never -ECANCELED then). -EPIPE, without a signal: MSG_NOSIGNAL is implied;
  * -ECONNRESET; -ENOTCONN, -EDESTADDRREQ; -EMSGSIZE for a datagram; -EAGAIN with
- * MSG_DONTWAIT; -ECANCELED if nothing was sent; -EBADF, -ENOTSOCK, -EFAULT.
+ * MSG_DONTWAIT; -ECANCELED if nothing was sent; -EINTR: the same on a worker
+ * thread of the kernel, where one may end up unasked (AF_UNIX with a full
+ * buffer, seen on 6.18); -EBADF, -ENOTSOCK, -EFAULT.
  */
 #ifndef WEIR_URING_OP_SEND_H
 #define WEIR_URING_OP_SEND_H

@@ -135,6 +135,8 @@ void wi_ring_wire(struct weir_ring *ring, const struct io_uring_params *params)
 	ring->sq_mask = params->sq_entries - 1;
 	ring->cq_entry_count = params->cq_entries;
 	ring->cq_mask = params->cq_entries - 1;
+	wi_region_poison(ring->cqes,
+			 params->cq_entries * sizeof(struct io_uring_cqe));
 
 	/* Where the kernel keeps an index array, entry i names SQE i for ever.
 	 */
@@ -586,11 +588,16 @@ void wi_ring_unmap(struct weir_ring *ring)
 {
 	const struct weir_kernel *kernel = ring->kernel;
 
-	if (ring->sqes != NULL)
+	/* What is mapped there next is somebody else's. */
+	if (ring->sqes != NULL) {
+		wi_region_unpoison(ring->sqes, ring->sqes_bytes);
 		(void)kernel->unmap(kernel->ctx, ring->sqes, ring->sqes_bytes);
-	if (ring->ring_memory != NULL)
+	}
+	if (ring->ring_memory != NULL) {
+		wi_region_unpoison(ring->ring_memory, ring->ring_bytes);
 		(void)kernel->unmap(kernel->ctx, ring->ring_memory,
 				    ring->ring_bytes);
+	}
 	ring->sqes = NULL;
 	ring->ring_memory = NULL;
 }

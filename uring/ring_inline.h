@@ -13,6 +13,7 @@
 
 #include "barrier.h"
 #include "handover.h"
+#include "region.h"
 #include "ring_priv.h"
 
 #include <assert.h>
@@ -79,6 +80,7 @@ static inline struct io_uring_sqe *weir_ring_take_sqe(struct weir_ring *ring)
 	}
 	ring->sq_tail = tail + 1;
 	struct io_uring_sqe *sqe = &ring->sqes[tail & mask];
+	wi_region_unpoison(sqe, sizeof(*sqe));
 	wi_sqe_clear(sqe);
 	return sqe;
 }
@@ -106,6 +108,40 @@ static inline void wi_ring_handover_acquire(const struct weir_ring *ring)
 	wi_handover_acquire(-1);
 }
 
+/* What the two queues hold is ours only in part, and AddressSanitizer knows
+ * which: an entry from when it is taken until it is published, a completion
+ * from when it is ready until it is reaped. */
+static inline void wi_ring_lend_sqes(const struct weir_ring *ring)
+{
+	if (!WI_REGIONS_WATCHED)
+		return;
+	for (uint64_t i = ring->stats.sqes; i != ring->sq_tail; i++)
+		wi_region_poison(&ring->sqes[i & ring->sq_mask],
+				 sizeof(ring->sqes[0]));
+}
+
+static inline void wi_ring_show_cqes(const struct weir_ring *ring,
+				     uint32_t count)
+{
+	if (!WI_REGIONS_WATCHED)
+		return;
+	for (uint32_t i = 0; i < count; i++)
+		wi_region_unpoison(
+			&ring->cqes[(ring->cq_head + i) & ring->cq_mask],
+			sizeof(ring->cqes[0]));
+}
+
+static inline void wi_ring_hide_cqes(const struct weir_ring *ring,
+				     uint32_t count)
+{
+	if (!WI_REGIONS_WATCHED)
+		return;
+	for (uint32_t i = 0; i < count; i++)
+		wi_region_poison(
+			&ring->cqes[(ring->cq_head + i) & ring->cq_mask],
+			sizeof(ring->cqes[0]));
+}
+
 /**
  * weir_ring_publish() - the kernel may read every entry taken so far
  *
@@ -116,6 +152,7 @@ static inline void weir_ring_publish(struct weir_ring *ring)
 {
 	uint64_t tail = ring->sq_tail;
 	wi_ring_handover_release(ring);
+	wi_ring_lend_sqes(ring);
 	wi_store_release(ring->kernel_sq_tail, (uint32_t)tail);
 	wi_gauge_set(&ring->stats.sqes, tail);
 }
@@ -127,6 +164,7 @@ static inline uint32_t weir_ring_ready(const struct weir_ring *ring)
 		wi_load_acquire(ring->kernel_cq_tail) - (uint32_t)ring->cq_head;
 	if (count > 0)
 		wi_ring_handover_acquire(ring);
+	wi_ring_show_cqes(ring, count);
 	return count;
 }
 
@@ -141,6 +179,7 @@ static inline const struct io_uring_cqe *weir_ring_cqe(
 static inline void weir_ring_reaped(struct weir_ring *ring, uint32_t count)
 {
 	uint64_t head = ring->cq_head + count;
+	wi_ring_hide_cqes(ring, count);
 	ring->cq_head = head;
 	wi_store_release(ring->kernel_cq_head, (uint32_t)head);
 	wi_gauge_set(&ring->stats.cqes, head);

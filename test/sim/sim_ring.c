@@ -3,6 +3,7 @@
  * The indices, entries and completions lie in plain memory with the kernel's
  * layout, so uring/ reads and writes them as it always does.
  */
+#include "sim_copy.h"
 #include "sim_priv.h"
 
 #include "../../uring/barrier.h"
@@ -172,7 +173,7 @@ static void cq_write(struct sim_ring *ring, const struct io_uring_cqe *cqe)
 	struct io_uring_cqe *cqes =
 		(struct io_uring_cqe *)(void *)(ring->memory + CQES);
 	const uint32_t tail = *ring_word(ring, CQ_TAIL);
-	cqes[tail & (ring->cq_entries - 1)] = *cqe;
+	sim_copy(&cqes[tail & (ring->cq_entries - 1)], cqe, sizeof(*cqe));
 	wi_store_release(ring_word(ring, CQ_TAIL), tail + 1);
 }
 
@@ -375,8 +376,9 @@ static int enter_submit(struct weir_sim *sim, int index, uint32_t submit_count)
 	if (count > 0 && sim_fault(sim, WEIR_FAULT_ENTER))
 		count = weir_tape_below(sim->tape, count + 1);
 	for (uint32_t i = 0; i < count; i++) {
-		const struct io_uring_sqe sqe =
-			ring->sqes[(head + i) & (ring->sq_entries - 1)];
+		struct io_uring_sqe sqe;
+		sim_copy(&sqe, &ring->sqes[(head + i) & (ring->sq_entries - 1)],
+			 sizeof(sqe));
 		wi_store_release(ring_word(ring, SQ_HEAD), head + i + 1);
 		if (!sim_op_submit(sim, index, &sqe) &&
 		    (ring->setup_flags & IORING_SETUP_SUBMIT_ALL) == 0)
