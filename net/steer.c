@@ -170,11 +170,11 @@ static int classic_attach(struct weir_steer *steer, uint32_t group)
 
 	for (uint32_t i = 0; i < members->count; i++)
 		cpus[i] = steer->cpus[members->seats[i]];
-	const struct sock_fprog program = {
-		.len = (unsigned short)wi_steer_classic_build(
-			cpus, members->count, filter),
-		.filter = filter,
-	};
+	struct sock_fprog program;
+	memset(&program, 0, sizeof(program)); /* its padding goes too */
+	program.len = (unsigned short)wi_steer_classic_build(
+		cpus, members->count, filter);
+	program.filter = filter;
 	return steer_sockopt(steer, group_fd(steer, group),
 			     SO_ATTACH_REUSEPORT_CBPF, &program,
 			     sizeof(program));

@@ -154,10 +154,10 @@ static int choose_cbpf(const struct wi_stage *stage, int cpu)
 		BPF_STMT(BPF_RET | BPF_K, 1),
 		BPF_STMT(BPF_RET | BPF_K, 0),
 	};
-	const struct sock_fprog program = {
-		.len = sizeof(code) / sizeof(code[0]),
-		.filter = code,
-	};
+	struct sock_fprog program;
+	memset(&program, 0, sizeof(program)); /* its padding goes too */
+	program.len = sizeof(code) / sizeof(code[0]);
+	program.filter = code;
 	return steer_set(stage->listener, SO_ATTACH_REUSEPORT_CBPF, &program,
 			 sizeof(program));
 }
