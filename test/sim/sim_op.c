@@ -554,12 +554,20 @@ static bool op_can_run(const struct weir_sim *sim, const struct sim_op *op,
 	       op_is_ready(sim, op);
 }
 
-uint32_t sim_op_runnable(const struct weir_sim *sim, int ring,
-			 enum sim_runner run)
+bool sim_op_any_runs(const struct weir_sim *sim, int ring, enum sim_runner run)
+{
+	for (int i = 0; i < sim->op_high; i++)
+		if (op_can_run(sim, &sim->ops[i], ring, run))
+			return true;
+	return false;
+}
+
+uint32_t sim_op_runnable(struct weir_sim *sim, int ring, enum sim_runner run)
 {
 	uint32_t count = 0;
 	for (int i = 0; i < sim->op_high; i++)
-		count += op_can_run(sim, &sim->ops[i], ring, run);
+		if (op_can_run(sim, &sim->ops[i], ring, run))
+			sim->runnable[count++] = (uint16_t)i;
 	return count;
 }
 
@@ -579,14 +587,7 @@ void sim_op_step(struct weir_sim *sim, struct sim_op *op)
 		op_go(sim, op);
 }
 
-void sim_op_run(struct weir_sim *sim, int ring, uint32_t index,
-		enum sim_runner run)
+void sim_op_run(struct weir_sim *sim, uint32_t index)
 {
-	for (int i = 0; i < sim->op_high; i++) {
-		struct sim_op *op = &sim->ops[i];
-		if (!op_can_run(sim, op, ring, run) || index-- > 0)
-			continue;
-		sim_op_step(sim, op);
-		return;
-	}
+	sim_op_step(sim, &sim->ops[sim->runnable[index]]);
 }

@@ -120,6 +120,7 @@ struct sim_file {
 };
 
 struct sim_op {
+	/* What is looked at again and again comes first. */
 	bool is_used;
 	bool is_armed;     /* waits for its file */
 	bool is_cancelled; /* ends with -ECANCELED */
@@ -131,18 +132,18 @@ struct sim_op {
 	uint32_t wakes;    /* RECV: of its side, when it was armed */
 	uint32_t data_wakes;  /* POLL: the same, bytes alone */
 	uint32_t activations; /* RECV: this attempt; 0: of the submission */
-	uint64_t requeued;    /* by the enter of that number: not again in it */
-	bool is_prepared;     /* the kernel has accepted the entry */
-	bool is_message;      /* from another ring: task work */
-	bool is_notice;       /* of a zero-copy send that has completed */
+	int ring;
+	int file;          /* referenced, or SIM_NONE */
+	uint64_t requeued; /* by the enter of that number: not again in it */
+	struct io_uring_sqe sqe;
+	bool is_prepared; /* the kernel has accepted the entry */
+	bool is_message;  /* from another ring: task work */
+	bool is_notice;   /* of a zero-copy send that has completed */
 	uint32_t due_flags;
 	int due_result;
 	uint64_t acts_at; /* LATE: the moment; see sim_worker.c */
-	int ring;
-	int file;      /* referenced, or SIM_NONE */
-	uint32_t done; /* bytes that went before, in other attempts */
+	uint32_t done;    /* bytes that went before, in other attempts */
 	uint64_t order;
-	struct io_uring_sqe sqe;
 	uint32_t iov_count;
 	struct msghdr message; /* SENDMSG, RECVMSG: as it was at submission */
 	uint32_t all;          /* bytes of it */
@@ -248,7 +249,8 @@ struct weir_sim {
 	int file_high; /* none is used at or above it */
 	struct sim_ring rings[SIM_RINGS];
 	struct sim_op ops[SIM_OPS];
-	int op_high; /* none is used at or above it */
+	int op_high;                /* none is used at or above it */
+	uint16_t runnable[SIM_OPS]; /* see sim_op_runnable() */
 	int conn_high;
 	int datagram_high;
 	uint64_t dead_tokens[SIM_DEAD]; /* of streams that are closed */
@@ -370,12 +372,12 @@ bool sim_op_submit(struct weir_sim *sim, int ring,
 /* Task work is what the ring's own thread does in its enter; kernel workers
  * and the network card do theirs beside it, and while it waits. */
 enum sim_runner { SIM_RUN_TASK_WORK, SIM_RUN_BESIDE, SIM_RUN_WAITING };
-/* How many could go on now, and the next step of one of them. */
-uint32_t sim_op_runnable(const struct weir_sim *sim, int ring,
-			 enum sim_runner run);
-void sim_op_run(struct weir_sim *sim, int ring, uint32_t index,
-		enum sim_runner run);
-/* Of one of them. */
+bool sim_op_any_runs(const struct weir_sim *sim, int ring, enum sim_runner run);
+/* How many could go on now, remembered until the next such look; and the next
+ * step of the one of them with this index. */
+uint32_t sim_op_runnable(struct weir_sim *sim, int ring, enum sim_runner run);
+void sim_op_run(struct weir_sim *sim, uint32_t index);
+/* The next step of one. */
 void sim_op_step(struct weir_sim *sim, struct sim_op *op);
 /* Things that have come since it was armed; and bytes alone, in all. */
 uint32_t sim_op_activations(const struct weir_sim *sim,

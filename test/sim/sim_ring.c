@@ -261,6 +261,16 @@ static bool step_is_ready(const struct weir_sim *sim,
 	return !step->is_resting || step->rested_at != sim->events;
 }
 
+/* Return: how many peers could have their turn; which, in @out_ready. */
+static uint32_t steps_ready(const struct weir_sim *sim, uint8_t *out_ready)
+{
+	uint32_t count = 0;
+	for (int i = 0; i < sim->step_count; i++)
+		if (step_is_ready(sim, &sim->steps[i]))
+			out_ready[count++] = (uint8_t)i;
+	return count;
+}
+
 static void step_run(struct weir_sim *sim, int index)
 {
 	struct sim_step *step = &sim->steps[index];
@@ -281,10 +291,8 @@ static bool world_step(struct weir_sim *sim, int ring, enum sim_runner run)
 	const uint32_t segments = sim_net_pending(sim);
 	const uint32_t arrivals = segments + sim_udp_is_moving(sim);
 	const uint32_t threads = sim_threads_ready(sim);
-	uint32_t peers = 0;
-
-	for (int i = 0; i < sim->step_count; i++)
-		peers += step_is_ready(sim, &sim->steps[i]);
+	uint8_t ready[SIM_STEPS];
+	const uint32_t peers = steps_ready(sim, ready);
 	if (ops + arrivals + threads + peers == 0)
 		return false;
 	uint32_t pick =
@@ -300,7 +308,7 @@ static bool world_step(struct weir_sim *sim, int ring, enum sim_runner run)
 	    sim_fault(sim, WEIR_FAULT_STALE))
 		sim_op_haunt(sim, ring);
 	if (pick < ops) {
-		sim_op_run(sim, ring, pick, run);
+		sim_op_run(sim, pick);
 		return true;
 	}
 	pick -= ops;
@@ -317,13 +325,7 @@ static bool world_step(struct weir_sim *sim, int ring, enum sim_runner run)
 		sim_threads_run(sim, pick);
 		return true;
 	}
-	pick -= threads;
-	for (int i = 0; i < sim->step_count; i++) {
-		if (!step_is_ready(sim, &sim->steps[i]) || pick-- > 0)
-			continue;
-		step_run(sim, i);
-		break;
-	}
+	step_run(sim, ready[pick - threads]);
 	return true;
 }
 
@@ -403,7 +405,7 @@ static void enter_task_work(struct weir_sim *sim, int ring,
 		const uint32_t ops = sim_op_runnable(sim, ring, run);
 		if (ops == 0)
 			break;
-		sim_op_run(sim, ring, weir_tape_below(sim->tape, ops), run);
+		sim_op_run(sim, weir_tape_below(sim->tape, ops));
 	}
 	if (min_complete == 0 && !sim_thread_is_nested(sim) &&
 	    !weir_tape_chance(sim->tape, ONE_IN_FOUR))

@@ -82,7 +82,7 @@ static bool thread_is_ready(const struct weir_sim *sim,
 		return false;
 	return !thread->is_asleep || sim->now_ns >= thread->wake_ns ||
 	       sim_ring_has_news(sim, thread->ring) ||
-	       sim_op_runnable(sim, thread->ring, SIM_RUN_WAITING) > 0;
+	       sim_op_any_runs(sim, thread->ring, SIM_RUN_WAITING);
 }
 
 uint32_t sim_threads_ready(const struct weir_sim *sim)
