@@ -335,6 +335,7 @@ static void sim_clear(struct weir_sim *sim)
 	sim->thread = SIM_NONE;
 	sim->thread_depth = 0;
 	sim->choose = NULL;
+	sim->view.is_fresh = false;
 	sim_memory_clear(sim);
 	sim->memory_used = 0;
 	sim->mappings = 0;

@@ -220,6 +220,24 @@ struct sim_thread {
 	uint64_t wake_ns;
 };
 
+/* Task work is what the ring's own thread does in its enter; kernel workers
+ * and the network card do theirs beside it, and while it waits. */
+enum sim_runner { SIM_RUN_TASK_WORK, SIM_RUN_BESIDE, SIM_RUN_WAITING };
+
+/* How many things of each kind could happen next, as it was seen last: most
+ * steps are of peers that have nothing to do, and change none of it. */
+struct sim_view {
+	bool is_fresh;
+	int ring;
+	enum sim_runner run;
+	uint64_t events;
+	uint64_t until_ns; /* then time alone may change it */
+	uint32_t ops;
+	uint32_t segments;
+	uint32_t arrivals; /* segments, and datagrams */
+	uint32_t threads;
+};
+
 struct weir_sim {
 	struct weir_kernel kernel;
 	struct weir_tape *tape;
@@ -251,6 +269,7 @@ struct weir_sim {
 	struct sim_op ops[SIM_OPS];
 	int op_high;                /* none is used at or above it */
 	uint16_t runnable[SIM_OPS]; /* see sim_op_runnable() */
+	struct sim_view view;
 	int conn_high;
 	int datagram_high;
 	uint64_t dead_tokens[SIM_DEAD]; /* of streams that are closed */
@@ -369,9 +388,6 @@ uint64_t sim_threads_due_ns(const struct weir_sim *sim); /* or UINT64_MAX */
 /* False: the kernel refuses the entry itself. */
 bool sim_op_submit(struct weir_sim *sim, int ring,
 		   const struct io_uring_sqe *sqe);
-/* Task work is what the ring's own thread does in its enter; kernel workers
- * and the network card do theirs beside it, and while it waits. */
-enum sim_runner { SIM_RUN_TASK_WORK, SIM_RUN_BESIDE, SIM_RUN_WAITING };
 bool sim_op_any_runs(const struct weir_sim *sim, int ring, enum sim_runner run);
 /* How many could go on now, remembered until the next such look; and the next
  * step of the one of them with this index. */

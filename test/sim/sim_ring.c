@@ -280,17 +280,53 @@ static void step_run(struct weir_sim *sim, int index)
 	step->rested_at = sim->events;
 }
 
+static uint64_t world_due_ns(const struct weir_sim *sim)
+{
+	const uint64_t op_ns = sim_op_next_due_ns(sim);
+	const uint64_t thread_ns = sim_threads_due_ns(sim);
+	uint64_t due_ns = op_ns < thread_ns ? op_ns : thread_ns;
+	for (int i = 0; i < sim->step_count; i++)
+		if (sim->steps[i].wake_ns > sim->now_ns &&
+		    sim->steps[i].wake_ns < due_ns)
+			due_ns = sim->steps[i].wake_ns;
+	return due_ns;
+}
+
+static bool view_holds(const struct weir_sim *sim, int ring,
+		       enum sim_runner run)
+{
+	const struct sim_view *view = &sim->view;
+	return view->is_fresh && view->ring == ring && view->run == run &&
+	       view->events == sim->events && sim->now_ns < view->until_ns &&
+	       sim->moments > sim->naps_end;
+}
+
+static void view_look(struct weir_sim *sim, int ring, enum sim_runner run)
+{
+	struct sim_view *view = &sim->view;
+	view->ring = ring;
+	view->run = run;
+	view->events = sim->events;
+	view->ops = ring == SIM_NONE ? 0 : sim_op_runnable(sim, ring, run);
+	view->segments = sim_net_pending(sim);
+	view->arrivals = view->segments + sim_udp_is_moving(sim);
+	view->threads = sim_threads_ready(sim);
+}
+
 /* One thing that happens: an operation of this ring, an arrival, a turn of
  * another loop, a peer.
  * Benign: in this order. False: nothing can. */
 static bool world_step(struct weir_sim *sim, int ring, enum sim_runner run)
 {
 	sim_worker_moment(sim);
-	const uint32_t ops =
-		ring == SIM_NONE ? 0 : sim_op_runnable(sim, ring, run);
-	const uint32_t segments = sim_net_pending(sim);
-	const uint32_t arrivals = segments + sim_udp_is_moving(sim);
-	const uint32_t threads = sim_threads_ready(sim);
+	const bool is_known = view_holds(sim, ring, run);
+	if (!is_known)
+		view_look(sim, ring, run);
+	const uint32_t ops = sim->view.ops;
+	const uint32_t segments = sim->view.segments;
+	const uint32_t arrivals = sim->view.arrivals;
+	const uint32_t threads = sim->view.threads;
+	sim->view.is_fresh = false;
 	uint8_t ready[SIM_STEPS];
 	const uint32_t peers = steps_ready(sim, ready);
 	if (ops + arrivals + threads + peers == 0)
@@ -326,6 +362,9 @@ static bool world_step(struct weir_sim *sim, int ring, enum sim_runner run)
 		return true;
 	}
 	step_run(sim, ready[pick - threads]);
+	sim->view.is_fresh = sim->view.events == sim->events;
+	if (sim->view.is_fresh && !is_known)
+		sim->view.until_ns = world_due_ns(sim);
 	return true;
 }
 
@@ -410,18 +449,6 @@ static void enter_task_work(struct weir_sim *sim, int ring,
 	if (min_complete == 0 && !sim_thread_is_nested(sim) &&
 	    !weir_tape_chance(sim->tape, ONE_IN_FOUR))
 		(void)world_step(sim, ring, SIM_RUN_BESIDE);
-}
-
-static uint64_t world_due_ns(const struct weir_sim *sim)
-{
-	const uint64_t op_ns = sim_op_next_due_ns(sim);
-	const uint64_t thread_ns = sim_threads_due_ns(sim);
-	uint64_t due_ns = op_ns < thread_ns ? op_ns : thread_ns;
-	for (int i = 0; i < sim->step_count; i++)
-		if (sim->steps[i].wake_ns > sim->now_ns &&
-		    sim->steps[i].wake_ns < due_ns)
-			due_ns = sim->steps[i].wake_ns;
-	return due_ns;
 }
 
 /* Within another's wait: see sim_thread.c. */
@@ -511,6 +538,7 @@ int sim_ring_enter(void *ctx, int ring_fd, uint32_t submit_count,
 	(void)arg_bytes;
 
 	sim->is_idle = false;
+	sim->view.is_fresh = false;
 	sim->enters++;
 	if (index == SIM_NONE || !sim->rings[index].is_used)
 		return -EBADF;

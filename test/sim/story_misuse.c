@@ -126,8 +126,7 @@ static size_t draw_bytes(struct misuse *misuse, size_t queued)
 
 static void say(uint8_t *out, const struct guest *guest, size_t byte_count)
 {
-	for (size_t i = 0; i < byte_count; i++)
-		out[i] = peer_pattern(0, guest->said + (uint32_t)i);
+	peer_say(0, guest->said, out, (uint32_t)byte_count);
 }
 
 /* There was no room. @queued: bytes, before. */

@@ -220,8 +220,7 @@ static void call_say(struct outbound *outbound, struct call *call)
 	while (call->said < call->total) {
 		const uint32_t left = call->total - call->said;
 		const uint32_t count = left < PIECE_MAX ? left : PIECE_MAX;
-		for (uint32_t i = 0; i < count; i++)
-			piece[i] = peer_pattern(call->id, call->said + i);
+		peer_say(call->id, call->said, piece, count);
 		const int result = weir_conn_send(call->conn, piece, count);
 		if (result == -EAGAIN)
 			return; /* on_drain follows */

@@ -140,6 +140,8 @@ void run_end(struct sim_run *run);
 
 /* ---- peers.c ---- */
 uint8_t peer_pattern(uint32_t id, uint32_t at);
+void peer_say(uint32_t id, uint32_t at, uint8_t *out_bytes,
+	      uint32_t byte_count);
 /* A handler is shown these bytes of @peer: its next ones? */
 void peer_check_shown(const struct peer *peer, const uint8_t *bytes,
 		      size_t byte_count);

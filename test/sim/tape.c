@@ -46,7 +46,7 @@ static uint8_t tape_write(struct weir_tape *tape)
 	return byte;
 }
 
-uint8_t weir_tape_byte(struct weir_tape *tape)
+static inline uint8_t tape_byte(struct weir_tape *tape)
 {
 	uint8_t byte = 0;
 	if (tape->at < tape->byte_count)
@@ -56,6 +56,11 @@ uint8_t weir_tape_byte(struct weir_tape *tape)
 	if (tape->at < WEIR_TAPE_BYTES_MAX)
 		tape->at++;
 	return byte;
+}
+
+uint8_t weir_tape_byte(struct weir_tape *tape)
+{
+	return tape_byte(tape);
 }
 
 static void tape_note(struct weir_tape *tape, uint32_t ways)
@@ -70,10 +75,10 @@ uint32_t weir_tape_below(struct weir_tape *tape, uint32_t count)
 	if (count == 1)
 		return 0;
 	tape_note(tape, count);
-	uint32_t value = weir_tape_byte(tape);
+	uint32_t value = tape_byte(tape);
 	tape_note(tape, 1); /* of a second byte only 0 is tried */
 	if (count > 256)
-		value |= (uint32_t)weir_tape_byte(tape) << 8;
+		value |= (uint32_t)tape_byte(tape) << 8;
 	return value % count;
 }
 
@@ -82,5 +87,5 @@ bool weir_tape_chance(struct weir_tape *tape, uint32_t of_256)
 	if (of_256 == 0)
 		return false;
 	tape_note(tape, 2);
-	return weir_tape_byte(tape) >= 256 - of_256;
+	return tape_byte(tape) >= 256 - of_256;
 }
