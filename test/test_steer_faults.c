@@ -553,7 +553,11 @@ START_TEST(the_guard_stays_out_of_what_cannot_collapse)
 	for (int i = 0; i < 5; i++)
 		steered_serves(&steered);
 	ck_assert_uint_eq(steered_stats(&steered).guard_steps, 0);
-	ck_assert_uint_eq(steered_share(&steered, 0).chosen, 5 * SOME * 9 / 10);
+	/* Each CPU takes turns of its own: exact to one for each. */
+	const uint64_t chosen = steered_share(&steered, 0).chosen;
+	const uint64_t cpus = (uint64_t)sysconf(_SC_NPROCESSORS_ONLN);
+	ck_assert_uint_ge(chosen + cpus, 5 * SOME * 9 / 10);
+	ck_assert_uint_le(chosen, 5 * SOME * 9 / 10 + cpus);
 	steered_end(&steered);
 }
 END_TEST
