@@ -1,5 +1,7 @@
 #include "liar.h"
 
+#include "sim/sim_copy.h"
+
 #include "uring/barrier.h"
 
 #include <unistd.h>
@@ -57,13 +59,17 @@ static void liar_submit(struct liar *liar, uint32_t count)
 {
 	const uint32_t mask = liar->params.sq_entries - 1;
 	for (uint32_t i = 0; i < count; i++) {
-		struct io_uring_sqe *sqe =
+		struct io_uring_sqe *entry =
 			&liar->sqes[liar->sqe_index++ & mask];
-		if (sqe->user_data < LIAR_OPS_MAX)
-			liar->entries[sqe->user_data] = *sqe;
-		if (liar->lie.has_other_bytes &&
-		    sqe->opcode == liar->lie.opcode)
-			send_others(liar, sqe);
+		struct io_uring_sqe sqe;
+		sim_copy(&sqe, entry, sizeof(sqe));
+		if (sqe.user_data < LIAR_OPS_MAX)
+			liar->entries[sqe.user_data] = sqe;
+		if (!liar->lie.has_other_bytes ||
+		    sqe.opcode != liar->lie.opcode)
+			continue;
+		send_others(liar, &sqe);
+		sim_copy(entry, &sqe, sizeof(sqe));
 	}
 }
 
@@ -108,9 +114,15 @@ static int liar_enter(void *ctx, int ring_fd, uint32_t submit_count,
 	struct io_uring_cqe *cqes =
 		(struct io_uring_cqe *)(void *)(liar->rings + at->cqes);
 	const uint32_t tail = wi_load_acquire(word_at(liar, at->tail));
-	while (liar->cqe_index != tail)
-		liar_complete(liar, &cqes[liar->cqe_index++ &
-					  (liar->params.cq_entries - 1)]);
+	while (liar->cqe_index != tail) {
+		struct io_uring_cqe *entry =
+			&cqes[liar->cqe_index++ &
+			      (liar->params.cq_entries - 1)];
+		struct io_uring_cqe cqe;
+		sim_copy(&cqe, entry, sizeof(cqe));
+		liar_complete(liar, &cqe);
+		sim_copy(entry, &cqe, sizeof(cqe));
+	}
 	return result;
 }
 

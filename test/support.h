@@ -26,6 +26,20 @@ struct weir_ring_opts;
 
 /* ---- skipping ---------------------------------------------------------- */
 
+/* A sanitizer is a part of the program: it wants /proc, its own mappings, and
+ * to know the CPUs, and says so on the program's stderr. */
+#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
+#define WI_HAS_SANITIZER 1
+#elif defined(__has_feature)
+#if __has_feature(address_sanitizer) || __has_feature(thread_sanitizer) ||     \
+	__has_feature(memory_sanitizer)
+#define WI_HAS_SANITIZER 1
+#endif
+#endif
+#ifndef WI_HAS_SANITIZER
+#define WI_HAS_SANITIZER 0
+#endif
+
 /* Leaves the running test, which then counts as passed, with a line that says
  * why. A macro because a function cannot return from its caller. */
 #define wi_skip_unless(condition, reason)                                      \

@@ -20,20 +20,6 @@ enum {
 	SWEEP_TEST_TIMEOUT_S = 120,
 };
 
-/* A sanitizer is a part of the program: it wants /proc and its own mappings,
- * and says so on the program's stderr. */
-#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
-#define SWEEP_HAS_SANITIZER true
-#elif defined(__has_feature)
-#if __has_feature(address_sanitizer) || __has_feature(thread_sanitizer) ||     \
-	__has_feature(memory_sanitizer)
-#define SWEEP_HAS_SANITIZER true
-#endif
-#endif
-#ifndef SWEEP_HAS_SANITIZER
-#define SWEEP_HAS_SANITIZER false
-#endif
-
 /* For the messages of all that follows, as printf does. */
 void sweep_now_trying(const char *format, ...)
 	__attribute__((format(printf, 1, 2)));

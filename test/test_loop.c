@@ -293,7 +293,7 @@ START_TEST(a_client_without_a_slot_is_let_go_and_counted)
 		.res = 5,
 		.flags = IORING_CQE_F_MORE,
 	};
-	struct weir_conn *taken[8];
+	struct weir_conn *taken[9]; /* and the NULL behind them */
 	int count = 0;
 	rig_start((struct weir_loop_opts){ 0 }, &all_handlers);
 	rig_turns(2);

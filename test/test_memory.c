@@ -4,6 +4,7 @@
  */
 #include "peer.h"
 #include "suites.h"
+#include "support.h"
 
 #include "net/conn_priv.h"
 
@@ -13,19 +14,10 @@
 
 enum { MEMORY_TEST_TIMEOUT_S = 120 };
 
-#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
-#define HAS_SANITIZER 1
-#elif defined(__has_feature)
-#if __has_feature(address_sanitizer) || __has_feature(thread_sanitizer) ||     \
-	__has_feature(memory_sanitizer)
-#define HAS_SANITIZER 1
-#endif
-#endif
-
 /* ---- allocations, counted by thread -----------------------------------------
  */
 
-#if !defined(HAS_SANITIZER) && defined(__GLIBC__)
+#if !WI_HAS_SANITIZER && defined(__GLIBC__)
 #define COUNTS_ALLOCATIONS 1
 
 /* Volatile: the compiler takes it that malloc changes nothing. */
@@ -251,7 +243,7 @@ START_TEST(an_idle_connection_costs_at_most_256_bytes)
 {
 	enum { IDLE = 2000, LIMIT_BYTES = 256, PAGE_BYTES = 4096 };
 	static int fds[IDLE];
-#ifdef HAS_SANITIZER
+#if WI_HAS_SANITIZER
 	wi_skip_unless(false, "a sanitizer's shadow would be measured");
 #endif
 	struct kept kept = kept_start(IDLE + 1);

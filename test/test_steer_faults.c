@@ -517,7 +517,10 @@ START_TEST(the_guard_steps_when_one_cpu_sends_all_and_steps_back)
 	crowd_pass(&crowds[0], 4000);
 	crowd_answers(&crowds[0], after);
 	const uint64_t got[2] = { after[0] - before[0], after[1] - before[1] };
-	ck_assert_double_le(crowd_imbalance(got, 2), 1.2);
+	/* Neither has the share that would make it step: how even they are is
+	 * up to the scheduler here, and tested in steer-spread. */
+	for (int i = 0; i < 2; i++)
+		ck_assert_uint_le(got[i] * 100, 75 * (got[0] + got[1]));
 	ck_assert(steered_stats(&steered).is_stepped);
 	ck_assert_uint_eq(steered_log_count(&steered), 1);
 

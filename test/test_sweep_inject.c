@@ -7,6 +7,7 @@
  */
 #include "peer.h"
 #include "suites.h"
+#include "support.h"
 #include "sweep.h"
 
 #include <signal.h>
@@ -225,7 +226,7 @@ START_TEST(each_call_that_fails_is_overcome_or_explained)
 	const struct sweep *sweep = &sweeps[_i];
 	struct tally tally = { 0 };
 	wi_skip_unless(may_inject(), "no strace, or it may not trace");
-	wi_skip_unless(!SWEEP_HAS_SANITIZER || strcmp(sweep->call, "mmap") != 0,
+	wi_skip_unless(!WI_HAS_SANITIZER || strcmp(sweep->call, "mmap") != 0,
 		       "a sanitizer does not live without mmap");
 	scratch_open();
 	/* LeakSanitizer, where it is built in, cannot look while it is traced.

@@ -5,6 +5,7 @@
  */
 #include "peer.h"
 #include "suites.h"
+#include "support.h"
 #include "sweep.h"
 
 #include <errno.h>
@@ -468,7 +469,7 @@ START_TEST(a_sandbox_without_rings_is_named)
 	static const char *const echo[] = { ONE_LOOP, NULL };
 	static const char *const load[] = { "weir-load", "--port", "1", NULL };
 	static struct outcome outcome;
-	wi_skip_unless(!SWEEP_HAS_SANITIZER ||
+	wi_skip_unless(!WI_HAS_SANITIZER ||
 			       forbidden_cases[_i].prepare == prepare_forbidden,
 		       "a sanitizer does not live without /proc");
 	forbidden_errno = forbidden_cases[_i].err;
@@ -490,7 +491,7 @@ END_TEST
 START_TEST(without_proc_it_serves)
 {
 	static struct outcome outcome;
-	wi_skip_unless(!SWEEP_HAS_SANITIZER,
+	wi_skip_unless(!WI_HAS_SANITIZER,
 		       "a sanitizer does not live without /proc");
 	sweep_now_trying("no /proc");
 	scratch_open();

@@ -4,6 +4,8 @@
  */
 #include "model_lies.h"
 
+#include "../sim/sim_copy.h"
+
 #include "uring/barrier.h"
 
 #include <errno.h>
@@ -131,10 +133,12 @@ static int wrong_enter(void *ctx, int ring_fd, uint32_t submit_count,
 						wrong.offsets.cqes);
 	const uint32_t mask = wrong_word(wrong.offsets.ring_mask);
 	for (uint32_t i = tail; i != wrong_word(wrong.offsets.tail); i++) {
-		struct io_uring_cqe *cqe = &cqes[i & mask];
-		const uint64_t op = cqe->user_data - 1;
+		struct io_uring_cqe cqe; /* as the kernel: see sim_copy.h */
+		sim_copy(&cqe, &cqes[i & mask], sizeof(cqe));
+		const uint64_t op = cqe.user_data - 1;
 		if (op < wrong.program->op_count)
-			wrong.error->change(&wrong.program->ops[op], cqe);
+			wrong.error->change(&wrong.program->ops[op], &cqe);
+		sim_copy(&cqes[i & mask], &cqe, sizeof(cqe));
 	}
 	return result;
 }
