@@ -570,10 +570,9 @@ static bool conn_awaits(const struct weir_conn *conn, enum wi_token_kind kind)
 	case WI_TOKEN_INSTALL:
 	case WI_TOKEN_SHUTDOWN:
 		return conn->fin_in_flight;
-	case WI_TOKEN_CHECK:
-		return conn->check_in_flight;
 	default:
-		return false;
+		assert(kind == WI_TOKEN_CHECK);
+		return conn->check_in_flight;
 	}
 }
 

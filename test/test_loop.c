@@ -639,6 +639,60 @@ START_TEST(no_turn_waits_for_more_than_a_batch)
 }
 END_TEST
 
+/* ---- completions that nothing awaits ----------------------------------- */
+
+static void complete(struct weir_conn *conn, enum wi_token_kind kind)
+{
+	const struct io_uring_cqe cqe = { .user_data = wi_token(kind, 0, 0),
+					  .res = -EIO };
+	const uint64_t stale = rig.loop->stats.stale_completions;
+	const uint8_t in_flight = conn->in_flight;
+	wi_conn_complete(conn, &cqe);
+	ck_assert_uint_eq(rig.loop->stats.stale_completions, stale + 1);
+	ck_assert_uint_eq(conn->in_flight, in_flight);
+}
+
+START_TEST(a_completion_that_nothing_awaits_is_counted_and_not_applied)
+{
+	static const enum wi_token_kind kinds[] = {
+		WI_TOKEN_SEND,    WI_TOKEN_CANCEL,     WI_TOKEN_CLOSE,
+		WI_TOKEN_SOCKET,  WI_TOKEN_SETSOCKOPT, WI_TOKEN_CONNECT,
+		WI_TOKEN_INSTALL, WI_TOKEN_SHUTDOWN,   WI_TOKEN_CHECK,
+	};
+	rig_start((struct weir_loop_opts){ 0 }, &all_handlers);
+	rig_clients(1);
+	for (size_t i = 0; i < sizeof(kinds) / sizeof(kinds[0]); i++) {
+		complete(rig.conns[0], kinds[i]);
+		ck_assert_int_eq(rig.conns[0]->state, WEIR_CONN_OPEN);
+	}
+	/* Its socket was refused, and it waits for the end of the turn. */
+	struct weir_conn *refused = wi_loop_conn_take(rig.loop);
+	ck_assert_ptr_nonnull(refused);
+	complete(refused, WI_TOKEN_SOCKET);
+	wi_loop_conn_give(rig.loop, refused);
+	rig_end();
+}
+END_TEST
+
+START_TEST(a_check_that_has_not_ended_is_not_made_again)
+{
+	rig_start((struct weir_loop_opts){ 0 }, &all_handlers);
+	rig_clients(1);
+	struct weir_conn *conn = rig.conns[0];
+	want_check(conn);
+	ck_assert(wi_conn_work(conn));
+	const uint8_t in_flight = conn->in_flight;
+	ck_assert(conn->check_in_flight);
+	want_check(conn);
+	ck_assert(wi_conn_work(conn));
+	ck_assert_uint_eq(conn->in_flight, in_flight);
+	rig_turns(2);
+	ck_assert(!conn->check_in_flight);
+	ck_assert_int_eq(conn->state, WEIR_CONN_OPEN);
+	rig_end();
+}
+END_TEST
+
 Suite *suite_loop(void)
 {
 	Suite *suite = suite_create("loop");
@@ -655,6 +709,10 @@ Suite *suite_loop(void)
 	tcase_add_test(
 		tcase,
 		a_drain_without_a_deadline_outlasts_a_kernel_that_refuses);
+	tcase_add_test(
+		tcase,
+		a_completion_that_nothing_awaits_is_counted_and_not_applied);
+	tcase_add_test(tcase, a_check_that_has_not_ended_is_not_made_again);
 	tcase_add_test(tcase, a_send_that_takes_nothing_ends_its_connection);
 	tcase_add_test(
 		tcase,
