@@ -320,6 +320,7 @@ END_TEST
 
 START_TEST(a_sample_that_finds_the_queue_full_is_left_to_the_next_client)
 {
+	wi_skip_if_forced_off(WEIR_RUNG_SOCKET_CMD);
 	rig_start((struct weir_loop_opts){ 0 }, &all_handlers);
 	rig_turns(2);
 	wi_sample_init(&rig.loop->sample, 1, 0);
@@ -387,6 +388,7 @@ END_TEST
 START_TEST(an_operation_that_is_refused_for_good_shows_in_the_ladder)
 {
 	struct weir_rung rungs[WEIR_RUNG_COUNT];
+	wi_skip_if_forced_off(WEIR_RUNG_INSTALL_SLOT);
 	rig_start((struct weir_loop_opts){ 0 }, &all_handlers);
 	rig_clients(1);
 	rig.opcode = IORING_OP_FIXED_FD_INSTALL;
@@ -415,6 +417,7 @@ START_TEST(an_outbound_connection_needs_no_socket_option)
 {
 	struct weir_loop_opts opts = { .conn_count = 0 };
 	struct weir_addr addr;
+	wi_skip_if_forced_off(WEIR_RUNG_SOCKET_CMD);
 	if (no_delay_cases[_i].is_off)
 		opts.ring.forced_off = weir_rung_bit(WEIR_RUNG_SOCKET_CMD);
 	rig_start(opts, &all_handlers);

@@ -229,6 +229,7 @@ START_TEST(means_that_cannot_be_tried_are_none)
 	};
 	struct weir_steer *steer = NULL;
 	struct weir_error error = { .code = 0 };
+	wi_skip_if_forced_off(WEIR_RUNG_STEER_INCOMING_CPU);
 	refusing.setup_err = -ENOMEM;
 	ck_assert_int_eq(weir_steer_open(&steer, &opts, &error), 0);
 	ck_assert_int_eq(weir_steer_means(steer), WEIR_STEER_BY_HASH);
@@ -380,6 +381,10 @@ static const struct {
  * has. */
 START_TEST(the_same_policy_again_takes_a_strangers_program_away)
 {
+	if (release_cases[_i].policy == WEIR_STEER_CPU) {
+		wi_skip_if_forced_off(WEIR_RUNG_STEER_INCOMING_CPU);
+		wi_skip_if_forced_off(WEIR_RUNG_STEER_CBPF);
+	}
 	struct weir_steer *steer =
 		steer_by(release_cases[_i].policy, release_cases[_i].forced_off,
 			 SO_DETACH_REUSEPORT_BPF);
