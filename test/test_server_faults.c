@@ -361,12 +361,15 @@ END_TEST
 
 /* ---- loops that come --------------------------------------------------- */
 
-static const struct {
+/* A call that is refused while a server changes, and what is said of it. */
+struct change_case {
 	enum faulty_call call;
 	int err;
 	const char *hint;
 	bool by_cpu;
-} add_cases[] = {
+};
+
+static const struct change_case add_cases[] = {
 	{ CALL_SETUP, -ENOMEM, "", false },
 	{ CALL_ENABLE, -ENOMEM, "cannot enable the ring of loop 1", false },
 	{ CALL_LISTEN, -EMFILE, "cannot listen", false },
@@ -420,12 +423,7 @@ END_TEST
 
 /* ---- loops that rest --------------------------------------------------- */
 
-static const struct {
-	enum faulty_call call;
-	int err;
-	const char *hint;
-	bool by_cpu;
-} resume_cases[] = {
+static const struct change_case resume_cases[] = {
 	{ CALL_LISTEN_AGAIN, -EADDRINUSE, "is in use", false },
 	{ CALL_SOCKOPT, -EPERM, "loop 1 cannot be steered to", true },
 };

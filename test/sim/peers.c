@@ -15,10 +15,15 @@ enum {
 	NS_PER_MS = 1000000,
 };
 
+/* Behind the first byte, which is the id itself. */
+static uint8_t pattern_behind(uint32_t id, uint32_t at)
+{
+	return (uint8_t)(id * 37 + at * 101 + (at >> 8));
+}
+
 uint8_t peer_pattern(uint32_t id, uint32_t at)
 {
-	return at == 0 ? (uint8_t)id
-		       : (uint8_t)(id * 37 + at * 101 + (at >> 8));
+	return at == 0 ? (uint8_t)id : pattern_behind(id, at);
 }
 
 /* Without a question for each byte: most of what a peer would say is not taken,
@@ -26,10 +31,9 @@ uint8_t peer_pattern(uint32_t id, uint32_t at)
 void peer_say(uint32_t id, uint32_t at, uint8_t *out_bytes, uint32_t byte_count)
 {
 	for (uint32_t i = 0; i < byte_count; i++)
-		out_bytes[i] =
-			(uint8_t)(id * 37 + (at + i) * 101 + ((at + i) >> 8));
+		out_bytes[i] = pattern_behind(id, at + i);
 	if (at == 0 && byte_count > 0)
-		out_bytes[0] = peer_pattern(id, 0);
+		out_bytes[0] = (uint8_t)id;
 }
 
 void peer_check_shown(const struct peer *peer, const uint8_t *bytes,
