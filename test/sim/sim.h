@@ -386,10 +386,15 @@ void weir_sim_settle(struct weir_sim *sim);
  * side, since it connected. */
 uint32_t weir_sim_arrived_bytes(const struct weir_sim *sim, int conn);
 
-/** weir_sim_revive() - what was to never complete goes on from here. */
+/**
+ * weir_sim_revive() - what was to never complete (WEIR_FAULT_NEVER) goes on
+ *
+ * From here, as what is late. On the world's thread, at any time.
+ */
 void weir_sim_revive(struct weir_sim *sim);
 
-/** weir_sim_mapped_bytes() - anonymous memory that was mapped so far. */
+/** weir_sim_mapped_bytes() - bytes of anonymous memory that were mapped since
+ * weir_sim_reset(), in whole pages; what was unmapped counts on. */
 size_t weir_sim_mapped_bytes(const struct weir_sim *sim);
 
 /**
