@@ -304,11 +304,17 @@ size_t peer_map_count(const char *name)
 /* ---- servers ---------------------------------------------------------------
  */
 
+/* Call it with the lock held. */
+static void echo_count(struct echo *echo, uint64_t *counter)
+{
+	(*counter)++;
+	(void)pthread_cond_broadcast(&echo->moved);
+}
+
 static void echo_note(struct echo *echo, uint64_t *counter)
 {
 	(void)pthread_mutex_lock(&echo->lock);
-	(*counter)++;
-	(void)pthread_cond_broadcast(&echo->moved);
+	echo_count(echo, counter);
 	(void)pthread_mutex_unlock(&echo->lock);
 }
 
@@ -362,8 +368,8 @@ void echo_on_close(struct weir_conn *conn,
 	(void)pthread_mutex_lock(&echo->lock);
 	if (echo->closes < ECHO_CLOSES_MAX)
 		echo->reasons[echo->closes] = *reason;
+	echo_count(echo, &echo->closes);
 	(void)pthread_mutex_unlock(&echo->lock);
-	echo_note(echo, &echo->closes);
 }
 
 static struct weir_handlers echo_init(struct echo *echo,
