@@ -64,12 +64,15 @@ START_TEST(a_peer_that_never_reads_is_not_read_from_and_loses_nothing)
 	int neighbour = peer_open(echo_port(&echo));
 	peer_round_trip(neighbour, 1);
 	int fd = peer_open_narrow(echo_port(&echo));
-	size_t sent = peer_stuff(fd, neighbour, out, total);
+	size_t sent = 0;
+	do {
+		sent += peer_stuff(fd, neighbour, out + sent, total - sent);
+		echo_stats(&echo, &stats);
+	} while (stats.recv_pauses == 0 && sent < total);
 	ck_assert_uint_lt(sent, total);
 	for (uint32_t i = 0; i < 100; i++)
 		peer_round_trip(neighbour, i);
 	echo_stats(&echo, &stats);
-	ck_assert_uint_ge(stats.recv_pauses, 1);
 	ck_assert_uint_eq(stats.conns_open, 2);
 	(void)printf("never-reader: stuffed %zu KiB, peak of blocks %llu KiB, "
 		     "cap %zu KiB\n",
@@ -305,17 +308,24 @@ START_TEST(answers_that_use_up_the_memory_delay_only_those_who_do_not_read)
 	uint8_t *in = malloc(total);
 	int offenders[OFFENDERS];
 	int neighbours[NEIGHBOURS];
-	size_t sent[OFFENDERS];
+	size_t sent[OFFENDERS] = { 0 };
+	size_t all;
 
 	echo_start(&echo, &opts, NULL);
 	for (int i = 0; i < NEIGHBOURS; i++)
 		neighbours[i] = peer_open(echo_port(&echo));
-	for (uint32_t i = 0; i < OFFENDERS; i++) {
+	for (uint32_t i = 0; i < OFFENDERS; i++)
 		offenders[i] = peer_open_narrow(echo_port(&echo));
-		sent[i] = peer_stuff(offenders[i], neighbours[0], out, total);
-		peer_round_trips(neighbours, NEIGHBOURS, i);
-	}
-	echo_stats(&echo, &stats);
+	do {
+		all = 0;
+		for (uint32_t i = 0; i < OFFENDERS; i++) {
+			sent[i] += peer_stuff(offenders[i], neighbours[0],
+					      out + sent[i], total - sent[i]);
+			all += sent[i];
+			peer_round_trips(neighbours, NEIGHBOURS, i);
+		}
+		echo_stats(&echo, &stats);
+	} while (stats.block_failures == 0 && all < OFFENDERS * total);
 	ck_assert_uint_ge(stats.block_failures, 1);
 	for (uint32_t i = 0; i < 100; i++)
 		peer_round_trips(neighbours, NEIGHBOURS, i);
