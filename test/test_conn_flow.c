@@ -299,6 +299,7 @@ START_TEST(answers_that_use_up_the_memory_delay_only_those_who_do_not_read)
 			  .send_bytes_max = 4 * MIB,
 			  .message_bytes_max = 1 * KIB,
 			  .buf_bytes = 256,
+			  .idle_timeout_ms = WEIR_NO_TIMEOUT,
 			  .drain_timeout_ms = WEIR_NO_TIMEOUT },
 	};
 	const size_t total = (size_t)FRAMES * (PEER_PREFIX_BYTES + PAYLOAD);
