@@ -105,6 +105,13 @@ const char *wi_netns_enter(void)
 	return NULL;
 }
 
+void wi_netns_enter_if_may(void)
+{
+	const char *why_not = wi_netns_enter();
+	if (why_not != NULL)
+		(void)printf("a network that others use: %s\n", why_not);
+}
+
 void rig_source_ipv4(uint32_t index, struct weir_addr *out_source)
 {
 	struct sockaddr_in address = {

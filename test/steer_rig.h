@@ -35,6 +35,10 @@ const char *wi_netns_enter(void);
 		wi_skip_unless(why_not == NULL, why_not);                      \
 	} while (0)
 
+/* The same for a test that uses a port again: nobody else is given it in
+ * between. Where no network of its own can be had, that may happen. */
+void wi_netns_enter_if_may(void);
+
 /* Writes one of /proc/sys/net, which is the namespace's own. */
 void rig_sysctl(const char *path, const char *value);
 

@@ -4,6 +4,7 @@
  */
 #include "peer.h"
 #include "program.h"
+#include "steer_rig.h"
 #include "suites.h"
 
 #include <sched.h>
@@ -175,6 +176,7 @@ START_TEST(a_server_that_is_not_there_is_status_1)
 	static struct outcome outcome;
 	struct sockaddr_in address;
 	char port[8];
+	wi_netns_enter_if_may();
 	peer_close(wi_listener(&address));
 	(void)snprintf(port, sizeof(port), "%u",
 		       (unsigned)ntohs(address.sin_port));
@@ -317,6 +319,7 @@ END_TEST
 START_TEST(connections_that_are_refused_are_counted_and_the_others_answered)
 {
 	static struct outcome outcome;
+	wi_netns_enter_if_may();
 	scratch_open();
 	/* It serves the first of the two addresses only. */
 	struct program echo = echo_program(
@@ -459,6 +462,7 @@ START_TEST(after_sigkill_under_load_the_same_port_serves_again)
 {
 	static struct outcome outcome;
 	char port[8];
+	wi_netns_enter_if_may();
 	scratch_open();
 	struct program echo = echo_program(
 		(const char *const[]){ ECHO_ARGS, "--loops", "2", NULL });

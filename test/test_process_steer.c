@@ -5,6 +5,7 @@
  */
 #include "peer.h"
 #include "program.h"
+#include "steer_rig.h"
 #include "suites.h"
 
 #include "net/steer.h"
@@ -388,6 +389,7 @@ START_TEST(all_addresses_serve_on_the_port_of_the_first)
 {
 	static struct outcome outcome;
 	char address[64];
+	wi_netns_enter_if_may();
 	scratch_open();
 	struct program echo = echo_program((const char *const[]){
 		"weir-echo", "--bind", "127.0.0.1,127.0.0.2", "--port", "0",

@@ -5,6 +5,7 @@
  * weir_server_drain_loop().
  */
 #include "peer.h"
+#include "steer_rig.h"
 #include "suites.h"
 
 #include <errno.h>
@@ -672,6 +673,7 @@ END_TEST
 START_TEST(two_wildcards_share_one_port)
 {
 	struct echo scout = { .server = NULL };
+	wi_netns_enter_if_may();
 	wi_skip_unless(has_ipv6(), "no IPv6");
 	echo_start(&scout, NULL, NULL);
 	const uint16_t port = echo_port(&scout);
@@ -694,6 +696,7 @@ START_TEST(an_ipv6_wildcard_beside_ipv4_leaves_other_ipv4_addresses_alone)
 {
 	struct sockaddr_in other;
 	struct echo echo = { .server = NULL };
+	wi_netns_enter_if_may();
 	wi_skip_unless(has_ipv6(), "no IPv6");
 	ck_assert_int_eq(close(wi_listener(&other)), 0);
 	const struct weir_server_address also = {
@@ -721,6 +724,7 @@ START_TEST(addresses_that_cannot_all_be_had_are_refused)
 	struct weir_error error = { .code = 0 };
 	struct weir_server *server = NULL;
 	struct sockaddr_in taken;
+	wi_netns_enter_if_may();
 	int listener = wi_listener(&taken);
 	struct weir_server_address also[WEIR_STEER_GROUPS_MAX] = {
 		{ .address = "127.0.0.1", .port = ntohs(taken.sin_port) },

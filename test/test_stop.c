@@ -4,6 +4,7 @@
  * the test.
  */
 #include "peer.h"
+#include "steer_rig.h"
 #include "suites.h"
 
 #include <errno.h>
@@ -491,6 +492,7 @@ START_TEST(twenty_cycles_leave_no_descriptor_no_mapping_and_a_free_port)
 		.loop = { .drain_timeout_ms = WEIR_NO_TIMEOUT },
 	};
 	struct echo echo = { .server = NULL };
+	wi_netns_enter_if_may();
 	const size_t fds_before = peer_fd_count();
 	for (int cycle = 0; cycle < 20; cycle++) {
 		echo_start(&echo, &opts, NULL);
