@@ -410,7 +410,7 @@ START_TEST(listener_that_was_shut_down_listens_again_at_its_address)
 	char byte = 0;
 	rig_open(&rig);
 	/* One that let the kernel choose its port would lose it. */
-	ck_assert_int_eq(close(wi_listener(&address)), 0);
+	int holder = wi_port_hold(&address);
 	struct weir_listen_request request = { .address_bytes = sizeof(address),
 					       .backlog = 8 };
 	memcpy(&request.address, &address, sizeof(address));
@@ -434,6 +434,7 @@ START_TEST(listener_that_was_shut_down_listens_again_at_its_address)
 	}
 	ck_assert_int_eq(kernel->listen_again(kernel->ctx, -1, 8), -EBADF);
 	ck_assert_int_eq(close(listener), 0);
+	ck_assert_int_eq(close(holder), 0);
 	rig_close(&rig);
 }
 END_TEST
