@@ -50,23 +50,39 @@ static void set_no_delay(int fd)
 		setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof(on)), 0);
 }
 
-int wi_listener(struct sockaddr_in *out_address)
+/* Bound to a port of the kernel's choice; shared with those who may listen at
+ * it if it @is_held. */
+static int bound(bool is_held, struct sockaddr_in *out_address)
 {
 	struct sockaddr_in address = {
 		.sin_family = AF_INET,
 		.sin_addr.s_addr = htonl(INADDR_LOOPBACK),
 	};
+	const int on = is_held;
 	socklen_t address_bytes = sizeof(address);
 	int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
 	ck_assert_int_ge(fd, 0);
+	ck_assert_int_eq(
+		setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof(on)), 0);
 	ck_assert_int_eq(bind(fd, (struct sockaddr *)&address, sizeof(address)),
 			 0);
-	ck_assert_int_eq(listen(fd, SOMAXCONN), 0);
 	ck_assert_int_eq(
 		getsockname(fd, (struct sockaddr *)&address, &address_bytes),
 		0);
 	*out_address = address;
 	return fd;
+}
+
+int wi_listener(struct sockaddr_in *out_address)
+{
+	int fd = bound(false, out_address);
+	ck_assert_int_eq(listen(fd, SOMAXCONN), 0);
+	return fd;
+}
+
+int wi_port_hold(struct sockaddr_in *out_address)
+{
+	return bound(true, out_address);
 }
 
 int wi_connect(const struct sockaddr_in *address)

@@ -4,6 +4,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <poll.h>
 #include <sys/resource.h>
 
 /* Connects @count clients to @address. */
@@ -120,6 +121,9 @@ START_TEST(accept_with_dontwait_says_eagain_or_takes_what_is_there)
 	wi_skip_unless(res != -EINVAL, "no DONTWAIT before Linux 6.10");
 	ck_assert_int_eq(res, -EAGAIN);
 	int client = wi_connect(&address);
+	sqe = rig_take(&rig);
+	weir_op_poll(sqe, listener, POLLIN); /* its last ACK is there */
+	ck_assert_int_eq(rig_do(&rig, sqe), POLLIN);
 	sqe = rig_take(&rig);
 	weir_op_accept_slot(sqe, listener);
 	weir_op_accept_dontwait(sqe);
@@ -410,7 +414,7 @@ START_TEST(listener_that_was_shut_down_listens_again_at_its_address)
 	char byte = 0;
 	rig_open(&rig);
 	/* One that let the kernel choose its port would lose it. */
-	ck_assert_int_eq(close(wi_listener(&address)), 0);
+	int holder = wi_port_hold(&address);
 	struct weir_listen_request request = { .address_bytes = sizeof(address),
 					       .backlog = 8 };
 	memcpy(&request.address, &address, sizeof(address));
@@ -434,6 +438,7 @@ START_TEST(listener_that_was_shut_down_listens_again_at_its_address)
 	}
 	ck_assert_int_eq(kernel->listen_again(kernel->ctx, -1, 8), -EBADF);
 	ck_assert_int_eq(close(listener), 0);
+	ck_assert_int_eq(close(holder), 0);
 	rig_close(&rig);
 }
 END_TEST

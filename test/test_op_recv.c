@@ -650,17 +650,15 @@ static void (*const punts[])(struct io_uring_sqe *sqe) = {
 	punt_by_async,
 };
 
-/* Waits until so many are free, for a while; the last result. */
+/* Waits until so many are free, which is up to a thread of the kernel; the last
+ * result. */
 static int rig_wait_free(struct rig *rig, uint32_t want_count)
 {
-	const struct weir_kernel *kernel = rig->ring.kernel;
-	const uint64_t end_ns = kernel->now_ns(kernel->ctx) + 2000000000;
 	uint32_t free_count = 0;
 	int err;
 	do
 		err = weir_bufring_status(&rig->bufring, &free_count);
-	while (err == 0 && free_count != want_count &&
-	       kernel->now_ns(kernel->ctx) < end_ns);
+	while (err == 0 && free_count != want_count);
 	return err < 0 ? err : (int)free_count;
 }
 

@@ -22,12 +22,13 @@ enum {
 	LIE_PLAYS = 1000,
 };
 
-static void real_play(const struct model_program *program,
+static void real_play(const struct weir_kernel *kernel,
+		      const struct model_program *program,
 		      struct model_outcome *out_outcome)
 {
 	int fds[2];
 	model_real_pair(fds);
-	(void)model_play(weir_kernel_linux(), fds, program, NULL, out_outcome);
+	(void)model_play(kernel, fds, program, NULL, out_outcome);
 }
 
 static void program_of(uint64_t seed, struct model_program *out_program)
@@ -83,6 +84,7 @@ START_TEST(what_the_kernel_does_the_model_allows)
 	struct model_search search = {
 		.plays_max = setting("WEIR_MODEL_PLAYS", 0),
 	};
+	struct weir_kernel kernel;
 	struct model_program program;
 	struct model_outcome real;
 	uint64_t *set = calloc(OUTCOMES_MAX, sizeof(*set));
@@ -95,11 +97,12 @@ START_TEST(what_the_kernel_does_the_model_allows)
 	const uint64_t end = first + setting("WEIR_MODEL_PROGRAMS", PROGRAMS);
 
 	ck_assert_ptr_nonnull(set);
+	model_real_open(&kernel);
 	model_search_open(&search);
 	for (uint64_t seed = first; seed < end && refuted < COMPLAINTS_MAX;
 	     seed++) {
 		program_of(seed, &program);
-		real_play(&program, &real);
+		real_play(&kernel, &program, &real);
 		const uint64_t plays =
 			model_search_find(&search, &program, &real);
 		benign += plays == 1;

@@ -1,6 +1,8 @@
 /* diff_world.c - clients on the real kernel, and on the simulated one */
 #include "diff.h"
 
+#include "../loopback.h"
+
 #include <arpa/inet.h>
 #include <assert.h>
 #include <errno.h>
@@ -21,6 +23,7 @@ enum {
 struct real {
 	struct diff_world world; /* first */
 	struct weir_kernel kernel;
+	struct loopback loopback;
 	uint64_t now_ns; /* the loop's clock stands still but for pass() */
 	uint64_t settling_since_ns;
 	uint32_t quiet_turns;
@@ -37,6 +40,37 @@ static uint64_t real_now_ns(void *ctx)
 {
 	const struct real *real = ctx;
 	return real->now_ns;
+}
+
+/* Loopback is instant in the other story: what the clients have sent is there
+ * before the loop looks, and what the loop has sent before they do. */
+static int real_enter(void *ctx, int ring_fd, uint32_t submit_count,
+		      uint32_t min_complete, uint32_t flags, const void *arg,
+		      size_t arg_bytes)
+{
+	const struct real *real = ctx;
+	loopback_flush(&real->loopback);
+	const int result =
+		weir_kernel_linux()->enter(NULL, ring_fd, submit_count,
+					   min_complete, flags, arg, arg_bytes);
+	loopback_flush(&real->loopback);
+	return result;
+}
+
+static int real_shutdown(void *ctx, int fd, int how)
+{
+	const struct real *real = ctx;
+	const int err = weir_kernel_linux()->shutdown(NULL, fd, how);
+	loopback_flush(&real->loopback);
+	return err;
+}
+
+static int real_close(void *ctx, int fd)
+{
+	const struct real *real = ctx;
+	const int err = weir_kernel_linux()->close(NULL, fd);
+	loopback_flush(&real->loopback);
+	return err;
 }
 
 static int real_connect(void *ctx, uint32_t conn, uint16_t port)
@@ -135,6 +169,10 @@ struct diff_world *diff_real_open(void)
 	real->kernel = *weir_kernel_linux();
 	real->kernel.ctx = real;
 	real->kernel.now_ns = real_now_ns;
+	real->kernel.enter = real_enter;
+	real->kernel.shutdown = real_shutdown;
+	real->kernel.close = real_close;
+	loopback_open(&real->loopback);
 	real->now_ns = NS_PER_S;
 	real->world = (struct diff_world){
 		.kernel = &real->kernel,
@@ -153,7 +191,9 @@ struct diff_world *diff_real_open(void)
 
 void diff_real_close(struct diff_world *world)
 {
-	free(world->ctx);
+	struct real *real = world->ctx;
+	loopback_close(&real->loopback);
+	free(real);
 }
 
 /* ---- the simulated one ------------------------------------------------- */

@@ -85,7 +85,9 @@ bool model_play(const struct weir_kernel *kernel, int fds[2],
 		const struct model_outcome *want,
 		struct model_outcome *out_outcome);
 
-/* Two connected sockets of the real kernel. */
+/* The real kernel, with loopback flushed after each enter (loopback.h). */
+void model_real_open(struct weir_kernel *out_kernel);
+/* Two connected sockets of it. */
 void model_real_pair(int out_fds[2]);
 void model_real_end(void);
 
