@@ -477,6 +477,8 @@ void sim_note_result(struct weir_sim *sim, const struct sim_op *op,
 
 /* ---- sim_slot.c ---- */
 int sim_slots_register(struct sim_ring *ring, const void *arg);
+int sim_slots_update(struct weir_sim *sim, struct sim_ring *ring,
+		     const void *arg, uint32_t count);
 int sim_slot_take(struct sim_ring *ring, int file); /* or -ENFILE */
 int sim_slot_file(const struct sim_ring *ring, int32_t slot);
 

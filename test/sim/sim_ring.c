@@ -609,6 +609,8 @@ int sim_ring_register(void *ctx, int ring_fd, uint32_t opcode, void *arg,
 		return 1;
 	case IORING_REGISTER_FILES2:
 		return sim_slots_register(ring, arg);
+	case IORING_REGISTER_FILES_UPDATE:
+		return sim_slots_update(sim, ring, arg, arg_count);
 	case IORING_REGISTER_PBUF_RING:
 		return sim_group_register(ring, arg);
 	case IORING_REGISTER_PBUF_STATUS:
