@@ -122,7 +122,8 @@ int sim_ring_setup(void *ctx, uint32_t entry_count,
 	ring->posted = 0;
 	ring->worked_count = 0;
 	ring->iov_cached = 1;
-	memset(ring->groups, 0, sizeof(ring->groups));
+	for (int i = 0; i < SIM_GROUPS; i++)
+		ring->groups[i].is_used = false;
 	int err = ring_memory(sim, ring, params);
 	if (err < 0)
 		return err;
