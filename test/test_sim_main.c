@@ -7,6 +7,7 @@
 #include "../net/loop.h"
 #include "program.h"
 #include "sim/sim_main.h"
+#include "support.h"
 
 #include <assert.h>
 #include <errno.h>
@@ -250,6 +251,77 @@ START_TEST(loop_that_waits_for_ever_is_told)
 }
 END_TEST
 
+/* ---- weir-sim -------------------------------------------------------------
+ */
+
+/* The first child of @parent, once it has one; 0: nobody can tell. */
+static pid_t child_of(pid_t parent)
+{
+	char path[64];
+	int child = 0;
+	(void)snprintf(path, sizeof(path), "/proc/%d/task/%d/children",
+		       (int)parent, (int)parent);
+	while (child == 0) {
+		FILE *file = fopen(path, "re");
+		if (file == NULL)
+			return 0;
+		if (fscanf(file, "%d", &child) != 1)
+			child = 0;
+		(void)fclose(file); /* was only read */
+	}
+	return child;
+}
+
+START_TEST(weir_sim_tells_which_seed_a_process_died_of)
+{
+	static struct outcome outcome;
+	struct program program = program_start(
+		(const char *const[]){ "weir-sim", "--seeds", "100000000",
+				       "--jobs", "2", "--quiet", NULL });
+	const pid_t child = child_of(program.pid);
+	ck_assert_int_eq(kill(child != 0 ? child : program.pid, SIGKILL), 0);
+	program_join(&program, &outcome);
+	wi_skip_unless(child != 0, "no /proc with children in it");
+	expect_status(&outcome, 1);
+	ck_assert_msg(strstr(outcome.out, "its process ended by signal 9\n"
+					  "again: weir-sim --seed ") != NULL,
+		      "it says: %s", outcome.out);
+}
+END_TEST
+
+START_TEST(weir_sim_says_what_it_is_before_it_plays)
+{
+	static struct outcome outcome;
+	const char *const options[][2] = { { "--seeds", "20" },
+					   { "--seed", "3" },
+					   { "--tape", "00" },
+					   { "--exhaust", "one" } };
+	program_run((const char *const[]){ "weir-sim", options[_i][0],
+					   options[_i][1], NULL },
+		    &outcome);
+	expect_status(&outcome, 0);
+	ck_assert_msg(strncmp(outcome.out, "weir-sim ", 9) == 0 &&
+			      strchr(outcome.out, ',') != NULL,
+		      "it says: %s", outcome.out);
+	ck_assert(strstr(outcome.out, "no rule was broken") != NULL ||
+		  strstr(outcome.out, "; 0 broke a rule") != NULL);
+}
+END_TEST
+
+static TCase *tcase_weir_sim(void)
+{
+	TCase *tcase = tcase_create("weir-sim");
+	tcase_set_timeout(tcase, 60);
+	if (tools_dir() == NULL) {
+		wi_skip_report("weir-sim", "WEIR_TOOLS_DIR is not set");
+		return tcase;
+	}
+	tcase_add_test(tcase, weir_sim_tells_which_seed_a_process_died_of);
+	tcase_add_loop_test(tcase, weir_sim_says_what_it_is_before_it_plays, 0,
+			    4);
+	return tcase;
+}
+
 Suite *suite_sim_main(void)
 {
 	Suite *suite = suite_create("sim-main");
@@ -268,5 +340,6 @@ Suite *suite_sim_main(void)
 	tcase_add_test(tcase, loop_of_default_size_is_served_to_its_end);
 	tcase_add_test(tcase, loop_that_waits_for_ever_is_told);
 	suite_add_tcase(suite, tcase);
+	suite_add_tcase(suite, tcase_weir_sim());
 	return suite;
 }
