@@ -15,6 +15,8 @@
 #include "uring/zerocopy.h"
 
 #include <errno.h>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
 #include <poll.h>
 #include <stdlib.h>
 #include <string.h>
@@ -352,6 +354,38 @@ START_TEST(an_operation_on_what_is_closed_is_a_violation)
 }
 END_TEST
 
+START_TEST(an_option_of_a_socket_is_told_by_its_length)
+{
+	struct sim_bench bench;
+	int cpu = -7;
+	int on = 1;
+	int fds[2];
+	sim_bench_open(&bench, _i);
+	sim_bench_pair(&bench, fds);
+	sim_bench_send(&bench, fds[0], "x", 1);
+	struct io_uring_sqe *sqe = sim_bench_take(&bench);
+	weir_op_getsockopt(sqe, fds[1], SOL_SOCKET, SO_INCOMING_CPU, &cpu,
+			   sizeof(cpu));
+	ck_assert_int_eq(sim_bench_do(&bench, sqe), sizeof(cpu));
+	ck_assert_int_ge(cpu, -1); /* none yet, or the CPU */
+	sqe = sim_bench_take(&bench);
+	weir_op_getsockopt(sqe, fds[1], SOL_SOCKET, 9999, &cpu, sizeof(cpu));
+	ck_assert_int_eq(sim_bench_do(&bench, sqe), -ENOPROTOOPT);
+	sqe = sim_bench_take(&bench);
+	weir_op_setsockopt(sqe, fds[1], IPPROTO_TCP, TCP_NODELAY, &on,
+			   sizeof(on));
+	ck_assert_int_eq(sim_bench_do(&bench, sqe), 0);
+	sqe = sim_bench_take(&bench);
+	weir_op_setsockopt(sqe, fds[1], IPPROTO_TCP, TCP_NODELAY, &on,
+			   sizeof(on));
+	sqe->cmd_op = 4711;
+	ck_assert_int_eq(sim_bench_do(&bench, sqe), -EOPNOTSUPP);
+	sim_bench_close_fd(&bench, fds[0]);
+	sim_bench_close_fd(&bench, fds[1]);
+	sim_bench_close(&bench);
+}
+END_TEST
+
 START_TEST(a_reset_behind_bytes_is_told)
 {
 	static const int32_t want[] = { 3, -ECONNRESET };
@@ -460,6 +494,7 @@ Suite *suite_sim_op(void)
 	BOTH(memory_of_a_zero_copy_send_comes_back_with_its_notice);
 	BOTH(a_send_that_is_cut_short_says_how_much_went);
 	BOTH(an_enter_hands_out_twenty_at_most);
+	BOTH(an_option_of_a_socket_is_told_by_its_length);
 	BOTH(a_reset_behind_bytes_is_told);
 	BOTH(a_reset_that_lies_behind_bytes_is_missed_by_who_polls_first);
 #undef BOTH

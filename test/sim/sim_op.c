@@ -201,7 +201,7 @@ static int op_try(struct weir_sim *sim, struct sim_op *op)
 			return sim_op_udp_connect(sim, op);
 		return sim_op_connect(sim, op);
 	case IORING_OP_URING_CMD:
-		return 0;
+		return sim_op_command(sim, op);
 	default:
 		return -EINVAL;
 	}

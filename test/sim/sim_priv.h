@@ -472,6 +472,7 @@ int sim_op_socket(struct weir_sim *sim, struct sim_op *op);
 int sim_op_install(struct weir_sim *sim, struct sim_op *op);
 int sim_op_shutdown(struct weir_sim *sim, struct sim_op *op);
 int sim_op_close(struct weir_sim *sim, struct sim_op *op);
+int sim_op_command(struct weir_sim *sim, struct sim_op *op);
 
 /* ---- sim_words.c ---- */
 /* A line of the story: the operation, and what it does or comes to. */
