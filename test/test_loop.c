@@ -444,6 +444,32 @@ START_TEST(an_operation_that_is_refused_for_good_shows_in_the_ladder)
 }
 END_TEST
 
+static const int accept_errs[] = { -EMFILE,  -ENFILE, -ENOMEM,
+				   -ENOBUFS, -EINVAL, -EPERM };
+
+/* Or a loop without descriptors would keep its CPU busy with that. */
+START_TEST(an_accept_that_goes_on_failing_is_tried_ten_times_a_second)
+{
+	rig_start((struct weir_loop_opts){ 0 }, &all_handlers);
+	rig.opcode = IORING_OP_ACCEPT;
+	rig.err = accept_errs[_i];
+	weir_sim_on_attempt(rig.sim, rig_attempt, NULL);
+	ck_assert_int_ge(weir_sim_connect(rig.sim, PORT), 0);
+
+	const uint64_t end_ns = weir_sim_now_ns(rig.sim) + NS_PER_S;
+	int turns = 0;
+	while (weir_sim_now_ns(rig.sim) < end_ns && turns++ < TURNS_MAX)
+		ck_assert_int_eq(weir_loop_turn(rig.loop, NS_PER_S), 1);
+	ck_assert_int_lt(turns, TURNS_MAX);
+	ck_assert_uint_ge(rig.tried, 9);
+	ck_assert_uint_le(rig.tried, 11);
+
+	rig.err = 0;
+	rig_turn_until(&rig.opens, 1);
+	rig_end();
+}
+END_TEST
+
 static const struct {
 	const char *when;
 	bool is_off;
@@ -745,6 +771,10 @@ Suite *suite_loop(void)
 		work_that_finds_the_queue_full_is_done_once_there_is_room, 0,
 		sizeof(jam_cases) / sizeof(jam_cases[0]));
 	tcase_add_test(tcase, a_client_without_a_slot_is_let_go_and_counted);
+	tcase_add_loop_test(
+		tcase,
+		an_accept_that_goes_on_failing_is_tried_ten_times_a_second, 0,
+		sizeof(accept_errs) / sizeof(accept_errs[0]));
 	tcase_add_test(
 		tcase,
 		a_client_without_a_slot_is_let_go_though_the_queue_is_full);
