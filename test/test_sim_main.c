@@ -109,6 +109,16 @@ static void play_fault(struct weir_sim *sim, void *ctx)
 	(void)raise(SIGSEGV);
 }
 
+static volatile bool never;
+
+static void play_for_ever(struct weir_sim *sim, void *ctx)
+{
+	(void)ctx;
+	if (weir_tape_byte(weir_sim_tape(sim)) != 0)
+		while (!never)
+			;
+}
+
 static void play_long(struct weir_sim *sim, void *ctx)
 {
 	(void)ctx;
@@ -213,6 +223,15 @@ START_TEST(program_that_dies_says_in_which_world)
 	expect_said("again: prog --seed 41\n");
 	ck_assert_int_ne(RUN(play_fault, "--tape", "0a0b"), 0);
 	expect_said("again: prog --tape 0a0b\n");
+}
+END_TEST
+
+START_TEST(world_without_an_end_is_a_broken_rule)
+{
+	ck_assert_int_eq(RUN(play_for_ever, "--seeds", "1000"), 1);
+	expect_said("rule broken: a world goes on for ever\n");
+	expect_said("smallest tape: 1 of 1 bytes");
+	expect_said("again: prog --tape ");
 }
 END_TEST
 
@@ -334,6 +353,7 @@ Suite *suite_sim_main(void)
 		       failure_is_made_small_and_its_command_plays_it_again);
 	tcase_add_test(tcase, assertion_is_a_broken_rule);
 	tcase_add_test(tcase, program_that_dies_says_in_which_world);
+	tcase_add_test(tcase, world_without_an_end_is_a_broken_rule);
 	tcase_add_test(tcase, tape_too_long_for_a_line_is_left_in_a_file);
 	tcase_add_loop_test(tcase, wrong_options_are_told, 0,
 			    sizeof(wrong_args) / sizeof(wrong_args[0]));

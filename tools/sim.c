@@ -242,6 +242,7 @@ static int tell_failure(const char *rule, const char *file)
 	endless_watch(ENDLESS_SHRINK_US);
 	const size_t count = sim_shrink_in_silence(bytes, all, fails_alike,
 						   (void *)(uintptr_t)rule);
+	endless_watch(ENDLESS_US);
 
 	(void)printf("story: %s\nrule broken: %s\n", story->name, rule);
 	(void)printf("smallest tape: %zu of %zu bytes\n", count, all);
