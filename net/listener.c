@@ -1,6 +1,8 @@
 #include "loop_priv.h"
 #include "min.h"
 
+#include "../uring/filetab.h"
+
 #include <errno.h>
 
 enum {
@@ -205,6 +207,17 @@ void wi_listeners_work(struct weir_loop *loop)
 
 /* ---- completions ------------------------------------------------------- */
 
+/* By a call of its own if the SQ is full: nobody remembers the slot. */
+static void listener_let_go(struct weir_loop *loop, uint32_t file_slot)
+{
+	static const int32_t empty = WEIR_FILETAB_EMPTY;
+	struct io_uring_sqe *sqe = wi_loop_sqe(loop);
+	if (sqe != NULL)
+		weir_op_close_slot(sqe, file_slot);
+	else /* -ENOMEM, before 6.13: it keeps its place */
+		(void)weir_filetab_update(&loop->ring, file_slot, &empty, 1);
+}
+
 static void listener_accepted(struct weir_loop *loop, uint32_t file_slot)
 {
 	struct weir_conn *conn = wi_loop_conn_take(loop);
@@ -218,9 +231,7 @@ static void listener_accepted(struct weir_loop *loop, uint32_t file_slot)
 	/* The pool is as large as the table, so this takes a table that was
 	 * refilled in the very turn in which all its slots were closed. */
 	wi_loop_count(&loop->stats.accept_drops, 1);
-	struct io_uring_sqe *sqe = wi_loop_sqe(loop);
-	if (sqe != NULL)
-		weir_op_close_slot(sqe, file_slot);
+	listener_let_go(loop, file_slot);
 }
 
 static void listener_failed(struct weir_loop *loop,

@@ -22,6 +22,7 @@ enum {
 	NS_PER_S = 1000000000,
 	TURNS_MAX = 200, /* what is to come takes a few */
 	RIG_PEERS = 3,
+	CONNS = 4 + 2 * 2, /* conn_count, two backlogs */
 };
 
 static struct rig {
@@ -32,7 +33,9 @@ static struct rig {
 	struct weir_loop *loop;
 	struct weir_conn *conns[RIG_PEERS]; /* in the order of on_open */
 	int peers[RIG_PEERS];
-	bool refuses; /* to be entered */
+	bool refuses;   /* to be entered */
+	bool takes_all; /* once it was: connections, and queue entries */
+	struct weir_conn *taken[CONNS + 1]; /* and the NULL behind them */
 	uint32_t want_count;
 	uint8_t opcode; /* of these operations */
 	int err;        /* that is how they end */
@@ -95,15 +98,50 @@ static const struct weir_handlers few_handlers = {
 	.on_close = rig_on_close,
 };
 
+/* The submission queue is full, and stays so until sq_heal(). */
+static void sq_jam(void)
+{
+	rig.refuses = true;
+	while (weir_ring_take_sqe(&rig.loop->ring) != NULL)
+		; /* all zero: a no-op whose end nobody looks at */
+}
+
+static void sq_heal(void)
+{
+	rig.refuses = false;
+}
+
+/* All slots of the pool. */
+static void conns_take(void)
+{
+	int count = 0;
+	while ((rig.taken[count] = wi_loop_conn_take(rig.loop)) != NULL)
+		count++;
+	ck_assert_int_eq(count, CONNS);
+}
+
+static void conns_give(void)
+{
+	for (int i = 0; i < CONNS; i++)
+		wi_loop_conn_give(rig.loop, rig.taken[i]);
+}
+
 static int rig_enter(void *ctx, int ring_fd, uint32_t submit_count,
 		     uint32_t min_complete, uint32_t flags, const void *arg,
 		     size_t arg_bytes)
 {
 	rig.want_count = min_complete;
-	return rig.refuses
-		       ? -EBUSY
-		       : rig.under->enter(ctx, ring_fd, submit_count,
-					  min_complete, flags, arg, arg_bytes);
+	if (rig.refuses)
+		return -EBUSY;
+	const int result =
+		rig.under->enter(ctx, ring_fd, submit_count, min_complete,
+				 flags, arg, arg_bytes);
+	if (rig.takes_all) {
+		conns_take();
+		sq_jam();
+	}
+	rig.takes_all = false;
+	return result;
 }
 
 static int rig_attempt(struct weir_sim *sim,
@@ -206,19 +244,6 @@ static void rig_end(void)
 	weir_sim_close(rig.sim);
 }
 
-/* The submission queue is full, and stays so until sq_heal(). */
-static void sq_jam(void)
-{
-	rig.refuses = true;
-	while (weir_ring_take_sqe(&rig.loop->ring) != NULL)
-		; /* all zero: a no-op whose end nobody looks at */
-}
-
-static void sq_heal(void)
-{
-	rig.refuses = false;
-}
-
 /* ---- the submission queue is full -------------------------------------- */
 
 static void want_send(struct weir_conn *conn)
@@ -285,7 +310,6 @@ START_TEST(work_that_finds_the_queue_full_is_done_once_there_is_room)
 }
 END_TEST
 
-/* A client that nobody can let go keeps its place in the table. */
 START_TEST(a_client_without_a_slot_is_let_go_and_counted)
 {
 	const struct io_uring_cqe accepted = {
@@ -293,27 +317,42 @@ START_TEST(a_client_without_a_slot_is_let_go_and_counted)
 		.res = 5,
 		.flags = IORING_CQE_F_MORE,
 	};
-	struct weir_conn *taken[9]; /* and the NULL behind them */
-	int count = 0;
 	rig_start((struct weir_loop_opts){ 0 }, &all_handlers);
 	rig_turns(2);
-	while ((taken[count] = wi_loop_conn_take(rig.loop)) != NULL)
-		count++;
-	ck_assert_int_eq(count, 4 + 2 * 2); /* conn_count, two backlogs */
+	conns_take();
 
 	const uint32_t queued = weir_ring_unsubmitted(&rig.loop->ring);
 	wi_listener_complete(rig.loop, &accepted);
 	ck_assert_uint_eq(rig.loop->stats.accept_drops, 1);
 	ck_assert_uint_eq(weir_ring_unsubmitted(&rig.loop->ring), queued + 1);
-	sq_jam();
-	wi_listener_complete(rig.loop, &accepted);
-	ck_assert_uint_eq(rig.loop->stats.accept_drops, 2);
 	ck_assert_uint_eq(rig.opens, 0);
 
-	sq_heal();
-	for (int i = 0; i < count; i++)
-		wi_loop_conn_give(rig.loop, taken[i]);
+	conns_give();
 	rig_clients(1); /* there is room again */
+	rig_end();
+}
+END_TEST
+
+/* Or it would keep its place in the table, and hear nothing, for ever. */
+START_TEST(a_client_without_a_slot_is_let_go_though_the_queue_is_full)
+{
+	struct weir_sim_residue residue;
+	uint8_t byte;
+	rig_start((struct weir_loop_opts){ 0 }, &all_handlers);
+	rig_turns(2);
+	const int client = weir_sim_connect(rig.sim, PORT);
+	ck_assert_int_ge(client, 0);
+	rig.takes_all = true;
+	rig_turns(1);
+	ck_assert_uint_eq(rig.loop->stats.accept_drops, 1);
+	ck_assert_uint_eq(rig.opens, 0);
+	weir_sim_residue(rig.sim, &residue);
+	ck_assert_uint_eq(residue.slots, 0);
+	ck_assert_int_eq(weir_sim_read(rig.sim, client, &byte, 1), 0);
+
+	sq_heal();
+	conns_give();
+	rig_clients(1);
 	rig_end();
 }
 END_TEST
@@ -401,6 +440,32 @@ START_TEST(an_operation_that_is_refused_for_good_shows_in_the_ladder)
 	ck_assert_int_eq(rungs[WEIR_RUNG_INSTALL_SLOT].state, WEIR_RUNG_OFF);
 	ck_assert_int_eq(rungs[WEIR_RUNG_INSTALL_SLOT].err, -EINVAL);
 	weir_sim_hang_up(rig.sim, rig.peers[0]);
+	rig_end();
+}
+END_TEST
+
+static const int accept_errs[] = { -EMFILE,  -ENFILE, -ENOMEM,
+				   -ENOBUFS, -EINVAL, -EPERM };
+
+/* Or a loop without descriptors would keep its CPU busy with that. */
+START_TEST(an_accept_that_goes_on_failing_is_tried_ten_times_a_second)
+{
+	rig_start((struct weir_loop_opts){ 0 }, &all_handlers);
+	rig.opcode = IORING_OP_ACCEPT;
+	rig.err = accept_errs[_i];
+	weir_sim_on_attempt(rig.sim, rig_attempt, NULL);
+	ck_assert_int_ge(weir_sim_connect(rig.sim, PORT), 0);
+
+	const uint64_t end_ns = weir_sim_now_ns(rig.sim) + NS_PER_S;
+	int turns = 0;
+	while (weir_sim_now_ns(rig.sim) < end_ns && turns++ < TURNS_MAX)
+		ck_assert_int_eq(weir_loop_turn(rig.loop, NS_PER_S), 1);
+	ck_assert_int_lt(turns, TURNS_MAX);
+	ck_assert_uint_ge(rig.tried, 9);
+	ck_assert_uint_le(rig.tried, 11);
+
+	rig.err = 0;
+	rig_turn_until(&rig.opens, 1);
 	rig_end();
 }
 END_TEST
@@ -706,6 +771,13 @@ Suite *suite_loop(void)
 		work_that_finds_the_queue_full_is_done_once_there_is_room, 0,
 		sizeof(jam_cases) / sizeof(jam_cases[0]));
 	tcase_add_test(tcase, a_client_without_a_slot_is_let_go_and_counted);
+	tcase_add_loop_test(
+		tcase,
+		an_accept_that_goes_on_failing_is_tried_ten_times_a_second, 0,
+		sizeof(accept_errs) / sizeof(accept_errs[0]));
+	tcase_add_test(
+		tcase,
+		a_client_without_a_slot_is_let_go_though_the_queue_is_full);
 	tcase_add_test(
 		tcase,
 		a_sample_that_finds_the_queue_full_is_left_to_the_next_client);

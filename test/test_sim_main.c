@@ -7,6 +7,7 @@
 #include "../net/loop.h"
 #include "program.h"
 #include "sim/sim_main.h"
+#include "support.h"
 
 #include <assert.h>
 #include <errno.h>
@@ -106,6 +107,16 @@ static void play_fault(struct weir_sim *sim, void *ctx)
 	(void)sim;
 	(void)ctx;
 	(void)raise(SIGSEGV);
+}
+
+static volatile bool never;
+
+static void play_for_ever(struct weir_sim *sim, void *ctx)
+{
+	(void)ctx;
+	if (weir_tape_byte(weir_sim_tape(sim)) != 0)
+		while (!never)
+			;
 }
 
 static void play_long(struct weir_sim *sim, void *ctx)
@@ -215,6 +226,15 @@ START_TEST(program_that_dies_says_in_which_world)
 }
 END_TEST
 
+START_TEST(world_without_an_end_is_a_broken_rule)
+{
+	ck_assert_int_eq(RUN(play_for_ever, "--seeds", "1000"), 1);
+	expect_said("rule broken: a world goes on for ever\n");
+	expect_said("smallest tape: 1 of 1 bytes");
+	expect_said("again: prog --tape ");
+}
+END_TEST
+
 START_TEST(tape_too_long_for_a_line_is_left_in_a_file)
 {
 	ck_assert_int_eq(RUN(play_long, "--seeds", "10000"), 1);
@@ -250,6 +270,77 @@ START_TEST(loop_that_waits_for_ever_is_told)
 }
 END_TEST
 
+/* ---- weir-sim -------------------------------------------------------------
+ */
+
+/* The first child of @parent, once it has one; 0: nobody can tell. */
+static pid_t child_of(pid_t parent)
+{
+	char path[64];
+	int child = 0;
+	(void)snprintf(path, sizeof(path), "/proc/%d/task/%d/children",
+		       (int)parent, (int)parent);
+	while (child == 0) {
+		FILE *file = fopen(path, "re");
+		if (file == NULL)
+			return 0;
+		if (fscanf(file, "%d", &child) != 1)
+			child = 0;
+		(void)fclose(file); /* was only read */
+	}
+	return child;
+}
+
+START_TEST(weir_sim_tells_which_seed_a_process_died_of)
+{
+	static struct outcome outcome;
+	struct program program = program_start(
+		(const char *const[]){ "weir-sim", "--seeds", "100000000",
+				       "--jobs", "2", "--quiet", NULL });
+	const pid_t child = child_of(program.pid);
+	ck_assert_int_eq(kill(child != 0 ? child : program.pid, SIGKILL), 0);
+	program_join(&program, &outcome);
+	wi_skip_unless(child != 0, "no /proc with children in it");
+	expect_status(&outcome, 1);
+	ck_assert_msg(strstr(outcome.out, "its process ended by signal 9\n"
+					  "again: weir-sim --seed ") != NULL,
+		      "it says: %s", outcome.out);
+}
+END_TEST
+
+START_TEST(weir_sim_says_what_it_is_before_it_plays)
+{
+	static struct outcome outcome;
+	const char *const options[][2] = { { "--seeds", "20" },
+					   { "--seed", "3" },
+					   { "--tape", "00" },
+					   { "--exhaust", "one" } };
+	program_run((const char *const[]){ "weir-sim", options[_i][0],
+					   options[_i][1], NULL },
+		    &outcome);
+	expect_status(&outcome, 0);
+	ck_assert_msg(strncmp(outcome.out, "weir-sim ", 9) == 0 &&
+			      strchr(outcome.out, ',') != NULL,
+		      "it says: %s", outcome.out);
+	ck_assert(strstr(outcome.out, "no rule was broken") != NULL ||
+		  strstr(outcome.out, "; 0 broke a rule") != NULL);
+}
+END_TEST
+
+static TCase *tcase_weir_sim(void)
+{
+	TCase *tcase = tcase_create("weir-sim");
+	tcase_set_timeout(tcase, 60);
+	if (tools_dir() == NULL) {
+		wi_skip_report("weir-sim", "WEIR_TOOLS_DIR is not set");
+		return tcase;
+	}
+	tcase_add_test(tcase, weir_sim_tells_which_seed_a_process_died_of);
+	tcase_add_loop_test(tcase, weir_sim_says_what_it_is_before_it_plays, 0,
+			    4);
+	return tcase;
+}
+
 Suite *suite_sim_main(void)
 {
 	Suite *suite = suite_create("sim-main");
@@ -262,11 +353,13 @@ Suite *suite_sim_main(void)
 		       failure_is_made_small_and_its_command_plays_it_again);
 	tcase_add_test(tcase, assertion_is_a_broken_rule);
 	tcase_add_test(tcase, program_that_dies_says_in_which_world);
+	tcase_add_test(tcase, world_without_an_end_is_a_broken_rule);
 	tcase_add_test(tcase, tape_too_long_for_a_line_is_left_in_a_file);
 	tcase_add_loop_test(tcase, wrong_options_are_told, 0,
 			    sizeof(wrong_args) / sizeof(wrong_args[0]));
 	tcase_add_test(tcase, loop_of_default_size_is_served_to_its_end);
 	tcase_add_test(tcase, loop_that_waits_for_ever_is_told);
 	suite_add_tcase(suite, tcase);
+	suite_add_tcase(suite, tcase_weir_sim());
 	return suite;
 }

@@ -15,8 +15,11 @@
 #include "uring/zerocopy.h"
 
 #include <errno.h>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
 #include <poll.h>
 #include <stdlib.h>
+#include <string.h>
 #include <unistd.h>
 
 /* ---- buffers ----------------------------------------------------------- */
@@ -258,6 +261,16 @@ START_TEST(an_hour_is_over_in_no_time)
 }
 END_TEST
 
+static void expect_violation(struct sim_bench *bench, const char *want)
+{
+	const char *rule = weir_sim_violation(bench->sim);
+	ck_assert_msg(rule != NULL && strcmp(rule, want) == 0, "%s, not: %s",
+		      rule != NULL ? rule : "nothing", want);
+	weir_ring_close(&bench->ring);
+	weir_sim_close(bench->sim);
+	free(bench->tape);
+}
+
 START_TEST(memory_that_is_written_before_its_notice_is_a_violation)
 {
 	struct sim_bench bench;
@@ -270,13 +283,106 @@ START_TEST(memory_that_is_written_before_its_notice_is_a_violation)
 	ck_assert_int_eq(sim_bench_do(&bench, sqe), sizeof(bytes));
 	bytes[50] = 1;
 	(void)wi_ring_next(&bench.ring); /* the notice */
-	const char *rule = weir_sim_violation(bench.sim);
-	ck_assert_ptr_nonnull(rule);
-	ck_assert_str_eq(rule, "memory of a zero-copy send was changed before "
-			       "its notice");
-	weir_ring_close(&bench.ring);
-	weir_sim_close(bench.sim);
-	free(bench.tape);
+	expect_violation(&bench,
+			 "memory of a zero-copy send was changed before "
+			 "its notice");
+}
+END_TEST
+
+static uint16_t recv_one(struct sim_bench *bench, const int *fds)
+{
+	sim_bench_send(bench, fds[0], "x", 1);
+	struct io_uring_sqe *sqe = sim_bench_take(bench);
+	weir_op_recv_group(sqe, fds[1], SIM_BENCH_GROUP, 0);
+	struct io_uring_cqe cqe = wi_ring_next(&bench->ring);
+	ck_assert_int_eq(cqe.res, 1);
+	return weir_bufring_id(&cqe);
+}
+
+static void lend_again(struct sim_bench *bench, uint16_t id)
+{
+	weir_bufring_take_back(&bench->bufs, id);
+	weir_bufring_publish(&bench->bufs);
+}
+
+START_TEST(a_buffer_that_is_lent_twice_is_a_violation)
+{
+	struct sim_bench bench;
+	int fds[2];
+	sim_bench_open(&bench, SIM_BENCH_SIMULATED);
+	sim_bench_group(&bench, (struct weir_bufring_opts){ 0 });
+	sim_bench_pair(&bench, fds);
+	const uint16_t first = recv_one(&bench, fds);
+	lend_again(&bench, first);
+	(void)recv_one(&bench, fds);
+	ck_assert_ptr_null(weir_sim_violation(bench.sim));
+	lend_again(&bench, first); /* for another, which is kept */
+	(void)recv_one(&bench, fds);
+	expect_violation(&bench, "a buffer is in the ring twice");
+}
+END_TEST
+
+START_TEST(more_buffers_than_there_are_is_a_violation)
+{
+	struct sim_bench bench;
+	int fds[2];
+	sim_bench_open(&bench, SIM_BENCH_SIMULATED);
+	sim_bench_group(&bench, (struct weir_bufring_opts){ 0 });
+	sim_bench_pair(&bench, fds);
+	const uint16_t id = recv_one(&bench, fds);
+	lend_again(&bench, id);
+	lend_again(&bench, id);
+	(void)recv_one(&bench, fds);
+	expect_violation(&bench, "more buffers are lent than the ring holds");
+}
+END_TEST
+
+START_TEST(an_operation_on_what_is_closed_is_a_violation)
+{
+	struct sim_bench bench;
+	uint8_t byte;
+	int fds[2];
+	sim_bench_open(&bench, SIM_BENCH_SIMULATED);
+	sim_bench_pair(&bench, fds);
+	sim_bench_close_fd(&bench, fds[1]);
+	ck_assert_ptr_null(weir_sim_violation(bench.sim));
+	struct io_uring_sqe *sqe = sim_bench_take(&bench);
+	weir_op_recv(sqe, fds[1], &byte, 1, 0);
+	ck_assert_int_eq(sim_bench_do(&bench, sqe), -EBADF);
+	expect_violation(&bench, "an operation names a descriptor that is not "
+				 "open");
+}
+END_TEST
+
+START_TEST(an_option_of_a_socket_is_told_by_its_length)
+{
+	struct sim_bench bench;
+	int cpu = -7;
+	int on = 1;
+	int fds[2];
+	sim_bench_open(&bench, _i);
+	sim_bench_pair(&bench, fds);
+	sim_bench_send(&bench, fds[0], "x", 1);
+	struct io_uring_sqe *sqe = sim_bench_take(&bench);
+	weir_op_getsockopt(sqe, fds[1], SOL_SOCKET, SO_INCOMING_CPU, &cpu,
+			   sizeof(cpu));
+	ck_assert_int_eq(sim_bench_do(&bench, sqe), sizeof(cpu));
+	ck_assert_int_ge(cpu, -1); /* none yet, or the CPU */
+	sqe = sim_bench_take(&bench);
+	weir_op_getsockopt(sqe, fds[1], SOL_SOCKET, 9999, &cpu, sizeof(cpu));
+	ck_assert_int_eq(sim_bench_do(&bench, sqe), -ENOPROTOOPT);
+	sqe = sim_bench_take(&bench);
+	weir_op_setsockopt(sqe, fds[1], IPPROTO_TCP, TCP_NODELAY, &on,
+			   sizeof(on));
+	ck_assert_int_eq(sim_bench_do(&bench, sqe), 0);
+	sqe = sim_bench_take(&bench);
+	weir_op_setsockopt(sqe, fds[1], IPPROTO_TCP, TCP_NODELAY, &on,
+			   sizeof(on));
+	sqe->cmd_op = 4711;
+	ck_assert_int_eq(sim_bench_do(&bench, sqe), -EOPNOTSUPP);
+	sim_bench_close_fd(&bench, fds[0]);
+	sim_bench_close_fd(&bench, fds[1]);
+	sim_bench_close(&bench);
 }
 END_TEST
 
@@ -388,6 +494,7 @@ Suite *suite_sim_op(void)
 	BOTH(memory_of_a_zero_copy_send_comes_back_with_its_notice);
 	BOTH(a_send_that_is_cut_short_says_how_much_went);
 	BOTH(an_enter_hands_out_twenty_at_most);
+	BOTH(an_option_of_a_socket_is_told_by_its_length);
 	BOTH(a_reset_behind_bytes_is_told);
 	BOTH(a_reset_that_lies_behind_bytes_is_missed_by_who_polls_first);
 #undef BOTH
@@ -397,6 +504,9 @@ Suite *suite_sim_op(void)
 	tcase_add_test(alone, an_hour_is_over_in_no_time);
 	tcase_add_test(alone,
 		       memory_that_is_written_before_its_notice_is_a_violation);
+	tcase_add_test(alone, a_buffer_that_is_lent_twice_is_a_violation);
+	tcase_add_test(alone, more_buffers_than_there_are_is_a_violation);
+	tcase_add_test(alone, an_operation_on_what_is_closed_is_a_violation);
 	suite_add_tcase(suite, alone);
 	suite_add_tcase(suite, tcase_sim_udp());
 	return suite;

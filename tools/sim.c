@@ -3,7 +3,9 @@
  *     seed or tape -> play -> (violation) -> shrink -> story
  *
  * An assertion of the library counts as a violation too: its text is on
- * stderr, and the run goes on in the handler of SIGABRT.
+ * stderr, and the run goes on in the handler of SIGABRT. So does a world that
+ * goes round for ever within one call; and of a process that dies it is told
+ * which seed it played.
  */
 #include "cli.h"
 #include "sim_exhaust.h"
@@ -21,6 +23,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/time.h>
 #include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
@@ -37,6 +40,10 @@ enum {
 	SHARE = 256, /* seeds that a process takes at a time */
 	JOBS_MAX = 256,
 	SEEDS_DEFAULT = 10000,
+	/* Of CPU time: who is still at the same world when it has passed twice
+	 * is in an endless loop. A world takes a millisecond at most. */
+	ENDLESS_US = 900 * 1000,
+	ENDLESS_SHRINK_US = 50 * 1000, /* there may be many of them */
 };
 
 #define SEED_NONE UINT64_MAX /* none was given */
@@ -113,6 +120,7 @@ static struct weir_sim *world;
 static struct weir_tape tape;
 static sigjmp_buf on_abort;
 static volatile sig_atomic_t is_playing;
+static volatile sig_atomic_t world_number, world_number_seen;
 static bool prints_story;
 static const struct sim_story *story; /* NULL: the tape's choice */
 
@@ -123,17 +131,41 @@ static void handle_abort(int number)
 		siglongjmp(on_abort, 1);
 }
 
+static void handle_tick(int number)
+{
+	(void)number;
+	if (is_playing && world_number == world_number_seen)
+		siglongjmp(on_abort, 2);
+	world_number_seen = world_number;
+}
+
+/* Of this process; a child has a watch of its own. */
+static void endless_watch(long interval_us)
+{
+	const struct sigaction action = { .sa_handler = handle_tick,
+					  .sa_flags = SA_RESTART };
+	const struct itimerval every = {
+		.it_interval.tv_usec = interval_us,
+		.it_value.tv_usec = interval_us,
+	};
+	(void)sigaction(SIGVTALRM, &action, NULL);
+	(void)setitimer(ITIMER_VIRTUAL, &every, NULL);
+}
+
 /* Plays what is on the tape. */
 static struct sim_story_result play(FILE *out)
 {
 	struct sim_story_result result = { .violation = NULL };
+	const int cause = sigsetjmp(on_abort, 1);
 
-	if (sigsetjmp(on_abort, 1) != 0) {
+	if (cause != 0) {
 		is_playing = 0;
-		result.violation = "an assertion fails (see above)";
+		result.violation = cause == 1 ? "an assertion fails (see above)"
+					      : "a call never returns";
 		result.hash = weir_sim_hash(world);
 		return result;
 	}
+	world_number++;
 	is_playing = 1;
 	sim_story_play(world, &tape, story, out, &result);
 	is_playing = 0;
@@ -207,8 +239,10 @@ static int tell_failure(const char *rule, const char *file)
 	const size_t skip = story_settle();
 	all -= skip < all ? skip : all;
 	memcpy(bytes, tape.bytes + skip, all);
+	endless_watch(ENDLESS_SHRINK_US);
 	const size_t count = sim_shrink_in_silence(bytes, all, fails_alike,
 						   (void *)(uintptr_t)rule);
+	endless_watch(ENDLESS_US);
 
 	(void)printf("story: %s\nrule broken: %s\n", story->name, rule);
 	(void)printf("smallest tape: %zu of %zu bytes\n", count, all);
@@ -242,9 +276,11 @@ struct sum {
 	uint64_t bytes;
 	uint64_t hash; /* in any order of the seeds */
 	uint32_t failures;
+	uint64_t seeds[JOBS_MAX]; /* that each of them plays */
 };
 
 static struct sum *sum;
+static uint64_t job; /* which of them this is */
 
 static void sum_add(uint64_t seed, const struct sim_story_result *result)
 {
@@ -272,6 +308,7 @@ static void tell_progress(const char *end)
 static int play_one(uint64_t seed)
 {
 	weir_tape_seed(&tape, seed);
+	__atomic_store_n(&sum->seeds[job], seed, __ATOMIC_RELAXED);
 	const struct sim_story_result result =
 		play(prints_story ? stdout : NULL);
 	sum_add(seed, &result);
@@ -287,6 +324,7 @@ static int play_one(uint64_t seed)
 /* What one process does, until no seeds are left or one has failed. */
 static int play_shares(void)
 {
+	endless_watch(ENDLESS_US);
 	for (;;) {
 		const uint64_t first = __atomic_fetch_add(&sum->taken, SHARE,
 							  __ATOMIC_RELAXED);
@@ -313,21 +351,47 @@ static uint64_t jobs_count(void)
 	return jobs < shares ? jobs : shares;
 }
 
+static pid_t pids[JOBS_MAX];
+
 /* Returns how many were started. */
 static uint64_t jobs_start(uint64_t count)
 {
 	(void)fflush(NULL);
 	for (uint64_t i = 0; i < count; i++) {
-		const pid_t pid = fork();
-		if (pid < 0)
+		sum->seeds[i] = given.seed;
+		pids[i] = fork();
+		if (pids[i] < 0)
 			return i;
-		if (pid == 0) {
+		if (pids[i] == 0) {
+			job = i;
 			const int status = play_shares();
 			(void)fflush(NULL);
 			_exit(status);
 		}
 	}
 	return count;
+}
+
+/* One has ended. Return: whether it did as it should. The others end as well,
+ * if not. */
+static bool job_ended(pid_t pid, int status)
+{
+	uint64_t at = 0;
+	if (status == 0)
+		return true;
+	if (__atomic_fetch_add(&sum->failures, 1, __ATOMIC_RELAXED) > 0 &&
+	    WIFEXITED(status))
+		return false; /* it has told why, or another has */
+	while (at + 1 < JOBS_MAX && pids[at] != pid)
+		at++;
+	const uint64_t seed =
+		__atomic_load_n(&sum->seeds[at], __ATOMIC_RELAXED);
+	(void)printf("\nseed %" PRIu64 ": its process ended by %s %d\n"
+		     "again: weir-sim --seed %" PRIu64 " --story %s\n",
+		     seed, WIFEXITED(status) ? "exit" : "signal",
+		     WIFEXITED(status) ? WEXITSTATUS(status) : WTERMSIG(status),
+		     seed, given.story_name);
+	return false;
 }
 
 /* Whether all of them ended as they should. */
@@ -337,8 +401,9 @@ static bool jobs_await(uint64_t count)
 	bool is_well = true;
 	while (count > 0) {
 		int status = 0;
-		if (waitpid(-1, &status, tells ? WNOHANG : 0) > 0) {
-			is_well = is_well && status == 0;
+		const pid_t pid = waitpid(-1, &status, tells ? WNOHANG : 0);
+		if (pid > 0) {
+			is_well = job_ended(pid, status) && is_well;
 			count--;
 			continue;
 		}
@@ -425,15 +490,18 @@ int main(int argc, char **argv)
 		given.seeds = given.seed == SEED_NONE ? SEEDS_DEFAULT : 1;
 	if (given.seed == SEED_NONE)
 		given.seed = 1;
-	if (given.exhaust_name != NULL)
+	(void)printf("weir-sim %s, %s", TOOLS_VERSION, COMPILER);
+	if (given.exhaust_name != NULL) {
+		(void)printf("; every fault of: %s\n", given.exhaust_name);
 		return sim_exhaust(&tape, given.exhaust_name, given.is_quiet);
+	}
+	(void)printf("; first seed %" PRIu64 "\n", given.seed);
 	if (weir_sim_open(&world, &tape, NULL) < 0) {
 		(void)fprintf(stderr, "weir-sim: no memory for a world\n");
 		return EXIT_FAILURE;
 	}
 	(void)sigaction(SIGABRT, &action, NULL);
-	(void)printf("weir-sim %s, %s; first seed %" PRIu64 "\n", TOOLS_VERSION,
-		     COMPILER, given.seed);
+	endless_watch(ENDLESS_US);
 	prints_story = given.seeds == 1;
 	if (given.tape_file != NULL)
 		status = play_tape();

@@ -263,6 +263,13 @@ const struct sim_case sim_cases[] = {
 		.peers = { { CONNECT, WRITE(20), WRITE(20), READ_END } },
 	},
 	{
+		.name = "shelf",
+		.what = "buffers rest on the shelf, and come back in a burst",
+		.loop = { .buf_count = 128, .buf_bytes = 16 },
+		.peers = { { CONNECT, WRITE(1600), READ(1600), WRITE(1200), FIN,
+			     READ_END } },
+	},
+	{
 		.name = "close-reset",
 		.what = "a reset meets the FIN of the server",
 		.may_lose = true,

@@ -347,6 +347,7 @@ static void sim_clear(struct weir_sim *sim)
 	sim->order = 0;
 	sim->violation = NULL;
 	sim->is_idle = false;
+	sim->traffic = (struct weir_sim_traffic){ .sent_bytes = 0 };
 	sim->now_ns = UINT64_C(1000000000);
 	sim->hash = UINT64_C(0xcbf29ce484222325);
 	sim->next_port = 40000;
@@ -501,6 +502,12 @@ void weir_sim_on_enter(struct weir_sim *sim,
 {
 	sim->on_enter = enter;
 	sim->on_enter_ctx = ctx;
+}
+
+void weir_sim_traffic(const struct weir_sim *sim,
+		      struct weir_sim_traffic *out_traffic)
+{
+	*out_traffic = sim->traffic;
 }
 
 void weir_sim_residue(const struct weir_sim *sim,

@@ -150,9 +150,9 @@ uint64_t weir_sim_hash(const struct weir_sim *sim);
 /**
  * weir_sim_violation() - the first rule that was broken, or NULL
  *
- * By the kernel's own books: an entry on a dead descriptor that was never
- * valid, a buffer that is in the ring twice, memory freed under an operation.
- * Or by weir_sim_violate(). The world goes on all the same.
+ * By the kernel's own books: an operation on a descriptor that is not open, a
+ * buffer that is in the ring twice, memory of a zero-copy send that is changed
+ * before its notice. Or by weir_sim_violate(). The world goes on all the same.
  */
 const char *weir_sim_violation(const struct weir_sim *sim);
 
@@ -182,6 +182,17 @@ struct weir_sim_residue {
 /** weir_sim_residue() - what there is now. */
 void weir_sim_residue(const struct weir_sim *sim,
 		      struct weir_sim_residue *out_residue);
+
+/* What operations on streams have told their rings, since weir_sim_reset(): a
+ * program that counts must come to the same sums. Bytes. */
+struct weir_sim_traffic {
+	uint64_t received_bytes;
+	uint64_t sent_bytes;
+};
+
+/** weir_sim_traffic() - so far. */
+void weir_sim_traffic(const struct weir_sim *sim,
+		      struct weir_sim_traffic *out_traffic);
 
 /* ---- peers --------------------------------------------------------------
  *

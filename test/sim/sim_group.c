@@ -86,8 +86,36 @@ static uint16_t group_tail(const struct sim_group *group)
 	return __atomic_load_n(&group->ring[0].resv, __ATOMIC_ACQUIRE);
 }
 
-const struct io_uring_buf *sim_group_peek(const struct sim_group *group)
+/* A kernel does not care; but whoever lends a buffer twice has two owners for
+ * it. */
+static void group_look(struct weir_sim *sim, struct sim_group *group)
 {
+	const uint16_t tail = group_tail(group);
+	if ((uint16_t)(tail - group->head) > group->entry_count) {
+		weir_sim_violate(sim, "more buffers are lent than the ring "
+				      "holds");
+		return;
+	}
+	for (; group->seen != tail; group->seen++) {
+		const uint16_t id = group_entry(group, group->seen)->bid;
+		uint64_t *word = &group->ids[id / 64];
+		if ((*word & UINT64_C(1) << id % 64) != 0)
+			weir_sim_violate(sim, "a buffer is in the ring twice");
+		*word |= UINT64_C(1) << id % 64;
+	}
+}
+
+/* The one at the head is out of the ring. */
+static void group_pass(struct sim_group *group)
+{
+	const uint16_t id = group_entry(group, group->head++)->bid;
+	group->ids[id / 64] &= ~(UINT64_C(1) << id % 64);
+}
+
+const struct io_uring_buf *sim_group_peek(struct weir_sim *sim,
+					  struct sim_group *group)
+{
+	group_look(sim, group);
 	return group_tail(group) == group->head
 		       ? NULL
 		       : group_entry(group, group->head);
@@ -108,8 +136,8 @@ static uint32_t peek_count(const struct sim_group *group, uint32_t available,
 }
 
 /* io_ring_buffers_peek() and io_ring_buffer_select() in one. */
-int sim_group_take(const struct sim_group *group, uint32_t max_bytes,
-		   enum sim_take_mode mode, uint32_t guess,
+int sim_group_take(struct weir_sim *sim, struct sim_group *group,
+		   uint32_t max_bytes, enum sim_take_mode mode, uint32_t guess,
 		   struct sim_take *out_take)
 {
 	const uint16_t available = (uint16_t)(group_tail(group) - group->head);
@@ -117,6 +145,7 @@ int sim_group_take(const struct sim_group *group, uint32_t max_bytes,
 	uint16_t at = group->head;
 
 	*out_take = (struct sim_take){ .count = 0 };
+	group_look(sim, group);
 	if (available == 0)
 		return -ENOBUFS;
 	uint32_t count =
@@ -164,7 +193,7 @@ static bool commit_bytes(struct sim_group *group, uint32_t bytes)
 			return false;
 		}
 		buf->len = 0;
-		group->head++;
+		group_pass(group);
 		bytes -= here;
 	}
 	return true;
@@ -174,7 +203,8 @@ bool sim_group_commit(struct sim_group *group, uint32_t bytes, uint32_t count)
 {
 	if (group->is_incremental)
 		return commit_bytes(group, bytes);
-	group->head = (uint16_t)(group->head + count);
+	while (count-- > 0)
+		group_pass(group);
 	return true;
 }
 
@@ -188,7 +218,7 @@ void sim_op_haunt(struct weir_sim *sim, int ring)
 	const struct io_uring_buf *buf =
 		group->is_used && !group->is_incremental &&
 				weir_tape_below(sim->tape, 2) == 1
-			? sim_group_peek(group)
+			? sim_group_peek(sim, group)
 			: NULL;
 
 	sim->dead_rings[which] = sim->dead_rings[--sim->dead_count];
@@ -200,7 +230,7 @@ void sim_op_haunt(struct weir_sim *sim, int ring)
 		return;
 	}
 	const uint32_t id = buf->bid;
-	group->head++;
+	group_pass(group);
 	(void)sim_ring_post(sim, ring, token, 1,
 			    IORING_CQE_F_BUFFER | id << IORING_CQE_BUFFER_SHIFT,
 			    false);

@@ -16,6 +16,7 @@
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/time.h>
 #include <unistd.h>
 
 enum {
@@ -24,6 +25,10 @@ enum {
 	AGAIN_BYTES = 4096,
 	LINE_BYTES_MAX = 1024, /* of a tape that is printed as one argument */
 	RULE_BYTES = SIM_TAPE_RULE_BYTES,
+	/* Of CPU time: who is still at the same world when it has passed twice
+	 * goes round for ever. */
+	ENDLESS_US = 900 * 1000,
+	ENDLESS_SHRINK_US = 100 * 1000, /* there may be many of them */
 };
 
 static const int deadly[] = { SIGSEGV, SIGBUS, SIGFPE, SIGILL };
@@ -39,6 +44,7 @@ static struct {
 	char again[AGAIN_BYTES]; /* what plays this world again */
 	sigjmp_buf on_abort;
 	volatile sig_atomic_t is_playing;
+	volatile sig_atomic_t world, world_seen; /* their number */
 } given;
 
 /* ---- a program that dies --------------------------------------------------
@@ -73,6 +79,27 @@ static void handle_abort(int number)
 		siglongjmp(given.on_abort, 1);
 }
 
+static void handle_tick(int number)
+{
+	(void)number;
+	if (given.is_playing && given.world == given.world_seen)
+		siglongjmp(given.on_abort, 2);
+	given.world_seen = given.world;
+}
+
+/* 0: no more. */
+static void endless_watch(long interval_us)
+{
+	const struct sigaction action = { .sa_handler = handle_tick,
+					  .sa_flags = SA_RESTART };
+	const struct itimerval every = {
+		.it_interval.tv_usec = interval_us,
+		.it_value.tv_usec = interval_us,
+	};
+	(void)sigaction(SIGVTALRM, &action, NULL);
+	(void)setitimer(ITIMER_VIRTUAL, &every, NULL);
+}
+
 /* Who has a handler already, as a sanitizer does, keeps it. */
 static void deaths_watch(void)
 {
@@ -98,10 +125,13 @@ static const char *world_play(FILE *story)
 	struct weir_sim_opts opts = given.opts;
 	opts.story = story;
 	weir_sim_reset(given.sim, &given.tape, &opts);
-	if (sigsetjmp(given.on_abort, 1) != 0) {
+	const int cause = sigsetjmp(given.on_abort, 1);
+	if (cause != 0) {
 		given.is_playing = 0;
-		return "an assertion fails";
+		return cause == 1 ? "an assertion fails"
+				  : "a world goes on for ever";
 	}
+	given.world++;
 	given.is_playing = 1;
 	given.play(given.sim, given.ctx);
 	given.is_playing = 0;
@@ -164,8 +194,10 @@ static int tell_failure(const char *broken)
 				   : given.tape.byte_count;
 	(void)snprintf(rule, sizeof(rule), "%s", broken);
 	memcpy(bytes, given.tape.bytes, all);
+	endless_watch(ENDLESS_SHRINK_US);
 	const size_t count =
 		sim_shrink_in_silence(bytes, all, fails_alike, rule);
+	endless_watch(ENDLESS_US);
 	(void)printf("rule broken: %s\n", rule);
 	(void)printf("smallest tape: %zu of %zu bytes; how it goes:\n", count,
 		     all);
@@ -327,7 +359,9 @@ int weir_sim_main(int argc, char **argv, const struct weir_sim_opts *opts,
 		return EXIT_FAILURE;
 	}
 	deaths_watch();
+	endless_watch(ENDLESS_US);
 	const int status = play_asked(argc, argv);
+	endless_watch(0);
 	weir_sim_close(given.sim);
 	return status;
 }

@@ -34,8 +34,9 @@ struct weir_loop;
  * Called some hundred times more for a tape that fails, to make it smaller: it
  * must do the same for the same tape. So its state begins anew in each call,
  * its time is weir_sim_now_ns(), and its choices come from weir_sim_tape(). An
- * assert() that fails in it, or in weir, is a broken rule as well; the call is
- * then left by siglongjmp(3).
+ * assert() that fails in it, or in weir, is a broken rule as well, and so is a
+ * second of CPU time, since a world takes a millisecond at most: it goes round
+ * for ever. The call is then left by siglongjmp(3).
  */
 typedef void (*weir_sim_play_fn)(struct weir_sim *sim, void *ctx);
 

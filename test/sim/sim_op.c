@@ -89,6 +89,24 @@ static void op_post(struct weir_sim *sim, const struct sim_op *op, int res,
 	(void)sim_ring_post(sim, op->ring, op->sqe.user_data, res, flags, true);
 }
 
+static bool op_is_recv(const struct sim_op *op)
+{
+	return op->sqe.opcode == IORING_OP_RECV ||
+	       op->sqe.opcode == IORING_OP_RECVMSG;
+}
+
+void sim_op_moved(struct weir_sim *sim, const struct sim_op *op, int res)
+{
+	if (res <= 0 || op->file == SIM_NONE ||
+	    sim->files[op->file].kind != SIM_STREAM)
+		return;
+	if (op_is_recv(op))
+		sim->traffic.received_bytes += (uint32_t)res;
+	else if (op->sqe.opcode == IORING_OP_SEND ||
+		 op->sqe.opcode == IORING_OP_SENDMSG || sim_op_is_zerocopy(op))
+		sim->traffic.sent_bytes += (uint32_t)res;
+}
+
 static void op_end(struct weir_sim *sim, struct sim_op *op, int res,
 		   uint32_t flags)
 {
@@ -96,6 +114,7 @@ static void op_end(struct weir_sim *sim, struct sim_op *op, int res,
 	if (has_notice)
 		flags |= IORING_CQE_F_MORE;
 	sim_note_result(sim, op, "ends", res);
+	sim_op_moved(sim, op, res);
 	if (!op_is_silent(op, res))
 		op_post(sim, op, res, flags);
 	if (op->sqe.opcode == IORING_OP_RECV && op->file != SIM_NONE) {
@@ -182,7 +201,7 @@ static int op_try(struct weir_sim *sim, struct sim_op *op)
 			return sim_op_udp_connect(sim, op);
 		return sim_op_connect(sim, op);
 	case IORING_OP_URING_CMD:
-		return 0;
+		return sim_op_command(sim, op);
 	default:
 		return -EINVAL;
 	}
@@ -225,12 +244,6 @@ static bool op_is_never(struct weir_sim *sim, const struct sim_op *op)
 	       op_is_of_a_connection(sim, op) &&
 	       sim_fault(sim, WEIR_FAULT_NEVER) &&
 	       weir_tape_below(sim->tape, 4) == 1;
-}
-
-static bool op_is_recv(const struct sim_op *op)
-{
-	return op->sqe.opcode == IORING_OP_RECV ||
-	       op->sqe.opcode == IORING_OP_RECVMSG;
 }
 
 /* Its file is one that receives come for. */
@@ -392,6 +405,9 @@ static bool op_hold_file(struct weir_sim *sim, struct sim_op *op)
 		return true;
 	op->file = op_find_file(sim, op->ring, &op->sqe);
 	if (op->file == SIM_NONE) {
+		if (!sim->opts.allows_misuse)
+			weir_sim_violate(sim, "an operation names a descriptor "
+					      "that is not open");
 		op_end(sim, op, -EBADF, 0);
 		return false;
 	}

@@ -95,9 +95,10 @@ int sim_op_recv_take(struct weir_sim *sim, struct sim_op *op)
 		if (op->limit != 0 && (max == 0 || op->limit < max))
 			max = op->limit;
 	}
-	int err = sim_group_take(
-		group, max, recv_is_bundle(op) ? SIM_TAKE_MANY : SIM_TAKE_ONE,
-		recv_guess(sim, op), &take);
+	int err = sim_group_take(sim, group, max,
+				 recv_is_bundle(op) ? SIM_TAKE_MANY
+						    : SIM_TAKE_ONE,
+				 recv_guess(sim, op), &take);
 	if (err < 0)
 		return err;
 	sim_op_pieces_take(sim, op, &take);
@@ -275,6 +276,7 @@ int sim_op_recv(struct weir_sim *sim, struct sim_op *op)
 				   flags | IORING_CQE_F_MORE, true))
 			return result;
 		weir_sim_note(sim, "c%d receives %d bytes", conn, result);
+		sim_op_moved(sim, op, result);
 		const bool is_capped = recv_is_bundle(op) && op->sqe.len != 0 &&
 				       (uint32_t)result >= op->sqe.len;
 		recv_renew(op);

@@ -75,7 +75,7 @@ static int send_take(struct weir_sim *sim, struct sim_op *op)
 		return -ENOENT;
 	/* The kernel gives the size as known: there is no guess in a send. */
 	int err = sim_group_take(
-		group, op->want != 0 ? op->want : INT_MAX,
+		sim, group, op->want != 0 ? op->want : INT_MAX,
 		send_is_bundle(op) ? SIM_TAKE_MANY : SIM_TAKE_ONE, 1, &take);
 	if (err < 0)
 		return err;

@@ -1,4 +1,6 @@
-/* sim_op_socket.c - how descriptors come and go: accept, socket, close */
+/* sim_op_socket.c - how descriptors come and go: accept, socket, close;
+ * and the options of a socket
+ */
 #include "sim_priv.h"
 
 #include <errno.h>
@@ -90,4 +92,33 @@ int sim_op_shutdown(struct weir_sim *sim, struct sim_op *op)
 {
 	const struct sim_file *file = &sim->files[op->file];
 	return sim_net_shutdown(sim, file->conn, file->side, (int)op->sqe.len);
+}
+
+/* All packets come in on the first CPU. */
+static int socket_option(const struct sim_op *op)
+{
+	const int cpu = 0;
+	const size_t bytes =
+		op->sqe.optlen < sizeof(cpu) ? op->sqe.optlen : sizeof(cpu);
+	if (op->sqe.level != SOL_SOCKET)
+		return -EOPNOTSUPP;
+	if (op->sqe.optname != SO_INCOMING_CPU)
+		return -ENOPROTOOPT; /* no other is simulated */
+	sim_copy((void *)(uintptr_t)op->sqe.optval, &cpu, bytes);
+	return (int)bytes;
+}
+
+int sim_op_command(struct weir_sim *sim, struct sim_op *op)
+{
+	const enum sim_file_kind kind = sim->files[op->file].kind;
+	if (kind == SIM_RING || kind == SIM_DOORBELL)
+		return -EOPNOTSUPP;
+	switch (op->sqe.cmd_op) {
+	case SOCKET_URING_OP_GETSOCKOPT:
+		return socket_option(op);
+	case SOCKET_URING_OP_SETSOCKOPT:
+		return 0; /* none changes what is simulated */
+	default:
+		return -EOPNOTSUPP;
+	}
 }

@@ -175,6 +175,8 @@ struct sim_group {
 	uint32_t entry_count;
 	uint32_t min_left;
 	struct io_uring_buf *ring;
+	uint16_t seen;      /* entries before this one are in: */
+	uint64_t ids[1024]; /* a bit for each buffer that is in the ring */
 };
 
 struct sim_ring {
@@ -249,6 +251,7 @@ struct weir_sim {
 	uint64_t enters;
 	uint64_t moments;  /* at which a kernel worker could act */
 	uint64_t naps_end; /* none acts by itself after that one */
+	struct weir_sim_traffic traffic;
 	bool is_idle;
 	uint64_t clock_ns; /* as last read */
 	uint32_t still;    /* it stands still for so many reads more */
@@ -440,6 +443,8 @@ void sim_op_recv_commit(struct weir_sim *sim, struct sim_op *op,
 int sim_op_send_prepare(struct sim_op *op);
 void sim_op_cache_iov(struct sim_ring *ring, uint32_t count);
 bool sim_op_is_zerocopy(const struct sim_op *op);
+/* A completion of it says @res. */
+void sim_op_moved(struct weir_sim *sim, const struct sim_op *op, int res);
 /* The result of a zero-copy send is out: its notice comes later. */
 void sim_op_send_notice(struct weir_sim *sim, const struct sim_op *op);
 void sim_op_notice_run(struct weir_sim *sim, struct sim_op *op);
@@ -467,6 +472,7 @@ int sim_op_socket(struct weir_sim *sim, struct sim_op *op);
 int sim_op_install(struct weir_sim *sim, struct sim_op *op);
 int sim_op_shutdown(struct weir_sim *sim, struct sim_op *op);
 int sim_op_close(struct weir_sim *sim, struct sim_op *op);
+int sim_op_command(struct weir_sim *sim, struct sim_op *op);
 
 /* ---- sim_words.c ---- */
 /* A line of the story: the operation, and what it does or comes to. */
@@ -477,6 +483,8 @@ void sim_note_result(struct weir_sim *sim, const struct sim_op *op,
 
 /* ---- sim_slot.c ---- */
 int sim_slots_register(struct sim_ring *ring, const void *arg);
+int sim_slots_update(struct weir_sim *sim, struct sim_ring *ring,
+		     const void *arg, uint32_t count);
 int sim_slot_take(struct sim_ring *ring, int file); /* or -ENFILE */
 int sim_slot_file(const struct sim_ring *ring, int32_t slot);
 
@@ -486,7 +494,8 @@ int sim_group_unregister(struct sim_ring *ring, const void *arg);
 int sim_group_status(struct sim_ring *ring, void *arg);
 struct sim_group *sim_group_find(struct sim_ring *ring, uint16_t id);
 /* The next one, still in the ring; NULL: none. */
-const struct io_uring_buf *sim_group_peek(const struct sim_group *group);
+const struct io_uring_buf *sim_group_peek(struct weir_sim *sim,
+					  struct sim_group *group);
 
 enum sim_take_mode { SIM_TAKE_ONE, SIM_TAKE_MANY };
 
@@ -501,8 +510,8 @@ struct sim_take {
 
 /* Shows buffers for up to @max_bytes; 0: not known, then @guess of them.
  * Return: 0; -ENOBUFS. */
-int sim_group_take(const struct sim_group *group, uint32_t max_bytes,
-		   enum sim_take_mode mode, uint32_t guess,
+int sim_group_take(struct weir_sim *sim, struct sim_group *group,
+		   uint32_t max_bytes, enum sim_take_mode mode, uint32_t guess,
 		   struct sim_take *out_take);
 /* Takes them, @bytes and @count of them. Return: false if the last one is not
  * used up (incremental). */

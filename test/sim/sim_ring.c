@@ -122,7 +122,8 @@ int sim_ring_setup(void *ctx, uint32_t entry_count,
 	ring->posted = 0;
 	ring->worked_count = 0;
 	ring->iov_cached = 1;
-	memset(ring->groups, 0, sizeof(ring->groups));
+	for (int i = 0; i < SIM_GROUPS; i++)
+		ring->groups[i].is_used = false;
 	int err = ring_memory(sim, ring, params);
 	if (err < 0)
 		return err;
@@ -609,6 +610,8 @@ int sim_ring_register(void *ctx, int ring_fd, uint32_t opcode, void *arg,
 		return 1;
 	case IORING_REGISTER_FILES2:
 		return sim_slots_register(ring, arg);
+	case IORING_REGISTER_FILES_UPDATE:
+		return sim_slots_update(sim, ring, arg, arg_count);
 	case IORING_REGISTER_PBUF_RING:
 		return sim_group_register(ring, arg);
 	case IORING_REGISTER_PBUF_STATUS:

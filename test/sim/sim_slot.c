@@ -6,6 +6,8 @@
 
 #include <errno.h>
 
+enum { SLOT_EMPTY = -1, SLOT_KEEP = -2 };
+
 int sim_slots_register(struct sim_ring *ring, const void *arg)
 {
 	const struct io_uring_rsrc_register *table = arg;
@@ -17,6 +19,37 @@ int sim_slots_register(struct sim_ring *ring, const void *arg)
 		ring->slots[i] = SIM_NONE;
 	ring->slot_count = table->nr;
 	return 0;
+}
+
+/* As __io_sqe_files_update(): up to the first that is refused. */
+int sim_slots_update(struct weir_sim *sim, struct sim_ring *ring,
+		     const void *arg, uint32_t count)
+{
+	const struct io_uring_rsrc_update *update = arg;
+	const int32_t *fds = (const void *)(uintptr_t)update->data;
+	uint32_t done = 0;
+
+	if (ring->slot_count == 0)
+		return -ENXIO;
+	if (count == 0 || count > ring->slot_count ||
+	    update->offset > ring->slot_count - count)
+		return -EINVAL;
+	for (; done < count; done++) {
+		int *slot = &ring->slots[update->offset + done];
+		const int file = sim_fd_file(sim, fds[done]);
+		if (fds[done] == SLOT_KEEP)
+			continue;
+		if (*slot != SIM_NONE)
+			sim_file_drop(sim, *slot);
+		*slot = SIM_NONE;
+		if (fds[done] == SLOT_EMPTY)
+			continue;
+		if (file == SIM_NONE || sim->files[file].kind == SIM_RING)
+			return done > 0 ? (int)done : -EBADF;
+		sim_file_hold(sim, file);
+		*slot = file;
+	}
+	return (int)done;
 }
 
 int sim_slot_take(struct sim_ring *ring, int file)

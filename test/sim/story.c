@@ -361,6 +361,30 @@ static void run_check_stale(struct sim_run *run,
 					   "operations complete");
 }
 
+/* Bytes as the loops have counted them, and as the kernel has. */
+static void run_check_traffic(struct sim_run *run)
+{
+	struct weir_sim_traffic traffic;
+	uint64_t shown = 0;
+	weir_sim_traffic(run->sim, &traffic);
+	for (uint32_t i = 0; i < run->loop_count; i++) {
+		const struct weir_loop_stats *stats = &run->loops[i].stats;
+		if (run->loops[i].is_given_up)
+			return; /* what came then is not counted */
+		traffic.received_bytes -= stats->recv_bytes;
+		traffic.sent_bytes -= stats->sent_bytes;
+		shown += stats->recv_bytes - stats->recv_discarded_bytes;
+	}
+	for (uint32_t i = 0; i < run->peer_count; i++)
+		shown -= run->peers[i].shown;
+	if (traffic.received_bytes != 0 || traffic.sent_bytes != 0)
+		weir_sim_violate(run->sim, "a loop counts other bytes than the "
+					   "kernel has moved");
+	if ((int64_t)shown < 0)
+		weir_sim_violate(run->sim, "more bytes are shown than the "
+					   "loops have counted");
+}
+
 static void run_check_end(struct sim_run *run)
 {
 	struct weir_sim_residue residue;
@@ -393,6 +417,24 @@ static void run_check_end(struct sim_run *run)
 					   "or mappings are left");
 	for (uint32_t i = 0; i < run->peer_count; i++)
 		run_check_peer(run, &run->peers[i]);
+	run_check_traffic(run);
+}
+
+/* A loop that has ended, before its rings go: its wheel is empty, and each of
+ * its buffers is lent or on the shelf. */
+static void loop_check_left(const struct run_loop *loop)
+{
+	const struct wi_bufs *bufs = &loop->loop->bufs;
+	struct weir_sim *sim = loop->run->sim;
+	uint32_t lent_count = 0;
+
+	if (!loop->is_over || loop->is_given_up)
+		return;
+	if (loop->loop->wheel.timer_count > 0)
+		weir_sim_violate(sim, "a timer is left");
+	if (weir_bufring_status(&bufs->bufring, &lent_count) < 0 ||
+	    lent_count + bufs->shelved_count != bufs->bufring.buf_count)
+		weir_sim_violate(sim, "a receive buffer is lost");
 }
 
 void run_end(struct sim_run *run)
@@ -404,6 +446,8 @@ void run_end(struct sim_run *run)
 		struct run_loop *loop = &run->loops[i];
 		weir_loop_stats(loop->loop, &loop->stats);
 		run->result->cqes += loop->stats.ring.cqes;
+		if (weir_sim_violation(run->sim) == NULL)
+			loop_check_left(loop);
 		weir_loop_close(loop->loop);
 	}
 	if (weir_sim_violation(run->sim) == NULL)
