@@ -99,10 +99,43 @@ static void by_token_and_other(struct io_uring_sqe *sqe,
 	weir_op_cancel_tokens(sqe, FIRST);
 	weir_op_cancel_opcode(sqe, IORING_OP_POLL_ADD);
 }
+static void by_first_of_a_token(struct io_uring_sqe *sqe,
+				const struct scene *scene)
+{
+	(void)scene;
+	weir_op_cancel_tokens(sqe, FIRST);
+	weir_op_cancel_first(sqe);
+}
+static void by_first_on_a_descriptor(struct io_uring_sqe *sqe,
+				     const struct scene *scene)
+{
+	weir_op_cancel_fd(sqe, scene->fds[0]);
+	weir_op_cancel_first(sqe);
+}
+static void by_first_of_an_opcode(struct io_uring_sqe *sqe,
+				  const struct scene *scene)
+{
+	(void)scene;
+	weir_op_cancel_op(sqe, IORING_OP_RECV);
+	weir_op_cancel_first(sqe);
+}
+static void by_first_on_an_idle_descriptor(struct io_uring_sqe *sqe,
+					   const struct scene *scene)
+{
+	weir_op_cancel_fd(sqe, scene->fds[1]);
+	weir_op_cancel_first(sqe);
+}
 static void by_any(struct io_uring_sqe *sqe, const struct scene *scene)
 {
 	(void)scene;
 	weir_op_cancel_any(sqe);
+}
+static void by_any_but_not_all(struct io_uring_sqe *sqe,
+			       const struct scene *scene)
+{
+	(void)scene;
+	weir_op_cancel_any(sqe);
+	sqe->cancel_flags &= ~IORING_ASYNC_CANCEL_ALL;
 }
 static void by_idle_fd(struct io_uring_sqe *sqe, const struct scene *scene)
 {
@@ -147,7 +180,13 @@ static const struct {
 	{ "an opcode that nobody has", by_other_op, 0, 0 },
 	{ "one opcode of a token", by_token_and_op, 2, 2 },
 	{ "an opcode that the token has not", by_token_and_other, 0, 0 },
+	{ "the first of a token", by_first_of_a_token, 0, 1 },
+	{ "the first on a descriptor", by_first_on_a_descriptor, 0, 1 },
+	{ "the first of an opcode", by_first_of_an_opcode, 0, 1 },
+	{ "the first on an idle one", by_first_on_an_idle_descriptor, -ENOENT,
+	  0 },
 	{ "everything", by_any, 3, 3 },
+	{ "any, which is everything", by_any_but_not_all, 3, 3 },
 	{ "all on an idle descriptor", by_idle_fd, 0, 0 },
 	{ "one that is not there", by_unknown_token, -ENOENT, 0 },
 	{ "all of those that are not there", by_unknown_tokens, 0, 0 },

@@ -3,6 +3,7 @@
  *     by token                one, or all that share it
  *     by descriptor or slot   all on it; of one opcode only, if wanted
  *     by opcode, or any       all on the ring
+ *     the first of these      of several the one that is found first
  *
  * What is found gets its own last CQE: -ECANCELED, or what it had achieved by
  * then. Only that one ends the kernel's use of its memory; the cancel's CQE
@@ -96,6 +97,21 @@ static inline void weir_op_cancel_op(struct io_uring_sqe *sqe, uint8_t opcode)
 	sqe->fd = -1;
 	sqe->len = opcode;
 	sqe->cancel_flags = IORING_ASYNC_CANCEL_OP | IORING_ASYNC_CANCEL_ALL;
+}
+
+/**
+ * weir_op_cancel_first() - of what was to be cancelled, one
+ *
+ * On top of weir_op_cancel_fd(), _slot(), _tokens() or _op(), alone or with
+ * _opcode(): that which the kernel finds first, in no promised order. Not of
+ * _any(), where it ends all of them nevertheless (seen on 6.18): refused here.
+ * res: 0; -ENOENT, -EALREADY. As what it is on top of: Linux 5.19, 6.0, 6.6.
+ */
+static inline void weir_op_cancel_first(struct io_uring_sqe *sqe)
+{
+	assert(sqe->opcode == IORING_OP_ASYNC_CANCEL);
+	assert((sqe->cancel_flags & IORING_ASYNC_CANCEL_ANY) == 0);
+	sqe->cancel_flags &= ~IORING_ASYNC_CANCEL_ALL;
 }
 
 /**
