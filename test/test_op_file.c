@@ -358,6 +358,64 @@ START_TEST(fsync_of_a_socket_says_einval)
 }
 END_TEST
 
+static struct iovec many_parts[WEIR_OP_PARTS_MAX + 1];
+static struct msghdr two_part_message = { .msg_iov = many_parts,
+					  .msg_iovlen = 2 };
+
+static void too_many_to_read(struct io_uring_sqe *sqe, int fd)
+{
+	weir_op_readv(sqe, fd, many_parts, 1, WEIR_OP_CURRENT);
+	sqe->len = WEIR_OP_PARTS_MAX + 1;
+}
+static void too_many_to_write(struct io_uring_sqe *sqe, int fd)
+{
+	weir_op_writev(sqe, fd, many_parts, 1, WEIR_OP_CURRENT);
+	sqe->len = WEIR_OP_PARTS_MAX + 1;
+}
+static void group_and_two_parts(struct io_uring_sqe *sqe, int fd)
+{
+	weir_op_readv(sqe, fd, many_parts, 1, WEIR_OP_CURRENT);
+	weir_op_select_group(sqe, RIG_GROUP);
+	sqe->len = 2;
+}
+static void group_and_two_part_message(struct io_uring_sqe *sqe, int fd)
+{
+	two_part_message.msg_iovlen = 1;
+	weir_op_recvmsg(sqe, fd, &two_part_message, 0);
+	weir_op_select_group(sqe, RIG_GROUP);
+	two_part_message.msg_iovlen = 2;
+}
+static void update_of_none(struct io_uring_sqe *sqe, int fd)
+{
+	static int32_t none;
+	(void)fd;
+	weir_op_files_update(sqe, 0, &none, 1);
+	sqe->len = 0;
+}
+static void removal_on_a_slot(struct io_uring_sqe *sqe, int fd)
+{
+	(void)fd;
+	weir_op_timeout_remove(sqe, THIRD);
+	sqe->flags |= IOSQE_FIXED_FILE;
+}
+static void (*const refused[])(struct io_uring_sqe *sqe, int fd) = {
+	too_many_to_read,           too_many_to_write, group_and_two_parts,
+	group_and_two_part_message, update_of_none,    removal_on_a_slot,
+};
+START_TEST(kernel_refuses_what_the_asserts_refuse)
+{
+	struct rig rig;
+	int fds[2];
+	rig_open(&rig);
+	rig_unix_pair(fds);
+	struct io_uring_sqe *sqe = rig_take(&rig);
+	refused[_i](sqe, fds[0]);
+	ck_assert_int_eq(rig_do(&rig, sqe), -EINVAL);
+	rig_close_pair(fds);
+	rig_close(&rig);
+}
+END_TEST
+
 START_TEST(table_is_filled_by_number_or_by_choice)
 {
 	struct rig rig;
@@ -420,6 +478,8 @@ Suite *suite_op_file(void)
 	tcase_add_test(tcase,
 		       files_are_made_asked_about_cut_renamed_and_removed);
 	tcase_add_test(tcase, fsync_of_a_socket_says_einval);
+	tcase_add_loop_test(tcase, kernel_refuses_what_the_asserts_refuse, 0,
+			    COUNT_OF(refused));
 	tcase_add_test(tcase, table_is_filled_by_number_or_by_choice);
 	return suite;
 }

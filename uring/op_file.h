@@ -34,6 +34,14 @@ static inline void wi_op_transfer(struct io_uring_sqe *sqe, uint8_t opcode,
 	sqe->len = len;
 }
 
+static inline void wi_op_vector(struct io_uring_sqe *sqe, uint8_t opcode,
+				int32_t fd, const struct iovec *parts,
+				uint32_t part_count, uint64_t offset)
+{
+	assert(part_count <= WEIR_OP_PARTS_MAX);
+	wi_op_transfer(sqe, opcode, fd, parts, part_count, offset);
+}
+
 /**
  * weir_op_read() - read(2) at the file's own position
  * @bytes: the kernel's until the CQE
@@ -92,7 +100,7 @@ static inline void weir_op_readv(struct io_uring_sqe *sqe, int32_t fd,
 				 const struct iovec *parts, uint32_t part_count,
 				 uint64_t offset)
 {
-	wi_op_transfer(sqe, IORING_OP_READV, fd, parts, part_count, offset);
+	wi_op_vector(sqe, IORING_OP_READV, fd, parts, part_count, offset);
 }
 
 /** weir_op_writev() - pwritev(2), as weir_op_readv(). Linux 5.1. */
@@ -100,7 +108,7 @@ static inline void weir_op_writev(struct io_uring_sqe *sqe, int32_t fd,
 				  const struct iovec *parts,
 				  uint32_t part_count, uint64_t offset)
 {
-	wi_op_transfer(sqe, IORING_OP_WRITEV, fd, parts, part_count, offset);
+	wi_op_vector(sqe, IORING_OP_WRITEV, fd, parts, part_count, offset);
 }
 
 /**
@@ -134,8 +142,7 @@ static inline void weir_op_readv_fixed(struct io_uring_sqe *sqe, int32_t fd,
 				       uint32_t part_count, uint64_t offset,
 				       uint16_t buf_index)
 {
-	wi_op_transfer(sqe, IORING_OP_READV_FIXED, fd, parts, part_count,
-		       offset);
+	wi_op_vector(sqe, IORING_OP_READV_FIXED, fd, parts, part_count, offset);
 	sqe->buf_index = buf_index;
 }
 
@@ -145,8 +152,8 @@ static inline void weir_op_writev_fixed(struct io_uring_sqe *sqe, int32_t fd,
 					uint32_t part_count, uint64_t offset,
 					uint16_t buf_index)
 {
-	wi_op_transfer(sqe, IORING_OP_WRITEV_FIXED, fd, parts, part_count,
-		       offset);
+	wi_op_vector(sqe, IORING_OP_WRITEV_FIXED, fd, parts, part_count,
+		     offset);
 	sqe->buf_index = buf_index;
 }
 
@@ -390,6 +397,7 @@ static inline void weir_op_files_update(struct io_uring_sqe *sqe,
 					uint32_t fd_count)
 {
 	assert(first_slot != IORING_FILE_INDEX_ALLOC);
+	assert(fd_count > 0);
 	sqe->opcode = IORING_OP_FILES_UPDATE;
 	sqe->fd = -1;
 	sqe->off = first_slot;
@@ -406,6 +414,7 @@ static inline void weir_op_files_update(struct io_uring_sqe *sqe,
 static inline void weir_op_files_add(struct io_uring_sqe *sqe,
 				     int32_t *fds_to_slots, uint32_t fd_count)
 {
+	assert(fd_count > 0);
 	sqe->opcode = IORING_OP_FILES_UPDATE;
 	sqe->fd = -1;
 	sqe->off = IORING_FILE_INDEX_ALLOC;

@@ -93,7 +93,7 @@ static inline void weir_op_sendmsg(struct io_uring_sqe *sqe, int32_t fd,
  * weir_op_sendv() - the gathered form without a message
  * @parts:      copied at submission; what they point at is the kernel's until
  *              the CQE
- * @part_count: at most 1024
+ * @part_count: at most WEIR_OP_PARTS_MAX (-EINVAL: refused here)
  *
  * Linux 6.17, -EINVAL before.
  */
@@ -101,6 +101,7 @@ static inline void weir_op_sendv(struct io_uring_sqe *sqe, int32_t fd,
 				 const struct iovec *parts, uint32_t part_count,
 				 uint32_t msg_flags)
 {
+	assert(part_count <= WEIR_OP_PARTS_MAX);
 	weir_op_send(sqe, fd, parts, part_count, msg_flags);
 	sqe->ioprio = IORING_SEND_VECTORIZED;
 }
