@@ -47,7 +47,8 @@ static inline void weir_op_send(struct io_uring_sqe *sqe, int32_t fd,
  * weir_op_to() - where a send goes: what makes it sendto(2)
  * @address: read at submission only
  *
- * For SEND and SEND_ZC of datagrams; a message has its own msg_name. Linux 6.0.
+ * For SEND (Linux 6.1) and SEND_ZC (6.0) of datagrams; a message has its own
+ * msg_name.
  */
 static inline void weir_op_to(struct io_uring_sqe *sqe,
 			      const struct sockaddr *address,
@@ -60,7 +61,7 @@ static inline void weir_op_to(struct io_uring_sqe *sqe,
 	sqe->addr_len = (uint16_t)address_bytes;
 }
 
-/** weir_op_sendto() - sendto(2), see weir_op_to(). Linux 6.0. */
+/** weir_op_sendto() - sendto(2), see weir_op_to(). Linux 6.1. */
 static inline void weir_op_sendto(struct io_uring_sqe *sqe, int32_t fd,
 				  const void *bytes, uint32_t byte_count,
 				  uint32_t msg_flags,

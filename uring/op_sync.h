@@ -21,8 +21,8 @@ static inline void weir_op_nop(struct io_uring_sqe *sqe)
 /**
  * weir_op_nop_result() - res @result, whatever it is: for tests of a handler
  *
- * Negative breaks a link, as a failure does. Linux 6.10, -EINVAL before 6.10
- * or so (older ones ignore it and say 0).
+ * Negative breaks a link, as a failure does. Linux 6.10; older ones ignore it
+ * and say 0, or say -EINVAL.
  */
 static inline void weir_op_nop_result(struct io_uring_sqe *sqe, int32_t result)
 {

@@ -59,7 +59,9 @@ struct weir_ring_opts {
  *                        of its turns: a call that did not sleep leaves its
  *                        completions to the next one that would
  *     enters that slept  at most enters_waiting
- * Punts to kernel worker threads are not seen from a ring: see punt.h. */
+ * Punts to kernel worker threads are not seen from a ring: see punt.h. Nor are
+ * receives that found no buffer (-ENOBUFS): who reads the results counts them,
+ * as a loop does (recv_enobufs). */
 #define WEIR_RING_STATS(X)                                                     \
 	X(enters, "io_uring_enter calls")                                      \
 	X(enters_waiting, "of these, calls that were willing to sleep")        \
