@@ -16,7 +16,10 @@
  *
  * Not found does not mean ended: an operation that the kernel has queued for
  * a retry (IORING_SQ_TASKRUN; seen with a half-done send on 6.18) is missed,
- * and goes on. Cancel again until its last CQE has come.
+ * and goes on. Cancel again until its last CQE has come. Nor does it mean that
+ * nothing was done: one that runs on a kernel worker may have been ended, and
+ * be gone when the kernel looks a second time (-ENOENT for -EALREADY, 39 of 600
+ * seen on 6.18).
  */
 #ifndef WEIR_URING_OP_CANCEL_H
 #define WEIR_URING_OP_CANCEL_H
