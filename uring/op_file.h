@@ -97,8 +97,9 @@ static inline void weir_op_write_at(struct io_uring_sqe *sqe, int32_t fd,
 
 /**
  * weir_op_readv() - preadv(2)
- * @parts: copied at submission (5.5); what they point at is the kernel's until
- *         the CQE
+ * @parts:      copied at submission (5.5); what they point at is the kernel's
+ *              until the CQE
+ * @part_count: at most WEIR_OP_PARTS_MAX (-EINVAL: refused here)
  *
  * res: bytes read. Linux 5.1.
  */

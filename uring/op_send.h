@@ -77,7 +77,7 @@ static inline void weir_op_sendto(struct io_uring_sqe *sqe, int32_t fd,
  * @message: it and its iovec are copied at submission (Linux 5.5); what the
  *           iovec points at is the kernel's until the CQE
  *
- * Linux 5.3.
+ * More than WEIR_OP_PARTS_MAX parts are -EMSGSIZE. Linux 5.3.
  */
 static inline void weir_op_sendmsg(struct io_uring_sqe *sqe, int32_t fd,
 				   const struct msghdr *message,

@@ -33,7 +33,9 @@ struct weir_ring;
  * @forbidden_flags: IORING_SETUP_* never to ask for: forces a lower rung
  * @forced_off:      rungs that neither this ring nor a loop on it may use, as
  *                   if the kernel did not have them; those that WEIR_FORCE_OFF
- *                   names in the environment are added (see rung.h)
+ *                   names in the environment are added (see rung.h). Of role
+ *                   KNOWN they are told as forced off, no more: weir uses none,
+ *                   and what the caller asks the kernel for is not refused
  * @no_registered_fd, @no_min_wait, @no_iowait_flag, @no_wait_region: short
  *                   for that rung in @forced_off
  */
