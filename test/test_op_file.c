@@ -344,6 +344,66 @@ START_TEST(files_are_made_asked_about_cut_renamed_and_removed)
 }
 END_TEST
 
+static void read_of_a_folder(struct io_uring_sqe *sqe, int folder)
+{
+	static char byte;
+	weir_op_read_at(sqe, folder, &byte, 1, 0);
+}
+static void path_through_a_link(struct io_uring_sqe *sqe, int folder)
+{
+	static const struct open_how how = { .resolve = RESOLVE_NO_SYMLINKS };
+	weir_op_openat2(sqe, folder, "/proc/self", &how, sizeof(how));
+}
+static void how_of_a_later_kernel(struct io_uring_sqe *sqe, int folder)
+{
+	static const struct {
+		struct open_how how;
+		uint64_t unknown;
+	} later = { .unknown = 1 };
+	weir_op_openat2(sqe, folder, ".", &later.how, sizeof(later));
+}
+static void folder_that_is_there(struct io_uring_sqe *sqe, int folder)
+{
+	weir_op_mkdirat(sqe, folder, "/proc", 0700);
+}
+static void file_that_is_not_there(struct io_uring_sqe *sqe, int folder)
+{
+	weir_op_unlinkat(sqe, folder, "no-such-file", 0);
+}
+static void (*const failing[])(struct io_uring_sqe *sqe, int folder) = {
+	read_of_a_folder,     path_through_a_link,    how_of_a_later_kernel,
+	folder_that_is_there, file_that_is_not_there,
+};
+static const int failures[] = { -EISDIR, -ELOOP, -E2BIG, -EEXIST, -ENOENT };
+START_TEST(file_operation_says_what_the_system_call_would)
+{
+	struct rig rig;
+	rig_open(&rig);
+	int folder = open("/proc", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	ck_assert_int_ge(folder, 0);
+	struct io_uring_sqe *sqe = rig_take(&rig);
+	failing[_i](sqe, folder);
+	ck_assert_int_eq(rig_do(&rig, sqe), failures[_i]);
+	ck_assert_int_eq(close(folder), 0);
+	rig_close(&rig);
+}
+END_TEST
+
+START_TEST(ring_without_a_table_has_nothing_to_update)
+{
+	struct weir_ring ring;
+	int32_t fd = 0;
+	wi_ring_start(&ring, NULL);
+	struct io_uring_sqe *sqe = weir_ring_take_sqe(&ring);
+	if (_i == 0)
+		weir_op_files_update(sqe, 0, &fd, 1);
+	else
+		weir_op_files_add(sqe, &fd, 1);
+	ck_assert_int_eq(wi_ring_next(&ring).res, -ENXIO);
+	weir_ring_close(&ring);
+}
+END_TEST
+
 START_TEST(fsync_of_a_socket_says_einval)
 {
 	struct rig rig;
@@ -477,6 +537,11 @@ Suite *suite_op_file(void)
 	tcase_add_test(tcase, splice_and_tee_move_and_copy_between_pipes);
 	tcase_add_test(tcase,
 		       files_are_made_asked_about_cut_renamed_and_removed);
+	tcase_add_loop_test(tcase,
+			    file_operation_says_what_the_system_call_would, 0,
+			    COUNT_OF(failing));
+	tcase_add_loop_test(tcase, ring_without_a_table_has_nothing_to_update,
+			    0, 2);
 	tcase_add_test(tcase, fsync_of_a_socket_says_einval);
 	tcase_add_loop_test(tcase, kernel_refuses_what_the_asserts_refuse, 0,
 			    COUNT_OF(refused));

@@ -420,7 +420,8 @@ static inline void weir_op_files_update(struct io_uring_sqe *sqe,
  * weir_op_files_add() - descriptors into slots that the kernel picks
  * @fds_to_slots: in: descriptors, out: their slots; the kernel's until the CQE
  *
- * res: how many; -ENFILE, -EBADF if not even one. Linux 6.0.
+ * res: how many; -ENFILE, -EBADF if not even one; -ENXIO without a table. Linux
+ * 6.0.
  */
 static inline void weir_op_files_add(struct io_uring_sqe *sqe,
 				     int32_t *fds_to_slots, uint32_t fd_count)
