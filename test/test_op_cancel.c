@@ -3,6 +3,7 @@
 #include "suites.h"
 
 #include <poll.h>
+#include <sys/ioctl.h>
 #include <sys/socket.h>
 
 /* Three waiting operations: a receive and a poll on fds[0], FIRST and SECOND;
@@ -99,10 +100,43 @@ static void by_token_and_other(struct io_uring_sqe *sqe,
 	weir_op_cancel_tokens(sqe, FIRST);
 	weir_op_cancel_opcode(sqe, IORING_OP_POLL_ADD);
 }
+static void by_first_of_a_token(struct io_uring_sqe *sqe,
+				const struct scene *scene)
+{
+	(void)scene;
+	weir_op_cancel_tokens(sqe, FIRST);
+	weir_op_cancel_first(sqe);
+}
+static void by_first_on_a_descriptor(struct io_uring_sqe *sqe,
+				     const struct scene *scene)
+{
+	weir_op_cancel_fd(sqe, scene->fds[0]);
+	weir_op_cancel_first(sqe);
+}
+static void by_first_of_an_opcode(struct io_uring_sqe *sqe,
+				  const struct scene *scene)
+{
+	(void)scene;
+	weir_op_cancel_op(sqe, IORING_OP_RECV);
+	weir_op_cancel_first(sqe);
+}
+static void by_first_on_an_idle_descriptor(struct io_uring_sqe *sqe,
+					   const struct scene *scene)
+{
+	weir_op_cancel_fd(sqe, scene->fds[1]);
+	weir_op_cancel_first(sqe);
+}
 static void by_any(struct io_uring_sqe *sqe, const struct scene *scene)
 {
 	(void)scene;
 	weir_op_cancel_any(sqe);
+}
+static void by_any_but_not_all(struct io_uring_sqe *sqe,
+			       const struct scene *scene)
+{
+	(void)scene;
+	weir_op_cancel_any(sqe);
+	sqe->cancel_flags &= ~IORING_ASYNC_CANCEL_ALL;
 }
 static void by_idle_fd(struct io_uring_sqe *sqe, const struct scene *scene)
 {
@@ -147,7 +181,13 @@ static const struct {
 	{ "an opcode that nobody has", by_other_op, 0, 0 },
 	{ "one opcode of a token", by_token_and_op, 2, 2 },
 	{ "an opcode that the token has not", by_token_and_other, 0, 0 },
+	{ "the first of a token", by_first_of_a_token, 0, 1 },
+	{ "the first on a descriptor", by_first_on_a_descriptor, 0, 1 },
+	{ "the first of an opcode", by_first_of_an_opcode, 0, 1 },
+	{ "the first on an idle one", by_first_on_an_idle_descriptor, -ENOENT,
+	  0 },
 	{ "everything", by_any, 3, 3 },
+	{ "any, which is everything", by_any_but_not_all, 3, 3 },
 	{ "all on an idle descriptor", by_idle_fd, 0, 0 },
 	{ "one that is not there", by_unknown_token, -ENOENT, 0 },
 	{ "all of those that are not there", by_unknown_tokens, 0, 0 },
@@ -274,6 +314,65 @@ START_TEST(buffer_is_the_kernel_s_until_the_target_s_own_completion)
 }
 END_TEST
 
+/* The last of a chain without its end is received on a worker thread of the
+ * kernel, and the first byte is gone from the socket once that one runs. */
+static void receive_on_a_worker(struct rig *rig, const int fds[2],
+				uint8_t bytes[2])
+{
+	int unread = 1;
+	struct io_uring_sqe *sqe = rig_take(rig);
+	weir_op_recv(sqe, fds[0], bytes, 2, MSG_WAITALL);
+	weir_op_link(sqe);
+	rig_start(rig, sqe, FIRST);
+	wi_write_all(fds[1], "x", 1);
+	while (unread > 0)
+		ck_assert_int_eq(ioctl(fds[0], FIONREAD, &unread), 0);
+}
+
+static void by_the_token(struct io_uring_sqe *sqe, int fd)
+{
+	(void)fd;
+	weir_op_cancel_token(sqe, FIRST);
+}
+static void by_the_first_on_the_fd(struct io_uring_sqe *sqe, int fd)
+{
+	weir_op_cancel_fd(sqe, fd);
+	weir_op_cancel_first(sqe);
+}
+static void (*const too_late[])(struct io_uring_sqe *sqe, int fd) = {
+	by_the_token,
+	by_the_first_on_the_fd,
+};
+/* The kernel looks twice: what it has found and ended the first time may be
+ * gone the second time, and then it says -ENOENT (39 of 600 on 6.18). */
+START_TEST(cancel_of_what_runs_on_a_worker_says_ealready)
+{
+	enum { ROUNDS_MAX = 1000 };
+	struct rig rig;
+	struct io_uring_cqe cqes[2];
+	int fds[2];
+	uint8_t bytes[2];
+	int32_t res = 0;
+	rig_open(&rig);
+	for (int i = 0; i < ROUNDS_MAX && res != -EALREADY; i++) {
+		rig_unix_pair(fds);
+		receive_on_a_worker(&rig, fds, bytes);
+		struct io_uring_sqe *sqe = rig_take(&rig);
+		too_late[_i](sqe, fds[0]);
+		sqe->user_data = CANCEL;
+		wi_ring_collect(&rig.ring, cqes, 2);
+		res = rig_pick(cqes, 2, CANCEL).res;
+		ck_assert_msg(res == -EALREADY || res == -ENOENT, "got %d",
+			      res);
+		/* It ends by itself, with what it had. */
+		ck_assert_int_eq(rig_pick(cqes, 2, FIRST).res, 1);
+		rig_close_pair(fds);
+	}
+	ck_assert_int_eq(res, -EALREADY);
+	rig_close(&rig);
+}
+END_TEST
+
 START_TEST(cancel_of_any_cannot_name_an_opcode_or_a_descriptor)
 {
 	static const uint32_t with[] = { IORING_ASYNC_CANCEL_OP,
@@ -310,6 +409,9 @@ Suite *suite_op_cancel(void)
 	tcase_add_test(
 		tcase,
 		buffer_is_the_kernel_s_until_the_target_s_own_completion);
+	tcase_add_loop_test(tcase,
+			    cancel_of_what_runs_on_a_worker_says_ealready, 0,
+			    COUNT_OF(too_late));
 	tcase_add_loop_test(tcase,
 			    cancel_of_any_cannot_name_an_opcode_or_a_descriptor,
 			    0, 2);

@@ -344,6 +344,66 @@ START_TEST(files_are_made_asked_about_cut_renamed_and_removed)
 }
 END_TEST
 
+static void read_of_a_folder(struct io_uring_sqe *sqe, int folder)
+{
+	static char byte;
+	weir_op_read_at(sqe, folder, &byte, 1, 0);
+}
+static void path_through_a_link(struct io_uring_sqe *sqe, int folder)
+{
+	static const struct open_how how = { .resolve = RESOLVE_NO_SYMLINKS };
+	weir_op_openat2(sqe, folder, "/proc/self", &how, sizeof(how));
+}
+static void how_of_a_later_kernel(struct io_uring_sqe *sqe, int folder)
+{
+	static const struct {
+		struct open_how how;
+		uint64_t unknown;
+	} later = { .unknown = 1 };
+	weir_op_openat2(sqe, folder, ".", &later.how, sizeof(later));
+}
+static void folder_that_is_there(struct io_uring_sqe *sqe, int folder)
+{
+	weir_op_mkdirat(sqe, folder, "/proc", 0700);
+}
+static void file_that_is_not_there(struct io_uring_sqe *sqe, int folder)
+{
+	weir_op_unlinkat(sqe, folder, "no-such-file", 0);
+}
+static void (*const failing[])(struct io_uring_sqe *sqe, int folder) = {
+	read_of_a_folder,     path_through_a_link,    how_of_a_later_kernel,
+	folder_that_is_there, file_that_is_not_there,
+};
+static const int failures[] = { -EISDIR, -ELOOP, -E2BIG, -EEXIST, -ENOENT };
+START_TEST(file_operation_says_what_the_system_call_would)
+{
+	struct rig rig;
+	rig_open(&rig);
+	int folder = open("/proc", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	ck_assert_int_ge(folder, 0);
+	struct io_uring_sqe *sqe = rig_take(&rig);
+	failing[_i](sqe, folder);
+	ck_assert_int_eq(rig_do(&rig, sqe), failures[_i]);
+	ck_assert_int_eq(close(folder), 0);
+	rig_close(&rig);
+}
+END_TEST
+
+START_TEST(ring_without_a_table_has_nothing_to_update)
+{
+	struct weir_ring ring;
+	int32_t fd = 0;
+	wi_ring_start(&ring, NULL);
+	struct io_uring_sqe *sqe = weir_ring_take_sqe(&ring);
+	if (_i == 0)
+		weir_op_files_update(sqe, 0, &fd, 1);
+	else
+		weir_op_files_add(sqe, &fd, 1);
+	ck_assert_int_eq(wi_ring_next(&ring).res, -ENXIO);
+	weir_ring_close(&ring);
+}
+END_TEST
+
 START_TEST(fsync_of_a_socket_says_einval)
 {
 	struct rig rig;
@@ -352,6 +412,64 @@ START_TEST(fsync_of_a_socket_says_einval)
 	rig_unix_pair(fds);
 	struct io_uring_sqe *sqe = rig_take(&rig);
 	weir_op_fsync(sqe, fds[0], false);
+	ck_assert_int_eq(rig_do(&rig, sqe), -EINVAL);
+	rig_close_pair(fds);
+	rig_close(&rig);
+}
+END_TEST
+
+static struct iovec many_parts[WEIR_OP_PARTS_MAX + 1];
+static struct msghdr two_part_message = { .msg_iov = many_parts,
+					  .msg_iovlen = 2 };
+
+static void too_many_to_read(struct io_uring_sqe *sqe, int fd)
+{
+	weir_op_readv(sqe, fd, many_parts, 1, WEIR_OP_CURRENT);
+	sqe->len = WEIR_OP_PARTS_MAX + 1;
+}
+static void too_many_to_write(struct io_uring_sqe *sqe, int fd)
+{
+	weir_op_writev(sqe, fd, many_parts, 1, WEIR_OP_CURRENT);
+	sqe->len = WEIR_OP_PARTS_MAX + 1;
+}
+static void group_and_two_parts(struct io_uring_sqe *sqe, int fd)
+{
+	weir_op_readv(sqe, fd, many_parts, 1, WEIR_OP_CURRENT);
+	weir_op_select_group(sqe, RIG_GROUP);
+	sqe->len = 2;
+}
+static void group_and_two_part_message(struct io_uring_sqe *sqe, int fd)
+{
+	two_part_message.msg_iovlen = 1;
+	weir_op_recvmsg(sqe, fd, &two_part_message, 0);
+	weir_op_select_group(sqe, RIG_GROUP);
+	two_part_message.msg_iovlen = 2;
+}
+static void update_of_none(struct io_uring_sqe *sqe, int fd)
+{
+	static int32_t none;
+	(void)fd;
+	weir_op_files_update(sqe, 0, &none, 1);
+	sqe->len = 0;
+}
+static void removal_on_a_slot(struct io_uring_sqe *sqe, int fd)
+{
+	(void)fd;
+	weir_op_timeout_remove(sqe, THIRD);
+	sqe->flags |= IOSQE_FIXED_FILE;
+}
+static void (*const refused[])(struct io_uring_sqe *sqe, int fd) = {
+	too_many_to_read,           too_many_to_write, group_and_two_parts,
+	group_and_two_part_message, update_of_none,    removal_on_a_slot,
+};
+START_TEST(kernel_refuses_what_the_asserts_refuse)
+{
+	struct rig rig;
+	int fds[2];
+	rig_open(&rig);
+	rig_unix_pair(fds);
+	struct io_uring_sqe *sqe = rig_take(&rig);
+	refused[_i](sqe, fds[0]);
 	ck_assert_int_eq(rig_do(&rig, sqe), -EINVAL);
 	rig_close_pair(fds);
 	rig_close(&rig);
@@ -419,7 +537,14 @@ Suite *suite_op_file(void)
 	tcase_add_test(tcase, splice_and_tee_move_and_copy_between_pipes);
 	tcase_add_test(tcase,
 		       files_are_made_asked_about_cut_renamed_and_removed);
+	tcase_add_loop_test(tcase,
+			    file_operation_says_what_the_system_call_would, 0,
+			    COUNT_OF(failing));
+	tcase_add_loop_test(tcase, ring_without_a_table_has_nothing_to_update,
+			    0, 2);
 	tcase_add_test(tcase, fsync_of_a_socket_says_einval);
+	tcase_add_loop_test(tcase, kernel_refuses_what_the_asserts_refuse, 0,
+			    COUNT_OF(refused));
 	tcase_add_test(tcase, table_is_filled_by_number_or_by_choice);
 	return suite;
 }

@@ -44,6 +44,11 @@ static void skip_zero_copy_receive(void)
 	weir_op_recv_zc(&sqe, 0, 0, 0);
 	weir_op_skip_success(&sqe);
 }
+static void skip_time_stamps(void)
+{
+	weir_op_tx_timestamps(&sqe, 0);
+	weir_op_skip_success(&sqe);
+}
 static void skip_zero_copy_send(void)
 {
 	weir_op_send_zc(&sqe, 0, &byte, 1, MSG_WAITALL);
@@ -95,6 +100,49 @@ static void group_for_a_write(void)
 {
 	weir_op_write(&sqe, 0, &byte, 1);
 	weir_op_select_group(&sqe, 0);
+}
+static void group_for_two_parts(void)
+{
+	weir_op_readv(&sqe, 0, &part, 2, WEIR_OP_CURRENT);
+	weir_op_select_group(&sqe, 0);
+}
+static void group_for_no_part(void)
+{
+	weir_op_readv(&sqe, 0, &part, 0, WEIR_OP_CURRENT);
+	weir_op_select_group(&sqe, 0);
+}
+static void group_for_a_message_of_two_parts(void)
+{
+	struct msghdr message = { .msg_iov = &part, .msg_iovlen = 2 };
+	weir_op_recvmsg(&sqe, 0, &message, 0);
+	weir_op_select_group(&sqe, 0);
+}
+static void parts_too_many_to_send(void)
+{
+	weir_op_sendv(&sqe, 0, &part, WEIR_OP_PARTS_MAX + 1, 0);
+}
+static void parts_too_many_to_read(void)
+{
+	weir_op_readv(&sqe, 0, &part, WEIR_OP_PARTS_MAX + 1, 0);
+}
+static void parts_too_many_to_write_fixed(void)
+{
+	weir_op_writev_fixed(&sqe, 0, &part, WEIR_OP_PARTS_MAX + 1, 0, 0);
+}
+static void slot_for_epoll_ctl(void)
+{
+	weir_op_epoll_ctl(&sqe, 0, 1, 0, NULL);
+	weir_op_on_slot(&sqe);
+}
+static void slot_for_timeout_remove(void)
+{
+	weir_op_timeout_remove(&sqe, 0);
+	weir_op_on_slot(&sqe);
+}
+static void slot_for_unlinkat(void)
+{
+	weir_op_unlinkat(&sqe, 0, "x", 0);
+	weir_op_on_slot(&sqe);
 }
 static void slot_for_close(void)
 {
@@ -206,6 +254,11 @@ static void opcode_of_any(void)
 	weir_op_cancel_any(&sqe);
 	weir_op_cancel_opcode(&sqe, IORING_OP_RECV);
 }
+static void first_of_any(void)
+{
+	weir_op_cancel_any(&sqe);
+	weir_op_cancel_first(&sqe);
+}
 static void futex_for_nobody(void)
 {
 	weir_op_futex_wait(&sqe, &word, 0, 0, true);
@@ -228,6 +281,16 @@ static void update_of_any_slot(void)
 	const int32_t fd = 0;
 	weir_op_files_update(&sqe, UINT32_MAX, &fd, 1);
 }
+static void update_of_no_slot(void)
+{
+	const int32_t fd = 0;
+	weir_op_files_update(&sqe, 0, &fd, 0);
+}
+static void add_of_no_file(void)
+{
+	int32_t fd = 0;
+	weir_op_files_add(&sqe, &fd, 0);
+}
 
 static void (*const misuses[])(void) = {
 	skip_multishot_recv,
@@ -236,6 +299,7 @@ static void (*const misuses[])(void) = {
 	skip_multishot_timeout,
 	skip_multishot_read,
 	skip_zero_copy_receive,
+	skip_time_stamps,
 	skip_zero_copy_send,
 	skip_send_that_may_be_short,
 	skip_after_drain,
@@ -246,6 +310,15 @@ static void (*const misuses[])(void) = {
 	message_flags_on_accept,
 	poll_first_on_read,
 	group_for_a_write,
+	group_for_two_parts,
+	group_for_no_part,
+	group_for_a_message_of_two_parts,
+	parts_too_many_to_send,
+	parts_too_many_to_read,
+	parts_too_many_to_write_fixed,
+	slot_for_epoll_ctl,
+	slot_for_timeout_remove,
+	slot_for_unlinkat,
 	slot_for_close,
 	slot_for_openat,
 	cloexec_in_a_slot,
@@ -270,11 +343,14 @@ static void (*const misuses[])(void) = {
 	epoll_for_no_events,
 	opcode_of_no_cancel,
 	opcode_of_any,
+	first_of_any,
 	futex_for_nobody,
 	futexes_none,
 	futexes_too_many,
 	splice_side_of_a_read,
 	update_of_any_slot,
+	update_of_no_slot,
+	add_of_no_file,
 };
 
 static void misuse(void *ctx)

@@ -426,6 +426,31 @@ START_TEST(datagram_goes_to_the_address_given)
 }
 END_TEST
 
+START_TEST(message_of_too_many_parts_says_emsgsize)
+{
+	static char byte;
+	static struct iovec parts[WEIR_OP_PARTS_MAX + 1];
+	struct rig rig;
+	int fds[2];
+	for (size_t i = 0; i < COUNT_OF(parts); i++)
+		parts[i] = (struct iovec){ &byte, 1 };
+	rig_open(&rig);
+	wi_tcp_pair(fds);
+	for (int more = 0; more <= 1; more++) {
+		const struct msghdr message = {
+			.msg_iov = parts,
+			.msg_iovlen = (size_t)(WEIR_OP_PARTS_MAX + more),
+		};
+		struct io_uring_sqe *sqe = rig_take(&rig);
+		weir_op_sendmsg(sqe, fds[0], &message, 0);
+		ck_assert_int_eq(rig_do(&rig, sqe),
+				 more ? -EMSGSIZE : WEIR_OP_PARTS_MAX);
+	}
+	rig_close_pair(fds);
+	rig_close(&rig);
+}
+END_TEST
+
 START_TEST(datagram_that_is_too_long_says_emsgsize)
 {
 	enum { TOO_LONG = 66000 };
@@ -738,6 +763,7 @@ Suite *suite_op_send(void)
 	tcase_add_test(tcase, skip_hides_a_success_and_shows_a_failure);
 	tcase_add_test(tcase, vector_is_copied_at_submission);
 	tcase_add_loop_test(tcase, datagram_goes_to_the_address_given, 0, 3);
+	tcase_add_test(tcase, message_of_too_many_parts_says_emsgsize);
 	tcase_add_test(tcase, datagram_that_is_too_long_says_emsgsize);
 	tcase_add_test(tcase, sends_take_buffers_in_the_order_they_were_lent);
 	tcase_add_test(tcase, bundle_sends_all_that_was_lent);

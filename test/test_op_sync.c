@@ -243,6 +243,40 @@ START_TEST(slot_goes_to_another_ring_and_stays_here_too)
 }
 END_TEST
 
+static const uint32_t forbidden_to_targets[] = {
+	0,
+	IORING_SETUP_DEFER_TASKRUN,
+	IORING_SETUP_DEFER_TASKRUN | IORING_SETUP_COOP_TASKRUN,
+};
+START_TEST(message_to_a_full_ring_comes_in_its_turn)
+{
+	enum { CQ = 4, MESSAGES = 10 };
+	struct rig from;
+	struct weir_ring to;
+	struct weir_ring_stats stats;
+	rig_open(&from);
+	wi_ring_start(&to, &(struct weir_ring_opts){
+				   .sq_entry_count = CQ,
+				   .cq_entry_count = CQ,
+				   .forbidden_flags = forbidden_to_targets[_i],
+			   });
+	for (int i = 0; i < MESSAGES; i++) {
+		struct io_uring_sqe *sqe = rig_take(&from);
+		weir_op_msg_data(sqe, weir_ring_fd(&to), (uint64_t)i, 10 * i);
+		ck_assert_int_eq(rig_do(&from, sqe), 0);
+	}
+	for (int i = 0; i < MESSAGES; i++) {
+		const struct io_uring_cqe cqe = wi_ring_next(&to);
+		ck_assert_uint_eq(cqe.user_data, (uint64_t)i);
+		ck_assert_int_eq(cqe.res, 10 * i);
+	}
+	weir_ring_stats_read(&to, &stats);
+	ck_assert_uint_gt(stats.cq_overflows, 0);
+	weir_ring_close(&to);
+	rig_close(&from);
+}
+END_TEST
+
 START_TEST(message_that_cannot_arrive_says_why)
 {
 	struct rig from;
@@ -398,6 +432,8 @@ Suite *suite_op_sync(void)
 			    2);
 	tcase_add_test(tcase, message_carries_flags);
 	tcase_add_test(tcase, slot_goes_to_another_ring_and_stays_here_too);
+	tcase_add_loop_test(tcase, message_to_a_full_ring_comes_in_its_turn, 0,
+			    COUNT_OF(forbidden_to_targets));
 	tcase_add_test(tcase, message_that_cannot_arrive_says_why);
 	tcase_add_loop_test(tcase, futex_wait_is_woken_by_a_wake, 0, 2);
 	tcase_add_test(tcase,

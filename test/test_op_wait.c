@@ -209,6 +209,12 @@ START_TEST(poll_of_nothing_says_ebadf_and_of_a_file_is_ready)
 	sqe = rig_take(&rig);
 	weir_op_poll(sqe, file, POLLIN);
 	ck_assert_int_eq(rig_do(&rig, sqe), POLLIN);
+	sqe = rig_take(&rig);
+	weir_op_poll_multishot(sqe, file, POLLOUT);
+	ck_assert_int_eq(rig_do(&rig, sqe), POLLOUT);
+	sqe = rig_take(&rig);
+	weir_op_poll(sqe, file, POLLPRI);
+	ck_assert_int_eq(rig_do(&rig, sqe), -EINVAL);
 	ck_assert_int_eq(close(file), 0);
 	rig_close(&rig);
 }
@@ -251,6 +257,9 @@ START_TEST(epoll_is_changed_and_waited_on)
 	ck_assert_int_eq(do_ctl(&rig, epoll, EPOLL_CTL_ADD, fds[0]), -EEXIST);
 	ck_assert_int_eq(do_ctl(&rig, epoll, EPOLL_CTL_MOD, fds[1]), -ENOENT);
 	ck_assert_int_eq(do_ctl(&rig, epoll, EPOLL_CTL_ADD, -1), -EBADF);
+	int file = rig_file(); /* cannot be polled */
+	ck_assert_int_eq(do_ctl(&rig, epoll, EPOLL_CTL_ADD, file), -EPERM);
+	ck_assert_int_eq(close(file), 0);
 	wi_skip_unless(rig_knows(&rig, IORING_OP_EPOLL_WAIT),
 		       "no epoll_wait before Linux 6.15");
 	struct io_uring_sqe *sqe = rig_take(&rig);

@@ -4,6 +4,12 @@
  * sockets, pipes and eventfds they wait for readiness as receives do.
  * An offset of WEIR_OP_CURRENT is the file's own position, which then moves:
  * one operation at a time. Sockets and pipes take no other but 0 (-ESPIPE).
+ *
+ * Results of all: those of the system call that is named, errors as negative
+ * errno. Of a transfer: the bytes moved, which may be fewer than asked for, 0
+ * at the end; of the others: 0, unless it says what. -EBADF, -EFAULT, and
+ * -EINVAL before the version that is given; -ECANCELED when cancelled, or
+ * -EINTR on a worker thread.
  */
 #ifndef WEIR_URING_OP_FILE_H
 #define WEIR_URING_OP_FILE_H
@@ -32,6 +38,14 @@ static inline void wi_op_transfer(struct io_uring_sqe *sqe, uint8_t opcode,
 	sqe->off = offset;
 	sqe->addr = wi_op_address(from);
 	sqe->len = len;
+}
+
+static inline void wi_op_vector(struct io_uring_sqe *sqe, uint8_t opcode,
+				int32_t fd, const struct iovec *parts,
+				uint32_t part_count, uint64_t offset)
+{
+	assert(part_count <= WEIR_OP_PARTS_MAX);
+	wi_op_transfer(sqe, opcode, fd, parts, part_count, offset);
 }
 
 /**
@@ -83,8 +97,9 @@ static inline void weir_op_write_at(struct io_uring_sqe *sqe, int32_t fd,
 
 /**
  * weir_op_readv() - preadv(2)
- * @parts: copied at submission (5.5); what they point at is the kernel's until
- *         the CQE
+ * @parts:      copied at submission (5.5); what they point at is the kernel's
+ *              until the CQE
+ * @part_count: at most WEIR_OP_PARTS_MAX (-EINVAL: refused here)
  *
  * res: bytes read. Linux 5.1.
  */
@@ -92,7 +107,7 @@ static inline void weir_op_readv(struct io_uring_sqe *sqe, int32_t fd,
 				 const struct iovec *parts, uint32_t part_count,
 				 uint64_t offset)
 {
-	wi_op_transfer(sqe, IORING_OP_READV, fd, parts, part_count, offset);
+	wi_op_vector(sqe, IORING_OP_READV, fd, parts, part_count, offset);
 }
 
 /** weir_op_writev() - pwritev(2), as weir_op_readv(). Linux 5.1. */
@@ -100,7 +115,7 @@ static inline void weir_op_writev(struct io_uring_sqe *sqe, int32_t fd,
 				  const struct iovec *parts,
 				  uint32_t part_count, uint64_t offset)
 {
-	wi_op_transfer(sqe, IORING_OP_WRITEV, fd, parts, part_count, offset);
+	wi_op_vector(sqe, IORING_OP_WRITEV, fd, parts, part_count, offset);
 }
 
 /**
@@ -134,8 +149,7 @@ static inline void weir_op_readv_fixed(struct io_uring_sqe *sqe, int32_t fd,
 				       uint32_t part_count, uint64_t offset,
 				       uint16_t buf_index)
 {
-	wi_op_transfer(sqe, IORING_OP_READV_FIXED, fd, parts, part_count,
-		       offset);
+	wi_op_vector(sqe, IORING_OP_READV_FIXED, fd, parts, part_count, offset);
 	sqe->buf_index = buf_index;
 }
 
@@ -145,8 +159,8 @@ static inline void weir_op_writev_fixed(struct io_uring_sqe *sqe, int32_t fd,
 					uint32_t part_count, uint64_t offset,
 					uint16_t buf_index)
 {
-	wi_op_transfer(sqe, IORING_OP_WRITEV_FIXED, fd, parts, part_count,
-		       offset);
+	wi_op_vector(sqe, IORING_OP_WRITEV_FIXED, fd, parts, part_count,
+		     offset);
 	sqe->buf_index = buf_index;
 }
 
@@ -182,7 +196,11 @@ static inline void weir_op_pipe(struct io_uring_sqe *sqe, int32_t out_fds[2],
 	sqe->pipe_flags = pipe_flags;
 }
 
-/** weir_op_pipe_slots() - into two slots that the kernel picks. -ENFILE. */
+/**
+ * weir_op_pipe_slots() - into two slots that the kernel picks
+ *
+ * O_CLOEXEC would be -EINVAL: refused here. res: 0; -ENFILE. Linux 6.16.
+ */
 static inline void weir_op_pipe_slots(struct io_uring_sqe *sqe,
 				      int32_t out_slots[2], uint32_t pipe_flags)
 {
@@ -223,7 +241,7 @@ static inline void weir_op_tee(struct io_uring_sqe *sqe, int32_t in_fd,
 	sqe->opcode = IORING_OP_TEE;
 }
 
-/** weir_op_splice_in_slot() - the side that is read from is a slot. */
+/** weir_op_splice_in_slot() - the side that is read from is a slot. 5.7. */
 static inline void weir_op_splice_in_slot(struct io_uring_sqe *sqe)
 {
 	assert(sqe->opcode == IORING_OP_SPLICE || sqe->opcode == IORING_OP_TEE);
@@ -390,6 +408,7 @@ static inline void weir_op_files_update(struct io_uring_sqe *sqe,
 					uint32_t fd_count)
 {
 	assert(first_slot != IORING_FILE_INDEX_ALLOC);
+	assert(fd_count > 0);
 	sqe->opcode = IORING_OP_FILES_UPDATE;
 	sqe->fd = -1;
 	sqe->off = first_slot;
@@ -401,11 +420,13 @@ static inline void weir_op_files_update(struct io_uring_sqe *sqe,
  * weir_op_files_add() - descriptors into slots that the kernel picks
  * @fds_to_slots: in: descriptors, out: their slots; the kernel's until the CQE
  *
- * res: how many; -ENFILE, -EBADF if not even one. Linux 6.0.
+ * res: how many; -ENFILE, -EBADF if not even one; -ENXIO without a table. Linux
+ * 6.0.
  */
 static inline void weir_op_files_add(struct io_uring_sqe *sqe,
 				     int32_t *fds_to_slots, uint32_t fd_count)
 {
+	assert(fd_count > 0);
 	sqe->opcode = IORING_OP_FILES_UPDATE;
 	sqe->fd = -1;
 	sqe->off = IORING_FILE_INDEX_ALLOC;

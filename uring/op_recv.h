@@ -106,7 +106,7 @@ static inline void weir_op_recv_multishot(struct io_uring_sqe *sqe, int32_t fd,
  * @total_bytes: ends (no F_MORE) once so much was received; 0: never. It is
  *               looked at after each completion: the last one may go beyond
  *
- * Newer than Linux 6.12; -EINVAL before.
+ * Linux 6.17, -EINVAL before.
  */
 static inline void weir_op_recv_multishot_capped(struct io_uring_sqe *sqe,
 						 int32_t fd, uint16_t group,
@@ -145,6 +145,7 @@ static inline void weir_op_recv_bundle(struct io_uring_sqe *sqe, int32_t fd,
  * weir_op_recv_bundle_multishot() - the same until it ends
  *
  * The completion that used the last buffer has no F_MORE; no -ENOBUFS follows.
+ * Linux 6.10.
  */
 static inline void weir_op_recv_bundle_multishot(struct io_uring_sqe *sqe,
 						 int32_t fd, uint16_t group)
@@ -259,7 +260,8 @@ static inline bool weir_recvmsg_read(const uint8_t *buffer, uint32_t byte_count,
  *
  * Always multishot; CQEs of 32 bytes, whose second half says where in the area
  * the bytes lie. Needs a card with header split and a queue of its own,
- * CAP_NET_ADMIN, DEFER_TASKRUN and CQE32 or CQE_MIXED. Linux 6.15.
+ * CAP_NET_ADMIN, DEFER_TASKRUN and CQE32 or CQE_MIXED, of which
+ * weir_ring_open() asks for neither. Linux 6.15.
  */
 static inline void weir_op_recv_zc(struct io_uring_sqe *sqe, int32_t fd,
 				   uint32_t queue_id, uint32_t total_bytes)

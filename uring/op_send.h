@@ -47,7 +47,8 @@ static inline void weir_op_send(struct io_uring_sqe *sqe, int32_t fd,
  * weir_op_to() - where a send goes: what makes it sendto(2)
  * @address: read at submission only
  *
- * For SEND and SEND_ZC of datagrams; a message has its own msg_name. Linux 6.0.
+ * For SEND (Linux 6.1) and SEND_ZC (6.0) of datagrams; a message has its own
+ * msg_name.
  */
 static inline void weir_op_to(struct io_uring_sqe *sqe,
 			      const struct sockaddr *address,
@@ -60,7 +61,7 @@ static inline void weir_op_to(struct io_uring_sqe *sqe,
 	sqe->addr_len = (uint16_t)address_bytes;
 }
 
-/** weir_op_sendto() - sendto(2), see weir_op_to(). Linux 6.0. */
+/** weir_op_sendto() - sendto(2), see weir_op_to(). Linux 6.1. */
 static inline void weir_op_sendto(struct io_uring_sqe *sqe, int32_t fd,
 				  const void *bytes, uint32_t byte_count,
 				  uint32_t msg_flags,
@@ -76,7 +77,7 @@ static inline void weir_op_sendto(struct io_uring_sqe *sqe, int32_t fd,
  * @message: it and its iovec are copied at submission (Linux 5.5); what the
  *           iovec points at is the kernel's until the CQE
  *
- * Linux 5.3.
+ * More than WEIR_OP_PARTS_MAX parts are -EMSGSIZE. Linux 5.3.
  */
 static inline void weir_op_sendmsg(struct io_uring_sqe *sqe, int32_t fd,
 				   const struct msghdr *message,
@@ -93,7 +94,7 @@ static inline void weir_op_sendmsg(struct io_uring_sqe *sqe, int32_t fd,
  * weir_op_sendv() - the gathered form without a message
  * @parts:      copied at submission; what they point at is the kernel's until
  *              the CQE
- * @part_count: at most 1024
+ * @part_count: at most WEIR_OP_PARTS_MAX (-EINVAL: refused here)
  *
  * Linux 6.17, -EINVAL before.
  */
@@ -101,6 +102,7 @@ static inline void weir_op_sendv(struct io_uring_sqe *sqe, int32_t fd,
 				 const struct iovec *parts, uint32_t part_count,
 				 uint32_t msg_flags)
 {
+	assert(part_count <= WEIR_OP_PARTS_MAX);
 	weir_op_send(sqe, fd, parts, part_count, msg_flags);
 	sqe->ioprio = IORING_SEND_VECTORIZED;
 }

@@ -279,7 +279,7 @@ static inline void weir_op_install_slot(struct io_uring_sqe *sqe, uint32_t slot)
 	sqe->flags |= IOSQE_FIXED_FILE;
 }
 
-/** weir_op_install_slot_inherited() - the same, but it survives exec. */
+/** weir_op_install_slot_inherited() - the same, but it survives exec. 6.8. */
 static inline void weir_op_install_slot_inherited(struct io_uring_sqe *sqe,
 						  uint32_t slot)
 {
@@ -360,7 +360,7 @@ static inline void weir_op_unacked_bytes(struct io_uring_sqe *sqe, int32_t fd)
  *
  * For a socket with SO_TIMESTAMPING. Multishot; each CQE is of 32 bytes with
  * the time in its second half, so the ring needs IORING_SETUP_CQE32 or
- * _CQE_MIXED: -EINVAL without. Linux 6.17.
+ * _CQE_MIXED: -EINVAL without. weir_ring_open() asks for neither. Linux 6.17.
  */
 static inline void weir_op_tx_timestamps(struct io_uring_sqe *sqe, int32_t fd)
 {

@@ -23,6 +23,16 @@ static inline uint64_t wi_op_address(const void *pointer)
 	return (uint64_t)(uintptr_t)pointer;
 }
 
+/* That of a RECVMSG or SENDMSG. */
+static inline const struct msghdr *wi_op_message(const struct io_uring_sqe *sqe)
+{
+	/* NOLINTNEXTLINE(performance-no-int-to-ptr): it was a pointer */
+	return (const struct msghdr *)(uintptr_t)sqe->addr;
+}
+
+/* Parts of a vector, UIO_MAXIOV: the kernel answers -EINVAL to more. */
+#define WEIR_OP_PARTS_MAX 1024
+
 static inline bool wi_op_is_receive(const struct io_uring_sqe *sqe)
 {
 	return sqe->opcode == IORING_OP_RECV ||
@@ -60,6 +70,8 @@ static inline bool weir_op_is_multishot(const struct io_uring_sqe *sqe)
 		return (sqe->timeout_flags & IORING_TIMEOUT_MULTISHOT) != 0;
 	case IORING_OP_READ_MULTISHOT:
 		return true;
+	case IORING_OP_URING_CMD:
+		return sqe->cmd_op == SOCKET_URING_OP_TX_TIMESTAMP;
 	default:
 		return false;
 	}
@@ -71,20 +83,37 @@ static inline bool wi_op_is_bundle_receive(const struct io_uring_sqe *sqe)
 	       (sqe->ioprio & IORING_RECVSEND_BUNDLE) != 0;
 }
 
+static inline bool wi_op_takes_no_slot(const struct io_uring_sqe *sqe)
+{
+	switch (sqe->opcode) {
+	case IORING_OP_CLOSE: /* -EBADF, and so the folders of paths */
+	case IORING_OP_OPENAT:
+	case IORING_OP_OPENAT2:
+	case IORING_OP_STATX:
+	case IORING_OP_UNLINKAT:
+	case IORING_OP_RENAMEAT:
+	case IORING_OP_MKDIRAT:
+	case IORING_OP_FILES_UPDATE: /* -EINVAL */
+	case IORING_OP_TIMEOUT_REMOVE:
+	case IORING_OP_EPOLL_CTL: /* uses the descriptor of that number */
+		return true;
+	default:
+		return false;
+	}
+}
+
 /**
  * weir_op_on_slot() - sqe->fd names a direct descriptor, not a descriptor
  *
- * An empty slot, or one beyond the table, is -EBADF. Not for the operations
- * whose fd is none of theirs to use (OPENAT, STATX, CLOSE: -EBADF; FILES_UPDATE
- * and the like: -EINVAL). Linux 5.1.
+ * An empty slot, or one beyond the table, is -EBADF. Refused here: operations
+ * that take a path (-EBADF), CLOSE, which has weir_op_close_slot(),
+ * FILES_UPDATE and TIMEOUT_REMOVE (-EINVAL), and EPOLL_CTL, which would take
+ * the slot's number for that of a descriptor. No other operation without a
+ * file of its own looks at it. Linux 5.1.
  */
 static inline void weir_op_on_slot(struct io_uring_sqe *sqe)
 {
-	assert(sqe->opcode != IORING_OP_CLOSE);
-	assert(sqe->opcode != IORING_OP_OPENAT);
-	assert(sqe->opcode != IORING_OP_OPENAT2);
-	assert(sqe->opcode != IORING_OP_STATX);
-	assert(sqe->opcode != IORING_OP_FILES_UPDATE);
+	assert(!wi_op_takes_no_slot(sqe));
 	sqe->flags |= IOSQE_FIXED_FILE;
 }
 
@@ -170,11 +199,11 @@ static inline void weir_op_skip_success(struct io_uring_sqe *sqe)
 /**
  * weir_op_select_group() - the kernel picks a buffer of @group
  *
- * For READ, READV (one part), RECVMSG and READ_MULTISHOT; receives and sends
- * have weir_op_..._group() of their own. The buffer is taken when there is
- * data, and the completion names it (IORING_CQE_F_BUFFER). Any other operation
- * would get -EOPNOTSUPP: refused here. An empty or unknown group is -ENOBUFS,
- * at once. Linux 5.7.
+ * For READ, READV (one part), RECVMSG (one part or none) and READ_MULTISHOT;
+ * receives and sends have weir_op_..._group() of their own. The buffer is taken
+ * when there is data, and the completion names it (IORING_CQE_F_BUFFER). Any
+ * other operation would get -EOPNOTSUPP, and other parts -EINVAL: refused here.
+ * An empty or unknown group is -ENOBUFS, at once. Linux 5.7.
  */
 static inline void weir_op_select_group(struct io_uring_sqe *sqe,
 					uint16_t group)
@@ -185,6 +214,9 @@ static inline void weir_op_select_group(struct io_uring_sqe *sqe,
 	       sqe->opcode == IORING_OP_RECV ||
 	       sqe->opcode == IORING_OP_RECVMSG ||
 	       sqe->opcode == IORING_OP_SEND);
+	assert(sqe->opcode != IORING_OP_READV || sqe->len == 1);
+	assert(sqe->opcode != IORING_OP_RECVMSG ||
+	       wi_op_message(sqe)->msg_iovlen <= 1);
 	sqe->flags |= IOSQE_BUFFER_SELECT;
 	sqe->buf_group = group;
 }

@@ -21,8 +21,8 @@ static inline void weir_op_nop(struct io_uring_sqe *sqe)
 /**
  * weir_op_nop_result() - res @result, whatever it is: for tests of a handler
  *
- * Negative breaks a link, as a failure does. Linux 6.10, -EINVAL before 6.10
- * or so (older ones ignore it and say 0).
+ * Negative breaks a link, as a failure does. Linux 6.10; older ones ignore it
+ * and say 0, or say -EINVAL.
  */
 static inline void weir_op_nop_result(struct io_uring_sqe *sqe, int32_t result)
 {
@@ -34,11 +34,12 @@ static inline void weir_op_nop_result(struct io_uring_sqe *sqe, int32_t result)
 /* ---- messages between rings ----------------------------------------------
  *
  * The cheapest way to wake another ring's thread. A DEFER_TASKRUN target gets
- * its completion when it enters; it is never told "full". Errors of the target:
- * -EBADFD if it is no ring or not enabled yet, -EBADF if it is no descriptor,
- * -EOVERFLOW if its CQ is full and it is not DEFER_TASKRUN. The sender has a
- * CQE of its own, unless weir_op_skip_success(). A thread without a ring has
- * IORING_REGISTER_SEND_MSG_RING.
+ * its completion when it enters. Errors of the target: -EBADFD if it is no ring
+ * or not enabled yet, -EBADF if it is no descriptor. A full CQ is no error: the
+ * message overflows, and comes in its turn (seen on 6.18, with and without
+ * DEFER_TASKRUN); -EOVERFLOW or -ENOMEM if the kernel has no memory for it. The
+ * sender has a CQE of its own, unless weir_op_skip_success(). A thread without
+ * a ring has IORING_REGISTER_SEND_MSG_RING.
  */
 
 /**

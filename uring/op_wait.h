@@ -31,8 +31,9 @@ static inline uint32_t wi_op_poll_events(uint32_t events)
  * weir_op_poll() - once, as soon as one of @events is there
  * @events: POLLIN, POLLOUT, EPOLLRDHUP, ...; POLLERR and POLLHUP always count
  *
- * res: the events that are there; -EBADF, -ECANCELED; -EPERM or an event at
- * once on what cannot be polled. Linux 5.1.
+ * res: the events that are there; -EBADF, -ECANCELED. What cannot be polled (a
+ * regular file) is always readable and writable; -EINVAL if @events has
+ * neither. Linux 5.1.
  */
 static inline void weir_op_poll(struct io_uring_sqe *sqe, int32_t fd,
 				uint32_t events)

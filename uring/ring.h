@@ -33,7 +33,9 @@ struct weir_ring;
  * @forbidden_flags: IORING_SETUP_* never to ask for: forces a lower rung
  * @forced_off:      rungs that neither this ring nor a loop on it may use, as
  *                   if the kernel did not have them; those that WEIR_FORCE_OFF
- *                   names in the environment are added (see rung.h)
+ *                   names in the environment are added (see rung.h). Of role
+ *                   KNOWN they are told as forced off, no more: weir uses none,
+ *                   and what the caller asks the kernel for is not refused
  * @no_registered_fd, @no_min_wait, @no_iowait_flag, @no_wait_region: short
  *                   for that rung in @forced_off
  */
@@ -59,7 +61,9 @@ struct weir_ring_opts {
  *                        of its turns: a call that did not sleep leaves its
  *                        completions to the next one that would
  *     enters that slept  at most enters_waiting
- * Punts to kernel worker threads are not seen from a ring: see punt.h. */
+ * Punts to kernel worker threads are not seen from a ring: see punt.h. Nor are
+ * receives that found no buffer (-ENOBUFS): who reads the results counts them,
+ * as a loop does (recv_enobufs). */
 #define WEIR_RING_STATS(X)                                                     \
 	X(enters, "io_uring_enter calls")                                      \
 	X(enters_waiting, "of these, calls that were willing to sleep")        \
