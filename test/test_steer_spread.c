@@ -6,7 +6,10 @@
 #include "steer_rig.h"
 #include "suites.h"
 
+#include "net/steer_priv.h"
+
 #include <math.h>
+#include <netinet/in.h>
 #include <unistd.h>
 
 #define COUNT_OF(table) ((int)(sizeof(table) / sizeof((table)[0])))
@@ -138,7 +141,32 @@ END_TEST
 
 /* ---- source-hash ------------------------------------------------------- */
 
-enum { SOURCES = 200, TRIPS = 50, HASH_LOOPS = 4 };
+enum { SOURCES = 200, TRIPS = 50, HASH_LOOPS = 4, SEED = 4711 };
+
+/* With a seed that is no random one: then who goes where is the same in every
+ * run, and so is what chance has to say in the counts. */
+static struct weir_steer *steer_seeded(const struct weir_steer_opts *opts)
+{
+	struct weir_steer *steer = NULL;
+	struct weir_error error = { .code = 0 };
+	const int err = weir_steer_open(&steer, opts, &error);
+	ck_assert_msg(err == 0, "%s", error.text);
+	steer->state->seed = SEED;
+	return steer;
+}
+
+/* What the rule says, apart from the program. */
+static uint32_t home_of(const struct weir_steer *steer,
+			const struct weir_addr *source)
+{
+	const struct sockaddr_in *v4 = (const void *)&source->storage;
+	const struct sockaddr_in6 *v6 = (const void *)&source->storage;
+	uint32_t words[4] = { 0, 0, htonl(0xffff), v4->sin_addr.s_addr };
+	if (source->storage.ss_family == AF_INET6)
+		memcpy(words, &v6->sin6_addr, sizeof(words));
+	return wi_steer_by_source(steer->state,
+				  wi_steer_source_hash(words, SEED));
+}
 
 static void ipv4_sources(uint32_t index, struct weir_addr *out_source)
 {
@@ -159,12 +187,18 @@ static const struct {
 };
 
 /* All sources, TRIPS times each: who serves which of them. */
-static void homes_find(const struct crowd_opts *opts, uint8_t homes[SOURCES])
+static void homes_find(const struct crowd_opts *opts,
+		       const struct weir_steer *steer, uint8_t homes[SOURCES])
 {
 	struct crowd crowd;
+	struct weir_addr source;
 	crowd_run(&crowd, opts);
 	crowd_expect_all_served(&crowd);
 	memcpy(homes, crowd.loop_of, SOURCES);
+	for (uint32_t i = 0; i < SOURCES; i++) {
+		opts->source(i, &source);
+		ck_assert_uint_eq(homes[i], home_of(steer, &source));
+	}
 	for (uint32_t i = 0; i < opts->count; i++)
 		ck_assert_msg(crowd.loop_of[i] == homes[i % SOURCES],
 			      "source %u went to loop %u and to loop %u",
@@ -192,15 +226,17 @@ START_TEST(source_hash_sends_a_source_to_one_loop_always)
 	uint32_t strays = 0;
 	int cpus[2];
 
-	steered_start_by_program(
-		&steered,
-		&(struct weir_server_opts){
-			.address = family_cases[_i].address,
-			.loop_count = HASH_LOOPS,
-			.is_unpinned = true,
-			.steering = { .policy = WEIR_STEER_SOURCE_HASH,
-				      .guard_percent = GUARD_OFF },
-		});
+	struct weir_steer *steer = steer_seeded(&(struct weir_steer_opts){
+		.policy = WEIR_STEER_SOURCE_HASH,
+		.guard_percent = GUARD_OFF,
+	});
+	steered_start_by_program(&steered,
+				 &(struct weir_server_opts){
+					 .address = family_cases[_i].address,
+					 .loop_count = HASH_LOOPS,
+					 .is_unpinned = true,
+					 .steer = steer,
+				 });
 	const struct weir_addr target = steered_addr(&steered);
 	struct crowd_opts opts = {
 		.count = SOURCES * TRIPS,
@@ -210,14 +246,14 @@ START_TEST(source_hash_sends_a_source_to_one_loop_always)
 		.batch = 8,
 	};
 	crowd_pin(&opts, cpus);
-	homes_find(&opts, before);
+	homes_find(&opts, steer, before);
 	/* 50 on average, with a standard deviation of 6. */
 	for (uint32_t i = 0; i < HASH_LOOPS; i++)
 		ck_assert_uint_ge(homes_count(before, i), 50 - 5 * 6);
 
 	ck_assert_int_eq(weir_server_drain_loop(steered.server, GONE, &error),
 			 0);
-	homes_find(&opts, after);
+	homes_find(&opts, steer, after);
 	ck_assert_uint_eq(homes_count(after, GONE), 0);
 	for (uint32_t i = 0; i < SOURCES; i++)
 		strays += before[i] != GONE && after[i] != before[i];
@@ -226,9 +262,10 @@ START_TEST(source_hash_sends_a_source_to_one_loop_always)
 
 	ck_assert_int_eq(weir_server_resume_loop(steered.server, GONE, &error),
 			 0);
-	homes_find(&opts, after);
+	homes_find(&opts, steer, after);
 	ck_assert_mem_eq(after, before, SOURCES);
 	steered_end(&steered);
+	weir_steer_close(steer);
 }
 END_TEST
 
@@ -428,15 +465,17 @@ START_TEST(weights_are_kept_within_two_percent)
 	uint32_t sum = 0;
 	int cpus[2];
 
-	steered_start_by_program(
-		&steered, &(struct weir_server_opts){
-				  .loop_count = loop_count,
-				  .is_unpinned = true,
-				  .steering = { .policy = policy,
-						.weights = weights,
-						.weight_count = loop_count,
-						.guard_percent = GUARD_OFF },
-			  });
+	struct weir_steer *steer = steer_seeded(&(struct weir_steer_opts){
+		.policy = policy,
+		.weights = weights,
+		.weight_count = loop_count,
+		.guard_percent = GUARD_OFF,
+	});
+	steered_start_by_program(&steered, &(struct weir_server_opts){
+						   .loop_count = loop_count,
+						   .is_unpinned = true,
+						   .steer = steer,
+					   });
 	const struct weir_addr target = steered_addr(&steered);
 	struct crowd_opts opts = {
 		.count = count,
@@ -464,6 +503,7 @@ START_TEST(weights_are_kept_within_two_percent)
 	}
 	crowd_end(&crowd);
 	steered_end(&steered);
+	weir_steer_close(steer);
 }
 END_TEST
 
