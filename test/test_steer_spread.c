@@ -6,10 +6,7 @@
 #include "steer_rig.h"
 #include "suites.h"
 
-#include "net/steer_priv.h"
-
 #include <math.h>
-#include <netinet/in.h>
 #include <unistd.h>
 
 #define COUNT_OF(table) ((int)(sizeof(table) / sizeof((table)[0])))
@@ -141,32 +138,7 @@ END_TEST
 
 /* ---- source-hash ------------------------------------------------------- */
 
-enum { SOURCES = 200, TRIPS = 50, HASH_LOOPS = 4, SEED = 4711 };
-
-/* With a seed that is no random one: then who goes where is the same in every
- * run, and so is what chance has to say in the counts. */
-static struct weir_steer *steer_seeded(const struct weir_steer_opts *opts)
-{
-	struct weir_steer *steer = NULL;
-	struct weir_error error = { .code = 0 };
-	const int err = weir_steer_open(&steer, opts, &error);
-	ck_assert_msg(err == 0, "%s", error.text);
-	steer->state->seed = SEED;
-	return steer;
-}
-
-/* What the rule says, apart from the program. */
-static uint32_t home_of(const struct weir_steer *steer,
-			const struct weir_addr *source)
-{
-	const struct sockaddr_in *v4 = (const void *)&source->storage;
-	const struct sockaddr_in6 *v6 = (const void *)&source->storage;
-	uint32_t words[4] = { 0, 0, htonl(0xffff), v4->sin_addr.s_addr };
-	if (source->storage.ss_family == AF_INET6)
-		memcpy(words, &v6->sin6_addr, sizeof(words));
-	return wi_steer_by_source(steer->state,
-				  wi_steer_source_hash(words, SEED));
-}
+enum { SOURCES = 200, TRIPS = 50, HASH_LOOPS = 4 };
 
 static void ipv4_sources(uint32_t index, struct weir_addr *out_source)
 {
@@ -197,7 +169,7 @@ static void homes_find(const struct crowd_opts *opts,
 	memcpy(homes, crowd.loop_of, SOURCES);
 	for (uint32_t i = 0; i < SOURCES; i++) {
 		opts->source(i, &source);
-		ck_assert_uint_eq(homes[i], home_of(steer, &source));
+		ck_assert_uint_eq(homes[i], rig_home_of(steer, &source));
 	}
 	for (uint32_t i = 0; i < opts->count; i++)
 		ck_assert_msg(crowd.loop_of[i] == homes[i % SOURCES],
@@ -226,7 +198,7 @@ START_TEST(source_hash_sends_a_source_to_one_loop_always)
 	uint32_t strays = 0;
 	int cpus[2];
 
-	struct weir_steer *steer = steer_seeded(&(struct weir_steer_opts){
+	struct weir_steer *steer = rig_steer_seeded(&(struct weir_steer_opts){
 		.policy = WEIR_STEER_SOURCE_HASH,
 		.guard_percent = GUARD_OFF,
 	});
@@ -471,7 +443,7 @@ START_TEST(weights_are_kept_within_two_percent)
 	uint32_t sum = 0;
 	int cpus[2];
 
-	struct weir_steer *steer = steer_seeded(&(struct weir_steer_opts){
+	struct weir_steer *steer = rig_steer_seeded(&(struct weir_steer_opts){
 		.policy = policy,
 		.weights = weights,
 		.weight_count = loop_count,
