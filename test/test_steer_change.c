@@ -452,6 +452,13 @@ START_TEST(loops_come_and_go_under_load)
 			weir_server_remove_loop(steered.server, 2, &error), 0);
 	}
 	crowd_end_unharmed(&crowd);
+
+	/* Who takes the place of another has been given nothing yet. */
+	ck_assert_uint_gt(steered_share(&steered, 1).chosen, 0);
+	ck_assert_int_eq(weir_server_remove_loop(steered.server, 1, &error), 0);
+	ck_assert_int_eq(weir_server_add_loop(steered.server, -1, &error), 1);
+	ck_assert_uint_eq(steered_share(&steered, 1).chosen, 0);
+	ck_assert_uint_eq(steered_share(&steered, 1).chosen_here, 0);
 	steered_end(&steered);
 }
 END_TEST

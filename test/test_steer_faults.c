@@ -501,6 +501,7 @@ START_TEST(the_guard_steps_when_one_cpu_sends_all_and_steps_back)
 	wi_skip_unless(crowd_cpus(cpus) >= 2, "there is one CPU");
 	struct steered steered;
 	struct crowd crowd;
+	struct weir_error error;
 	uint64_t before[CROWD_LOOPS_MAX];
 	uint64_t after[CROWD_LOOPS_MAX];
 
@@ -541,12 +542,22 @@ START_TEST(the_guard_steps_when_one_cpu_sends_all_and_steps_back)
 	ck_assert_uint_eq(steered_log_count(&steered), 1);
 
 	crowd_end_unharmed(&crowd);
+
+	/* Who asks for a policy gets it, until the guard steps anew. */
+	ck_assert(steered_stats(&steered).is_stepped);
+	ck_assert_int_eq(
+		weir_server_steer(steered.server, WEIR_STEER_CPU, &error), 0);
+	ck_assert(!steered_stats(&steered).is_stepped);
+	crowd_start(&crowd, &opts);
+	while (!steered_stats(&steered).is_stepped)
+		crowd_pass(&crowd, 100);
+	crowd_end_unharmed(&crowd);
 	while (steered_stats(&steered).is_stepped)
 		crowds_alternate(&opts, cpus);
-	steered_wait_logs(&steered, 2);
+	steered_wait_logs(&steered, 3);
 	ck_assert_msg(strstr(steered.log_line, "back to cpu") != NULL, "%s",
 		      steered.log_line);
-	ck_assert_uint_eq(steered_stats(&steered).guard_steps, 1);
+	ck_assert_uint_eq(steered_stats(&steered).guard_steps, 2);
 	steered_end(&steered);
 }
 END_TEST

@@ -101,13 +101,13 @@ START_TEST(round_robin_is_exact_to_one_for_each_cpu_that_sends)
 		       "there is one CPU");
 	struct steered steered;
 	struct crowd crowd;
+	uint64_t arrived[CROWD_LOOPS_MAX];
 	uint64_t least = UINT64_MAX;
 	uint64_t most = 0;
 
 	steered_start_by_program(
 		&steered, &(struct weir_server_opts){
 				  .loop_count = loop_count,
-				  .is_unpinned = true,
 				  .steering.policy = WEIR_STEER_ROUND_ROBIN,
 			  });
 	const struct weir_addr target = steered_addr(&steered);
@@ -125,12 +125,19 @@ START_TEST(round_robin_is_exact_to_one_for_each_cpu_that_sends)
 		const struct weir_loop_share share = steered_share(&steered, i);
 		ck_assert_uint_eq(share.arrived, share.chosen);
 		ck_assert_uint_eq(share.arrived, crowd_served_by(&crowd, i, 0));
+		arrived[i] = share.arrived;
+		if (turn_cases[_i].cpu_count == 1)
+			ck_assert_uint_eq(share.chosen_here,
+					  share.cpu == cpus[0] ? share.chosen
+							       : 0);
 		least = share.chosen < least ? share.chosen : least;
 		most = share.chosen > most ? share.chosen : most;
 	}
 	ck_assert_uint_le(most - least, turn_cases[_i].cpu_count);
 	ck_assert_uint_eq(steered_stats(&steered).chosen, MANY);
 	ck_assert_uint_eq(steered_stats(&steered).missed, 0);
+	ck_assert_double_eq_tol(steered_stats(&steered).imbalance,
+				crowd_imbalance(arrived, loop_count), 1e-9);
 	crowd_end(&crowd);
 	steered_end(&steered);
 }
