@@ -6,7 +6,10 @@
 #include "steer_rig.h"
 #include "suites.h"
 
+#include "net/steer_priv.h"
+
 #include <math.h>
+#include <sched.h>
 #include <unistd.h>
 
 #define COUNT_OF(table) ((int)(sizeof(table) / sizeof((table)[0])))
@@ -326,6 +329,93 @@ START_TEST(least_loaded_holds_what_is_open_even)
 }
 END_TEST
 
+enum { KEPT = 6, OPENED_MAX = 64, BURST = 16 };
+
+static int client_served(const struct crowd_opts *opts, int *out_fd)
+{
+	const uint8_t request = 1;
+	*out_fd = crowd_open_one(opts, 0);
+	ck_assert_int_ge(*out_fd, 0);
+	ck_assert_int_eq(send(*out_fd, &request, 1, MSG_NOSIGNAL), 1);
+	return crowd_hear_one(*out_fd);
+}
+
+/* One connection to loop 0 and KEPT to loop 1: fds[loop][0] is one of them.
+ * Returns once both loops have told the program so. */
+static void loads_make_uneven(struct steered *steered,
+			      const struct weir_steer *steer,
+			      const struct crowd_opts *opts,
+			      int fds[2][OPENED_MAX])
+{
+	static const uint32_t wanted[2] = { 1, KEPT };
+	uint32_t opened[2] = { 0, 0 };
+	uint32_t closed = 0;
+	while (opened[0] < KEPT || opened[1] < KEPT) {
+		int fd;
+		const int loop = client_served(opts, &fd);
+		ck_assert(loop == 0 || loop == 1);
+		ck_assert_uint_lt(opened[loop], OPENED_MAX);
+		fds[loop][opened[loop]++] = fd;
+	}
+	for (int loop = 0; loop < 2; loop++)
+		for (; opened[loop] > wanted[loop]; closed++)
+			ck_assert_int_eq(close(fds[loop][--opened[loop]]), 0);
+	steered_wait_closes(steered, closed);
+	for (int loop = 0; loop < 2; loop++) {
+		const struct wi_steer_seat *seat = &steer->state->seats[loop];
+		while (WI_STEER_READ(seat->open_count) != wanted[loop] ||
+		       WI_STEER_READ(seat->settled) !=
+			       WI_STEER_READ(seat->sent))
+			(void)sched_yield();
+	}
+}
+
+/* Nobody publishes while all loops hang: what it has sent since is all that the
+ * program knows of them. */
+START_TEST(least_loaded_counts_what_it_sends_between_two_looks)
+{
+	wi_steer_enter_or_skip();
+	static const uint8_t hold = STEERED_HOLD;
+	struct steered steered;
+	int fds[2][OPENED_MAX];
+	int burst[BURST];
+
+	struct weir_steer *steer = rig_steer_seeded(
+		&(struct weir_steer_opts){ .policy = WEIR_STEER_LEAST_LOADED });
+	steered_start_by_program(&steered, &(struct weir_server_opts){
+						   .loop_count = 2,
+						   .is_unpinned = true,
+						   .steer = steer,
+					   });
+	const struct weir_addr target = steered_addr(&steered);
+	const struct crowd_opts opts = { .targets = &target,
+					 .target_count = 1 };
+	loads_make_uneven(&steered, steer, &opts, fds);
+	steered_hold_all(&steered);
+	for (int loop = 0; loop < 2; loop++)
+		ck_assert_int_eq(send(fds[loop][0], &hold, 1, MSG_NOSIGNAL), 1);
+	steered_wait_held(&steered, 2);
+	const uint64_t before = steered_share(&steered, 0).chosen;
+	for (int i = 0; i < BURST; i++) {
+		burst[i] = crowd_open_one(&opts, 0);
+		ck_assert_int_ge(burst[i], 0);
+	}
+	/* 1 + 10.5 == 6 + 5.5; and one more or less for a pause of half a
+	 * second, after which what was sent before it counts no longer. */
+	const uint64_t got = steered_share(&steered, 0).chosen - before;
+	ck_assert_uint_ge(got, 9);
+	ck_assert_uint_le(got, 12);
+	steered_release_all(&steered);
+	for (int i = 0; i < BURST; i++)
+		ck_assert_int_eq(close(burst[i]), 0);
+	for (int loop = 0; loop < 2; loop++)
+		for (int i = 0; i < (loop == 0 ? 1 : KEPT); i++)
+			ck_assert_int_eq(close(fds[loop][i]), 0);
+	steered_end(&steered);
+	weir_steer_close(steer);
+}
+END_TEST
+
 /* ---- cpu --------------------------------------------------------------- */
 
 #define BIT(id) ((weir_rung_set)1 << WEIR_RUNG_##id)
@@ -569,6 +659,8 @@ Suite *suite_steer_spread(void)
 			    source_hash_sends_a_source_to_one_loop_always, 0,
 			    COUNT_OF(family_cases));
 	tcase_add_test(tcase, least_loaded_holds_what_is_open_even);
+	tcase_add_test(tcase,
+		       least_loaded_counts_what_it_sends_between_two_looks);
 	tcase_add_loop_test(tcase, cpu_serves_each_client_where_its_packets_are,
 			    0, COUNT_OF(cpu_cases));
 	tcase_add_loop_test(tcase, weights_are_kept_within_two_percent, 0,
