@@ -13,6 +13,8 @@
 #include <errno.h>
 #include <linux/capability.h>
 #include <linux/filter.h>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
 #include <stdlib.h>
 #include <sys/syscall.h>
 #include <unistd.h>
@@ -134,6 +136,61 @@ START_TEST(the_map_takes_listeners_of_its_group_only)
 	ck_assert_int_eq(close(bound), 0);
 	ck_assert_int_eq(close(alone), 0);
 	wi_steer_bpf_close(bpf);
+}
+END_TEST
+
+/* ---- a packet that opens no connection --------------------------------- */
+
+static int repair_start(void)
+{
+	const int on = 1;
+	const int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+	ck_assert_int_ge(fd, 0);
+	if (setsockopt(fd, IPPROTO_TCP, TCP_REPAIR, &on, sizeof(on)) == 0)
+		return fd;
+	(void)close(fd);
+	return -1;
+}
+
+/* An ACK of a connection that there never was, and what answers it. */
+static int stray_ack(const struct weir_addr *target)
+{
+	const int off = 0;
+	const int fd = repair_start();
+	ck_assert_int_ge(fd, 0);
+	ck_assert_int_eq(connect(fd, (const struct sockaddr *)&target->storage,
+				 target->bytes),
+			 0); /* says nothing: it is under repair */
+	ck_assert_int_eq(
+		setsockopt(fd, IPPROTO_TCP, TCP_REPAIR, &off, sizeof(off)),
+		0); /* asks for the window */
+	const int heard = crowd_hear_one(fd);
+	ck_assert_int_eq(close(fd), 0);
+	return heard;
+}
+
+START_TEST(a_stray_ack_is_reset_and_is_no_choice)
+{
+	wi_steer_enter_or_skip();
+	struct steered steered;
+	const int fd = repair_start();
+
+	wi_skip_unless(fd >= 0, "no TCP_REPAIR");
+	ck_assert_int_eq(close(fd), 0);
+	steered_start_by_program(
+		&steered, &(struct weir_server_opts){
+				  .loop_count = 2,
+				  .is_unpinned = true,
+				  .steering.policy = WEIR_STEER_ROUND_ROBIN,
+			  });
+	const struct weir_addr target = steered_addr(&steered);
+	for (int i = 0; i < 3; i++)
+		ck_assert_int_eq(stray_ack(&target), -ECONNRESET);
+	ck_assert_uint_eq(steered_stats(&steered).chosen, 0);
+	ck_assert_uint_eq(steered_stats(&steered).missed, 0);
+	steered_serves(&steered);
+	ck_assert_uint_eq(steered_stats(&steered).chosen, SOME);
+	steered_end(&steered);
 }
 END_TEST
 
@@ -603,6 +660,7 @@ Suite *suite_steer_faults(void)
 	tcase_add_test(tcase,
 		       a_loop_beyond_the_limit_is_refused_and_the_others_serve);
 	tcase_add_test(tcase, the_map_takes_listeners_of_its_group_only);
+	tcase_add_test(tcase, a_stray_ack_is_reset_and_is_no_choice);
 	tcase_add_loop_test(
 		tcase,
 		a_listener_that_is_shut_behind_its_servers_back_costs_hardly_any,
