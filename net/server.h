@@ -132,9 +132,10 @@ int weir_server_set_weight(struct weir_server *server, uint32_t index,
  * When this returns its listeners are shut down, and it has accepted the last
  * one; that takes the loop a turn or two. Those that wait in their queues go to
  * the other loops; without a program they are accepted first, and those in the
- * middle of their handshake are reset unless net.ipv4.tcp_migrate_req is 1, and
- * even then one whose last ACK is being handled in that very moment (6.18,
- * inet_csk_complete_hashdance()). The connections that it has go on.
+ * middle of their handshake are reset unless net.ipv4.tcp_migrate_req is 1. One
+ * whose last ACK is being handled in the very moment of the shutdown is reset
+ * in any case (6.18, inet_csk_complete_hashdance()); with a program that takes
+ * a handshake that began before the call. The connections that it has go on.
  *
  * Return: 0, also if it was drained; -ENOENT; -EBUSY if it is the last one
  *         that takes connections.

@@ -82,7 +82,7 @@ enum {
  * the packet's CPU is the client's, and all users behind one address are one
  * source. It steps to least-loaded, and back when the cause is gone. A loop may
  * have what its weight gives it, and the last one that is not drained may have
- * all.
+ * all. It goes by what the program counts: without one there is no guard.
  */
 struct weir_steer_opts {
 	enum weir_steer_policy policy;

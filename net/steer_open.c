@@ -162,6 +162,11 @@ static void means_try_bpf(struct weir_steer *steer,
 	if (err < 0) {
 		(void)snprintf(rung->cause, sizeof(rung->cause), "%.*s",
 			       WEIR_RUNG_CAUSE_BYTES - 1, error.text);
+		/* The errno alone reads as an old kernel's. */
+		if (!weir_steer_is_built())
+			(void)snprintf(rung->remedy, sizeof(rung->remedy),
+				       "build weir with -Dbpf=enabled: it "
+				       "names what is missing");
 		return;
 	}
 	steer->means = WEIR_STEER_BY_EBPF;

@@ -52,8 +52,7 @@ static int client_setup(int fd, const struct crowd_opts *opts, uint32_t index)
 	return client_bind(fd, &source);
 }
 
-/* A descriptor, or a negative errno. */
-static int client_open(const struct crowd_opts *opts, uint32_t index)
+int crowd_open_one(const struct crowd_opts *opts, uint32_t index)
 {
 	const struct weir_addr *target =
 		&opts->targets[index % opts->target_count];
@@ -79,9 +78,8 @@ static int client_ask(int fd)
 	return 0;
 }
 
-/* Who answered, or a negative errno. A wait that has a limit is cut short by a
- * stop of the process (signal(7)). */
-static int client_hear(int fd)
+/* A wait that has a limit is cut short by a stop of the process (signal(7)). */
+int crowd_hear_one(int fd)
 {
 	uint8_t answer;
 	ssize_t count;
@@ -170,7 +168,7 @@ static void client_finish(struct crowd_client *client, uint32_t order,
 	struct crowd *crowd = client->crowd;
 	if (client->fds[order] < 0)
 		return;
-	const int heard = client_hear(client->fds[order]);
+	const int heard = crowd_hear_one(client->fds[order]);
 	if (heard < 0) {
 		batch_note(batch, heard);
 		client_close(client, order);
@@ -184,8 +182,8 @@ static void client_finish(struct crowd_client *client, uint32_t order,
 static void client_begin(struct crowd_client *client, uint32_t order,
 			 struct crowd_batch *batch)
 {
-	client->fds[order] =
-		client_open(&client->crowd->opts, client_index(client, order));
+	client->fds[order] = crowd_open_one(&client->crowd->opts,
+					    client_index(client, order));
 	if (client->fds[order] >= 0)
 		batch->counts.opened++;
 	else

@@ -98,6 +98,11 @@ struct crowd {
 	uint32_t sample_count;
 };
 
+/* Connection @index by hand: a descriptor that is connected, or a negative
+ * errno; who answers on it, or a negative errno. */
+int crowd_open_one(const struct crowd_opts *opts, uint32_t index);
+int crowd_hear_one(int fd);
+
 /* From @opts on, all threads run. */
 void crowd_start(struct crowd *crowd, const struct crowd_opts *opts);
 /* Wait until so many have been tried, or the last one has. */

@@ -1,10 +1,13 @@
 /* steer_rig.c - see steer_rig.h */
 #include "steer_rig.h"
 
+#include "net/steer_priv.h"
+
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/rtnetlink.h>
 #include <net/if.h>
+#include <netinet/in.h>
 #include <sched.h>
 #include <signal.h>
 #include <sys/ioctl.h>
@@ -135,6 +138,32 @@ void rig_source_ipv6(uint32_t index, struct weir_addr *out_source)
 	out_source->bytes = sizeof(address);
 }
 
+/* ---- who goes where ---------------------------------------------------- */
+
+enum { SEED = 4711 };
+
+struct weir_steer *rig_steer_seeded(const struct weir_steer_opts *opts)
+{
+	struct weir_steer *steer = NULL;
+	struct weir_error error = { .code = 0 };
+	const int err = weir_steer_open(&steer, opts, &error);
+	ck_assert_msg(err == 0, "%s", error.text);
+	steer->state->seed = SEED;
+	return steer;
+}
+
+uint32_t rig_home_of(const struct weir_steer *steer,
+		     const struct weir_addr *source)
+{
+	const struct sockaddr_in *v4 = (const void *)&source->storage;
+	const struct sockaddr_in6 *v6 = (const void *)&source->storage;
+	uint32_t words[4] = { 0, 0, htonl(0xffff), v4->sin_addr.s_addr };
+	if (source->storage.ss_family == AF_INET6)
+		memcpy(words, &v6->sin6_addr, sizeof(words));
+	return wi_steer_by_source(steer->state,
+				  wi_steer_source_hash(words, SEED));
+}
+
 /* ---- a server ---------------------------------------------------------- */
 
 static void steered_on_open(struct weir_conn *conn, void *ctx)
@@ -146,12 +175,22 @@ static void steered_on_open(struct weir_conn *conn, void *ctx)
 	(void)pthread_mutex_unlock(&steered->lock);
 }
 
+static void steered_hang(struct steered *steered)
+{
+	(void)pthread_mutex_lock(&steered->lock);
+	steered->held_count++;
+	(void)pthread_cond_broadcast(&steered->moved);
+	(void)pthread_mutex_unlock(&steered->lock);
+	(void)pthread_mutex_lock(&steered->gate);
+	(void)pthread_mutex_unlock(&steered->gate);
+}
+
 static ssize_t steered_on_data(struct weir_conn *conn, const uint8_t *bytes,
 			       size_t byte_count, void *ctx)
 {
 	const uint32_t index = weir_loop_index(weir_conn_loop(conn));
-	(void)bytes;
-	(void)ctx;
+	if (bytes[0] == STEERED_HOLD)
+		steered_hang(ctx);
 	uint8_t *answer = weir_conn_reserve(conn, byte_count);
 	if (answer == NULL)
 		return 0;
@@ -198,6 +237,7 @@ static int steered_open(struct steered *steered,
 	resolved.on_log = steered_on_log;
 	*steered = (struct steered){ .address = resolved.address };
 	(void)pthread_mutex_init(&steered->lock, NULL);
+	(void)pthread_mutex_init(&steered->gate, NULL);
 	(void)pthread_cond_init(&steered->moved, NULL);
 	return weir_server_open(&steered->server, &resolved, &handlers, steered,
 				error);
@@ -242,6 +282,24 @@ void steered_wait_closes(struct steered *steered, uint64_t count)
 	while (steered->closes < count)
 		(void)pthread_cond_wait(&steered->moved, &steered->lock);
 	(void)pthread_mutex_unlock(&steered->lock);
+}
+
+void steered_hold_all(struct steered *steered)
+{
+	(void)pthread_mutex_lock(&steered->gate);
+}
+
+void steered_wait_held(struct steered *steered, uint32_t count)
+{
+	(void)pthread_mutex_lock(&steered->lock);
+	while (steered->held_count < count)
+		(void)pthread_cond_wait(&steered->moved, &steered->lock);
+	(void)pthread_mutex_unlock(&steered->lock);
+}
+
+void steered_release_all(struct steered *steered)
+{
+	(void)pthread_mutex_unlock(&steered->gate);
 }
 
 void steered_wait_logs(struct steered *steered, uint32_t count)
@@ -300,6 +358,7 @@ static void steered_free(struct steered *steered)
 {
 	weir_server_close(steered->server);
 	(void)pthread_cond_destroy(&steered->moved);
+	(void)pthread_mutex_destroy(&steered->gate);
 	(void)pthread_mutex_destroy(&steered->lock);
 }
 

@@ -19,6 +19,7 @@
 
 enum {
 	STEER_TEST_TIMEOUT_S = 60,
+	STEERED_HOLD = 2, /* a request: see steered_hold_all() */
 	RIG_LINE_BYTES = 256,
 };
 
@@ -56,6 +57,14 @@ void rig_source_ipv6(uint32_t index, struct weir_addr *out_source);
 		wi_netns_enter_or_skip();                                      \
 	} while (0)
 
+/* Steering with a seed that is no random one: then who goes where by his source
+ * is the same in every run, and so is what chance has to say in it. The
+ * caller's to close. */
+struct weir_steer *rig_steer_seeded(const struct weir_steer_opts *opts);
+/* The loop that the rule gives a source now, apart from the program. */
+uint32_t rig_home_of(const struct weir_steer *steer,
+		     const struct weir_addr *source);
+
 /* ---- a server ---------------------------------------------------------- */
 
 struct steered {
@@ -63,8 +72,10 @@ struct steered {
 	const char *address;
 	pthread_mutex_t lock; /* of all that follows */
 	pthread_cond_t moved;
+	pthread_mutex_t gate;
 	uint64_t opens;
 	uint64_t closes;
+	uint32_t held_count; /* loops that wait at the gate */
 	uint32_t log_count;
 	char log_line[RIG_LINE_BYTES]; /* the last one */
 };
@@ -82,6 +93,11 @@ struct weir_loop_share steered_share(const struct steered *steered,
 struct weir_server_stats steered_stats(const struct steered *steered);
 /* Wait until so many connections have been closed, in all. */
 void steered_wait_closes(struct steered *steered, uint64_t count);
+/* From now on a loop that is asked STEERED_HOLD hangs in its handler. */
+void steered_hold_all(struct steered *steered);
+/* Wait until so many do. */
+void steered_wait_held(struct steered *steered, uint32_t count);
+void steered_release_all(struct steered *steered);
 uint32_t steered_log_count(struct steered *steered);
 /* Its first address. */
 struct weir_addr steered_addr(const struct steered *steered);

@@ -166,6 +166,24 @@ START_TEST(without_the_program_cpu_goes_by_the_next_best_means)
 }
 END_TEST
 
+START_TEST(a_build_without_the_program_names_the_build)
+{
+	const struct weir_steer_opts opts = { .policy = WEIR_STEER_CPU };
+	struct weir_steer *steer = NULL;
+	wi_skip_unless(!weir_steer_is_built(), "this build has the program");
+	wi_skip_if_forced_off(WEIR_RUNG_STEER_EBPF);
+	ck_assert_int_eq(weir_steer_open(&steer, &opts, NULL), 0);
+	const struct weir_rung *rung = &steer->rungs[0];
+	ck_assert_int_eq(rung->state, WEIR_RUNG_OFF);
+	ck_assert_msg(strstr(rung->cause, "this build of weir has no steering "
+					  "program: ") != NULL,
+		      "%s", rung->cause);
+	ck_assert_msg(strstr(rung->remedy, "build weir") != NULL, "%s",
+		      rung->remedy);
+	weir_steer_close(steer);
+}
+END_TEST
+
 /* The kernel under it, of which some calls are refused. */
 static struct {
 	struct weir_kernel kernel;
@@ -627,6 +645,7 @@ Suite *suite_steer(void)
 	tcase_add_loop_test(tcase,
 			    without_the_program_cpu_goes_by_the_next_best_means,
 			    0, COUNT_OF(means_cases));
+	tcase_add_test(tcase, a_build_without_the_program_names_the_build);
 	tcase_add_test(tcase, means_that_cannot_be_tried_are_none);
 	tcase_add_test(tcase,
 		       cpu_takes_pinned_loops_only_and_so_many_on_one_cpu);

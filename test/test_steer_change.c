@@ -8,6 +8,7 @@
 #include "suites.h"
 
 #include <errno.h>
+#include <unistd.h>
 
 #define COUNT_OF(table) ((int)(sizeof(table) / sizeof((table)[0])))
 
@@ -148,6 +149,9 @@ START_TEST(a_loop_that_is_drained_gets_nothing_and_nobody_notices)
 
 	ck_assert_int_eq(weir_server_resume_loop(steered.server, GONE, &error),
 			 0);
+	/* With cpu only one thread's go there: a batch of each is over that was
+	 * begun after the one that is under way. */
+	crowd_settle(&crowd);
 	crowd_pass(&crowd, 2000);
 	ck_assert(!steered_share(&steered, GONE).is_drained);
 	ck_assert_uint_gt(steered_share(&steered, GONE).arrived, arrived);
@@ -156,6 +160,114 @@ START_TEST(a_loop_that_is_drained_gets_nothing_and_nobody_notices)
 	else
 		crowd_end_unharmed(&crowd);
 	steered_end(&steered);
+}
+END_TEST
+
+/* ---- who waits in a queue ---------------------------------------------- */
+
+enum { WAITING = 64, LEAVING = 1 };
+
+static const struct {
+	const char *address; /* of the server, and of the clients' target */
+	const char *target;
+	void (*source)(uint32_t index, struct weir_addr *out_source);
+} wait_cases[] = {
+	{ "127.0.0.1", "127.0.0.1", rig_source_ipv4 },
+	{ "::1", "::1", rig_source_ipv6 },
+	{ "::", "127.0.0.1", rig_source_ipv4 },
+};
+
+/* Of the sources of a case, those whose loop is LEAVING. */
+static struct weir_addr leaving_sources[1 + WAITING];
+
+static void leaving_source(uint32_t index, struct weir_addr *out_source)
+{
+	*out_source = leaving_sources[index];
+}
+
+static void leaving_sources_find(const struct weir_steer *steer, int wait_case)
+{
+	uint32_t found = 0;
+	for (uint32_t i = 0; found < 1 + WAITING; i++) {
+		wait_cases[wait_case].source(i, &leaving_sources[found]);
+		found += rig_home_of(steer, &leaving_sources[found]) == LEAVING;
+	}
+}
+
+static void *drain_leaving(void *ctx)
+{
+	const struct steered *steered = ctx;
+	const int err = weir_server_drain_loop(steered->server, LEAVING, NULL);
+	return err == 0 ? NULL : ctx;
+}
+
+/* Connects, and asks. */
+static int client_start(const struct crowd_opts *opts, uint32_t index,
+			uint8_t request)
+{
+	const int fd = crowd_open_one(opts, index);
+	ck_assert_msg(fd >= 0, "client %u: %s", index, strerror(-fd));
+	ck_assert_int_eq(send(fd, &request, sizeof(request), MSG_NOSIGNAL), 1);
+	return fd;
+}
+
+/* The loop hangs until all others have been served: nothing but the move can
+ * do that. */
+START_TEST(who_waits_goes_where_the_policy_sends_him_and_none_is_missed)
+{
+	wi_steer_enter_or_skip();
+	/* Without it the kernel may accept them there all the same. */
+	wi_skip_if_forced_off(WEIR_RUNG_DEFER_TASKRUN);
+	enum { LOOPS = 3 };
+	struct steered steered;
+	uint64_t want[LOOPS] = { 0 };
+	int fds[1 + WAITING];
+	pthread_t drainer;
+	void *failed;
+
+	struct weir_steer *steer = rig_steer_seeded(&(struct weir_steer_opts){
+		.policy = WEIR_STEER_SOURCE_HASH,
+		.guard_percent = GUARD_OFF,
+	});
+	steered_start_by_program(&steered,
+				 &(struct weir_server_opts){
+					 .address = wait_cases[_i].address,
+					 .loop_count = LOOPS,
+					 .steer = steer,
+				 });
+	const struct weir_addr target = rig_addr(
+		wait_cases[_i].target, weir_server_port(steered.server));
+	const struct crowd_opts opts = { .targets = &target,
+					 .target_count = 1,
+					 .source = leaving_source };
+	leaving_sources_find(steer, _i);
+	steered_hold_all(&steered);
+	fds[0] = client_start(&opts, 0, STEERED_HOLD);
+	steered_wait_held(&steered, 1);
+	for (uint32_t i = 1; i <= WAITING; i++)
+		fds[i] = client_start(&opts, i, 1);
+	ck_assert_int_eq(
+		pthread_create(&drainer, NULL, drain_leaving, &steered), 0);
+	for (uint32_t i = 1; i <= WAITING; i++) {
+		const int loop = crowd_hear_one(fds[i]);
+		ck_assert_int_eq(loop, rig_home_of(steer, &leaving_sources[i]));
+		ck_assert_int_ne(loop, LEAVING);
+		want[loop]++;
+	}
+	steered_release_all(&steered);
+	ck_assert_int_eq(pthread_join(drainer, &failed), 0);
+	ck_assert_ptr_null(failed);
+	ck_assert_int_eq(crowd_hear_one(fds[0]), LEAVING);
+	ck_assert_uint_eq(steered_share(&steered, LEAVING).arrived, 1);
+	ck_assert_uint_eq(steered_share(&steered, LEAVING).chosen, 1 + WAITING);
+	for (uint32_t i = 0; i < LOOPS; i++)
+		ck_assert_uint_eq(steered_share(&steered, i).moved, want[i]);
+	ck_assert_uint_eq(steered_stats(&steered).moved, WAITING);
+	ck_assert_uint_eq(steered_stats(&steered).missed, 0);
+	for (uint32_t i = 0; i <= WAITING; i++)
+		ck_assert_int_eq(close(fds[i]), 0);
+	steered_end(&steered);
+	weir_steer_close(steer);
 }
 END_TEST
 
@@ -342,6 +454,13 @@ START_TEST(loops_come_and_go_under_load)
 			weir_server_remove_loop(steered.server, 2, &error), 0);
 	}
 	crowd_end_unharmed(&crowd);
+
+	/* Who takes the place of another has been given nothing yet. */
+	ck_assert_uint_gt(steered_share(&steered, 1).chosen, 0);
+	ck_assert_int_eq(weir_server_remove_loop(steered.server, 1, &error), 0);
+	ck_assert_int_eq(weir_server_add_loop(steered.server, -1, &error), 1);
+	ck_assert_uint_eq(steered_share(&steered, 1).chosen, 0);
+	ck_assert_uint_eq(steered_share(&steered, 1).chosen_here, 0);
 	steered_end(&steered);
 }
 END_TEST
@@ -433,6 +552,10 @@ static TCase *tcase_changes(void)
 	tcase_add_loop_test(
 		tcase, a_loop_that_is_drained_gets_nothing_and_nobody_notices,
 		0, COUNT_OF(drain_cases));
+	tcase_add_loop_test(
+		tcase,
+		who_waits_goes_where_the_policy_sends_him_and_none_is_missed, 0,
+		COUNT_OF(wait_cases));
 	tcase_add_test(tcase, each_loop_may_be_drained_in_turn);
 	tcase_add_test(tcase, policies_are_replaced_under_load);
 	tcase_add_test(tcase, a_weight_holds_for_all_that_come_after_it);
