@@ -220,6 +220,7 @@ static void loop_gauges(struct weir_loop *loop)
 {
 	struct weir_loop_stats *stats = &loop->stats;
 	wi_gauge_set(&stats->conns_open, loop->conns.used_count);
+	wi_gauge_set(&stats->conns_peak, loop->conns.fresh_index);
 	wi_gauge_set(&stats->block_bytes_used, loop->blocks.used_bytes);
 	wi_gauge_set(&stats->block_bytes_peak, loop->blocks.peak_bytes);
 }
@@ -386,6 +387,7 @@ void weir_loop_stats(const struct weir_loop *loop,
 	for (int i = 0; i < WEIR_CLOSE_CAUSE_COUNT; i++)
 		out_stats->closes_by[i] = wi_counted(&loop->stats.closes_by[i]);
 	out_stats->conns_open = wi_counted(&loop->stats.conns_open);
+	out_stats->conns_peak = wi_counted(&loop->stats.conns_peak);
 	out_stats->block_bytes_used = wi_counted(&loop->stats.block_bytes_used);
 	out_stats->block_bytes_peak = wi_counted(&loop->stats.block_bytes_peak);
 	out_stats->punt_workers = wi_counted(&loop->stats.punt_workers);

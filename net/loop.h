@@ -103,7 +103,8 @@ struct weir_loop_opts {
 /**
  * struct weir_loop_stats - a copy of all counters
  * @closes_by: shape [WEIR_CLOSE_CAUSE_COUNT], index enum weir_close_cause
- * @conns_open, @block_bytes_used: gauges, now; @block_bytes_peak: the most
+ * @conns_open, @block_bytes_used: gauges, now; @conns_peak, @block_bytes_peak:
+ *                the most at a time
  * @punt_workers: gauge, kernel worker threads of the loop's thread; 0: nothing
  *                was ever punted. Counted once, as the loop ends: see punt.h,
  *                and weir_punt_workers() for one that runs
@@ -115,6 +116,7 @@ struct weir_loop_stats {
 #undef WEIR_LOOP_STAT_FIELD
 	uint64_t closes_by[WEIR_CLOSE_CAUSE_COUNT];
 	uint64_t conns_open;
+	uint64_t conns_peak;
 	uint64_t block_bytes_used;
 	uint64_t block_bytes_peak;
 	uint64_t punt_workers;

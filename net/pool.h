@@ -27,7 +27,8 @@ struct wi_pool {
 	uint8_t *memory; /* borrowed, zeroed: shape [slot_count][slot_bytes] */
 	uint32_t slot_bytes;
 	uint32_t slot_count;
-	uint32_t fresh_index; /* slots from here on were never used */
+	uint32_t fresh_index; /* slots from here on were never used: as many
+			       * as were in use at once, at most */
 	uint32_t free_index;  /* head of the list, or WI_POOL_NO_SLOT */
 	uint32_t used_count;
 };

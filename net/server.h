@@ -212,10 +212,11 @@ void weir_server_stats(struct weir_server *server,
  * struct weir_loop_share - what steering gave to one loop
  * @cpu:         that it is pinned to, or -1
  * @is_drained, @weight: as set
- * @conns_open:  now
+ * @conns_open:  now; @conns_peak: the most at a time
  * @work:        recent receives: a sum that decays to a third in 160 ms
  * @chosen:      new connections that the program gave to it
  * @chosen_here: those of them whose packet came in on its own CPU
+ * @affinity:    chosen_here / chosen; 0 if none was
  * @moved:       those from a listener that closed
  * @arrived:     connections that it has accepted
  * @sampled, @sampled_here: sockets asked for SO_INCOMING_CPU; those that named
@@ -226,9 +227,11 @@ struct weir_loop_share {
 	bool is_drained;
 	uint32_t weight;
 	uint64_t conns_open;
+	uint64_t conns_peak;
 	uint64_t work;
 	uint64_t chosen;
 	uint64_t chosen_here;
+	double affinity;
 	uint64_t moved;
 	uint64_t arrived;
 	uint64_t sampled;

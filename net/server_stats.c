@@ -17,6 +17,7 @@ static void share_read(const struct wi_server_seat *seat,
 		.is_drained = seat->is_drained,
 		.weight = steer->weights[seat->index],
 		.conns_open = wi_counted(&stats->conns_open),
+		.conns_peak = wi_counted(&stats->conns_peak),
 		.work = wi_load_relaxed(&seat->loop->load.seat->work),
 		.chosen = counts.chosen - before->chosen,
 		.chosen_here = counts.chosen_here - before->chosen_here,
@@ -25,6 +26,9 @@ static void share_read(const struct wi_server_seat *seat,
 		.sampled = wi_counted(&stats->samples),
 		.sampled_here = wi_counted(&stats->samples_here),
 	};
+	if (out_share->chosen > 0)
+		out_share->affinity = (double)out_share->chosen_here /
+				      (double)out_share->chosen;
 }
 
 int weir_server_share(struct weir_server *server, uint32_t index,

@@ -523,6 +523,7 @@ static void stats_add(struct weir_loop_stats *sum,
 		sum->closes_by[i] += one->closes_by[i];
 	sum->conns_open += one->conns_open;
 	sum->block_bytes_used += one->block_bytes_used;
+	sum->conns_peak += one->conns_peak;
 	sum->block_bytes_peak += one->block_bytes_peak;
 }
 

@@ -224,6 +224,9 @@ START_TEST(each_policy_serves_and_its_counts_add_up)
 	ck_assert_uint_le(loops_sum(json, "sampled"),
 			  loops_sum(json, "arrived"));
 	ck_assert_uint_eq(loops_sum(json, "weight"), LOOPS);
+	ck_assert_uint_gt(loops_sum(json, "conns_peak"), 0);
+	ck_assert_uint_le(loops_sum(json, "conns_peak"),
+			  loops_sum(json, "arrived"));
 	if (policy == WEIR_STEER_KERNEL)
 		ck_assert_uint_eq(loops_sum(json, "chosen"), 0);
 	else

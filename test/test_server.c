@@ -314,6 +314,8 @@ START_TEST(clients_beyond_the_limit_wait_and_are_served_one_for_one)
 	echo_end(&echo, &stats);
 	ck_assert_uint_eq(stats.accepts, ALL);
 	ck_assert_uint_eq(stats.accept_drops, 0);
+	ck_assert_uint_eq(stats.conns_open, 0);
+	ck_assert_uint_eq(stats.conns_peak, LIMIT);
 }
 END_TEST
 

@@ -133,6 +133,8 @@ START_TEST(round_robin_is_exact_to_one_for_each_cpu_that_sends)
 			ck_assert_uint_eq(share.chosen_here,
 					  share.cpu == cpus[0] ? share.chosen
 							       : 0);
+		ck_assert_double_eq_tol(share.affinity * (double)share.chosen,
+					(double)share.chosen_here, 1e-6);
 		least = share.chosen < least ? share.chosen : least;
 		most = share.chosen > most ? share.chosen : most;
 	}
@@ -495,6 +497,7 @@ START_TEST(cpu_serves_each_client_where_its_packets_are)
 			continue;
 		ck_assert_uint_eq(share.chosen, counts[i]);
 		ck_assert_uint_eq(share.chosen_here, counts[i]);
+		ck_assert_double_eq(share.affinity, 1);
 	}
 	for (uint32_t i = 0; i < 2; i++)
 		crowd_end(&crowds[i]);

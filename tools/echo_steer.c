@@ -32,7 +32,7 @@ static char *affinity_text(const struct weir_loop_share *share, char *out_text)
 			       stats_grouped_text(share->sampled, asked));
 	else if (share->chosen > 0)
 		(void)snprintf(out_text, COLUMN_BYTES, "%.1f%%",
-			       percent(share->chosen_here, share->chosen));
+			       100 * share->affinity);
 	return out_text;
 }
 
@@ -83,15 +83,15 @@ void echo_steer_print_start(const struct echo *echo)
 static void print_loop(uint32_t index, const struct weir_loop_share *share)
 {
 	char cpu[COLUMN_BYTES];
-	char open[COLUMN_BYTES];
+	char most[COLUMN_BYTES];
 	char arrived[COLUMN_BYTES];
 	char chosen[COLUMN_BYTES];
 	char affinity[COLUMN_BYTES];
 	char moved[COLUMN_BYTES];
 
-	(void)printf("  %4u %4s %7u %7s %11s %11s %16s %9s%s\n", index,
+	(void)printf("  %4u %4s %7u %9s %11s %11s %16s %9s%s\n", index,
 		     cpu_text(share->cpu, cpu), share->weight,
-		     stats_grouped_text(share->conns_open, open),
+		     stats_grouped_text(share->conns_peak, most),
 		     stats_grouped_text(share->arrived, arrived),
 		     stats_grouped_text(share->chosen, chosen),
 		     affinity_text(share, affinity),
@@ -110,8 +110,8 @@ void echo_steer_print_end(const struct echo *echo)
 		return;
 	print_choice(&stats);
 	(void)printf("; connections:\n");
-	(void)printf("  %4s %4s %7s %7s %11s %11s %16s %9s\n", "loop", "CPU",
-		     "weight", "open", "arrived", "chosen", "on its CPU",
+	(void)printf("  %4s %4s %7s %9s %11s %11s %16s %9s\n", "loop", "CPU",
+		     "weight", "most open", "arrived", "chosen", "on its CPU",
 		     "moved");
 	for (uint32_t i = 0; i < loop_count; i++)
 		if (weir_server_share(echo->server, i, &share) == 0)

@@ -14,6 +14,7 @@ void stats_add(struct weir_loop_stats *total,
 	for (int i = 0; i < WEIR_CLOSE_CAUSE_COUNT; i++)
 		total->closes_by[i] += from->closes_by[i];
 	total->conns_open += from->conns_open;
+	total->conns_peak += from->conns_peak;
 	total->block_bytes_used += from->block_bytes_used;
 	total->block_bytes_peak += from->block_bytes_peak;
 	total->punt_workers += from->punt_workers;
@@ -40,6 +41,7 @@ void stats_members(struct json *json, const struct weir_loop_stats *stats)
 
 	json_object_open(json, "gauges");
 	json_u64(json, "conns_open", stats->conns_open);
+	json_u64(json, "conns_peak", stats->conns_peak);
 	json_u64(json, "block_bytes_used", stats->block_bytes_used);
 	json_u64(json, "block_bytes_peak", stats->block_bytes_peak);
 	json_u64(json, "punt_workers", stats->punt_workers);
