@@ -11,6 +11,7 @@
 #include "sim_exhaust.h"
 
 #include "../test/sim/shrink.h"
+#include "../test/sim/sim_assert.h"
 #include "../test/sim/story.h"
 #include "../test/sim/tape_text.h"
 
@@ -160,11 +161,12 @@ static struct sim_story_result play(FILE *out)
 
 	if (cause != 0) {
 		is_playing = 0;
-		result.violation = cause == 1 ? "an assertion fails (see above)"
-					      : "a call never returns";
+		result.violation =
+			cause == 1 ? sim_assert_rule() : "a call never returns";
 		result.hash = weir_sim_hash(world);
 		return result;
 	}
+	sim_assert_forget();
 	world_number++;
 	is_playing = 1;
 	sim_story_play(world, &tape, story, out, &result);
@@ -232,16 +234,19 @@ static size_t story_settle(void)
 	return 1;
 }
 
-static int tell_failure(const char *rule, const char *file)
+/* A copy of the rule: the next play may write over its text. */
+static int tell_failure(const char *broken, const char *file)
 {
 	static uint8_t bytes[WEIR_TAPE_BYTES_MAX];
+	char rule[SIM_TAPE_RULE_BYTES];
 	size_t all = tape.at < tape.byte_count ? tape.at : tape.byte_count;
 	const size_t skip = story_settle();
+	(void)snprintf(rule, sizeof(rule), "%s", broken);
 	all -= skip < all ? skip : all;
 	memcpy(bytes, tape.bytes + skip, all);
 	endless_watch(ENDLESS_SHRINK_US);
-	const size_t count = sim_shrink_in_silence(bytes, all, fails_alike,
-						   (void *)(uintptr_t)rule);
+	const size_t count =
+		sim_shrink_in_silence(bytes, all, fails_alike, rule);
 	endless_watch(ENDLESS_US);
 
 	(void)printf("story: %s\nrule broken: %s\n", story->name, rule);

@@ -1,4 +1,5 @@
 #include "exhaust.h"
+#include "sim_assert.h"
 
 #include <assert.h>
 #include <errno.h>
@@ -42,11 +43,11 @@ static void exhaust_found(struct sim_exhaust *exhaust,
 		&exhaust->findings[exhaust->finding_count++];
 	*finding = (struct sim_finding){
 		.what = what,
-		.rule = rule,
 		.fault_count = exhaust->plan.fault_count,
 		.enter_fault = exhaust->plan.enter_fault,
 		.seed = exhaust->seed,
 	};
+	(void)snprintf(finding->rule, sizeof(finding->rule), "%s", rule);
 	memcpy(finding->faults, exhaust->plan.faults, sizeof(finding->faults));
 }
 
@@ -62,9 +63,10 @@ static void exhaust_run(struct sim_exhaust *exhaust,
 	if (sigsetjmp(on_abort, 1) != 0) {
 		is_playing = 0;
 		sim_plan_end();
-		exhaust_found(exhaust, what, "an assertion fails");
+		exhaust_found(exhaust, what, sim_assert_rule());
 		return;
 	}
+	sim_assert_forget();
 	is_playing = 1;
 	sim_case_play(what, exhaust->sim, exhaust->tape, &exhaust->plan, story,
 		      &result);

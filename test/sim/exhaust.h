@@ -11,13 +11,14 @@
 #define WEIR_SIM_EXHAUST_H
 
 #include "cases.h"
+#include "tape_text.h"
 
 enum { SIM_FINDINGS_MAX = 16 };
 
 /* A run that broke a rule. */
 struct sim_finding {
 	const struct sim_case *what;
-	const char *rule;
+	char rule[SIM_TAPE_RULE_BYTES]; /* a copy */
 	struct sim_fault faults[SIM_PLAN_FAULTS];
 	uint32_t fault_count;
 	struct sim_enter_fault enter_fault;
