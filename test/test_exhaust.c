@@ -125,6 +125,21 @@ START_TEST(every_row_says_why_it_lacks_a_state)
 }
 END_TEST
 
+/* Or the cases of memory that is used up would say nothing of it. */
+START_TEST(memory_is_used_up)
+{
+	static const char *const names[] = { "memory", "memory-crowd" };
+	struct sim_case_result result;
+	exhaust.plan.fault_count = 0;
+	weir_tape_load(exhaust.tape, NULL, 0);
+	sim_case_play(sim_case_find(names[_i]), exhaust.sim, exhaust.tape,
+		      &exhaust.plan, NULL, &result);
+	ck_assert_msg(result.violation == NULL, "%s", result.violation);
+	ck_assert_uint_ge(result.stats.block_failures, (uint64_t)_i + 1);
+	ck_assert_uint_ge(result.stats.block_bytes_peak, 6 << 20);
+}
+END_TEST
+
 /* A ring that is gone under the loop. */
 START_TEST(a_fault_that_matters_breaks_a_rule)
 {
@@ -152,6 +167,7 @@ Suite *suite_exhaust(void)
 	tcase_add_test(tcase, every_order_of_a_tiny_case_is_fine);
 	tcase_add_test(tcase, a_report_of_holes_counts_them);
 	tcase_add_test(tcase, every_row_says_why_it_lacks_a_state);
+	tcase_add_loop_test(tcase, memory_is_used_up, 0, 2);
 	tcase_add_test(tcase, a_fault_that_matters_breaks_a_rule);
 	suite_add_tcase(suite, tcase);
 	suite_add_tcase(suite, tcase_sim_never());
