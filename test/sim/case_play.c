@@ -8,6 +8,7 @@
  * echoed.
  */
 #include "cases.h"
+#include "left.h"
 
 #include "../../net/loop_priv.h"
 
@@ -513,6 +514,8 @@ void sim_case_play(const struct sim_case *what, struct weir_sim *sim,
 		case_run(&play, out_result);
 		weir_loop_stats(play.loop, stats);
 		sim_plan_loop(plan, NULL);
+		if (weir_sim_violation(sim) == NULL && out_result->err == 0)
+			sim_check_left(sim, play.loop);
 		weir_loop_close(play.loop);
 		if (weir_sim_violation(sim) == NULL)
 			case_check(&play, stats);
