@@ -8,6 +8,7 @@
 #include "program.h"
 #include "sim/sim_main.h"
 #include "support.h"
+#include "tool.h"
 
 #include <assert.h>
 #include <errno.h>
@@ -345,6 +346,21 @@ START_TEST(weir_sim_says_what_it_is_before_it_plays)
 }
 END_TEST
 
+/* One process has nobody who waits for it. */
+START_TEST(weir_sim_alone_tells_how_far_it_is_on_a_terminal)
+{
+	static struct tool tool;
+	tool = (struct tool){ .name = "weir-sim",
+			      .args = { "--seeds", "100000000000", "--jobs",
+					"1" },
+			      .terminal = true };
+	tool_start(&tool);
+	tool_await(&tool, " schedules, ");
+	ck_assert_int_eq(kill(tool.pid, SIGKILL), 0);
+	ck_assert_int_eq(tool_end(&tool), 128 + SIGKILL);
+}
+END_TEST
+
 static TCase *tcase_weir_sim(void)
 {
 	TCase *tcase = tcase_create("weir-sim");
@@ -354,6 +370,7 @@ static TCase *tcase_weir_sim(void)
 		return tcase;
 	}
 	tcase_add_test(tcase, weir_sim_tells_which_seed_a_process_died_of);
+	tcase_add_test(tcase, weir_sim_alone_tells_how_far_it_is_on_a_terminal);
 	tcase_add_loop_test(tcase, weir_sim_says_what_it_is_before_it_plays, 0,
 			    4);
 	return tcase;
