@@ -10,8 +10,11 @@
 #include "sim/exhaust.h"
 
 #include <errno.h>
+#include <signal.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/wait.h>
+#include <unistd.h>
 
 static struct sim_exhaust exhaust;
 
@@ -125,6 +128,21 @@ START_TEST(every_row_says_why_it_lacks_a_state)
 }
 END_TEST
 
+/* Or the cases of memory that is used up would say nothing of it. */
+START_TEST(memory_is_used_up)
+{
+	static const char *const names[] = { "memory", "memory-crowd" };
+	struct sim_case_result result;
+	exhaust.plan.fault_count = 0;
+	weir_tape_load(exhaust.tape, NULL, 0);
+	sim_case_play(sim_case_find(names[_i]), exhaust.sim, exhaust.tape,
+		      &exhaust.plan, NULL, &result);
+	ck_assert_msg(result.violation == NULL, "%s", result.violation);
+	ck_assert_uint_ge(result.stats.block_failures, (uint64_t)_i + 1);
+	ck_assert_uint_ge(result.stats.block_bytes_peak, 6 << 20);
+}
+END_TEST
+
 /* A ring that is gone under the loop. */
 START_TEST(a_fault_that_matters_breaks_a_rule)
 {
@@ -140,6 +158,101 @@ START_TEST(a_fault_that_matters_breaks_a_rule)
 }
 END_TEST
 
+/* ---- runs that do not return ----------------------------------------------
+ */
+
+static volatile bool never;
+
+/* Stories that end the process, or never end, as soon as somebody connects. */
+static ssize_t story_dies(void *cookie, const char *text, size_t byte_count)
+{
+	(void)cookie;
+	if (memmem(text, byte_count, "connects", 8) != NULL)
+		(void)raise(SIGSEGV);
+	return (ssize_t)byte_count;
+}
+
+static ssize_t story_lasts(void *cookie, const char *text, size_t byte_count)
+{
+	(void)cookie;
+	while (memmem(text, byte_count, "connects", 8) != NULL && !never)
+		;
+	return (ssize_t)byte_count;
+}
+
+static FILE *story_open(cookie_write_function_t *write)
+{
+	FILE *story = fopencookie(NULL, "w",
+				  (cookie_io_functions_t){ .write = write });
+	ck_assert_ptr_nonnull(story);
+	(void)setvbuf(story, NULL, _IONBF, 0);
+	return story;
+}
+
+static struct sim_finding finding_make(void)
+{
+	return (struct sim_finding){
+		.what = sim_case_find("echo"),
+		.fault_count = 1,
+		.faults = { { .row = SIM_ANY,
+			      .state = SIM_ANY,
+			      .nth = 77,
+			      .err = -EIO } },
+		.enter_fault = { .nth = 99, .more = 1, .err = -EINTR },
+		.bytes = { 0, 1 },
+		.byte_count = 2,
+	};
+}
+
+START_TEST(a_run_that_dies_is_named)
+{
+	static const char want[] = "case echo, seed 0 (0: benign)\n"
+				   "  the 77. attempt: errno 5\n"
+				   "  the 99. enter and 1 after it: errno 4\n"
+				   "  tape: 00 01\n"
+				   "again: weir-sim --exhaust echo\n";
+	static char said[64 * 1024];
+	const struct sim_finding finding = finding_make();
+	size_t count = 0;
+	ssize_t got = 0;
+	int ends[2];
+	int status = 0;
+	ck_assert_int_eq(pipe(ends), 0);
+	const pid_t pid = fork();
+	ck_assert_int_ge(pid, 0);
+	if (pid == 0) {
+		(void)dup2(ends[1], STDERR_FILENO);
+		(void)close(ends[1]);
+		exhaust.again = "weir-sim --exhaust echo";
+		sim_exhaust_tell(&exhaust, &finding, story_open(story_dies));
+		_exit(0);
+	}
+	(void)close(ends[1]);
+	while ((got = read(ends[0], said + count, sizeof(said) - 1 - count)) >
+	       0)
+		count += (size_t)got;
+	(void)close(ends[0]);
+	ck_assert_int_eq(waitpid(pid, &status, 0), pid);
+	ck_assert(WIFSIGNALED(status) || WEXITSTATUS(status) != 0);
+	ck_assert_msg(strstr(said, want) != NULL, "it says: %s", said);
+}
+END_TEST
+
+START_TEST(a_run_that_never_ends_breaks_a_rule)
+{
+	const struct sim_finding finding = finding_make();
+	/* It is left in the middle of a call: nobody can close it. */
+	sim_exhaust_tell(&exhaust, &finding, story_open(story_lasts));
+	ck_assert_uint_eq(exhaust.finding_count, 1);
+	const struct sim_finding *found = &exhaust.findings[0];
+	ck_assert_str_eq(found->rule, "a call never returns");
+	ck_assert_uint_eq(found->faults[0].nth, 77);
+	ck_assert_uint_eq(found->enter_fault.nth, 99);
+	ck_assert_uint_eq(found->byte_count, 2);
+	ck_assert_uint_eq(found->bytes[1], 1);
+}
+END_TEST
+
 Suite *suite_exhaust(void)
 {
 	Suite *suite = suite_create("exhaust");
@@ -152,7 +265,10 @@ Suite *suite_exhaust(void)
 	tcase_add_test(tcase, every_order_of_a_tiny_case_is_fine);
 	tcase_add_test(tcase, a_report_of_holes_counts_them);
 	tcase_add_test(tcase, every_row_says_why_it_lacks_a_state);
+	tcase_add_loop_test(tcase, memory_is_used_up, 0, 2);
 	tcase_add_test(tcase, a_fault_that_matters_breaks_a_rule);
+	tcase_add_test(tcase, a_run_that_dies_is_named);
+	tcase_add_test(tcase, a_run_that_never_ends_breaks_a_rule);
 	suite_add_tcase(suite, tcase);
 	suite_add_tcase(suite, tcase_sim_never());
 	return suite;

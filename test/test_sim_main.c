@@ -8,6 +8,7 @@
 #include "program.h"
 #include "sim/sim_main.h"
 #include "support.h"
+#include "tool.h"
 
 #include <assert.h>
 #include <errno.h>
@@ -100,6 +101,16 @@ static void play_assertion(struct weir_sim *sim, void *ctx)
 {
 	(void)ctx;
 	assert(!weir_tape_chance(weir_sim_tape(sim), 64));
+}
+
+/* Two bytes are needed for the first, and one is enough for the second. */
+static void play_two_assertions(struct weir_sim *sim, void *ctx)
+{
+	const uint8_t one = weir_tape_byte(weir_sim_tape(sim));
+	const uint8_t other = weir_tape_byte(weir_sim_tape(sim));
+	(void)ctx;
+	assert(one == 0 || other == 0);
+	assert(one == 0);
 }
 
 static void play_fault(struct weir_sim *sim, void *ctx)
@@ -211,9 +222,17 @@ END_TEST
 START_TEST(assertion_is_a_broken_rule)
 {
 	ck_assert_int_eq(RUN(play_assertion, "--seeds", "1000"), 1);
-	expect_said("rule broken: an assertion fails\n");
+	expect_said("rule broken: an assertion fails: ");
+	expect_said(": !weir_tape_chance(");
 	expect_said("smallest tape: 1 of 1 bytes");
 	expect_said("again: prog --tape ");
+}
+END_TEST
+
+START_TEST(shrinking_stays_with_the_assertion_that_failed)
+{
+	ck_assert_int_eq(RUN(play_two_assertions, "--first", "3"), 1);
+	expect_said(": one == 0 || other == 0\nsmallest tape: 2 of 2 bytes");
 }
 END_TEST
 
@@ -327,6 +346,21 @@ START_TEST(weir_sim_says_what_it_is_before_it_plays)
 }
 END_TEST
 
+/* One process has nobody who waits for it. */
+START_TEST(weir_sim_alone_tells_how_far_it_is_on_a_terminal)
+{
+	static struct tool tool;
+	tool = (struct tool){ .name = "weir-sim",
+			      .args = { "--seeds", "100000000000", "--jobs",
+					"1" },
+			      .terminal = true };
+	tool_start(&tool);
+	tool_await(&tool, " schedules, ");
+	ck_assert_int_eq(kill(tool.pid, SIGKILL), 0);
+	ck_assert_int_eq(tool_end(&tool), 128 + SIGKILL);
+}
+END_TEST
+
 static TCase *tcase_weir_sim(void)
 {
 	TCase *tcase = tcase_create("weir-sim");
@@ -336,6 +370,7 @@ static TCase *tcase_weir_sim(void)
 		return tcase;
 	}
 	tcase_add_test(tcase, weir_sim_tells_which_seed_a_process_died_of);
+	tcase_add_test(tcase, weir_sim_alone_tells_how_far_it_is_on_a_terminal);
 	tcase_add_loop_test(tcase, weir_sim_says_what_it_is_before_it_plays, 0,
 			    4);
 	return tcase;
@@ -352,6 +387,7 @@ Suite *suite_sim_main(void)
 	tcase_add_test(tcase,
 		       failure_is_made_small_and_its_command_plays_it_again);
 	tcase_add_test(tcase, assertion_is_a_broken_rule);
+	tcase_add_test(tcase, shrinking_stays_with_the_assertion_that_failed);
 	tcase_add_test(tcase, program_that_dies_says_in_which_world);
 	tcase_add_test(tcase, world_without_an_end_is_a_broken_rule);
 	tcase_add_test(tcase, tape_too_long_for_a_line_is_left_in_a_file);

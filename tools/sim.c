@@ -11,6 +11,7 @@
 #include "sim_exhaust.h"
 
 #include "../test/sim/shrink.h"
+#include "../test/sim/sim_assert.h"
 #include "../test/sim/story.h"
 #include "../test/sim/tape_text.h"
 
@@ -160,11 +161,12 @@ static struct sim_story_result play(FILE *out)
 
 	if (cause != 0) {
 		is_playing = 0;
-		result.violation = cause == 1 ? "an assertion fails (see above)"
-					      : "a call never returns";
+		result.violation =
+			cause == 1 ? sim_assert_rule() : "a call never returns";
 		result.hash = weir_sim_hash(world);
 		return result;
 	}
+	sim_assert_forget();
 	world_number++;
 	is_playing = 1;
 	sim_story_play(world, &tape, story, out, &result);
@@ -232,16 +234,19 @@ static size_t story_settle(void)
 	return 1;
 }
 
-static int tell_failure(const char *rule, const char *file)
+/* A copy of the rule: the next play may write over its text. */
+static int tell_failure(const char *broken, const char *file)
 {
 	static uint8_t bytes[WEIR_TAPE_BYTES_MAX];
+	char rule[SIM_TAPE_RULE_BYTES];
 	size_t all = tape.at < tape.byte_count ? tape.at : tape.byte_count;
 	const size_t skip = story_settle();
+	(void)snprintf(rule, sizeof(rule), "%s", broken);
 	all -= skip < all ? skip : all;
 	memcpy(bytes, tape.bytes + skip, all);
 	endless_watch(ENDLESS_SHRINK_US);
-	const size_t count = sim_shrink_in_silence(bytes, all, fails_alike,
-						   (void *)(uintptr_t)rule);
+	const size_t count =
+		sim_shrink_in_silence(bytes, all, fails_alike, rule);
 	endless_watch(ENDLESS_US);
 
 	(void)printf("story: %s\nrule broken: %s\n", story->name, rule);
@@ -321,9 +326,24 @@ static int play_one(uint64_t seed)
 	return tell_failure(result.violation, "weir-sim.tape");
 }
 
-/* What one process does, until no seeds are left or one has failed. */
-static int play_shares(void)
+static bool tells_progress(void)
 {
+	return !given.is_quiet && isatty(STDOUT_FILENO) == 1;
+}
+
+/* Of the one process that there is, each time it has played a share. */
+static void tell_progress_alone(struct timespec *told)
+{
+	if (seconds_since(told) * NS_PER_S < PROGRESS_NS)
+		return;
+	(void)clock_gettime(CLOCK_MONOTONIC, told);
+	tell_progress("");
+}
+
+/* What one process does, until no seeds are left or one has failed. */
+static int play_shares(bool tells)
+{
+	struct timespec told = sum->start;
 	endless_watch(ENDLESS_US);
 	for (;;) {
 		const uint64_t first = __atomic_fetch_add(&sum->taken, SHARE,
@@ -336,6 +356,8 @@ static int play_shares(void)
 			if (status != EXIT_SUCCESS)
 				return status;
 		}
+		if (tells)
+			tell_progress_alone(&told);
 	}
 }
 
@@ -364,7 +386,7 @@ static uint64_t jobs_start(uint64_t count)
 			return i;
 		if (pids[i] == 0) {
 			job = i;
-			const int status = play_shares();
+			const int status = play_shares(false);
 			(void)fflush(NULL);
 			_exit(status);
 		}
@@ -397,7 +419,7 @@ static bool job_ended(pid_t pid, int status)
 /* Whether all of them ended as they should. */
 static bool jobs_await(uint64_t count)
 {
-	const bool tells = !given.is_quiet && isatty(STDOUT_FILENO) == 1;
+	const bool tells = tells_progress();
 	bool is_well = true;
 	while (count > 0) {
 		int status = 0;
@@ -425,8 +447,9 @@ static int play_seeds(void)
 	}
 	(void)clock_gettime(CLOCK_MONOTONIC, &sum->start);
 	const uint64_t started = jobs > 1 ? jobs_start(jobs) : 0;
-	const bool is_well = started > 0 ? jobs_await(started)
-					 : play_shares() == EXIT_SUCCESS;
+	const bool is_well =
+		started > 0 ? jobs_await(started)
+			    : play_shares(tells_progress()) == EXIT_SUCCESS;
 	if (!is_well)
 		return EXIT_FAILURE;
 	tell_progress("\n");

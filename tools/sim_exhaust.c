@@ -159,6 +159,9 @@ int sim_exhaust(struct weir_tape *tape, const char *name, bool is_quiet)
 		(void)fprintf(stderr, "weir-sim: no memory for a world\n");
 		return EXIT_FAILURE;
 	}
+	static char again[64];
+	(void)snprintf(again, sizeof(again), "weir-sim --exhaust %s", name);
+	exhaust.again = again;
 	if (!is_quiet && isatty(STDOUT_FILENO) == 1)
 		exhaust.progress = tell_progress;
 	(void)clock_gettime(CLOCK_MONOTONIC, &start);

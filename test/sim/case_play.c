@@ -8,6 +8,7 @@
  * echoed.
  */
 #include "cases.h"
+#include "left.h"
 
 #include "../../net/loop_priv.h"
 
@@ -116,11 +117,17 @@ static void seat_check(struct play *play, struct seat *seat,
 }
 
 /* Room for more than is left of a chunk: it is a chunk of its own. */
-static bool send_apart(struct weir_conn *conn, const uint8_t *bytes,
-		       size_t byte_count, bool is_apart)
+static size_t room_of(const struct sim_case *what, size_t byte_count)
 {
-	uint8_t *room =
-		weir_conn_reserve(conn, is_apart ? APART_BYTES : byte_count);
+	if (what->reserve_bytes > 0)
+		return what->reserve_bytes;
+	return what->sends_twice ? APART_BYTES : byte_count;
+}
+
+static bool send_apart(struct weir_conn *conn, const uint8_t *bytes,
+		       size_t byte_count, size_t room_bytes)
+{
+	uint8_t *room = weir_conn_reserve(conn, room_bytes);
 	if (room == NULL)
 		return false;
 	memcpy(room, bytes, byte_count);
@@ -148,7 +155,7 @@ static ssize_t case_on_data(struct weir_conn *conn, const uint8_t *bytes,
 	if (half > 0 && weir_conn_send(conn, bytes, half) < 0)
 		return 0;
 	if (!send_apart(conn, bytes + half, byte_count - half,
-			what->sends_twice)) {
+			room_of(what, byte_count - half))) {
 		seat->shown += (uint32_t)half;
 		return (ssize_t)half;
 	}
@@ -300,6 +307,9 @@ static bool actor_step(struct weir_sim *sim, void *ctx)
 		return actor_ends(actor, true);
 	case SIM_ACT_QUIET:
 		return actor_quiet(actor);
+	case SIM_ACT_REST:
+		weir_sim_rest(sim, (uint64_t)actor->act->count * NS_PER_MS);
+		return actor_next(actor);
 	case SIM_ACT_MUTE:
 		return actor_ends(actor, true);
 	case SIM_ACT_END:
@@ -504,6 +514,8 @@ void sim_case_play(const struct sim_case *what, struct weir_sim *sim,
 		case_run(&play, out_result);
 		weir_loop_stats(play.loop, stats);
 		sim_plan_loop(plan, NULL);
+		if (weir_sim_violation(sim) == NULL && out_result->err == 0)
+			sim_check_left(sim, play.loop);
 		weir_loop_close(play.loop);
 		if (weir_sim_violation(sim) == NULL)
 			case_check(&play, stats);

@@ -35,10 +35,18 @@
 	{                                                                      \
 		SIM_ACT_QUIET, 0                                               \
 	}
+#define REST(ms)                                                               \
+	{                                                                      \
+		SIM_ACT_REST, ms                                               \
+	}
 #define QUIET(ms)                                                              \
 	{                                                                      \
 		SIM_ACT_QUIET, ms                                              \
 	}
+
+/* With the head of its chunk, a block of 2 MiB: three of them, of the 8 MiB
+ * that there are, and no other may be had. */
+#define ANSWER_BYTES ((2 << 20) - 24)
 
 /* clang-format off */
 const struct sim_case sim_cases[] = {
@@ -268,6 +276,32 @@ const struct sim_case sim_cases[] = {
 		.loop = { .buf_count = 128, .buf_bytes = 16 },
 		.peers = { { CONNECT, WRITE(1600), READ(1600), WRITE(1200), FIN,
 			     READ_END } },
+	},
+	{
+		.name = "memory",
+		.what = "who does not read holds all the memory, one waits",
+		.reserve_bytes = ANSWER_BYTES,
+		.world = { .pipe_bytes = 64 },
+		.loop = { .send_bytes_max = 4 << 20 },
+		.peers = { { CONNECT, WRITE(64), REST(20), WRITE(8), REST(20),
+			     WRITE(8), REST(200), FIN, READ_END },
+			   { CONNECT, WRITE(64), REST(20), WRITE(8),
+			     REST(400), FIN, READ_END },
+			   { CONNECT, REST(100), WRITE(8), READ(8), WRITE(8),
+			     FIN, READ_END } },
+	},
+	{
+		.name = "memory-crowd",
+		.what = "the same, and two wait, who then have all of it",
+		.reserve_bytes = ANSWER_BYTES,
+		.world = { .pipe_bytes = 64 },
+		.loop = { .send_bytes_max = 4 << 20 },
+		.peers = { { CONNECT, WRITE(64), REST(20), WRITE(8), REST(20),
+			     WRITE(8), REST(20), WRITE(8), REST(200), FIN,
+			     READ_END },
+			   { CONNECT, REST(100), WRITE(8), READ(8), FIN,
+			     READ_END },
+			   { CONNECT, REST(110), WRITE(8), FIN, READ_END } },
 	},
 	{
 		.name = "close-reset",

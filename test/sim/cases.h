@@ -21,7 +21,8 @@ enum sim_act_kind {
 	SIM_ACT_READ_END, /* up to FIN, or a reset */
 	SIM_ACT_FIN,
 	SIM_ACT_RST,
-	SIM_ACT_QUIET, /* count: ms */
+	SIM_ACT_QUIET, /* count: ms; until the loop wakes after that */
+	SIM_ACT_REST,  /* count: ms; it is awake when they are over */
 	SIM_ACT_MUTE,  /* neither reads nor closes from here on */
 };
 
@@ -30,7 +31,7 @@ struct sim_act {
 	uint32_t count;
 };
 
-enum { SIM_CASE_PEERS = 3, SIM_CASE_ACTS = 10, SIM_CASE_TURNS_MAX = 3000 };
+enum { SIM_CASE_PEERS = 3, SIM_CASE_ACTS = 12, SIM_CASE_TURNS_MAX = 3000 };
 
 /* Zero: not so. */
 struct sim_case {
@@ -49,6 +50,7 @@ struct sim_case {
 	bool wakes;             /* its doorbell rings, again and again */
 	uint32_t sample_every;  /* accepted connection */
 	bool sends_twice;       /* in two chunks of the queue: gathered */
+	uint32_t reserve_bytes; /* for each answer, however short it is */
 	uint32_t faults;        /* WEIR_FAULT_*, that the tape may use */
 	weir_rung_set rungs_off;
 	struct weir_sim_opts world;

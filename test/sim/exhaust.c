@@ -1,24 +1,202 @@
 #include "exhaust.h"
+#include "sim_assert.h"
 
 #include <assert.h>
 #include <errno.h>
 #include <setjmp.h>
 #include <signal.h>
+#include <stdarg.h>
 #include <string.h>
+#include <sys/time.h>
+#include <unistd.h>
 
-enum { PROGRESS_EVERY = 1024, NTH_MAX = 12 };
+enum {
+	PROGRESS_EVERY = 1024,
+	NTH_MAX = 12,
+	ENDLESS_US = 900 * 1000,
+	ENDLESS_MORE_US = 50 * 1000
+};
+
+/* ---- a fault in words -----------------------------------------------------
+ */
+
+enum { WORDS_BYTES = 2048 };
+
+struct words {
+	char text[WORDS_BYTES];
+	size_t count;
+};
+
+__attribute__((format(printf, 2, 3))) static void say(struct words *words,
+						      const char *format, ...)
+{
+	const size_t room = sizeof(words->text) - words->count;
+	va_list args;
+	va_start(args, format);
+	const int count =
+		vsnprintf(words->text + words->count, room, format, args);
+	va_end(args);
+	if (count > 0)
+		words->count += (size_t)count < room ? (size_t)count : room - 1;
+}
+
+static void say_fault(struct words *words, const struct sim_fault *fault)
+{
+	if (fault->row == SIM_ANY) {
+		say(words, "  the %u. attempt", fault->nth);
+	} else {
+		const struct sim_cell_row *row =
+			sim_cell_row((enum sim_row)fault->row);
+		say(words, "  the %u. %s%s%s", fault->nth, row->name,
+		    fault->state == SIM_ANY ? "" : " in ",
+		    fault->state == SIM_ANY
+			    ? ""
+			    : sim_state_name(row->states,
+					     (uint32_t)fault->state));
+	}
+	if (fault->err == WEIR_SIM_NEVER)
+		say(words, " never ends\n");
+	else
+		say(words, ": errno %d\n", -fault->err);
+}
+
+static void say_enter(struct words *words, const struct sim_enter_fault *fault)
+{
+	if (fault->nth == 0)
+		return;
+	say(words, "  the %u. enter and %u after it: ", fault->nth,
+	    fault->more);
+	if (fault->err != 0)
+		say(words, "errno %d\n", -fault->err);
+	else
+		say(words, "%u entries at most\n", fault->most);
+}
+
+static void say_run(struct words *words, const struct sim_finding *run)
+{
+	say(words, "case %s, seed %llu (0: benign)\n", run->what->name,
+	    (unsigned long long)run->seed);
+	for (uint32_t i = 0; i < run->fault_count; i++)
+		say_fault(words, &run->faults[i]);
+	say_enter(words, &run->enter_fault);
+	if (run->byte_count > 0)
+		say(words, "  tape:");
+	for (uint32_t i = 0; i < run->byte_count; i++)
+		say(words, " %02x", run->bytes[i]);
+	if (run->byte_count > 0)
+		say(words, "\n");
+}
+
+/* The run that is played. */
+static void run_note(const struct sim_exhaust *exhaust,
+		     struct sim_finding *out_run)
+{
+	*out_run = (struct sim_finding){
+		.what = exhaust->what,
+		.fault_count = exhaust->plan.fault_count,
+		.enter_fault = exhaust->plan.enter_fault,
+		.seed = exhaust->seed,
+		.byte_count = exhaust->byte_count,
+	};
+	memcpy(out_run->faults, exhaust->plan.faults, sizeof(out_run->faults));
+	if (out_run->byte_count > sizeof(out_run->bytes))
+		out_run->byte_count = sizeof(out_run->bytes);
+	for (uint32_t i = 0; i < out_run->byte_count; i++)
+		out_run->bytes[i] = exhaust->bytes[i];
+}
 
 /* ---- one run --------------------------------------------------------------
  */
 
 static sigjmp_buf on_abort;
 static volatile sig_atomic_t is_playing;
+static volatile sig_atomic_t run_number, run_number_seen;
+static const struct sim_exhaust *playing;
+
+static const int deadly[] = { SIGSEGV, SIGBUS, SIGFPE, SIGILL };
+
+/* From the runtime of a sanitizer, where there is one. */
+void __sanitizer_set_death_callback(void (*callback)(void))
+	__attribute__((weak));
+
+/* In a process that dies. */
+static void tell_run(void)
+{
+	static struct words words;
+	static struct sim_finding run;
+	if (!is_playing)
+		return;
+	run_note(playing, &run);
+	words.count = 0;
+	say(&words, "\nit dies in ");
+	say_run(&words, &run);
+	if (playing->again != NULL)
+		say(&words, "again: %s\n", playing->again);
+	if (write(STDERR_FILENO, words.text, words.count) < 0)
+		return; /* nobody reads it */
+}
+
+/* SA_RESETHAND: as it returns, the signal is as if nobody had handled it. */
+static void handle_fault(int number)
+{
+	tell_run();
+	(void)raise(number);
+}
 
 static void handle_abort(int number)
 {
 	(void)number;
 	if (is_playing)
 		siglongjmp(on_abort, 1);
+}
+
+static void handle_tick(int number)
+{
+	(void)number;
+	if (is_playing && run_number == run_number_seen)
+		siglongjmp(on_abort, 2);
+	run_number_seen = run_number;
+}
+
+/* Of CPU time: who is still at the same run when it has passed twice is in an
+ * endless loop. 0: no more. */
+static void endless_watch(long interval_us)
+{
+	const struct sigaction action = { .sa_handler = handle_tick,
+					  .sa_flags = SA_RESTART };
+	const struct itimerval every = {
+		.it_interval.tv_usec = interval_us,
+		.it_value.tv_usec = interval_us,
+	};
+	if (interval_us > 0)
+		(void)sigaction(SIGVTALRM, &action, NULL);
+	(void)setitimer(ITIMER_VIRTUAL, &every, NULL);
+}
+
+/* Who has a handler already, as a sanitizer does, keeps it. */
+static void deaths_watch(void)
+{
+	struct sigaction action = { .sa_handler = handle_abort };
+	struct sigaction before;
+	(void)sigaction(SIGABRT, &action, NULL);
+	if (__sanitizer_set_death_callback != NULL)
+		__sanitizer_set_death_callback(tell_run);
+	action.sa_handler = handle_fault;
+	action.sa_flags = (int)SA_RESETHAND;
+	for (size_t i = 0; i < sizeof(deadly) / sizeof(deadly[0]); i++)
+		if (sigaction(deadly[i], NULL, &before) == 0 &&
+		    before.sa_handler == SIG_DFL)
+			(void)sigaction(deadly[i], &action, NULL);
+}
+
+static void deaths_unwatch(void)
+{
+	struct sigaction before;
+	(void)signal(SIGABRT, SIG_DFL);
+	for (size_t i = 0; i < sizeof(deadly) / sizeof(deadly[0]); i++)
+		if (sigaction(deadly[i], NULL, &before) == 0 &&
+		    before.sa_handler == handle_fault)
+			(void)signal(deadly[i], SIG_DFL);
 }
 
 static bool finding_is_new(const struct sim_exhaust *exhaust,
@@ -40,14 +218,8 @@ static void exhaust_found(struct sim_exhaust *exhaust,
 		return;
 	struct sim_finding *finding =
 		&exhaust->findings[exhaust->finding_count++];
-	*finding = (struct sim_finding){
-		.what = what,
-		.rule = rule,
-		.fault_count = exhaust->plan.fault_count,
-		.enter_fault = exhaust->plan.enter_fault,
-		.seed = exhaust->seed,
-	};
-	memcpy(finding->faults, exhaust->plan.faults, sizeof(finding->faults));
+	run_note(exhaust, finding);
+	(void)snprintf(finding->rule, sizeof(finding->rule), "%s", rule);
 }
 
 /* Under the plan, on the tape as it is. */
@@ -59,12 +231,21 @@ static void exhaust_run(struct sim_exhaust *exhaust,
 	exhaust->runs++;
 	if (exhaust->progress != NULL && exhaust->runs % PROGRESS_EVERY == 0)
 		exhaust->progress(exhaust);
-	if (sigsetjmp(on_abort, 1) != 0) {
+	exhaust->what = what;
+	playing = exhaust;
+	const int cause = sigsetjmp(on_abort, 1);
+	if (cause != 0) {
 		is_playing = 0;
 		sim_plan_end();
-		exhaust_found(exhaust, what, "an assertion fails");
+		if (cause == 2) /* there may be many of them */
+			endless_watch(ENDLESS_MORE_US);
+		exhaust_found(exhaust, what,
+			      cause == 1 ? sim_assert_rule()
+					 : "a call never returns");
 		return;
 	}
+	sim_assert_forget();
+	run_number++;
 	is_playing = 1;
 	sim_case_play(what, exhaust->sim, exhaust->tape, &exhaust->plan, story,
 		      &result);
@@ -83,6 +264,7 @@ static void exhaust_try(struct sim_exhaust *exhaust,
 	for (uint32_t i = 0; i < count; i++)
 		sim_plan_add(&exhaust->plan, faults[i]);
 	exhaust->seed = seed;
+	exhaust->byte_count = 0;
 	if (seed == 0)
 		weir_tape_load(exhaust->tape, NULL, 0);
 	else
@@ -95,6 +277,8 @@ void sim_exhaust_play(struct sim_exhaust *exhaust, const struct sim_case *what,
 {
 	exhaust->plan.fault_count = 0;
 	exhaust->seed = 0;
+	exhaust->bytes = bytes;
+	exhaust->byte_count = byte_count;
 	weir_tape_load(exhaust->tape, bytes, byte_count);
 	exhaust->tape->ways = ways;
 	exhaust_run(exhaust, what, NULL);
@@ -316,53 +500,38 @@ uint64_t sim_exhaust_search(struct sim_exhaust *exhaust, uint64_t seeds)
 
 int sim_exhaust_open(struct sim_exhaust *exhaust, struct weir_tape *tape)
 {
-	const struct sigaction action = { .sa_handler = handle_abort };
 	*exhaust = (struct sim_exhaust){ .tape = tape };
 	int err = weir_sim_open(&exhaust->sim, tape, NULL);
 	if (err < 0)
 		return err;
-	(void)sigaction(SIGABRT, &action, NULL);
+	deaths_watch();
+	endless_watch(ENDLESS_US);
 	return 0;
 }
 
 void sim_exhaust_close(struct sim_exhaust *exhaust)
 {
-	(void)signal(SIGABRT, SIG_DFL);
+	endless_watch(0);
+	deaths_unwatch();
 	weir_sim_close(exhaust->sim);
-}
-
-static void fault_print(const struct sim_fault *fault, FILE *out)
-{
-	if (fault->row == SIM_ANY) {
-		(void)fprintf(out, "  the %u. attempt", fault->nth);
-	} else {
-		const struct sim_cell_row *row =
-			sim_cell_row((enum sim_row)fault->row);
-		(void)fprintf(out, "  the %u. %s%s%s", fault->nth, row->name,
-			      fault->state == SIM_ANY ? "" : " in ",
-			      fault->state == SIM_ANY
-				      ? ""
-				      : sim_state_name(row->states,
-						       (uint32_t)fault->state));
-	}
-	if (fault->err == WEIR_SIM_NEVER)
-		(void)fprintf(out, " never ends\n");
-	else
-		(void)fprintf(out, ": errno %d\n", -fault->err);
 }
 
 void sim_exhaust_tell(struct sim_exhaust *exhaust,
 		      const struct sim_finding *finding, FILE *out)
 {
-	(void)fprintf(out, "rule broken: %s\ncase %s, seed %llu (0: benign)\n",
-		      finding->rule, finding->what->name,
-		      (unsigned long long)finding->seed);
+	static struct words words;
+	words.count = 0;
+	say_run(&words, finding);
+	(void)fprintf(out, "rule broken: %s\n%s", finding->rule, words.text);
+	if (exhaust->again != NULL)
+		(void)fprintf(out, "again: %s\n", exhaust->again);
 	exhaust->plan.fault_count = 0;
 	exhaust->plan.enter_fault = finding->enter_fault;
-	for (uint32_t i = 0; i < finding->fault_count; i++) {
-		fault_print(&finding->faults[i], out);
+	for (uint32_t i = 0; i < finding->fault_count; i++)
 		sim_plan_add(&exhaust->plan, finding->faults[i]);
-	}
+	exhaust->seed = finding->seed;
+	exhaust->bytes = finding->bytes;
+	exhaust->byte_count = finding->byte_count;
 	if (finding->seed == 0)
 		weir_tape_load(exhaust->tape, finding->bytes,
 			       finding->byte_count);

@@ -11,13 +11,14 @@
 #define WEIR_SIM_EXHAUST_H
 
 #include "cases.h"
+#include "tape_text.h"
 
 enum { SIM_FINDINGS_MAX = 16 };
 
 /* A run that broke a rule. */
 struct sim_finding {
 	const struct sim_case *what;
-	const char *rule;
+	char rule[SIM_TAPE_RULE_BYTES]; /* a copy */
 	struct sim_fault faults[SIM_PLAN_FAULTS];
 	uint32_t fault_count;
 	struct sim_enter_fault enter_fault;
@@ -34,7 +35,11 @@ struct sim_exhaust {
 	uint64_t violations;
 	struct sim_finding findings[SIM_FINDINGS_MAX]; /* each rule and row */
 	uint32_t finding_count;
-	uint64_t seed;                                       /* of this run */
+	uint64_t seed;        /* of this run */
+	const uint8_t *bytes; /* of its tape, if it has none */
+	uint32_t byte_count;
+	const struct sim_case *what; /* that it plays */
+	const char *again;           /* the command that dies again; or NULL */
 	void (*progress)(const struct sim_exhaust *exhaust); /* or NULL */
 };
 

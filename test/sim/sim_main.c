@@ -7,6 +7,7 @@
 #include "sim_main.h"
 
 #include "shrink.h"
+#include "sim_assert.h"
 #include "tape_text.h"
 
 #include <errno.h>
@@ -128,9 +129,10 @@ static const char *world_play(FILE *story)
 	const int cause = sigsetjmp(given.on_abort, 1);
 	if (cause != 0) {
 		given.is_playing = 0;
-		return cause == 1 ? "an assertion fails"
+		return cause == 1 ? sim_assert_rule()
 				  : "a world goes on for ever";
 	}
+	sim_assert_forget();
 	given.world++;
 	given.is_playing = 1;
 	given.play(given.sim, given.ctx);

@@ -5,6 +5,7 @@
  *     phase two: healed; what can finish must finish within a bound
  *     end: the loop stops, and nothing is left behind
  */
+#include "left.h"
 #include "story_priv.h"
 
 #include "../../uring/abi.h"
@@ -420,23 +421,6 @@ static void run_check_end(struct sim_run *run)
 	run_check_traffic(run);
 }
 
-/* A loop that has ended, before its rings go: its wheel is empty, and each of
- * its buffers is lent or on the shelf. */
-static void loop_check_left(const struct run_loop *loop)
-{
-	const struct wi_bufs *bufs = &loop->loop->bufs;
-	struct weir_sim *sim = loop->run->sim;
-	uint32_t lent_count = 0;
-
-	if (!loop->is_over || loop->is_given_up)
-		return;
-	if (loop->loop->wheel.timer_count > 0)
-		weir_sim_violate(sim, "a timer is left");
-	if (weir_bufring_status(&bufs->bufring, &lent_count) < 0 ||
-	    lent_count + bufs->shelved_count != bufs->bufring.buf_count)
-		weir_sim_violate(sim, "a receive buffer is lost");
-}
-
 void run_end(struct sim_run *run)
 {
 	run->is_ending = true;
@@ -446,8 +430,9 @@ void run_end(struct sim_run *run)
 		struct run_loop *loop = &run->loops[i];
 		weir_loop_stats(loop->loop, &loop->stats);
 		run->result->cqes += loop->stats.ring.cqes;
-		if (weir_sim_violation(run->sim) == NULL)
-			loop_check_left(loop);
+		if (weir_sim_violation(run->sim) == NULL && loop->is_over &&
+		    !loop->is_given_up)
+			sim_check_left(run->sim, loop->loop);
 		weir_loop_close(loop->loop);
 	}
 	if (weir_sim_violation(run->sim) == NULL)

@@ -1,0 +1,39 @@
+#include "sim_assert.h"
+
+#include "tape_text.h"
+
+#undef NDEBUG /* it is declared without */
+#include <assert.h>
+#include <features.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+#define RULE "an assertion fails"
+
+static char rule[SIM_TAPE_RULE_BYTES] = RULE;
+
+const char *sim_assert_rule(void)
+{
+	return rule;
+}
+
+void sim_assert_forget(void)
+{
+	rule[sizeof(RULE) - 1] = '\0';
+}
+
+#ifdef __GLIBC__
+/* What assert() calls, in place of that of glibc. Weak: a program's own goes
+ * first. Visible: for a libweir that is shared as well. The place comes first,
+ * so that no long expression cuts it off. */
+__attribute__((weak, visibility("default"))) void __assert_fail(
+	const char *expression, const char *file, unsigned int line,
+	const char *function)
+{
+	(void)snprintf(rule, sizeof(rule), RULE ": %s:%u: %s", file, line,
+		       expression);
+	(void)fprintf(stderr, "%s:%u: %s: Assertion `%s' failed.\n", file, line,
+		      function, expression);
+	abort();
+}
+#endif
