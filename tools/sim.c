@@ -2,29 +2,25 @@
  *
  *     seed or tape -> play -> (violation) -> shrink -> story
  *
- * An assertion of the library counts as a violation too: its text is on
- * stderr, and the run goes on in the handler of SIGABRT. So does a world that
- * goes round for ever within one call; and of a process that dies it is told
- * which seed it played.
+ * An assertion of the library counts as a violation too, its text is on stderr;
+ * so does a world that goes on for ever (watch.h). Of a process that dies it is
+ * told which seed it played.
  */
 #include "cli.h"
 #include "sim_exhaust.h"
 
 #include "../test/sim/shrink.h"
-#include "../test/sim/sim_assert.h"
 #include "../test/sim/story.h"
 #include "../test/sim/tape_text.h"
+#include "../test/sim/watch.h"
 
 #include <errno.h>
 #include <inttypes.h>
 #include <sched.h>
-#include <setjmp.h>
-#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
-#include <sys/time.h>
 #include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
@@ -41,10 +37,6 @@ enum {
 	SHARE = 256, /* seeds that a process takes at a time */
 	JOBS_MAX = 256,
 	SEEDS_DEFAULT = 10000,
-	/* Of CPU time: who is still at the same world when it has passed twice
-	 * is in an endless loop. A world takes a millisecond at most. */
-	ENDLESS_US = 900 * 1000,
-	ENDLESS_SHRINK_US = 50 * 1000, /* there may be many of them */
 };
 
 #define SEED_NONE UINT64_MAX /* none was given */
@@ -119,59 +111,30 @@ static const struct cli_tool sim_tool = {
 
 static struct weir_sim *world;
 static struct weir_tape tape;
-static sigjmp_buf on_abort;
-static volatile sig_atomic_t is_playing;
-static volatile sig_atomic_t world_number, world_number_seen;
 static bool prints_story;
 static const struct sim_story *story; /* NULL: the tape's choice */
 
-static void handle_abort(int number)
-{
-	(void)number;
-	if (is_playing)
-		siglongjmp(on_abort, 1);
-}
+struct world_ctx {
+	FILE *out;
+	struct sim_story_result result;
+};
 
-static void handle_tick(int number)
+static void world_play(void *ctx)
 {
-	(void)number;
-	if (is_playing && world_number == world_number_seen)
-		siglongjmp(on_abort, 2);
-	world_number_seen = world_number;
-}
-
-/* Of this process; a child has a watch of its own. */
-static void endless_watch(long interval_us)
-{
-	const struct sigaction action = { .sa_handler = handle_tick,
-					  .sa_flags = SA_RESTART };
-	const struct itimerval every = {
-		.it_interval.tv_usec = interval_us,
-		.it_value.tv_usec = interval_us,
-	};
-	(void)sigaction(SIGVTALRM, &action, NULL);
-	(void)setitimer(ITIMER_VIRTUAL, &every, NULL);
+	struct world_ctx *play = ctx;
+	sim_story_play(world, &tape, story, play->out, &play->result);
 }
 
 /* Plays what is on the tape. */
 static struct sim_story_result play(FILE *out)
 {
-	struct sim_story_result result = { .violation = NULL };
-	const int cause = sigsetjmp(on_abort, 1);
-
-	if (cause != 0) {
-		is_playing = 0;
-		result.violation =
-			cause == 1 ? sim_assert_rule() : "a call never returns";
-		result.hash = weir_sim_hash(world);
-		return result;
+	struct world_ctx ctx = { .out = out };
+	const char *rule = sim_watch_play(world_play, &ctx);
+	if (rule != NULL) {
+		ctx.result.violation = rule;
+		ctx.result.hash = weir_sim_hash(world);
 	}
-	sim_assert_forget();
-	world_number++;
-	is_playing = 1;
-	sim_story_play(world, &tape, story, out, &result);
-	is_playing = 0;
-	return result;
+	return ctx.result;
 }
 
 /* ---- tapes in files -------------------------------------------------------
@@ -244,11 +207,8 @@ static int tell_failure(const char *broken, const char *file)
 	(void)snprintf(rule, sizeof(rule), "%s", broken);
 	all -= skip < all ? skip : all;
 	memcpy(bytes, tape.bytes + skip, all);
-	endless_watch(ENDLESS_SHRINK_US);
 	const size_t count =
 		sim_shrink_in_silence(bytes, all, fails_alike, rule);
-	endless_watch(ENDLESS_US);
-
 	(void)printf("story: %s\nrule broken: %s\n", story->name, rule);
 	(void)printf("smallest tape: %zu of %zu bytes\n", count, all);
 	sim_tape_text_print(bytes, count, stdout);
@@ -344,7 +304,7 @@ static void tell_progress_alone(struct timespec *told)
 static int play_shares(bool tells)
 {
 	struct timespec told = sum->start;
-	endless_watch(ENDLESS_US);
+	sim_watch_open(NULL); /* in each process for itself */
 	for (;;) {
 		const uint64_t first = __atomic_fetch_add(&sum->taken, SHARE,
 							  __ATOMIC_RELAXED);
@@ -495,7 +455,6 @@ static void list_stories(void)
 
 int main(int argc, char **argv)
 {
-	const struct sigaction action = { .sa_handler = handle_abort };
 	int status = cli_start(&sim_tool, argc, argv);
 	if (status >= 0)
 		return status;
@@ -523,8 +482,7 @@ int main(int argc, char **argv)
 		(void)fprintf(stderr, "weir-sim: no memory for a world\n");
 		return EXIT_FAILURE;
 	}
-	(void)sigaction(SIGABRT, &action, NULL);
-	endless_watch(ENDLESS_US);
+	sim_watch_open(NULL);
 	prints_story = given.seeds == 1;
 	if (given.tape_file != NULL)
 		status = play_tape();

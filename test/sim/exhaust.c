@@ -1,20 +1,15 @@
 #include "exhaust.h"
-#include "sim_assert.h"
+#include "watch.h"
 
 #include <assert.h>
 #include <errno.h>
-#include <setjmp.h>
-#include <signal.h>
 #include <stdarg.h>
 #include <string.h>
-#include <sys/time.h>
 #include <unistd.h>
 
 enum {
 	PROGRESS_EVERY = 1024,
 	NTH_MAX = 12,
-	ENDLESS_US = 900 * 1000,
-	ENDLESS_MORE_US = 50 * 1000
 };
 
 /* ---- a fault in words -----------------------------------------------------
@@ -108,24 +103,13 @@ static void run_note(const struct sim_exhaust *exhaust,
 /* ---- one run --------------------------------------------------------------
  */
 
-static sigjmp_buf on_abort;
-static volatile sig_atomic_t is_playing;
-static volatile sig_atomic_t run_number, run_number_seen;
 static const struct sim_exhaust *playing;
-
-static const int deadly[] = { SIGSEGV, SIGBUS, SIGFPE, SIGILL };
-
-/* From the runtime of a sanitizer, where there is one. */
-void __sanitizer_set_death_callback(void (*callback)(void))
-	__attribute__((weak));
 
 /* In a process that dies. */
 static void tell_run(void)
 {
 	static struct words words;
 	static struct sim_finding run;
-	if (!is_playing)
-		return;
 	run_note(playing, &run);
 	words.count = 0;
 	say(&words, "\nit dies in ");
@@ -134,69 +118,6 @@ static void tell_run(void)
 		say(&words, "again: %s\n", playing->again);
 	if (write(STDERR_FILENO, words.text, words.count) < 0)
 		return; /* nobody reads it */
-}
-
-/* SA_RESETHAND: as it returns, the signal is as if nobody had handled it. */
-static void handle_fault(int number)
-{
-	tell_run();
-	(void)raise(number);
-}
-
-static void handle_abort(int number)
-{
-	(void)number;
-	if (is_playing)
-		siglongjmp(on_abort, 1);
-}
-
-static void handle_tick(int number)
-{
-	(void)number;
-	if (is_playing && run_number == run_number_seen)
-		siglongjmp(on_abort, 2);
-	run_number_seen = run_number;
-}
-
-/* Of CPU time: who is still at the same run when it has passed twice is in an
- * endless loop. 0: no more. */
-static void endless_watch(long interval_us)
-{
-	const struct sigaction action = { .sa_handler = handle_tick,
-					  .sa_flags = SA_RESTART };
-	const struct itimerval every = {
-		.it_interval.tv_usec = interval_us,
-		.it_value.tv_usec = interval_us,
-	};
-	if (interval_us > 0)
-		(void)sigaction(SIGVTALRM, &action, NULL);
-	(void)setitimer(ITIMER_VIRTUAL, &every, NULL);
-}
-
-/* Who has a handler already, as a sanitizer does, keeps it. */
-static void deaths_watch(void)
-{
-	struct sigaction action = { .sa_handler = handle_abort };
-	struct sigaction before;
-	(void)sigaction(SIGABRT, &action, NULL);
-	if (__sanitizer_set_death_callback != NULL)
-		__sanitizer_set_death_callback(tell_run);
-	action.sa_handler = handle_fault;
-	action.sa_flags = (int)SA_RESETHAND;
-	for (size_t i = 0; i < sizeof(deadly) / sizeof(deadly[0]); i++)
-		if (sigaction(deadly[i], NULL, &before) == 0 &&
-		    before.sa_handler == SIG_DFL)
-			(void)sigaction(deadly[i], &action, NULL);
-}
-
-static void deaths_unwatch(void)
-{
-	struct sigaction before;
-	(void)signal(SIGABRT, SIG_DFL);
-	for (size_t i = 0; i < sizeof(deadly) / sizeof(deadly[0]); i++)
-		if (sigaction(deadly[i], NULL, &before) == 0 &&
-		    before.sa_handler == handle_fault)
-			(void)signal(deadly[i], SIG_DFL);
 }
 
 static bool finding_is_new(const struct sim_exhaust *exhaust,
@@ -222,36 +143,39 @@ static void exhaust_found(struct sim_exhaust *exhaust,
 	(void)snprintf(finding->rule, sizeof(finding->rule), "%s", rule);
 }
 
+/* What one run is made of. */
+struct run {
+	struct sim_exhaust *exhaust;
+	FILE *story;
+	struct sim_case_result result;
+};
+
+static void run_play(void *ctx)
+{
+	struct run *run = ctx;
+	struct sim_exhaust *exhaust = run->exhaust;
+	sim_case_play(exhaust->what, exhaust->sim, exhaust->tape,
+		      &exhaust->plan, run->story, &run->result);
+}
+
 /* Under the plan, on the tape as it is. */
 static void exhaust_run(struct sim_exhaust *exhaust,
 			const struct sim_case *what, FILE *story)
 {
-	struct sim_case_result result = { .violation = NULL };
+	struct run run = { .exhaust = exhaust, .story = story };
 
 	exhaust->runs++;
 	if (exhaust->progress != NULL && exhaust->runs % PROGRESS_EVERY == 0)
 		exhaust->progress(exhaust);
 	exhaust->what = what;
 	playing = exhaust;
-	const int cause = sigsetjmp(on_abort, 1);
-	if (cause != 0) {
-		is_playing = 0;
+	const char *rule = sim_watch_play(run_play, &run);
+	if (rule != NULL) {
 		sim_plan_end();
-		if (cause == 2) /* there may be many of them */
-			endless_watch(ENDLESS_MORE_US);
-		exhaust_found(exhaust, what,
-			      cause == 1 ? sim_assert_rule()
-					 : "a call never returns");
-		return;
+		exhaust_found(exhaust, what, rule);
+	} else if (run.result.violation != NULL && story == NULL) {
+		exhaust_found(exhaust, what, run.result.violation);
 	}
-	sim_assert_forget();
-	run_number++;
-	is_playing = 1;
-	sim_case_play(what, exhaust->sim, exhaust->tape, &exhaust->plan, story,
-		      &result);
-	is_playing = 0;
-	if (result.violation != NULL && story == NULL)
-		exhaust_found(exhaust, what, result.violation);
 }
 
 /* With a plan of these on the benign tape, or on that of a seed. */
@@ -504,15 +428,13 @@ int sim_exhaust_open(struct sim_exhaust *exhaust, struct weir_tape *tape)
 	int err = weir_sim_open(&exhaust->sim, tape, NULL);
 	if (err < 0)
 		return err;
-	deaths_watch();
-	endless_watch(ENDLESS_US);
+	sim_watch_open(tell_run);
 	return 0;
 }
 
 void sim_exhaust_close(struct sim_exhaust *exhaust)
 {
-	endless_watch(0);
-	deaths_unwatch();
+	sim_watch_close();
 	weir_sim_close(exhaust->sim);
 }
 

@@ -7,17 +7,14 @@
 #include "sim_main.h"
 
 #include "shrink.h"
-#include "sim_assert.h"
 #include "tape_text.h"
+#include "watch.h"
 
 #include <errno.h>
 #include <getopt.h>
 #include <inttypes.h>
-#include <setjmp.h>
-#include <signal.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/time.h>
 #include <unistd.h>
 
 enum {
@@ -26,13 +23,7 @@ enum {
 	AGAIN_BYTES = 4096,
 	LINE_BYTES_MAX = 1024, /* of a tape that is printed as one argument */
 	RULE_BYTES = SIM_TAPE_RULE_BYTES,
-	/* Of CPU time: who is still at the same world when it has passed twice
-	 * goes round for ever. */
-	ENDLESS_US = 900 * 1000,
-	ENDLESS_SHRINK_US = 100 * 1000, /* there may be many of them */
 };
-
-static const int deadly[] = { SIGSEGV, SIGBUS, SIGFPE, SIGILL };
 
 static struct {
 	const char *program;
@@ -43,22 +34,15 @@ static struct {
 	struct weir_tape tape;
 	struct sim_tape_text text;
 	char again[AGAIN_BYTES]; /* what plays this world again */
-	sigjmp_buf on_abort;
-	volatile sig_atomic_t is_playing;
-	volatile sig_atomic_t world, world_seen; /* their number */
+	FILE *story;             /* of the world at hand; may be NULL */
 } given;
 
-/* ---- a program that dies --------------------------------------------------
+/* ---- a world --------------------------------------------------------------
  */
 
-/* From the runtime of a sanitizer, where there is one. */
-void __sanitizer_set_death_callback(void (*callback)(void))
-	__attribute__((weak));
-
+/* Of a program that dies. */
 static void tell_again(void)
 {
-	if (!given.is_playing)
-		return;
 	const size_t bytes = strlen(given.again);
 	if (write(STDERR_FILENO, "again: ", 7) < 0 ||
 	    write(STDERR_FILENO, given.again, bytes) < 0 ||
@@ -66,78 +50,21 @@ static void tell_again(void)
 		return; /* nobody reads it */
 }
 
-/* SA_RESETHAND: as it returns, the signal is as if nobody had handled it. */
-static void handle_fault(int number)
+static void world_begin(void *ctx)
 {
-	tell_again();
-	(void)raise(number);
+	struct weir_sim_opts opts = given.opts;
+	(void)ctx;
+	opts.story = given.story;
+	weir_sim_reset(given.sim, &given.tape, &opts);
+	given.play(given.sim, given.ctx);
 }
-
-static void handle_abort(int number)
-{
-	(void)number;
-	if (given.is_playing)
-		siglongjmp(given.on_abort, 1);
-}
-
-static void handle_tick(int number)
-{
-	(void)number;
-	if (given.is_playing && given.world == given.world_seen)
-		siglongjmp(given.on_abort, 2);
-	given.world_seen = given.world;
-}
-
-/* 0: no more. */
-static void endless_watch(long interval_us)
-{
-	const struct sigaction action = { .sa_handler = handle_tick,
-					  .sa_flags = SA_RESTART };
-	const struct itimerval every = {
-		.it_interval.tv_usec = interval_us,
-		.it_value.tv_usec = interval_us,
-	};
-	(void)sigaction(SIGVTALRM, &action, NULL);
-	(void)setitimer(ITIMER_VIRTUAL, &every, NULL);
-}
-
-/* Who has a handler already, as a sanitizer does, keeps it. */
-static void deaths_watch(void)
-{
-	struct sigaction action = { .sa_handler = handle_abort };
-	struct sigaction before;
-	(void)sigaction(SIGABRT, &action, NULL);
-	if (__sanitizer_set_death_callback != NULL)
-		__sanitizer_set_death_callback(tell_again);
-	action.sa_handler = handle_fault;
-	action.sa_flags = (int)SA_RESETHAND;
-	for (size_t i = 0; i < sizeof(deadly) / sizeof(deadly[0]); i++)
-		if (sigaction(deadly[i], NULL, &before) == 0 &&
-		    before.sa_handler == SIG_DFL)
-			(void)sigaction(deadly[i], &action, NULL);
-}
-
-/* ---- a world --------------------------------------------------------------
- */
 
 /* Plays what is on the tape. Return: the rule that was broken, or NULL. */
 static const char *world_play(FILE *story)
 {
-	struct weir_sim_opts opts = given.opts;
-	opts.story = story;
-	weir_sim_reset(given.sim, &given.tape, &opts);
-	const int cause = sigsetjmp(given.on_abort, 1);
-	if (cause != 0) {
-		given.is_playing = 0;
-		return cause == 1 ? sim_assert_rule()
-				  : "a world goes on for ever";
-	}
-	sim_assert_forget();
-	given.world++;
-	given.is_playing = 1;
-	given.play(given.sim, given.ctx);
-	given.is_playing = 0;
-	return weir_sim_violation(given.sim);
+	given.story = story;
+	const char *rule = sim_watch_play(world_begin, NULL);
+	return rule != NULL ? rule : weir_sim_violation(given.sim);
 }
 
 static void again_by_tape(const uint8_t *bytes, size_t byte_count)
@@ -196,10 +123,8 @@ static int tell_failure(const char *broken)
 				   : given.tape.byte_count;
 	(void)snprintf(rule, sizeof(rule), "%s", broken);
 	memcpy(bytes, given.tape.bytes, all);
-	endless_watch(ENDLESS_SHRINK_US);
 	const size_t count =
 		sim_shrink_in_silence(bytes, all, fails_alike, rule);
-	endless_watch(ENDLESS_US);
 	(void)printf("rule broken: %s\n", rule);
 	(void)printf("smallest tape: %zu of %zu bytes; how it goes:\n", count,
 		     all);
@@ -360,10 +285,9 @@ int weir_sim_main(int argc, char **argv, const struct weir_sim_opts *opts,
 			      given.program);
 		return EXIT_FAILURE;
 	}
-	deaths_watch();
-	endless_watch(ENDLESS_US);
+	sim_watch_open(tell_again);
 	const int status = play_asked(argc, argv);
-	endless_watch(0);
+	sim_watch_close();
 	weir_sim_close(given.sim);
 	return status;
 }
