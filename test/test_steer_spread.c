@@ -365,9 +365,8 @@ static void loads_make_uneven(struct steered *steered,
 	steered_wait_closes(steered, closed);
 	for (int loop = 0; loop < 2; loop++) {
 		const struct wi_steer_seat *seat = &steer->state->seats[loop];
-		while (WI_STEER_READ(seat->open_count) != wanted[loop] ||
-		       WI_STEER_READ(seat->settled) !=
-			       WI_STEER_READ(seat->sent))
+		while (wi_load_relaxed(&seat->open_count) != wanted[loop] ||
+		       wi_counted(&seat->settled) != wi_counted(&seat->sent))
 			(void)sched_yield();
 	}
 }

@@ -7,7 +7,8 @@
  *          --> SIGSEGV, the end by a sanitizer     on_death(), then it dies
  *
  * For the whole process, of one thread. An abort and an endless play are left
- * by siglongjmp(3): what they held is lost.
+ * by siglongjmp(3): what they held is lost. (ThreadSanitizer holds the signal
+ * back from who is endless without a call.)
  */
 #ifndef WEIR_SIM_WATCH_H
 #define WEIR_SIM_WATCH_H
