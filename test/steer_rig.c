@@ -276,12 +276,18 @@ struct weir_server_stats steered_stats(const struct steered *steered)
 	return stats;
 }
 
-void steered_wait_closes(struct steered *steered, uint64_t count)
+static void steered_wait(struct steered *steered, const uint64_t *counter,
+			 uint64_t count)
 {
 	(void)pthread_mutex_lock(&steered->lock);
-	while (steered->closes < count)
+	while (*counter < count)
 		(void)pthread_cond_wait(&steered->moved, &steered->lock);
 	(void)pthread_mutex_unlock(&steered->lock);
+}
+
+void steered_wait_closes(struct steered *steered, uint64_t count)
+{
+	steered_wait(steered, &steered->closes, count);
 }
 
 void steered_hold_all(struct steered *steered)
@@ -289,12 +295,9 @@ void steered_hold_all(struct steered *steered)
 	(void)pthread_mutex_lock(&steered->gate);
 }
 
-void steered_wait_held(struct steered *steered, uint32_t count)
+void steered_wait_held(struct steered *steered, uint64_t count)
 {
-	(void)pthread_mutex_lock(&steered->lock);
-	while (steered->held_count < count)
-		(void)pthread_cond_wait(&steered->moved, &steered->lock);
-	(void)pthread_mutex_unlock(&steered->lock);
+	steered_wait(steered, &steered->held_count, count);
 }
 
 void steered_release_all(struct steered *steered)
@@ -302,18 +305,15 @@ void steered_release_all(struct steered *steered)
 	(void)pthread_mutex_unlock(&steered->gate);
 }
 
-void steered_wait_logs(struct steered *steered, uint32_t count)
+void steered_wait_logs(struct steered *steered, uint64_t count)
 {
-	(void)pthread_mutex_lock(&steered->lock);
-	while (steered->log_count < count)
-		(void)pthread_cond_wait(&steered->moved, &steered->lock);
-	(void)pthread_mutex_unlock(&steered->lock);
+	steered_wait(steered, &steered->log_count, count);
 }
 
-uint32_t steered_log_count(struct steered *steered)
+uint64_t steered_log_count(struct steered *steered)
 {
 	(void)pthread_mutex_lock(&steered->lock);
-	uint32_t count = steered->log_count;
+	const uint64_t count = steered->log_count;
 	(void)pthread_mutex_unlock(&steered->lock);
 	return count;
 }

@@ -75,8 +75,8 @@ struct steered {
 	pthread_mutex_t gate;
 	uint64_t opens;
 	uint64_t closes;
-	uint32_t held_count; /* loops that wait at the gate */
-	uint32_t log_count;
+	uint64_t held_count; /* loops that wait at the gate */
+	uint64_t log_count;
 	char log_line[RIG_LINE_BYTES]; /* the last one */
 };
 
@@ -96,9 +96,9 @@ void steered_wait_closes(struct steered *steered, uint64_t count);
 /* From now on a loop that is asked STEERED_HOLD hangs in its handler. */
 void steered_hold_all(struct steered *steered);
 /* Wait until so many do. */
-void steered_wait_held(struct steered *steered, uint32_t count);
+void steered_wait_held(struct steered *steered, uint64_t count);
 void steered_release_all(struct steered *steered);
-uint32_t steered_log_count(struct steered *steered);
+uint64_t steered_log_count(struct steered *steered);
 /* Its first address. */
 struct weir_addr steered_addr(const struct steered *steered);
 /* @text at the port of its first address. */
@@ -106,7 +106,7 @@ struct weir_addr rig_addr(const char *text, uint16_t port);
 /* Sum of all loops. */
 uint64_t steered_accepts(const struct steered *steered);
 /* Wait until so many lines have been logged. */
-void steered_wait_logs(struct steered *steered, uint32_t count);
+void steered_wait_logs(struct steered *steered, uint64_t count);
 /* Stops, joins, frees; nothing was dropped and no accept has failed. */
 void steered_end(struct steered *steered);
 /* The same for a server that was harmed: accepts may have failed. */

@@ -154,6 +154,7 @@ void echo_steer_loop_json(const struct echo *echo, uint32_t index,
 	json_u64(json, "arrived", share.arrived);
 	json_u64(json, "chosen", share.chosen);
 	json_u64(json, "chosen_here", share.chosen_here);
+	json_double(json, "affinity", share.affinity);
 	json_u64(json, "moved", share.moved);
 	json_u64(json, "sampled", share.sampled);
 	json_u64(json, "sampled_here", share.sampled_here);
