@@ -3,7 +3,7 @@
  * Inline, and without syscall(3): that is a detour over errno and one more
  * return. Processors that forget their return addresses while in the kernel
  * (a mitigation) mispredict every return after it, about 5 ns each. What it is
- * worth: tools/bench micro.
+ * worth: tools/bench/run micro.
  */
 #ifndef WEIR_URING_ENTER_PRIV_H
 #define WEIR_URING_ENTER_PRIV_H

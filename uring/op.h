@@ -17,13 +17,13 @@
 #ifndef WEIR_URING_OP_H
 #define WEIR_URING_OP_H
 
-#include "op_cancel.h"
-#include "op_file.h"
-#include "op_recv.h"
-#include "op_send.h"
-#include "op_socket.h"
-#include "op_sqe.h"
-#include "op_sync.h"
-#include "op_wait.h"
+#include "op/op_cancel.h"
+#include "op/op_file.h"
+#include "op/op_recv.h"
+#include "op/op_send.h"
+#include "op/op_socket.h"
+#include "op/op_sqe.h"
+#include "op/op_sync.h"
+#include "op/op_wait.h"
 
 #endif

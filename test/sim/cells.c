@@ -8,7 +8,7 @@
  */
 #include "cells.h"
 
-#include "../../net/conn_state.h"
+#include "../../net/conn/conn_state.h"
 
 #include <errno.h>
 #include <stddef.h>

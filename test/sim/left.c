@@ -2,7 +2,7 @@
 
 #include "sim.h"
 
-#include "../../net/loop_priv.h"
+#include "../../net/loop/loop_priv.h"
 
 void sim_check_left(struct weir_sim *sim, const struct weir_loop *loop)
 {

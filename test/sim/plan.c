@@ -1,6 +1,6 @@
 #include "plan.h"
 
-#include "../../net/loop_priv.h"
+#include "../../net/loop/loop_priv.h"
 
 #include <string.h>
 

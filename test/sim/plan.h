@@ -12,7 +12,7 @@
 #include "cells.h"
 #include "sim.h"
 
-#include "../../net/conn_state.h"
+#include "../../net/conn/conn_state.h"
 
 struct weir_loop;
 

@@ -24,7 +24,7 @@
 
 #include "tape.h"
 
-#include "../../uring/kernel.h"
+#include <weir/uring/kernel.h>
 
 #include <limits.h>
 #include <stdio.h>

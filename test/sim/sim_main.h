@@ -7,7 +7,7 @@
  *     ./simulate --tape 0081ff     that failure again, from one line
  *     ./simulate --help
  *
- * tools/example_sim.c is all of it. Who has a main() of their own needs sim.h
+ * tools/examples/sim.c is all of it. Who has a main() of their own needs sim.h
  * and tape.h alone.
  */
 #ifndef WEIR_SIM_MAIN_H

@@ -10,7 +10,7 @@
 
 #include "../../uring/abi.h"
 
-#include "../../net/loop_priv.h"
+#include "../../net/loop/loop_priv.h"
 
 #include <errno.h>
 #include <string.h>

@@ -10,7 +10,7 @@
  */
 #include "story_priv.h"
 
-#include "../../net/timer.h"
+#include "../../net/core/timer.h"
 
 enum {
 	WATCHES = 64,

@@ -1,6 +1,6 @@
 /* story_handover.c - loops share a port, and serve for each other
  *
- *     client --> the rule that steers (net/steer_rule.h) --> loop 0, 1, 2
+ *     client --> the rule that steers (net/steer/steer_rule.h) --> loop 0, 1, 2
  *
  *     SERVES --> LEAVES --> DRAINED --> SERVES          any --> STOPS
  *         drain      has told      resume
@@ -11,8 +11,8 @@
  */
 #include "story_priv.h"
 
-#include "../../net/loop_priv.h"
-#include "../../net/steer_rule.h"
+#include "../../net/loop/loop_priv.h"
+#include "../../net/steer/steer_rule.h"
 
 #include <errno.h>
 

@@ -1,0 +1,197 @@
+/* conn_input.c - from received bytes to the handler
+ *
+ *     buffer of the kernel --- shown in place --------------> on_data
+ *              |                                                ^
+ *              +--- what on_data left ---> stash --- shown -----+
+ *
+ * A message that is whole in a buffer is never copied. What is left of an
+ * incomplete one is kept, and topped up with no more than it is known to need,
+ * so that what follows is shown in place again.
+ */
+#include "../core/min.h"
+#include "../loop/loop_priv.h"
+
+#include <errno.h>
+
+/* One call of on_data. Returns how many bytes were used. */
+static uint32_t input_show(struct weir_conn *conn, const uint8_t *bytes,
+			   uint32_t byte_count)
+{
+	struct weir_loop *loop = conn->loop;
+
+	conn->need_bytes = 0;
+	if (loop->handlers.on_data == NULL)
+		return byte_count;
+	conn->in_handler = true;
+	ssize_t used =
+		loop->handlers.on_data(conn, bytes, byte_count, loop->ctx);
+	conn->in_handler = false;
+	if (used < 0) {
+		(void)weir_conn_refuse(conn, (int)used, 0, 0);
+		return byte_count;
+	}
+	assert((size_t)used <= byte_count);
+	return (uint32_t)used;
+}
+
+/* One message, and what may still arrive after reading was paused: all the
+ * buffers there are, in the batch at hand and in the enter that cancels the
+ * receive. Of one long batch a single busy peer can fill every one. */
+static size_t input_limit(const struct weir_loop *loop)
+{
+	const size_t buffers =
+		(size_t)loop->opts.buf_count * loop->opts.buf_bytes;
+	const size_t limit = loop->opts.message_bytes_max + 2 * buffers;
+	return limit < WI_BLOCK_BYTES_MAX ? limit : WI_BLOCK_BYTES_MAX;
+}
+
+/* What fits into the block that it has may always be kept. */
+static bool input_may_keep(const struct weir_conn *conn, uint32_t byte_count)
+{
+	const size_t held = (size_t)wi_stash_count(&conn->stash) + byte_count;
+	return wi_stash_has_room(&conn->stash, byte_count) ||
+	       wi_conn_may_hold(conn, held, held,
+				conn->is_paused ? WI_HOLD_PAUSED_16
+						: WI_HOLD_INPUT_16);
+}
+
+/* Return: whether the connection is still open. */
+static bool input_keep(struct weir_conn *conn, const uint8_t *bytes,
+		       uint32_t byte_count)
+{
+	struct weir_loop *loop = conn->loop;
+	const size_t held = (size_t)wi_stash_count(&conn->stash) + byte_count;
+
+	if (byte_count == 0)
+		return true;
+	if (held > input_limit(loop)) {
+		wi_conn_reason_set(conn, WEIR_CLOSE_MESSAGE_LIMIT, -EMSGSIZE,
+				   held, loop->opts.message_bytes_max);
+		wi_conn_drain(conn, WEIR_CLOSE_MESSAGE_LIMIT);
+		return false;
+	}
+	if (!input_may_keep(conn, byte_count) ||
+	    wi_stash_append(&conn->stash, &loop->blocks, bytes, byte_count,
+			    conn->need_bytes) < 0) {
+		wi_loop_count(&loop->stats.block_failures, 1);
+		wi_conn_drain(conn, WEIR_CLOSE_MEMORY);
+		return false;
+	}
+	wi_loop_count(&loop->stats.stash_bytes, byte_count);
+	conn->has_input = true;
+	return true;
+}
+
+/* Shows what is kept, if it is as much as the handler wants. */
+static void input_show_kept(struct weir_conn *conn)
+{
+	struct weir_loop *loop = conn->loop;
+	struct wi_stash *stash = &conn->stash;
+	uint32_t held = wi_stash_count(stash);
+	if (held == 0 || held < conn->need_bytes)
+		return;
+
+	uint32_t used = input_show(conn, stash->bytes + stash->begin, held);
+	if (conn->state != WEIR_CONN_OPEN) {
+		wi_stash_clear(stash, &loop->blocks);
+		conn->has_input = false;
+		return;
+	}
+	wi_stash_use(stash, &loop->blocks, used);
+	conn->has_input = stash->bytes != NULL;
+	if (used == 0 && !conn->is_paused &&
+	    held > loop->opts.message_bytes_max) {
+		wi_conn_reason_set(conn, WEIR_CLOSE_MESSAGE_LIMIT, -EMSGSIZE,
+				   held, loop->opts.message_bytes_max);
+		wi_conn_drain(conn, WEIR_CLOSE_MESSAGE_LIMIT);
+	}
+}
+
+/* Shows a span in place and keeps what is left of it. */
+static void input_in_place(struct weir_conn *conn, const uint8_t *bytes,
+			   uint32_t byte_count)
+{
+	uint32_t used = 0;
+	if (byte_count >= conn->need_bytes)
+		used = input_show(conn, bytes, byte_count);
+	if (conn->state == WEIR_CONN_OPEN)
+		(void)input_keep(conn, bytes + used, byte_count - used);
+}
+
+/* There is kept input, or reading is paused: order comes first. */
+static void input_behind(struct weir_conn *conn, const uint8_t *bytes,
+			 uint32_t byte_count)
+{
+	while (byte_count > 0 && conn->state == WEIR_CONN_OPEN) {
+		uint32_t held = wi_stash_count(&conn->stash);
+		uint32_t take = byte_count;
+		if (held == 0 && !conn->is_paused) {
+			input_in_place(conn, bytes, byte_count);
+			return;
+		}
+		if (!conn->is_paused && conn->need_bytes > held)
+			take = wi_min_u32(byte_count, conn->need_bytes - held);
+		if (!input_keep(conn, bytes, take))
+			return;
+		bytes += take;
+		byte_count -= take;
+		if (!conn->is_paused)
+			input_show_kept(conn);
+	}
+}
+
+void wi_conn_input(struct weir_conn *conn, const uint8_t *bytes,
+		   uint32_t byte_count)
+{
+	struct weir_loop *loop = conn->loop;
+
+	if (conn->touched_tick != loop->now_tick)
+		wi_pace_active(&loop->pace);
+	conn->touched_tick = loop->now_tick;
+	if (conn->is_checked && conn->state == WEIR_CONN_OPEN) {
+		conn->is_checked = false;
+		wi_conn_timer_set(conn);
+	}
+	if (conn->state != WEIR_CONN_OPEN)
+		wi_loop_count(&loop->stats.recv_discarded_bytes, byte_count);
+	else if (!conn->has_input && !conn->is_paused)
+		input_in_place(conn, bytes, byte_count);
+	else
+		input_behind(conn, bytes, byte_count);
+}
+
+void wi_conn_input_end(struct weir_conn *conn)
+{
+	conn->eof_seen = true;
+	if (conn->state != WEIR_CONN_OPEN || conn->is_paused)
+		return; /* kept input is shown first: wi_conn_resume() */
+	wi_conn_reason_set(conn, WEIR_CLOSE_PEER, 0,
+			   wi_stash_count(&conn->stash), 0);
+	wi_conn_drain(conn, WEIR_CLOSE_PEER);
+}
+
+void wi_conn_resume(struct weir_conn *conn)
+{
+	struct weir_loop *loop = conn->loop;
+
+	assert(conn->state == WEIR_CONN_OPEN);
+	assert(conn->is_paused && conn->drain_wanted); /* one sets both */
+	conn->is_paused = false;
+	conn->cancel_wanted = false;
+	if (loop->handlers.on_drain != NULL) {
+		conn->drain_wanted = false;
+		conn->in_handler = true;
+		loop->handlers.on_drain(conn, loop->ctx);
+		conn->in_handler = false;
+	}
+	conn->drain_wanted = conn->is_paused;
+	if (conn->state == WEIR_CONN_OPEN && !conn->is_paused)
+		input_show_kept(conn);
+	if (conn->state == WEIR_CONN_OPEN && conn->eof_seen)
+		wi_conn_input_end(conn);
+	if (conn->state != WEIR_CONN_OPEN) {
+		wi_stash_clear(&conn->stash, &loop->blocks);
+		conn->has_input = false;
+	}
+	wi_conn_mark(conn);
+}

@@ -1,0 +1,136 @@
+/* conn_priv.h - struct weir_conn itself, and its verbs inside net/
+ *
+ * Completions and handlers only update facts and mark the connection; once a
+ * turn wi_conn_work() looks at the facts and queues what the state calls for.
+ * So no handler recurses, and a full SQ only means "again next turn".
+ */
+#ifndef WEIR_NET_CONN_PRIV_H
+#define WEIR_NET_CONN_PRIV_H
+
+#include "../addr.h"
+#include "../conn.h"
+#include "../core/pool.h"
+#include "../core/timer.h"
+#include "conn_state.h"
+#include "sendq.h"
+#include "stash.h"
+
+#include <assert.h>
+
+struct io_uring_cqe;
+
+#define WI_NO_FILE UINT32_MAX /* no slot of the table of direct descriptors */
+
+/* See wi_conn_may_hold(). New messages stop first, answers second, and what
+ * had been read ahead of a pause last: it can only be kept or lost. */
+enum {
+	WI_HOLD_LITTLE_BYTES = 4096,
+	WI_HOLD_INPUT_16 = 13,
+	WI_HOLD_OUTPUT_16 = 14,
+	WI_HOLD_PAUSED_16 = 15,
+};
+
+struct weir_conn {
+	/* Line one: all that a turn of receive and reply touches. */
+	struct wi_pool_slot slot; /* first: the pool's */
+	uint8_t state;            /* enum weir_conn_state */
+	uint8_t in_flight;   /* once per SQE: a multishot is one op until its
+			      * completion without F_MORE */
+	bool is_marked : 1;  /* on the loop's list of work */
+	bool recv_armed : 1; /* the multishot receive is in flight */
+	bool send_in_flight : 1;   /* at most one */
+	bool cancel_in_flight : 1; /* for everything on the socket */
+	bool cancel_wanted : 1;    /* something that must end is armed */
+	bool eof_seen : 1;         /* the peer's FIN */
+	bool is_paused : 1;        /* reading waits for the send queue */
+	bool drain_wanted : 1;     /* on_drain is owed */
+	bool in_handler : 1;       /* a user's function is on the stack */
+	bool has_input : 1;        /* the stash is not empty */
+	bool fin_in_flight : 1;    /* install or shutdown under way */
+	bool fin_by_op : 1;        /* no descriptor to be had for it */
+	bool fin_sent : 1;         /* our FIN; DRAINING waits for the peer's */
+	bool was_opened : 1;       /* on_open was called */
+	bool awaits_blocks : 1;    /* on the loop's list of those */
+	bool check_wanted : 1;   /* quiet: ask the socket whether it is alive */
+	bool is_checked : 1;     /* asked since bytes last arrived */
+	bool look_in_flight : 1; /* the receive in flight is that last look */
+	bool check_in_flight : 1;  /* at most one */
+	bool option_in_flight : 1; /* the SETSOCKOPT of an outbound one */
+	bool is_given_up : 1;      /* on_close was called: see give_up.h */
+	bool last_look : 1;    /* the loop stops: it is shown what has arrived,
+				* and drains then */
+	uint32_t file_slot;    /* or WI_NO_FILE */
+	uint32_t touched_tick; /* the last time that bytes moved */
+	struct wi_sendq sendq;
+	struct weir_loop *loop; /* borrowed */
+
+	/* Line two: input kept, and the user's pointer. */
+	void *user;
+	struct wi_stash stash;
+	uint32_t need_bytes; /* on_data waits for so many; 0: for any */
+	uint32_t drain_tick; /* DRAINING ends here */
+	struct weir_addr *connect_to; /* block, lent until connect's CQE */
+	uint32_t overdue_ticks;       /* STOPPING, CLOSING: see give_up.h */
+	uint8_t pad_two[12];
+
+	/* Line three: start and end. */
+	struct wi_timer timer;
+	struct weir_close_reason reason;
+	uint8_t pad_three[16];
+};
+
+static_assert(sizeof(struct weir_conn) == 192, "three cache lines");
+static_assert(offsetof(struct weir_conn, user) == 64, "line one is 64 bytes");
+static_assert(offsetof(struct weir_conn, timer) == 128, "line two as well");
+
+/* When the timer of an open connection is to fire next. */
+void wi_conn_timer_set(struct weir_conn *conn);
+
+/* A fresh slot becomes an accepted connection; calls on_open. */
+void wi_conn_accepted(struct weir_conn *conn, uint32_t file_slot);
+
+/* A fresh slot becomes an outbound one. Return: 0; -EAGAIN: no memory for
+ * the address, the slot is as before. */
+int wi_conn_connect(struct weir_conn *conn, const struct weir_addr *addr,
+		    void *user);
+
+/* One completion of one of its operations. */
+void wi_conn_complete(struct weir_conn *conn, const struct io_uring_cqe *cqe);
+
+/* Queue what the state calls for. Return: false if the SQ was full: again
+ * next turn. May free the slot. */
+bool wi_conn_work(struct weir_conn *conn);
+
+/* Puts it on the loop's list of work, once. */
+void wi_conn_mark(struct weir_conn *conn);
+
+/* Its timer fired. */
+void wi_conn_deadline(struct weir_conn *conn);
+
+/* Counts it as closed, and calls on_close. */
+void wi_conn_tell_closed(struct weir_conn *conn);
+
+/* Ways out. The first reason stays. */
+void wi_conn_reason_set(struct weir_conn *conn, enum weir_close_cause cause,
+			int err, uint64_t value, uint64_t limit);
+void wi_conn_drain(struct weir_conn *conn, enum weir_close_cause cause);
+void wi_conn_stop(struct weir_conn *conn, enum weir_close_cause cause, int err);
+void wi_conn_last_look(struct weir_conn *conn);
+
+/* Bytes have arrived; borrowed until the call returns. (conn_input.c) */
+void wi_conn_input(struct weir_conn *conn, const uint8_t *bytes,
+		   uint32_t byte_count);
+
+/* The peer will send no more. (conn_input.c) */
+void wi_conn_input_end(struct weir_conn *conn);
+
+/* Whether it may have @byte_count of block memory, and so hold @held_bytes in
+ * all. Once @sixteenths of the loop's are in use, only those may who hold
+ * little: so a few who hold much cannot stop all others. */
+bool wi_conn_may_hold(const struct weir_conn *conn, size_t byte_count,
+		      size_t held_bytes, unsigned sixteenths);
+
+/* The queue has room again: on_drain, then the input that was held. */
+void wi_conn_resume(struct weir_conn *conn);
+
+#endif

@@ -1,0 +1,652 @@
+/* conn_work.c - what a connection submits, and what comes back
+ *
+ * wi_conn_work() derives the next operations from the facts, once per turn.
+ * wi_conn_complete() has one function per operation, and each names the
+ * results that it expects; any other errno closes this connection only.
+ */
+#include "../loop/loop_priv.h"
+
+#include <errno.h>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
+
+enum {
+	/* One send lends at most this much: progress is seen, and memory comes
+	 * back, at least this often even to a peer that reads slowly. */
+	SEND_BYTES_MAX = 256 * 1024,
+};
+
+/* ---- submission -------------------------------------------------------- */
+
+static uint64_t conn_token(const struct weir_conn *conn,
+			   enum wi_token_kind kind)
+{
+	return wi_token(kind, conn->slot.generation,
+			wi_pool_index(&conn->loop->conns, &conn->slot));
+}
+
+static struct io_uring_sqe *conn_sqe(struct weir_conn *conn,
+				     enum wi_token_kind kind)
+{
+	struct io_uring_sqe *sqe = wi_loop_sqe(conn->loop);
+	if (sqe == NULL)
+		return NULL;
+	sqe->user_data = conn_token(conn, kind);
+	conn->in_flight++; /* once per SQE: see struct weir_conn */
+	return sqe;
+}
+
+static bool work_recv(struct weir_conn *conn)
+{
+	if (conn->recv_armed || conn->eof_seen || conn->is_paused)
+		return true;
+	struct io_uring_sqe *sqe = conn_sqe(conn, WI_TOKEN_RECV);
+	if (sqe == NULL)
+		return false;
+	conn->look_in_flight = conn->last_look && conn->state == WEIR_CONN_OPEN;
+	if (conn->look_in_flight)
+		weir_op_recv_now(sqe, (int32_t)conn->file_slot, WI_RECV_GROUP);
+	else if (conn->loop->recvs_singly)
+		weir_op_recv_group(sqe, (int32_t)conn->file_slot, WI_RECV_GROUP,
+				   0);
+	else
+		weir_op_recv_multishot(sqe, (int32_t)conn->file_slot,
+				       WI_RECV_GROUP, 1);
+	weir_op_on_slot(sqe);
+	conn->recv_armed = true;
+	return true;
+}
+
+/* Describes the queue for one SQE; lends what it describes. */
+static void work_send_fill(struct weir_conn *conn, struct io_uring_sqe *sqe)
+{
+	struct weir_loop *loop = conn->loop;
+	struct wi_sendq *sendq = &conn->sendq;
+	const int32_t slot = (int32_t)conn->file_slot;
+	struct iovec first;
+	uint32_t lent_bytes = 0;
+
+	if (sendq->head->next == NULL ||
+	    loop->gather_count == WI_GATHER_SLOTS) {
+		(void)wi_sendq_gather(sendq, &first, 1);
+		lent_bytes = first.iov_len < SEND_BYTES_MAX
+				     ? (uint32_t)first.iov_len
+				     : SEND_BYTES_MAX;
+		weir_op_send(sqe, slot, first.iov_base, lent_bytes,
+			     MSG_WAITALL);
+	} else {
+		struct wi_gather *gather = &loop->gathers[loop->gather_count++];
+		int count = wi_sendq_gather(sendq, gather->iov, WI_GATHER_IOVS);
+		int used = 0;
+		while (used < count && lent_bytes < SEND_BYTES_MAX)
+			lent_bytes += (uint32_t)gather->iov[used++].iov_len;
+		gather->message = (struct msghdr){
+			.msg_iov = gather->iov,
+			.msg_iovlen = (size_t)used,
+		};
+		weir_op_sendmsg(sqe, slot, &gather->message, MSG_WAITALL);
+		wi_lend_to_read(&gather->message, sizeof(gather->message));
+		wi_lend_to_read(gather->iov,
+				(size_t)used * sizeof(gather->iov[0]));
+	}
+	wi_sendq_lend(sendq, lent_bytes);
+}
+
+static bool work_send(struct weir_conn *conn)
+{
+	if (conn->send_in_flight || conn->sendq.queued_bytes == 0)
+		return true;
+	struct io_uring_sqe *sqe = conn_sqe(conn, WI_TOKEN_SEND);
+	if (sqe == NULL)
+		return false;
+	work_send_fill(conn, sqe);
+	weir_op_on_slot(sqe);
+	conn->send_in_flight = true;
+	return true;
+}
+
+/* A send of nothing: it fails on a socket that was reset. Bytes on their way
+ * out ask the same. */
+static bool work_check(struct weir_conn *conn)
+{
+	if (!conn->check_wanted)
+		return true;
+	if (!conn->send_in_flight && !conn->check_in_flight) {
+		struct io_uring_sqe *sqe = conn_sqe(conn, WI_TOKEN_CHECK);
+		if (sqe == NULL)
+			return false;
+		weir_op_send(sqe, (int32_t)conn->file_slot, NULL, 0, 0);
+		weir_op_on_slot(sqe);
+		conn->check_in_flight = true;
+	}
+	conn->check_wanted = false;
+	return true;
+}
+
+/* Reading is paused: end the multishot receive, and only that. */
+static bool work_cancel_recv(struct weir_conn *conn)
+{
+	if (!conn->cancel_wanted || conn->cancel_in_flight || !conn->recv_armed)
+		return true;
+	struct io_uring_sqe *sqe = conn_sqe(conn, WI_TOKEN_CANCEL);
+	if (sqe == NULL)
+		return false;
+	weir_op_cancel_token(sqe, conn_token(conn, WI_TOKEN_RECV));
+	conn->cancel_in_flight = true;
+	conn->cancel_wanted = false;
+	return true;
+}
+
+static bool work_cancel_all(struct weir_conn *conn)
+{
+	if (!conn->cancel_wanted || conn->cancel_in_flight ||
+	    conn->file_slot == WI_NO_FILE)
+		return true;
+	struct io_uring_sqe *sqe = conn_sqe(conn, WI_TOKEN_CANCEL);
+	if (sqe == NULL)
+		return false;
+	weir_op_cancel_slot(sqe, conn->file_slot);
+	conn->cancel_in_flight = true;
+	conn->cancel_wanted = false;
+	return true;
+}
+
+/* FIN ahead of the close: shutdown(2) on a real descriptor, because the ring's
+ * own SHUTDOWN costs a kernel worker thread. */
+static bool work_fin(struct weir_conn *conn)
+{
+	if (conn->fin_in_flight || conn->fin_sent)
+		return true;
+	if (!wi_loop_has_rung(conn->loop, WEIR_RUNG_INSTALL_SLOT))
+		conn->fin_by_op = true;
+	struct io_uring_sqe *sqe = conn_sqe(
+		conn, conn->fin_by_op ? WI_TOKEN_SHUTDOWN : WI_TOKEN_INSTALL);
+	if (sqe == NULL)
+		return false;
+	if (conn->fin_by_op) {
+		weir_op_shutdown(sqe, (int32_t)conn->file_slot, SHUT_WR);
+		weir_op_on_slot(sqe);
+	} else {
+		weir_op_install_slot(sqe, conn->file_slot);
+	}
+	conn->fin_in_flight = true;
+	return true;
+}
+
+static bool work_connect_start(struct weir_conn *conn)
+{
+	struct io_uring_sqe *sqe = conn_sqe(conn, WI_TOKEN_SOCKET);
+	if (sqe == NULL)
+		return false;
+	weir_op_socket_slot(sqe, conn->connect_to->storage.ss_family,
+			    SOCK_STREAM, 0);
+	return true;
+}
+
+/* Small answers would otherwise wait for the peer's acknowledgement. Without
+ * the rung they do; nothing else is lost. */
+static bool work_no_delay(struct weir_conn *conn)
+{
+	static const int on = 1;
+	if (!wi_loop_has_rung(conn->loop, WEIR_RUNG_SOCKET_CMD))
+		return true;
+	struct io_uring_sqe *sqe = conn_sqe(conn, WI_TOKEN_SETSOCKOPT);
+	if (sqe == NULL)
+		return false;
+	weir_op_setsockopt(sqe, (int32_t)conn->file_slot, IPPROTO_TCP,
+			   TCP_NODELAY, &on, sizeof(on));
+	weir_op_on_slot(sqe);
+	conn->option_in_flight = true;
+	return true;
+}
+
+static bool work_connect_go(struct weir_conn *conn)
+{
+	if (!work_no_delay(conn))
+		return false;
+	struct io_uring_sqe *sqe = conn_sqe(conn, WI_TOKEN_CONNECT);
+	if (sqe == NULL)
+		return false; /* both again: to set it twice is harmless */
+	weir_op_connect(sqe, (int32_t)conn->file_slot,
+			(struct sockaddr *)&conn->connect_to->storage,
+			conn->connect_to->bytes);
+	weir_op_on_slot(sqe);
+	wi_lend_to_read(&conn->connect_to->storage, conn->connect_to->bytes);
+	return true;
+}
+
+static bool work_connecting(struct weir_conn *conn)
+{
+	if (conn->in_flight > 0)
+		return true;
+	return conn->file_slot == WI_NO_FILE ? work_connect_start(conn)
+					     : work_connect_go(conn);
+}
+
+static bool work_draining(struct weir_conn *conn)
+{
+	if (!work_send(conn) || !work_recv(conn))
+		return false;
+	if (conn->sendq.queued_bytes > 0) /* or some would be in flight */
+		return true;
+	if (!conn->eof_seen)
+		return work_fin(conn);
+	/* Both sides have said all: the reason is known since it drains. */
+	if (!conn->fin_in_flight)
+		wi_conn_stop(conn, conn->reason.cause, 0);
+	return true;
+}
+
+void wi_conn_tell_closed(struct weir_conn *conn)
+{
+	struct weir_loop *loop = conn->loop;
+	wi_loop_count(&loop->stats.closes, 1);
+	wi_loop_count(&loop->stats.closes_by[conn->reason.cause], 1);
+	if (loop->handlers.on_close == NULL)
+		return;
+	conn->in_handler = true;
+	loop->handlers.on_close(conn, &conn->reason, loop->ctx);
+	conn->in_handler = false;
+}
+
+/* The last use of the connection. */
+static void conn_release(struct weir_conn *conn)
+{
+	struct weir_loop *loop = conn->loop;
+
+	assert(conn->state == WEIR_CONN_CLOSING && conn->in_flight == 0);
+	wi_sendq_clear(&conn->sendq, &loop->blocks);
+	wi_stash_clear(&conn->stash, &loop->blocks);
+	if (conn->connect_to != NULL)
+		wi_blocks_give(&loop->blocks, conn->connect_to,
+			       wi_block_order(sizeof(struct weir_addr)));
+	conn->connect_to = NULL;
+	conn->file_slot = WI_NO_FILE;
+
+	if (!conn->is_given_up)
+		wi_conn_tell_closed(conn);
+	wi_conn_state_set(conn, WEIR_CONN_FREE);
+	wi_loop_conn_give(loop, conn);
+}
+
+static bool work_stopping(struct weir_conn *conn)
+{
+	if (conn->in_flight > 0)
+		return work_cancel_all(conn);
+	if (conn->file_slot == WI_NO_FILE) {
+		wi_conn_state_set(conn, WEIR_CONN_CLOSING);
+		conn_release(conn);
+		return true;
+	}
+	struct io_uring_sqe *sqe = conn_sqe(conn, WI_TOKEN_CLOSE);
+	if (sqe == NULL)
+		return false;
+	weir_op_close_slot(sqe, conn->file_slot);
+	wi_conn_state_set(conn, WEIR_CONN_CLOSING);
+	conn->overdue_ticks = 0;
+	/* If it does not come back, that is counted: wi_conn_deadline(). */
+	wi_timer_set(&conn->loop->wheel, &conn->timer,
+		     conn->loop->now_tick + 1);
+	return true;
+}
+
+bool wi_conn_work(struct weir_conn *conn)
+{
+	if (conn->state == WEIR_CONN_OPEN)
+		return work_send(conn) && work_check(conn) &&
+		       work_cancel_recv(conn) && work_recv(conn);
+	if (conn->state == WEIR_CONN_CONNECTING)
+		return work_connecting(conn);
+	if (conn->state == WEIR_CONN_DRAINING && !work_draining(conn))
+		return false;
+	if (conn->state == WEIR_CONN_STOPPING)
+		return work_stopping(conn);
+	return true;
+}
+
+/* ---- completion ------------------------------------------------------------
+ */
+
+static void conn_lost(struct weir_conn *conn, int err)
+{
+	bool is_reset =
+		err == -ECONNRESET || err == -EPIPE || err == -ECONNABORTED;
+	wi_conn_stop(conn, is_reset ? WEIR_CLOSE_RESET : WEIR_CLOSE_ERROR, err);
+}
+
+/* All that had arrived before this completion has been seen. */
+static bool recv_was_last(const struct io_uring_cqe *cqe)
+{
+	return cqe->res == -EAGAIN ||
+	       (cqe->res > 0 &&
+		(cqe->flags &
+		 (IORING_CQE_F_MORE | IORING_CQE_F_SOCK_NONEMPTY)) == 0);
+}
+
+static void conn_on_recv(struct weir_conn *conn, const struct io_uring_cqe *cqe)
+{
+	struct weir_loop *loop = conn->loop;
+	const bool has_more = (cqe->flags & IORING_CQE_F_MORE) != 0;
+	const int res = cqe->res;
+
+	conn->recv_armed = has_more;
+	if (res > 0) {
+		wi_loop_count(&loop->stats.recvs, 1);
+		wi_loop_count(&loop->stats.recv_bytes, (uint64_t)res);
+		wi_conn_input(conn, wi_bufs_bytes(&loop->bufs, cqe),
+			      (uint32_t)res);
+	}
+	if ((cqe->flags & IORING_CQE_F_BUFFER) != 0)
+		wi_bufs_take_back(&loop->bufs, cqe);
+	if (res <= 0) {
+		switch (res) {
+		case 0:
+			wi_conn_input_end(conn);
+			break;
+		case -ENOBUFS: /* all are back by the time it is armed again */
+			wi_loop_count(&loop->stats.recv_enobufs, 1);
+			break;
+		case -ECANCELED: /* paused, or stopping */
+		case -EINTR:
+		case -EAGAIN: /* the last look: there is nothing more */
+			break;
+		default:
+			conn_lost(conn, res);
+			break;
+		}
+	}
+	/* Only the look itself can tell: an older receive may have ended
+	 * before the rest had arrived. */
+	if (conn->look_in_flight && recv_was_last(cqe) && !conn->is_paused)
+		wi_conn_drain(conn, WEIR_CLOSE_STOPPED);
+
+	/* A cancel that came between two of its completions missed it. */
+	if (has_more && !conn->cancel_in_flight &&
+	    (conn->is_paused || conn->last_look ||
+	     conn->state == WEIR_CONN_STOPPING))
+		conn->cancel_wanted = true;
+	if (!has_more) {
+		if (conn->state == WEIR_CONN_OPEN && !conn->eof_seen)
+			wi_loop_count(&loop->stats.recv_rearms, 1);
+		wi_conn_mark(conn);
+	} else if (conn->cancel_wanted) {
+		wi_conn_mark(conn);
+	}
+}
+
+static void conn_on_send(struct weir_conn *conn, const struct io_uring_cqe *cqe)
+{
+	struct weir_loop *loop = conn->loop;
+	struct wi_sendq *sendq = &conn->sendq;
+	const uint32_t lent_bytes = sendq->lent_bytes;
+	const int res = cqe->res;
+
+	conn->send_in_flight = false;
+	wi_sendq_take_back(sendq, &loop->blocks, res > 0 ? (uint32_t)res : 0);
+	if (res > 0) {
+		conn->touched_tick = loop->now_tick;
+		wi_loop_count(&loop->stats.sends, 1);
+		wi_loop_count(&loop->stats.sent_bytes, (uint64_t)res);
+		if ((uint32_t)res < lent_bytes)
+			wi_loop_count(&loop->stats.short_sends, 1);
+	} else {
+		switch (res) {
+		case -ECANCELED: /* stopping */
+		case -EINTR:
+		case -EAGAIN:
+			break;
+		case 0: /* no progress and no error: do not go round for ever */
+			conn_lost(conn, -EIO);
+			break;
+		default:
+			conn_lost(conn, res);
+			break;
+		}
+	}
+	if (conn->state == WEIR_CONN_OPEN && conn->is_paused &&
+	    sendq->queued_bytes <= loop->opts.send_low_bytes)
+		wi_conn_resume(conn);
+	if (conn->state != WEIR_CONN_OPEN || sendq->queued_bytes > 0)
+		wi_conn_mark(conn);
+}
+
+static void conn_on_cancel(struct weir_conn *conn,
+			   const struct io_uring_cqe *cqe)
+{
+	conn->cancel_in_flight = false;
+	switch (cqe->res) {
+	/* The codes to be expected have a name here, if nothing to do. */
+	/* NOLINTNEXTLINE(bugprone-branch-clone) */
+	case -ENOENT:   /* it had ended: its completion is on the way */
+	case -EALREADY: /* too late: it ends by itself, or shows F_MORE */
+		break;
+	default: /* the count of those found; each still completes */
+		break;
+	}
+	/* Stopping began while a cancel of the receive alone was under way. */
+	if (conn->state == WEIR_CONN_STOPPING)
+		wi_conn_mark(conn);
+}
+
+static void conn_on_socket(struct weir_conn *conn,
+			   const struct io_uring_cqe *cqe)
+{
+	if (cqe->res >= 0)
+		conn->file_slot = (uint32_t)cqe->res;
+	else
+		wi_conn_stop(conn, WEIR_CLOSE_CONNECT, cqe->res);
+	wi_conn_mark(conn);
+}
+
+static void conn_opened(struct weir_conn *conn)
+{
+	struct weir_loop *loop = conn->loop;
+	conn->touched_tick = loop->now_tick;
+	conn->was_opened = true;
+	wi_conn_state_set(conn, WEIR_CONN_OPEN);
+	conn->is_checked = false;
+	wi_conn_timer_set(conn);
+	if (loop->handlers.on_open != NULL) {
+		conn->in_handler = true;
+		loop->handlers.on_open(conn, loop->ctx);
+		conn->in_handler = false;
+	}
+	if (loop->stop_phase != WI_RUNNING)
+		wi_conn_last_look(conn);
+	wi_conn_mark(conn);
+}
+
+static void conn_on_connect(struct weir_conn *conn,
+			    const struct io_uring_cqe *cqe)
+{
+	struct weir_loop *loop = conn->loop;
+	wi_region_back(conn->connect_to, sizeof(*conn->connect_to));
+	wi_blocks_give(&loop->blocks, conn->connect_to,
+		       wi_block_order(sizeof(struct weir_addr)));
+	conn->connect_to = NULL;
+	if (conn->state == WEIR_CONN_CONNECTING) {
+		if (cqe->res == 0) {
+			wi_loop_count(&loop->stats.connects, 1);
+			conn_opened(conn);
+		} else {
+			wi_conn_stop(conn, WEIR_CLOSE_CONNECT, cqe->res);
+		}
+	}
+	wi_conn_mark(conn);
+}
+
+static void conn_on_setsockopt(struct weir_conn *conn,
+			       const struct io_uring_cqe *cqe)
+{
+	struct weir_loop *loop = conn->loop;
+	conn->option_in_flight = false;
+	switch (cqe->res) {
+	case -EOPNOTSUPP: /* before 6.7: works without */
+	case -EINVAL:
+		wi_trial_refused(&loop->socket_cmd, cqe->res);
+		loop->rungs_off |= weir_rung_bit(WEIR_RUNG_SOCKET_CMD);
+		break;
+	case 0:
+		wi_trial_done(&loop->socket_cmd);
+		break;
+	default: /* of this socket alone */
+		break;
+	}
+	wi_conn_mark(conn);
+}
+
+static void conn_on_install(struct weir_conn *conn,
+			    const struct io_uring_cqe *cqe)
+{
+	const struct weir_kernel *kernel = conn->loop->kernel;
+
+	conn->fin_in_flight = false;
+	if (cqe->res >= 0) {
+		(void)kernel->shutdown(kernel->ctx, cqe->res,
+				       SHUT_WR); /* the peer may be gone */
+		(void)kernel->close(kernel->ctx, cqe->res); /* the copy only */
+		conn->fin_sent = true;
+		wi_loop_count(&conn->loop->stats.half_closes, 1);
+		wi_trial_done(&conn->loop->install);
+	} else if (cqe->res != -ECANCELED) {
+		conn->fin_by_op = true; /* -EINVAL before 6.8; -EMFILE */
+	}
+	if (cqe->res == -EINVAL) {
+		wi_trial_refused(&conn->loop->install, cqe->res);
+		conn->loop->rungs_off |= weir_rung_bit(WEIR_RUNG_INSTALL_SLOT);
+	}
+	wi_conn_mark(conn);
+}
+
+static void conn_on_shutdown(struct weir_conn *conn,
+			     const struct io_uring_cqe *cqe)
+{
+	conn->fin_in_flight = false;
+	if (cqe->res == 0) {
+		conn->fin_sent = true;
+		wi_loop_count(&conn->loop->stats.half_closes, 1);
+	} else if (cqe->res != -ECANCELED) {
+		conn_lost(conn, cqe->res); /* -ENOTCONN: reset meanwhile */
+	}
+	wi_conn_mark(conn);
+}
+
+static void conn_on_check(struct weir_conn *conn,
+			  const struct io_uring_cqe *cqe)
+{
+	conn->check_in_flight = false;
+	switch (cqe->res) {
+	case 0: /* alive */
+	case -ECANCELED:
+	case -EINTR:
+	case -EAGAIN:
+		break;
+	default:
+		conn_lost(conn, cqe->res);
+		break;
+	}
+	if (conn->state != WEIR_CONN_OPEN)
+		wi_conn_mark(conn);
+}
+
+/* Whether an operation of this kind is in flight. */
+static bool conn_awaits(const struct weir_conn *conn, enum wi_token_kind kind)
+{
+	switch (kind) {
+	case WI_TOKEN_RECV:
+		return conn->recv_armed;
+	case WI_TOKEN_SEND:
+		return conn->send_in_flight;
+	case WI_TOKEN_CANCEL:
+		return conn->cancel_in_flight;
+	case WI_TOKEN_CLOSE:
+		return conn->state == WEIR_CONN_CLOSING;
+	case WI_TOKEN_SOCKET:
+		return conn->in_flight > 0 && conn->file_slot == WI_NO_FILE;
+	case WI_TOKEN_SETSOCKOPT:
+		return conn->option_in_flight;
+	case WI_TOKEN_CONNECT:
+		return conn->connect_to != NULL;
+	case WI_TOKEN_INSTALL:
+	case WI_TOKEN_SHUTDOWN:
+		return conn->fin_in_flight;
+	default:
+		assert(kind == WI_TOKEN_CHECK);
+		return conn->check_in_flight;
+	}
+}
+
+void wi_conn_complete(struct weir_conn *conn, const struct io_uring_cqe *cqe)
+{
+	/* It has ended: this is its completion a second time. The buffer that
+	 * it names came back with the first. */
+	if (__builtin_expect(!conn_awaits(conn, wi_token_kind(cqe->user_data)),
+			     0)) {
+		wi_loop_count(&conn->loop->stats.stale_completions, 1);
+		return;
+	}
+	if ((cqe->flags & IORING_CQE_F_MORE) == 0) {
+		assert(conn->in_flight > 0);
+		conn->in_flight--;
+	}
+	switch (wi_token_kind(cqe->user_data)) {
+	case WI_TOKEN_RECV:
+		conn_on_recv(conn, cqe);
+		break;
+	case WI_TOKEN_SEND:
+		conn_on_send(conn, cqe);
+		break;
+	case WI_TOKEN_CANCEL:
+		conn_on_cancel(conn, cqe);
+		break;
+	case WI_TOKEN_CLOSE: /* whatever it says, the slot is the kernel's */
+		conn_release(conn);
+		break;
+	case WI_TOKEN_SOCKET:
+		conn_on_socket(conn, cqe);
+		break;
+	case WI_TOKEN_SETSOCKOPT:
+		conn_on_setsockopt(conn, cqe);
+		break;
+	case WI_TOKEN_CONNECT:
+		conn_on_connect(conn, cqe);
+		break;
+	case WI_TOKEN_INSTALL:
+		conn_on_install(conn, cqe);
+		break;
+	case WI_TOKEN_SHUTDOWN:
+		conn_on_shutdown(conn, cqe);
+		break;
+	default:
+		assert(wi_token_kind(cqe->user_data) == WI_TOKEN_CHECK);
+		conn_on_check(conn, cqe);
+		break;
+	}
+}
+
+/* ---- birth ------------------------------------------------------------- */
+
+void wi_conn_accepted(struct weir_conn *conn, uint32_t file_slot)
+{
+	conn->file_slot = file_slot;
+	conn_opened(conn);
+}
+
+int wi_conn_connect(struct weir_conn *conn, const struct weir_addr *addr,
+		    void *user)
+{
+	struct weir_loop *loop = conn->loop;
+	struct weir_addr *copy = wi_blocks_take(
+		&loop->blocks, wi_block_order(sizeof(struct weir_addr)));
+	if (copy == NULL)
+		return -EAGAIN;
+	*copy = *addr;
+	conn->connect_to = copy;
+	conn->user = user;
+	conn->touched_tick = loop->now_tick;
+	conn->is_checked = true; /* there is nothing to ask yet */
+	wi_conn_timer_set(conn);
+	wi_conn_state_set(conn, WEIR_CONN_CONNECTING);
+	wi_conn_mark(conn);
+	return 0;
+}

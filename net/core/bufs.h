@@ -1,0 +1,61 @@
+/* bufs.h - how many receive buffers are in circulation
+ *
+ *     lent to the kernel --> filled --> shown --> taken back --+
+ *            ^                                                 |
+ *            +------------------- lent again <-----------------+
+ *                                     or: the shelf
+ *
+ * The kernel fills buffers in the order in which they were lent, so all that
+ * are lent pass through the cache in turn. Only twice as many circulate as one
+ * turn has lately used; the others rest on a shelf until they are needed.
+ */
+#ifndef WEIR_NET_BUFS_H
+#define WEIR_NET_BUFS_H
+
+#include "../../uring/bufring.h"
+
+struct wi_bufs {
+	struct weir_bufring bufring;
+	uint16_t *shelf; /* borrowed: shape [buf_count] */
+	uint32_t shelved_count;
+	uint32_t target;     /* to circulate; at least WI_BUFS_MIN if so many */
+	uint32_t window_max; /* most that one turn of this window has used */
+	uint32_t window_turns;
+};
+
+/* After weir_bufring_open(), which has lent them all. */
+void wi_bufs_init(struct wi_bufs *bufs, uint16_t *shelf);
+
+/* What a completion with a result above 0 has brought, ours until
+ * wi_bufs_take_back(). */
+static inline const uint8_t *wi_bufs_bytes(const struct wi_bufs *bufs,
+					   const struct io_uring_cqe *cqe)
+{
+	const uint8_t *bytes =
+		wi_bufring_memory(&bufs->bufring, weir_bufring_id(cqe));
+	wi_kernel_wrote(bytes, (size_t)cqe->res);
+	return bytes;
+}
+
+static inline void wi_bufs_take_back(struct wi_bufs *bufs,
+				     const struct io_uring_cqe *cqe)
+{
+	const uint32_t circulating =
+		bufs->bufring.buf_count - bufs->shelved_count;
+	const uint16_t id = weir_bufring_id(cqe);
+	if (circulating > bufs->target) {
+		bufs->shelf[bufs->shelved_count++] = id;
+		/* Nobody's, but as good as lent: for who still reads it. */
+		if (WI_REGIONS_WATCHED)
+			wi_lend_to_fill(wi_bufring_memory(&bufs->bufring, id),
+					bufs->bufring.buf_bytes);
+	} else {
+		weir_bufring_take_back(&bufs->bufring, id);
+	}
+}
+
+/* A turn is over, in which @used_count buffers came back. @ran_out: a receive
+ * found none. Shows the kernel what was taken back. */
+void wi_bufs_turn(struct wi_bufs *bufs, uint32_t used_count, bool ran_out);
+
+#endif

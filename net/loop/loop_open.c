@@ -1,0 +1,309 @@
+/* loop_open.c - making and freeing a loop
+ *
+ * One arena holds all that a loop will ever use: sizes are added up, mapped as
+ * address space, and carved. Nothing is allocated after that.
+ */
+#include "loop_priv.h"
+
+#include "../../uring/diagnose.h"
+#include "../../uring/filetab.h"
+
+#include <errno.h>
+#include <string.h>
+
+enum {
+	CONN_COUNT_DEFAULT = 8192,
+	BACKLOG_DEFAULT = 4096,
+	BACKLOG_MIN = 16,
+	BUF_COUNT_DEFAULT = 1024,
+	BUF_BYTES_DEFAULT = 16 * 1024,
+	BUF_BYTES_MAX = 1024 * 1024,
+	MESSAGE_BYTES_DEFAULT = 1024 * 1024 + 16,
+	SEND_HIGH_DEFAULT = 256 * 1024,
+	SEND_MAX_DEFAULT = 4 * 1024 * 1024,
+	BLOCK_MEMORY_DEFAULT = 512 * 1024 * 1024,
+	IDLE_MS_DEFAULT = 75 * 1000,
+	DRAIN_MS_DEFAULT = 5 * 1000,
+	BATCH_WAIT_US_MAX = 50,
+	NS_PER_MS = 1000000,
+};
+
+/* Largest queue or message: one block, less the header of a chunk. */
+#define CONTIGUOUS_BYTES_MAX (WI_BLOCK_BYTES_MAX - sizeof(struct wi_chunk))
+
+static void default_u32(uint32_t *value, uint32_t fallback)
+{
+	if (*value == 0)
+		*value = fallback;
+}
+
+static void default_size(size_t *value, size_t fallback)
+{
+	if (*value == 0)
+		*value = fallback;
+}
+
+static void opts_resolve(struct weir_loop_opts *opts)
+{
+	default_u32(&opts->conn_count, CONN_COUNT_DEFAULT);
+	default_u32(&opts->backlog, BACKLOG_DEFAULT);
+	default_u32(&opts->buf_count, BUF_COUNT_DEFAULT);
+	default_u32(&opts->buf_bytes, BUF_BYTES_DEFAULT);
+	default_size(&opts->message_bytes_max, MESSAGE_BYTES_DEFAULT);
+	default_size(&opts->send_high_bytes, SEND_HIGH_DEFAULT);
+	default_size(&opts->send_low_bytes, opts->send_high_bytes / 4);
+	default_size(&opts->send_bytes_max, SEND_MAX_DEFAULT);
+	default_size(&opts->block_memory_bytes, BLOCK_MEMORY_DEFAULT);
+	default_u32(&opts->idle_timeout_ms, IDLE_MS_DEFAULT);
+	default_u32(&opts->drain_timeout_ms, DRAIN_MS_DEFAULT);
+	default_u32(&opts->batch_wait_us, BATCH_WAIT_US_MAX);
+	if (opts->batch_wait_us == WEIR_NO_TIMEOUT)
+		opts->batch_wait_us = 0;
+	opts->block_memory_bytes = wi_blocks_round(opts->block_memory_bytes);
+}
+
+/* The table of direct descriptors may have no more slots than the limit of
+ * open files, and needs room for two backlogs beyond conn_count: one that is
+ * accepted in the very call in which accepting is to pause, and one that
+ * arrives meanwhile. */
+static int opts_fit_backlog(struct weir_loop_opts *opts, uint64_t fd_limit,
+			    struct weir_error *error)
+{
+	uint64_t least = opts->conn_count + UINT64_C(2) * BACKLOG_MIN;
+	if (least > fd_limit)
+		return weir_error_set(
+			error, -EMFILE,
+			"%u connections per loop need %llu descriptors and the "
+			"limit is %llu: raise `ulimit -n` or ask for fewer",
+			opts->conn_count, (unsigned long long)least,
+			(unsigned long long)fd_limit);
+	uint64_t room = (fd_limit - opts->conn_count) / 2;
+	if (opts->backlog > room)
+		opts->backlog = (uint32_t)room;
+	return 0;
+}
+
+static int opts_check(const struct weir_loop_opts *opts,
+		      struct weir_error *error)
+{
+	if (opts->buf_bytes > BUF_BYTES_MAX)
+		return weir_error_set(error, -EINVAL,
+				      "receive buffers of %u bytes asked for; "
+				      "the limit is %d",
+				      opts->buf_bytes, BUF_BYTES_MAX);
+	if (opts->send_bytes_max > CONTIGUOUS_BYTES_MAX ||
+	    opts->message_bytes_max > CONTIGUOUS_BYTES_MAX)
+		return weir_error_set(
+			error, -EINVAL,
+			"a send queue of %zu and a message of %zu bytes asked "
+			"for; the limit of both is %zu",
+			opts->send_bytes_max, opts->message_bytes_max,
+			CONTIGUOUS_BYTES_MAX);
+	if (opts->send_low_bytes > opts->send_high_bytes ||
+	    opts->send_high_bytes > opts->send_bytes_max)
+		return weir_error_set(
+			error, -EINVAL,
+			"send marks low %zu, high %zu, max %zu bytes asked "
+			"for: each must be at most the next",
+			opts->send_low_bytes, opts->send_high_bytes,
+			opts->send_bytes_max);
+	if (opts->batch_wait_us > BATCH_WAIT_US_MAX)
+		return weir_error_set(error, -EINVAL,
+				      "a batch wait of %u us asked for; the "
+				      "limit is %d us",
+				      opts->batch_wait_us, BATCH_WAIT_US_MAX);
+	return 0;
+}
+
+static uint32_t loop_slot_count(const struct weir_loop_opts *opts)
+{
+	return opts->conn_count + 2 * opts->backlog;
+}
+
+/* Every piece, once for its size and once for its place: keep both in step. */
+static size_t loop_bytes(const struct weir_loop_opts *opts)
+{
+	const size_t slots = loop_slot_count(opts);
+	size_t sum = 0;
+	wi_arena_add(&sum, sizeof(struct weir_loop));
+	wi_arena_add(&sum, slots * sizeof(struct weir_conn));
+	wi_arena_add(&sum, slots * sizeof(uint32_t));
+	wi_arena_add(&sum, slots * sizeof(uint32_t));
+	wi_arena_add(&sum, slots * sizeof(uint32_t));
+	wi_arena_add(&sum, WI_WHEEL_SLOTS * sizeof(struct wi_timer *));
+	wi_arena_add(&sum, WI_GATHER_SLOTS * sizeof(struct wi_gather));
+	wi_arena_add(&sum, opts->buf_count * sizeof(uint16_t));
+	wi_arena_add(&sum, (size_t)opts->buf_count * opts->buf_bytes);
+	wi_arena_add(&sum, wi_blocks_table_bytes(opts->block_memory_bytes));
+	wi_arena_add(&sum, opts->block_memory_bytes);
+	return sum;
+}
+
+/* Returns the memory of the receive buffers, and that of their shelf. */
+static void *loop_carve(struct weir_loop *loop, uint16_t **out_shelf)
+{
+	const struct weir_loop_opts *opts = &loop->opts;
+	struct wi_arena *arena = &loop->arena;
+	const uint32_t slots = loop_slot_count(opts);
+
+	wi_pool_init(&loop->conns,
+		     wi_arena_carve(arena, slots * sizeof(struct weir_conn)),
+		     sizeof(struct weir_conn), slots);
+	loop->marked = wi_arena_carve(arena, slots * sizeof(uint32_t));
+	loop->marked_spare = wi_arena_carve(arena, slots * sizeof(uint32_t));
+	loop->awaiting = wi_arena_carve(arena, slots * sizeof(uint32_t));
+	wi_wheel_init(&loop->wheel,
+		      wi_arena_carve(arena, WI_WHEEL_SLOTS *
+						    sizeof(struct wi_timer *)),
+		      0);
+	loop->gathers = wi_arena_carve(arena, WI_GATHER_SLOTS *
+						      sizeof(struct wi_gather));
+	*out_shelf = wi_arena_carve(arena, opts->buf_count * sizeof(uint16_t));
+	void *buffers = wi_arena_carve(arena, (size_t)opts->buf_count *
+						      opts->buf_bytes);
+	void *table = wi_arena_carve(
+		arena, wi_blocks_table_bytes(opts->block_memory_bytes));
+	wi_blocks_init(&loop->blocks,
+		       wi_arena_carve(arena, opts->block_memory_bytes),
+		       opts->block_memory_bytes, table);
+	return buffers;
+}
+
+static void loop_time_start(struct weir_loop *loop)
+{
+	const struct weir_loop_opts *opts = &loop->opts;
+	loop->start_ns = loop->kernel->now_ns(loop->kernel->ctx);
+	loop->now_ns = loop->start_ns;
+	if (opts->idle_timeout_ms != WEIR_NO_TIMEOUT)
+		loop->idle_ticks = wi_ticks_from_ms(opts->idle_timeout_ms);
+	/* "Never" is a quarter of the range of ticks, 124 days: at half of it
+	 * the wheel, which lags behind, would take the future for the past. */
+	loop->drain_ticks = opts->drain_timeout_ms == WEIR_NO_TIMEOUT
+				    ? INT32_MAX / 2
+				    : wi_ticks_from_ms(opts->drain_timeout_ms);
+	loop->give_up_ticks = loop->drain_ticks;
+	if (loop->give_up_ticks < WI_TICKS_PER_S)
+		loop->give_up_ticks = WI_TICKS_PER_S;
+	if (opts->drain_timeout_ms == WEIR_NO_TIMEOUT)
+		loop->give_up_ticks = UINT32_MAX;
+	loop->next_tick_ns =
+		opts->tick_interval_ms == 0
+			? UINT64_MAX
+			: loop->now_ns +
+				  (uint64_t)opts->tick_interval_ms * NS_PER_MS;
+}
+
+static int loop_open_ring(struct weir_loop *loop, void *buffers,
+			  uint16_t *shelf, struct weir_error *error)
+{
+	const struct weir_loop_opts *opts = &loop->opts;
+	int err = weir_ring_open(&loop->ring, &opts->ring, error);
+	if (err < 0)
+		return err;
+	loop->rungs_off = weir_ring_forced_off(&loop->ring);
+	loop->recvs_singly = (weir_ring_setup_flags(&loop->ring) &
+			      IORING_SETUP_DEFER_TASKRUN) == 0;
+	err = weir_rungs_require(loop->rungs_off, error);
+	if (err < 0)
+		return err;
+	err = weir_filetab_open(&loop->ring, loop->conns.slot_count, error);
+	if (err < 0)
+		return err;
+	err = weir_bufring_open(&loop->bufs.bufring, &loop->ring, WI_RECV_GROUP,
+				buffers, opts->buf_count, opts->buf_bytes,
+				error);
+	if (err < 0)
+		return err;
+	wi_bufs_init(&loop->bufs, shelf);
+	loop->doorbell_fd = loop->kernel->doorbell_open(loop->kernel->ctx);
+	if (loop->doorbell_fd < 0)
+		return weir_error_set(error, loop->doorbell_fd,
+				      "no descriptor for the loop's doorbell: "
+				      "%s; raise `ulimit -n`",
+				      strerror(-loop->doorbell_fd));
+	return 0;
+}
+
+int weir_loop_open(struct weir_loop **out_loop,
+		   const struct weir_loop_opts *opts,
+		   const struct weir_handlers *handlers, void *ctx,
+		   struct weir_error *error)
+{
+	static const struct weir_loop_opts defaults;
+	struct weir_loop_opts resolved = opts != NULL ? *opts : defaults;
+	const struct weir_kernel *kernel = resolved.ring.kernel != NULL
+						   ? resolved.ring.kernel
+						   : weir_kernel_default();
+	struct wi_arena arena;
+
+	opts_resolve(&resolved);
+	int err = opts_check(&resolved, error);
+	if (err < 0)
+		return err;
+	err = opts_fit_backlog(&resolved, weir_fd_limit(), error);
+	if (err < 0)
+		return err;
+	const size_t bytes = loop_bytes(&resolved);
+	err = wi_arena_open(&arena, kernel, bytes);
+	if (err < 0)
+		return weir_error_set(error, err,
+				      "no address space for a loop of %zu MiB: "
+				      "%s; ask for less block memory",
+				      bytes >> 20, strerror(-err));
+
+	struct weir_loop *loop = wi_arena_carve(&arena, sizeof(*loop));
+	loop->arena = arena;
+	loop->kernel = kernel;
+	loop->opts = resolved;
+	loop->handlers = *handlers;
+	loop->ctx = ctx;
+	loop->ring.fd = -1;
+	loop->ring.kernel = kernel;
+	loop->doorbell_fd = -1;
+	uint16_t *shelf;
+	void *buffers = loop_carve(loop, &shelf);
+	loop_time_start(loop);
+	wi_load_init(loop);
+	wi_sample_init(&loop->sample, 0, -1);
+
+	err = loop_open_ring(loop, buffers, shelf, error);
+	if (err < 0) {
+		weir_loop_close(loop);
+		return err;
+	}
+	*out_loop = loop;
+	return 0;
+}
+
+void weir_loop_listen(struct weir_loop *loop, int listener_fd)
+{
+	assert(loop->listener_count < WEIR_STEER_GROUPS_MAX);
+	wi_listener_init(&loop->listeners[loop->listener_count++], listener_fd);
+}
+
+uint32_t weir_loop_backlog(const struct weir_loop *loop)
+{
+	return loop->opts.backlog;
+}
+
+int weir_loop_enable(struct weir_loop *loop)
+{
+	return weir_ring_enable(&loop->ring);
+}
+
+void weir_loop_close(struct weir_loop *loop)
+{
+	if (loop == NULL)
+		return;
+	const struct weir_kernel *kernel = loop->kernel;
+	/* The ring first: the kernel lets go of all that lies in the arena. */
+	weir_bufring_close(&loop->bufs.bufring);
+	weir_ring_close(&loop->ring);
+	for (uint32_t i = 0; i < loop->listener_count; i++)
+		(void)kernel->close(kernel->ctx, loop->listeners[i].fd);
+	if (loop->doorbell_fd >= 0)
+		(void)kernel->close(kernel->ctx, loop->doorbell_fd);
+	struct wi_arena arena = loop->arena; /* the loop lies in it */
+	if (loop->stats.kept_bytes == 0) /* else the kernel may still write */
+		wi_arena_close(&arena);
+}

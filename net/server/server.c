@@ -1,0 +1,292 @@
+/* server.c - N loops on N threads: start, stop, join
+ *
+ * Start is all or nothing: every ring, every thread and every listener, or one
+ * error and nothing left behind. No thread runs its loop before all listeners
+ * have been made, and steering is switched over last, so that no connection
+ * can land on a socket that nobody serves.
+ */
+#include "../server.h"
+
+#include "server_priv.h"
+
+#include <errno.h>
+#include <stdlib.h>
+
+enum { LOOP_COUNT_MAX_DEFAULT = 64 };
+
+void wi_server_lock(struct weir_server *server)
+{
+	(void)pthread_mutex_lock(&server->control);
+}
+
+void wi_server_unlock(struct weir_server *server)
+{
+	(void)pthread_mutex_unlock(&server->control);
+}
+
+struct wi_server_seat *wi_server_seat(struct weir_server *server,
+				      uint32_t index, struct weir_error *error)
+{
+	if (index < server->seat_count && server->seats[index].loop != NULL)
+		return &server->seats[index];
+	(void)weir_error_set(error, -ENOENT, "there is no loop %u", index);
+	return NULL;
+}
+
+/* ---- CPUs -------------------------------------------------------------- */
+
+static uint32_t cpus_usable(cpu_set_t *out_set)
+{
+	CPU_ZERO(out_set);
+	if (sched_getaffinity(0, sizeof(*out_set), out_set) < 0)
+		return 1; /* more CPUs than the set holds: one loop, unpinned */
+	return (uint32_t)CPU_COUNT(out_set);
+}
+
+int wi_server_cpu_pick(const struct weir_server *server, uint32_t index)
+{
+	const uint32_t count = (uint32_t)CPU_COUNT(&server->cpus);
+	if (server->is_unpinned || count == 0)
+		return -1;
+	uint32_t left = index % count;
+	for (int cpu = 0;; cpu++) {
+		assert(cpu < CPU_SETSIZE); /* there are count of them */
+		if (CPU_ISSET((size_t)cpu, &server->cpus) && left-- == 0)
+			return cpu;
+	}
+}
+
+/* ---- open -------------------------------------------------------------- */
+
+static struct weir_server *server_make(uint32_t seat_count)
+{
+	struct weir_server *server =
+		calloc(1, sizeof(*server) +
+				  seat_count * sizeof(struct wi_server_seat));
+	if (server == NULL)
+		return NULL;
+	server->seat_count = seat_count;
+	(void)pthread_mutex_init(&server->control, NULL);
+	(void)pthread_mutex_init(&server->gate_lock, NULL);
+	(void)pthread_cond_init(&server->gate_moved, NULL);
+	for (uint32_t i = 0; i < seat_count; i++) {
+		server->seats[i].server = server;
+		server->seats[i].index = i;
+		server->seats[i].cpu = -1;
+	}
+	return server;
+}
+
+static void server_free(struct weir_server *server)
+{
+	(void)pthread_cond_destroy(&server->gate_moved);
+	(void)pthread_mutex_destroy(&server->gate_lock);
+	(void)pthread_mutex_destroy(&server->control);
+	free(server);
+}
+
+static int steer_find(struct weir_server *server,
+		      const struct weir_server_opts *opts,
+		      struct weir_error *error)
+{
+	if (opts->steer != NULL) {
+		const uint32_t groups = opts->steer->opts.group_count;
+		if (groups < server->addr_count)
+			return weir_error_set(
+				error, -EINVAL,
+				"steering was opened for %u addresses, and "
+				"there are %u",
+				groups, server->addr_count);
+		/* A loop takes part once all its listeners do. */
+		opts->steer->opts.group_count = server->addr_count;
+		server->steer = opts->steer;
+		return 0;
+	}
+	struct weir_steer_opts steering = opts->steering;
+	steering.group_count = server->addr_count;
+	steering.kernel = opts->loop.ring.kernel;
+	steering.forced_off |= opts->loop.ring.forced_off;
+	/* It goes by the index in the group, where others come and go too. */
+	if (opts->joins_group)
+		steering.forced_off |= weir_rung_bit(WEIR_RUNG_STEER_CBPF);
+	server->owns_steer = true;
+	return weir_steer_open(&server->steer, &steering, error);
+}
+
+static int server_start(struct weir_server *server, uint32_t loop_count,
+			struct weir_error *error)
+{
+	struct wi_server_seat *seats = server->seats;
+	int err = 0;
+	for (uint32_t i = 0; i < loop_count && err == 0; i++)
+		err = wi_seat_open(&seats[i], wi_server_cpu_pick(server, i),
+				   error);
+	if (err < 0)
+		return err;
+	err = wi_server_addrs_probe(server, seats[0].loop->kernel, error);
+	for (uint32_t i = 0; i < loop_count && err == 0; i++)
+		err = wi_seat_start(&seats[i], error);
+	for (uint32_t i = 0; i < loop_count && err == 0; i++)
+		err = wi_seat_listen(&seats[i], error);
+	if (err < 0)
+		return err;
+	return wi_steer_attach(server->steer, error);
+}
+
+/* The options that are needed after the start. */
+static void server_keep(struct weir_server *server,
+			const struct weir_server_opts *opts,
+			const struct weir_handlers *handlers, void *ctx)
+{
+	server->joins_group = opts->joins_group;
+	server->is_unpinned = opts->is_unpinned;
+	server->sample_interval = opts->sample_interval;
+	server->on_log = opts->on_log;
+	server->loop_opts = opts->loop;
+	server->handlers = *handlers;
+	server->ctx = ctx;
+}
+
+static int counts_resolve(const struct weir_server_opts *opts,
+			  uint32_t cpu_count, uint32_t *out_loop_count,
+			  uint32_t *out_seat_count, struct weir_error *error)
+{
+	uint32_t loop_count = opts->loop_count;
+	if (loop_count == 0)
+		loop_count = cpu_count;
+	uint32_t seat_count = opts->loop_count_max;
+	if (seat_count == 0)
+		seat_count = loop_count > LOOP_COUNT_MAX_DEFAULT
+				     ? loop_count
+				     : LOOP_COUNT_MAX_DEFAULT;
+	if (loop_count > WEIR_STEER_LOOPS_MAX ||
+	    seat_count > WEIR_STEER_LOOPS_MAX)
+		return weir_error_set(
+			error, -EINVAL, "%u loops asked for; the limit is %d",
+			loop_count > seat_count ? loop_count : seat_count,
+			WEIR_STEER_LOOPS_MAX);
+	if (loop_count > seat_count)
+		return weir_error_set(error, -EINVAL,
+				      "%u loops asked for, and %u at most",
+				      loop_count, seat_count);
+	*out_loop_count = loop_count;
+	*out_seat_count = seat_count;
+	return 0;
+}
+
+static void server_run(struct weir_server *server, uint32_t loop_count)
+{
+	wi_server_lock(server);
+	for (uint32_t i = 0; i < loop_count; i++)
+		wi_seat_run(&server->seats[i]);
+	wi_server_unlock(server);
+}
+
+int weir_server_open(struct weir_server **out_server,
+		     const struct weir_server_opts *opts,
+		     const struct weir_handlers *handlers, void *ctx,
+		     struct weir_error *error)
+{
+	static const struct weir_server_opts defaults;
+	if (opts == NULL)
+		opts = &defaults;
+	cpu_set_t cpus;
+	uint32_t loop_count = 0;
+	uint32_t seat_count = 0;
+	int err = counts_resolve(opts, cpus_usable(&cpus), &loop_count,
+				 &seat_count, error);
+	if (err < 0)
+		return err;
+	struct weir_server *server = server_make(seat_count);
+	if (server == NULL)
+		return weir_error_set(error, -ENOMEM, "no memory for %u loops",
+				      seat_count);
+	server->cpus = cpus;
+	server_keep(server, opts, handlers, ctx);
+	err = wi_server_addrs_parse(server, opts, error);
+	if (err == 0)
+		err = steer_find(server, opts, error);
+	if (err == 0)
+		err = server_start(server, loop_count, error);
+	if (err < 0) {
+		(void)weir_server_join(server); /* none has run */
+		weir_server_close(server);
+		return err;
+	}
+	server_run(server, loop_count);
+	*out_server = server;
+	return 0;
+}
+
+/* ---- the end ----------------------------------------------------------- */
+
+void weir_server_stop(struct weir_server *server)
+{
+	/* Each loop is to be asked as often as the server, whoever else stops
+	 * it, and a loop that comes now looks at the count. */
+	const uint32_t count = wi_request_count(&server->stop_requests);
+	wi_visitors_enter(&server->stoppers);
+	for (uint32_t i = 0; i < server->seat_count; i++) {
+		struct weir_loop *loop =
+			wi_pointer_seen(&server->seats[i].shown);
+		if (loop != NULL)
+			wi_loop_stop_to(loop, count);
+	}
+	wi_visitors_leave(&server->stoppers);
+}
+
+static void server_await_end(struct weir_server *server)
+{
+	(void)pthread_mutex_lock(&server->gate_lock);
+	while (server->live_count > 0)
+		(void)pthread_cond_wait(&server->gate_moved,
+					&server->gate_lock);
+	(void)pthread_mutex_unlock(&server->gate_lock);
+}
+
+static bool server_is_live(struct weir_server *server)
+{
+	(void)pthread_mutex_lock(&server->gate_lock);
+	const bool is_live = server->live_count > 0;
+	(void)pthread_mutex_unlock(&server->gate_lock);
+	return is_live;
+}
+
+/* Waits without the control lock, so that loops may come and go meanwhile;
+ * with it, nobody is in the middle of adding one. */
+static void server_lock_ended(struct weir_server *server)
+{
+	server_await_end(server);
+	wi_server_lock(server);
+	while (server_is_live(server)) {
+		wi_server_unlock(server);
+		server_await_end(server);
+		wi_server_lock(server);
+	}
+	server->is_joined = true; /* none is added from here on */
+}
+
+int weir_server_join(struct weir_server *server)
+{
+	int result = 0;
+	server_lock_ended(server);
+	for (uint32_t i = 0; i < server->seat_count; i++) {
+		int err = wi_seat_join(&server->seats[i]);
+		if (result == 0)
+			result = err;
+	}
+	wi_server_unlock(server);
+	return result;
+}
+
+void weir_server_close(struct weir_server *server)
+{
+	if (server == NULL)
+		return;
+	for (uint32_t i = 0; i < server->seat_count; i++)
+		if (server->seats[i].loop != NULL)
+			wi_seat_close(&server->seats[i]);
+	if (server->owns_steer)
+		weir_steer_close(server->steer);
+	server_free(server);
+}

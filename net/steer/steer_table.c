@@ -1,0 +1,242 @@
+/* steer_table.c - from weights to the tables that the rule walks
+ *
+ *     weights  ->  turns of a round  ->  order  ->  turns[]     as it is
+ *                  (divided, scaled)         |
+ *                                            +->  buckets[]   seats pick in
+ *                                                 that order, each by its
+ *                                                 own list of wishes
+ *
+ * Both follow from the weights alone, never from what was there before: a loop
+ * that comes back finds its sources again.
+ *
+ * Every slot of turns[] and cpu_seats[] is filled, those beyond the count with
+ * the same round again: a reader that still holds an older count finds a seat
+ * of now all the same.
+ */
+#include "steer_table.h"
+
+#include "../../uring/barrier.h"
+
+#include <assert.h>
+
+/* A round: who is next. On the stack. */
+struct table_round {
+	uint32_t turns[WI_STEER_SEATS_MAX]; /* of each seat, in one round */
+	uint32_t seat_count;
+	uint16_t order[WI_STEER_TURNS_MAX];
+	uint32_t count; /* of order: the sum of turns */
+};
+
+/* The list of buckets that a seat wishes for, and how far it has got. */
+struct table_wishes {
+	uint32_t next;
+	uint32_t skip; /* odd: it meets all buckets, for they are 2^n */
+};
+
+static uint32_t table_sum(const struct table_round *round)
+{
+	uint32_t sum = 0;
+	for (uint32_t i = 0; i < round->seat_count; i++)
+		sum += round->turns[i];
+	return sum;
+}
+
+static void table_take_weights(struct table_round *round,
+			       const struct wi_steer_state *state)
+{
+	assert(state->seat_count <= WI_STEER_SEATS_MAX);
+	round->seat_count = state->seat_count;
+	for (uint32_t i = 0; i < round->seat_count; i++)
+		round->turns[i] = state->seats[i].weight;
+}
+
+static uint32_t common_divisor(uint32_t a, uint32_t b)
+{
+	while (b != 0) {
+		const uint32_t rest = a % b;
+		a = b;
+		b = rest;
+	}
+	return a;
+}
+
+static void table_reduce(struct table_round *round)
+{
+	uint32_t divisor = 0;
+	for (uint32_t i = 0; i < round->seat_count; i++)
+		divisor = common_divisor(round->turns[i], divisor);
+	for (uint32_t i = 0; divisor > 1 && i < round->seat_count; i++)
+		round->turns[i] /= divisor;
+}
+
+/* To WI_STEER_TURNS_MAX or a little less. Those too light for a turn get one;
+ * that leaves less room for the others, which may make more of them too light:
+ * again, until none is. Rounded down, so that equals stay equal. */
+static void table_scale(struct table_round *round)
+{
+	bool is_light[WI_STEER_SEATS_MAX] = { false };
+	uint64_t room = WI_STEER_TURNS_MAX;
+	uint64_t rest = table_sum(round);
+	bool is_settled = false;
+
+	if (rest <= room)
+		return;
+	while (!is_settled) {
+		is_settled = true;
+		for (uint32_t i = 0; i < round->seat_count; i++) {
+			const uint32_t turns = round->turns[i];
+			if (turns == 0 || is_light[i] || turns * room >= rest)
+				continue;
+			is_light[i] = true;
+			is_settled = false;
+			rest -= turns;
+			room--;
+		}
+	}
+	for (uint32_t i = 0; i < round->seat_count; i++)
+		round->turns[i] =
+			is_light[i] ? 1
+				    : (uint32_t)(round->turns[i] * room / rest);
+}
+
+/* Smooth weighted round-robin: with each turn all grow by their weight, the
+ * largest is next and falls by the sum.
+ * Source: nginx, ngx_http_upstream_get_peer(). */
+static void table_order(struct table_round *round)
+{
+	int32_t current[WI_STEER_SEATS_MAX] = { 0 };
+
+	round->count = table_sum(round);
+	assert(round->count <= WI_STEER_TURNS_MAX);
+	for (uint32_t turn = 0; turn < round->count; turn++) {
+		uint32_t best = WI_STEER_NO_SEAT;
+		for (uint32_t i = 0; i < round->seat_count; i++) {
+			if (round->turns[i] == 0)
+				continue;
+			current[i] += (int32_t)round->turns[i];
+			if (best == WI_STEER_NO_SEAT ||
+			    current[i] > current[best])
+				best = i;
+		}
+		current[best] -= (int32_t)round->count;
+		round->order[turn] = (uint16_t)best;
+	}
+}
+
+/* Murmur3's finish. */
+static uint32_t table_mix(uint32_t word)
+{
+	word ^= word >> 16;
+	word *= 0x85ebca6bu;
+	word ^= word >> 13;
+	word *= 0xc2b2ae35u;
+	return word ^ (word >> 16);
+}
+
+/* Of the seat's number alone: whoever comes or goes, its list is the same. */
+static struct table_wishes table_wishes_of(uint32_t seat)
+{
+	const uint32_t where = table_mix(2 * seat + 1);
+	const uint32_t step = table_mix(2 * seat + 2);
+	return (struct table_wishes){
+		.next = where,
+		.skip = step | 1,
+	};
+}
+
+static uint32_t table_wish(struct table_wishes *wishes)
+{
+	const uint32_t bucket = wishes->next & (WI_STEER_BUCKETS - 1);
+	wishes->next += wishes->skip;
+	return bucket;
+}
+
+/* In order, each takes the next on its list that is still free.
+ * Source: Eisenbud et al., "Maglev", NSDI 2016, 3.4; there the table's length
+ * is a prime and the weights are equal. */
+static void table_pick(const struct table_round *round, uint16_t *buckets)
+{
+	struct table_wishes wishes[WI_STEER_SEATS_MAX];
+
+	for (uint32_t i = 0; i < WI_STEER_BUCKETS; i++)
+		buckets[i] = WI_STEER_NO_SEAT;
+	if (round->count == 0)
+		return;
+	for (uint32_t i = 0; i < round->seat_count; i++)
+		wishes[i] = table_wishes_of(i);
+	for (uint32_t i = 0; i < WI_STEER_BUCKETS; i++) {
+		const uint16_t seat = round->order[i % round->count];
+		uint32_t bucket = table_wish(&wishes[seat]);
+		while (buckets[bucket] != WI_STEER_NO_SEAT)
+			bucket = table_wish(&wishes[seat]);
+		buckets[bucket] = seat;
+	}
+}
+
+/* Unchanged words are left alone: their cache lines stay where they are. */
+static void table_store(uint16_t *word, uint16_t value)
+{
+	if (*word != value)
+		wi_store_relaxed_u16(word, value);
+}
+
+static void table_store_turns(struct wi_steer_state *state,
+			      const struct table_round *round)
+{
+	if (round->count == 0)
+		wi_store_release(&state->turn_count, 0);
+	for (uint32_t i = 0; i < WI_STEER_TURNS_MAX; i++)
+		table_store(&state->turns[i],
+			    round->count == 0 ? WI_STEER_NO_SEAT
+					      : round->order[i % round->count]);
+	wi_store_release(&state->turn_count, round->count);
+}
+
+void wi_steer_table_fill(struct wi_steer_state *state)
+{
+	struct table_round round;
+	uint16_t buckets[WI_STEER_BUCKETS];
+
+	table_take_weights(&round, state);
+	table_reduce(&round);
+	table_scale(&round);
+	table_order(&round);
+	table_store_turns(state, &round);
+	table_pick(&round, buckets);
+	for (uint32_t i = 0; i < WI_STEER_BUCKETS; i++)
+		table_store(&state->buckets[i], buckets[i]);
+}
+
+static void table_store_cpu(struct wi_steer_state *state, uint32_t cpu,
+			    const uint16_t *seats, uint16_t count)
+{
+	if (count == 0)
+		wi_store_release_u16(&state->cpu_seat_count[cpu], 0);
+	for (uint32_t i = 0; i < WI_STEER_PER_CPU_MAX; i++)
+		table_store(&state->cpu_seats[cpu][i],
+			    count == 0 ? WI_STEER_NO_SEAT : seats[i % count]);
+	wi_store_release_u16(&state->cpu_seat_count[cpu], count);
+}
+
+bool wi_steer_table_fill_cpus(struct wi_steer_state *state, const int *cpus)
+{
+	uint16_t seats[WI_STEER_CPUS_MAX][WI_STEER_PER_CPU_MAX] = { { 0 } };
+	uint16_t counts[WI_STEER_CPUS_MAX] = { 0 };
+	bool is_complete = true;
+
+	assert(state->seat_count <= WI_STEER_SEATS_MAX);
+	for (uint32_t i = 0; i < state->seat_count; i++) {
+		const int cpu = cpus[i];
+		if (cpu < 0 || cpu >= WI_STEER_CPUS_MAX ||
+		    state->seats[i].weight == 0)
+			continue;
+		if (counts[cpu] == WI_STEER_PER_CPU_MAX) {
+			is_complete = false;
+			continue;
+		}
+		seats[cpu][counts[cpu]++] = (uint16_t)i;
+	}
+	for (uint32_t cpu = 0; cpu < WI_STEER_CPUS_MAX; cpu++)
+		table_store_cpu(state, cpu, seats[cpu], counts[cpu]);
+	return is_complete;
+}

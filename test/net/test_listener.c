@@ -1,0 +1,121 @@
+/* test_listener.c - what another thread wishes of a loop's listener
+ *
+ * The wishes are made by hand between turns, so each order of the two threads
+ * can be had. What a whole server makes of it is in test_server_roll.c.
+ */
+#include "../rig/peer.h"
+#include "../suites.h"
+
+#include "net/loop/loop_priv.h"
+
+static struct wi_listener *listener_of(const struct local *local)
+{
+	return &local->loop->listeners[0];
+}
+
+static bool is_listening(const struct local *local)
+{
+	int value = 0;
+	socklen_t bytes = sizeof(value);
+	ck_assert_int_eq(getsockopt(listener_of(local)->fd, SOL_SOCKET,
+				    SO_ACCEPTCONN, &value, &bytes),
+			 0);
+	return value != 0;
+}
+
+static void wish(struct local *local, enum wi_listener_wish what)
+{
+	wi_listener_wish(listener_of(local), what);
+	wi_loop_wake(local->loop);
+}
+
+static void turn_until_told(struct local *local)
+{
+	enum { TURNS_MAX = 1000 }; /* it takes a few */
+	for (int i = 0; i < TURNS_MAX; i++) {
+		if (wi_listener_has_told(listener_of(local)))
+			return;
+		local_turns(local, 1);
+	}
+	ck_abort_msg("the loop does not tell");
+}
+
+static void empty(struct local *local)
+{
+	wish(local, WI_LISTENER_EMPTY);
+	turn_until_told(local);
+	ck_assert(!is_listening(local));
+}
+
+static void listen_again(struct local *local)
+{
+	const struct weir_kernel *kernel = weir_kernel_linux();
+	ck_assert_int_eq(
+		kernel->listen_again(kernel->ctx, listener_of(local)->fd, 16),
+		0);
+	wish(local, WI_LISTENER_ACCEPT);
+}
+
+/* Without a shutdown, clients would wait at it for ever. */
+START_TEST(a_listener_that_is_emptied_again_at_once_is_shut_down_again)
+{
+	struct local local = { .loop = NULL };
+	local_start(&local, NULL, NULL);
+	local_turns(&local, 2);
+	empty(&local);
+	listen_again(&local); /* and no turn sees it */
+	ck_assert(is_listening(&local));
+	empty(&local);
+	local_end(&local, NULL);
+}
+END_TEST
+
+START_TEST(a_loop_that_fails_shuts_down_what_listens_again_unseen)
+{
+	struct local local = { .loop = NULL };
+	local_start(&local, NULL, NULL);
+	local_turns(&local, 2);
+	empty(&local);
+	listen_again(&local);
+	wi_listeners_shut(local.loop);
+	ck_assert(!is_listening(&local));
+	local_end(&local, NULL);
+}
+END_TEST
+
+/* Or a flood would keep a loop from its end. */
+START_TEST(no_more_than_a_backlog_of_latecomers_are_waited_for)
+{
+	enum { BACKLOG = 5, TURNS = 3 };
+	static struct weir_loop loop;
+	struct wi_latecomers latecomers;
+	uint64_t accepts = 100;
+	int turns = 0;
+
+	loop.opts.backlog = BACKLOG;
+	wi_latecomers_start(&latecomers, &loop, accepts);
+	while (wi_latecomers_go_on(&latecomers, ++accepts)) /* one a turn */
+		turns++;
+	/* The last that buys more turns is the one below a backlog. */
+	ck_assert_int_eq(turns, BACKLOG - 1 + TURNS - 1);
+	wi_latecomers_start(&latecomers, &loop, accepts);
+	for (turns = 0; wi_latecomers_go_on(&latecomers, accepts); turns++)
+		;
+	ck_assert_int_eq(turns, TURNS);
+}
+END_TEST
+
+Suite *suite_listener(void)
+{
+	Suite *suite = suite_create("listener");
+	TCase *tcase = tcase_create("wishes");
+	tcase_add_test(
+		tcase,
+		a_listener_that_is_emptied_again_at_once_is_shut_down_again);
+	tcase_add_test(tcase,
+		       a_loop_that_fails_shuts_down_what_listens_again_unseen);
+	tcase_add_test(tcase,
+		       no_more_than_a_backlog_of_latecomers_are_waited_for);
+	suite_add_tcase(suite, tcase);
+	return suite;
+}

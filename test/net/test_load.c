@@ -1,0 +1,236 @@
+/* test_load.c - what a loop tells of its load, turn by turn, without a ring */
+#include "../rig/support.h"
+#include "../suites.h"
+#include "net/loop/loop_priv.h"
+#include "net/steer/steer_priv.h"
+
+#include <pthread.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+enum { NS_PER_TICK = WI_TICK_NS, TICKS_PER_S = WI_TICKS_PER_S };
+
+static struct weir_loop loop;
+
+/* A loop whose clock stands far from zero, with nothing on it. */
+static struct wi_steer_seat *load_start(void)
+{
+	memset(&loop, 0, sizeof(loop));
+	loop.now_tick = 1000;
+	loop.now_ns = (uint64_t)loop.now_tick * NS_PER_TICK;
+	wi_load_init(&loop);
+	return loop.load.seat;
+}
+
+static void turn_after(uint32_t ticks, uint32_t recvs)
+{
+	loop.now_tick += ticks;
+	loop.now_ns += (uint64_t)ticks * NS_PER_TICK;
+	wi_load_turn(&loop, recvs);
+}
+
+START_TEST(work_decays_to_a_third_in_160_ms_and_to_nothing)
+{
+	const struct wi_steer_seat *seat = load_start();
+	turn_after(0, 3000);
+	ck_assert_uint_eq(seat->work, 3000);
+	turn_after(0, 500);
+	ck_assert_uint_eq(seat->work, 3500);
+	for (int i = 0; i < 16; i++)
+		turn_after(1, 0);
+	ck_assert_uint_ge(seat->work, 3500 * 34 / 100);
+	ck_assert_uint_le(seat->work, 3500 * 36 / 100);
+	/* One long sleep is as many short ones. */
+	const uint32_t before = seat->work;
+	turn_after(3, 0);
+	const uint32_t at_once = seat->work;
+	loop.load.work = before;
+	for (int i = 0; i < 3; i++)
+		turn_after(1, 0);
+	ck_assert_uint_eq(seat->work, at_once);
+	turn_after(65, 7);
+	ck_assert_uint_eq(seat->work, 7);
+	turn_after(20, 0);
+	ck_assert_uint_eq(seat->work, 0);
+}
+END_TEST
+
+START_TEST(a_turn_publishes_connections_and_the_time)
+{
+	const struct wi_steer_seat *seat = load_start();
+	loop.conns.used_count = 12;
+	turn_after(3, 0);
+	ck_assert_uint_eq(seat->open_count, 12);
+	ck_assert_uint_eq(seat->published_ms, 10030);
+}
+END_TEST
+
+START_TEST(what_arrives_is_settled_and_never_more_than_was_sent)
+{
+	struct wi_steer_seat *seat = load_start();
+	loop.stats.accepts = 5; /* of another policy, that counts nothing */
+	turn_after(1, 0);
+	ck_assert_uint_eq(seat->settled, 0);
+	seat->sent = 3;
+	loop.stats.accepts = 7;
+	turn_after(1, 0);
+	ck_assert_uint_eq(seat->settled, 2);
+	loop.stats.accepts = 10;
+	turn_after(1, 0);
+	ck_assert_uint_eq(seat->settled, 3);
+	ck_assert_uint_eq(wi_load_due_ns(&loop), UINT64_MAX);
+}
+END_TEST
+
+START_TEST(who_was_sent_and_never_came_is_given_up_after_250_ms)
+{
+	struct wi_steer_seat *seat = load_start();
+	turn_after(10 * TICKS_PER_S, 0); /* idle for long before it */
+	seat->sent = 4;
+	turn_after(0, 0);
+	ck_assert_uint_eq(seat->settled, 0);
+	const uint64_t due_ns = loop.now_ns + 250 * 1000 * 1000;
+	ck_assert_uint_eq(wi_load_due_ns(&loop), due_ns);
+	turn_after(24, 0);
+	ck_assert_uint_eq(seat->settled, 0);
+	turn_after(1, 0);
+	ck_assert_uint_eq(seat->settled, 4);
+	ck_assert_uint_eq(wi_load_due_ns(&loop), UINT64_MAX);
+
+	/* One that comes does not put off the others; those that are sent
+	 * meanwhile have a wait of their own. */
+	seat->sent = 6;
+	turn_after(1, 0);
+	seat->sent = 8;
+	loop.stats.accepts = 1;
+	turn_after(24, 0);
+	ck_assert_uint_eq(seat->settled, 5);
+	turn_after(1, 0);
+	ck_assert_uint_eq(seat->settled, 6);
+	turn_after(24, 0);
+	ck_assert_uint_eq(seat->settled, 6);
+	turn_after(1, 0);
+	ck_assert_uint_eq(seat->settled, 8);
+}
+END_TEST
+
+/* They came in the very turn in which they would have been given up. */
+START_TEST(who_comes_at_the_end_of_the_wait_is_not_given_up_as_well)
+{
+	struct wi_steer_seat *seat = load_start();
+	seat->sent = 2;
+	turn_after(0, 0);
+	seat->sent = 9;
+	loop.stats.accepts = 3;
+	turn_after(25, 0);
+	ck_assert_uint_eq(seat->settled, 3);
+}
+END_TEST
+
+static char told[200];
+
+static void note_line(const char *line, void *ctx)
+{
+	ck_assert_ptr_eq(ctx, &loop);
+	(void)snprintf(told, sizeof(told), "%s", line);
+}
+
+/* In which all that came went to seat 0 of two, or half of it. */
+static void guard_window(struct wi_steer_row *row, bool is_spread)
+{
+	for (int seat = 0; seat < (is_spread ? 2 : 1); seat++) {
+		row->chosen[seat] += 1000;
+		row->wished[seat] += 1000;
+	}
+	turn_after(2 * TICKS_PER_S, 0);
+}
+
+START_TEST(a_step_of_the_guard_is_told_if_anybody_listens)
+{
+	static struct wi_steer_state state;
+	static struct wi_steer_row row;
+	struct weir_steer *steer = calloc(1, sizeof(*steer));
+	ck_assert_ptr_nonnull(steer);
+	(void)load_start();
+	steer->state = &state;
+	steer->rows = &row;
+	steer->row_count = 1;
+	steer->opts.policy = WEIR_STEER_CPU;
+	steer->opts.guard_percent = 75;
+	ck_assert_int_eq(pthread_mutex_init(&steer->guard_lock, NULL), 0);
+	state.policy = WI_STEER_CPU;
+	state.seat_count = 2;
+	state.seats[0].weight = 1;
+	state.seats[1].weight = 1;
+	wi_guard_init(&steer->guard, 75, 1000, loop.now_ns);
+	wi_load_sit(&loop, steer, 0);
+	loop.ctx = &loop;
+
+	/* Another has it: this window is not judged, the next one is. */
+	ck_assert_int_eq(pthread_mutex_lock(&steer->guard_lock), 0);
+	guard_window(&row, false);
+	ck_assert_int_eq(pthread_mutex_unlock(&steer->guard_lock), 0);
+	ck_assert_uint_eq(state.is_stepped, 0);
+	for (int i = 0; i < 2; i++) {
+		told[0] = '\0';
+		loop.load.on_log = i == 0 ? NULL : note_line;
+		guard_window(&row, false);
+		ck_assert_uint_eq(state.is_stepped, 1);
+		ck_assert_str_eq(told, i == 0 ? ""
+					      : "steering: more than 75 % of "
+						"the new connections went to "
+						"one loop; least-loaded until "
+						"that ends");
+		guard_window(&row, true);
+		ck_assert_uint_eq(state.is_stepped, 0);
+		ck_assert_str_eq(told, i == 0 ? ""
+					      : "steering: the cause is gone; "
+						"back to cpu");
+	}
+	ck_assert_int_eq(pthread_mutex_destroy(&steer->guard_lock), 0);
+	free(steer);
+}
+END_TEST
+
+START_TEST(a_loop_that_takes_a_seat_starts_without_what_was_left_there)
+{
+	struct wi_steer_seat *seat = load_start();
+	static struct wi_steer_state state;
+	struct weir_steer *steer = calloc(1, sizeof(*steer));
+	ck_assert_ptr_nonnull(steer);
+	steer->state = &state;
+	state.seats[3] = (struct wi_steer_seat){
+		.sent = 9, .settled = 7, .open_count = 40, .work = 50
+	};
+	wi_load_sit(&loop, steer, 3);
+	ck_assert_ptr_eq(loop.load.seat, &state.seats[3]);
+	ck_assert_ptr_ne(loop.load.seat, seat);
+	ck_assert_uint_eq(state.seats[3].settled, 9);
+	ck_assert_uint_eq(state.seats[3].open_count, 0);
+	ck_assert_uint_eq(state.seats[3].work, 0);
+	turn_after(1, 2); /* without a program the guard has nothing to say */
+	ck_assert_uint_eq(state.seats[3].work, 2);
+	free(steer);
+}
+END_TEST
+
+Suite *suite_load(void)
+{
+	Suite *suite = suite_create("load");
+	TCase *tcase = tcase_create("load");
+	tcase_add_test(tcase, work_decays_to_a_third_in_160_ms_and_to_nothing);
+	tcase_add_test(tcase, a_turn_publishes_connections_and_the_time);
+	tcase_add_test(tcase,
+		       what_arrives_is_settled_and_never_more_than_was_sent);
+	tcase_add_test(tcase,
+		       who_was_sent_and_never_came_is_given_up_after_250_ms);
+	tcase_add_test(
+		tcase,
+		a_loop_that_takes_a_seat_starts_without_what_was_left_there);
+	tcase_add_test(
+		tcase,
+		who_comes_at_the_end_of_the_wait_is_not_given_up_as_well);
+	tcase_add_test(tcase, a_step_of_the_guard_is_told_if_anybody_listens);
+	suite_add_tcase(suite, tcase);
+	return suite;
+}

@@ -1,0 +1,370 @@
+/* test_server_start.c - a server starts as a whole, or says why and is gone */
+#include "../rig/peer.h"
+#include "test_server.h"
+
+#include <errno.h>
+#include <sys/resource.h>
+#include <unistd.h>
+
+/* What must be as before after a start that failed. */
+struct traces {
+	size_t fds;
+	size_t rings;
+};
+
+static struct traces traces_read(void)
+{
+	return (struct traces){ .fds = peer_fd_count(),
+				.rings = peer_map_count("io_uring") };
+}
+
+/* Opens what cannot be opened; the error names @err and contains @hint. */
+static void expect_refusal(const struct weir_server_opts *opts, int want,
+			   const char *hint)
+{
+	const struct weir_handlers none = { .on_open = NULL };
+	struct weir_server *server = NULL;
+	struct weir_error error = { .code = 0 };
+	const struct traces before = traces_read();
+
+	int err = weir_server_open(&server, opts, &none, NULL, &error);
+	ck_assert_msg(err == want, "got %d, want %d: %s", err, want,
+		      error.text);
+	ck_assert_int_eq(error.code, want);
+	ck_assert_msg(strstr(error.text, hint) != NULL, "no '%s' in: %s", hint,
+		      error.text);
+	ck_assert_ptr_null(strchr(error.text, '\n'));
+	ck_assert_ptr_null(server);
+	ck_assert_uint_eq(traces_read().fds, before.fds);
+	ck_assert_uint_eq(traces_read().rings, before.rings);
+	/* The text is for who asks; the call works without. */
+	ck_assert_int_eq(weir_server_open(&server, opts, &none, NULL, NULL),
+			 want);
+}
+
+START_TEST(a_port_that_a_plain_listener_has_is_in_use)
+{
+	struct sockaddr_in address;
+	char hint[32];
+	int fd = wi_listener(&address);
+	const struct weir_server_opts opts = {
+		.address = "127.0.0.1",
+		.port = ntohs(address.sin_port),
+		.loop_count = 2,
+	};
+	(void)snprintf(hint, sizeof(hint), "127.0.0.1:%u is in use",
+		       (unsigned)opts.port);
+	expect_refusal(&opts, -EADDRINUSE, hint);
+	expect_refusal(&opts, -EADDRINUSE, "choose another port");
+	peer_close(fd);
+}
+END_TEST
+
+START_TEST(a_port_that_another_server_has_is_in_use)
+{
+	struct echo echo = { .server = NULL };
+	echo_start(&echo, NULL, NULL);
+	const struct weir_server_opts opts = { .address = "127.0.0.1",
+					       .port = echo_port(&echo) };
+	expect_refusal(&opts, -EADDRINUSE, "choose another port");
+	/* The one that has it was not disturbed. */
+	int fd = peer_open(echo_port(&echo));
+	peer_round_trip(fd, 1);
+	peer_close(fd);
+	echo_end(&echo, NULL);
+}
+END_TEST
+
+START_TEST(servers_that_join_a_group_share_a_port)
+{
+	const struct weir_server_opts first_opts = { .joins_group = true };
+	struct echo first = { .server = NULL };
+	struct echo second = { .server = NULL };
+	struct weir_loop_stats stats[2];
+	int fds[32];
+
+	echo_start(&first, &first_opts, NULL);
+	const struct weir_server_opts second_opts = {
+		.joins_group = true,
+		.port = echo_port(&first),
+	};
+	echo_start(&second, &second_opts, NULL);
+	ck_assert_uint_eq(echo_port(&second), echo_port(&first));
+	for (int i = 0; i < 32; i++)
+		fds[i] = peer_open(echo_port(&first));
+	peer_round_trips(fds, 32, 1);
+	for (int i = 0; i < 32; i++)
+		peer_close(fds[i]);
+	echo_end(&first, &stats[0]);
+	echo_end(&second, &stats[1]);
+	ck_assert_uint_eq(stats[0].accepts + stats[1].accepts, 32);
+}
+END_TEST
+
+static const struct {
+	const char *address;
+	int want;
+	const char *hint;
+} address_cases[] = {
+	{ "localhost", -EINVAL, "'localhost' is no numeric" },
+	{ "", -EINVAL, "'' is no numeric" },
+	{ "127.0.0.1:80", -EINVAL, "is no numeric" },
+	{ "256.1.1.1", -EINVAL, "is no numeric" },
+	{ "192.0.2.77", -EADDRNOTAVAIL, "is no address of this host" },
+};
+
+START_TEST(an_address_that_cannot_be_bound_is_named)
+{
+	const struct weir_server_opts opts = {
+		.address = address_cases[_i].address,
+		.loop_count = 1,
+	};
+	expect_refusal(&opts, address_cases[_i].want, address_cases[_i].hint);
+}
+END_TEST
+
+static const struct {
+	const char *when;
+	struct weir_server_opts opts;
+	int want;
+	const char *hint;
+} option_cases[] = {
+	{ "too many loops", { .loop_count = 1025 }, -EINVAL, "1024" },
+	{ "too many loops to come",
+	  { .loop_count_max = 1025 },
+	  -EINVAL,
+	  "1024" },
+	{ "more loops than there may be",
+	  { .loop_count = 3, .loop_count_max = 2 },
+	  -EINVAL,
+	  "3 loops asked for, and 2 at most" },
+	{ "an odd count of buffers",
+	  { .loop = { .buf_count = 3 } },
+	  -EINVAL,
+	  "power of two" },
+	{ "buffers too large",
+	  { .loop = { .buf_bytes = 2 << 20 } },
+	  -EINVAL,
+	  "1048576" },
+	{ "low above high",
+	  { .loop = { .send_low_bytes = 10, .send_high_bytes = 5 } },
+	  -EINVAL,
+	  "low 10, high 5" },
+	{ "high above max",
+	  { .loop = { .send_high_bytes = 10, .send_bytes_max = 5 } },
+	  -EINVAL,
+	  "high 10, max 5" },
+	{ "a message too large",
+	  { .loop = { .message_bytes_max = 1 << 30 } },
+	  -EINVAL,
+	  "1073741824" },
+	{ "a queue too long",
+	  { .loop = { .send_bytes_max = 1 << 29 } },
+	  -EINVAL,
+	  "536870912" },
+	{ "a batch wait too long",
+	  { .loop = { .batch_wait_us = 51 } },
+	  -EINVAL,
+	  "50" },
+	{ "more connections than descriptors",
+	  { .loop = { .conn_count = 2000000 } },
+	  -EMFILE,
+	  "ulimit -n" },
+	{ "a queue smaller than its completions",
+	  { .loop = { .ring = { .sq_entry_count = 64, .cq_entry_count = 8 } } },
+	  -EINVAL,
+	  "8 completion entries" },
+};
+
+START_TEST(an_option_out_of_range_is_named_with_its_limit)
+{
+	struct weir_server_opts opts = option_cases[_i].opts;
+	opts.address = "127.0.0.1";
+	if (opts.loop_count == 0)
+		opts.loop_count = 2;
+	(void)printf("%s\n", option_cases[_i].when);
+	expect_refusal(&opts, option_cases[_i].want, option_cases[_i].hint);
+}
+END_TEST
+
+/* In a child, which must not assert. */
+static int open_as_nobody(void *ctx, struct weir_error *error)
+{
+	const struct weir_handlers none = { .on_open = NULL };
+	struct weir_server *server = NULL;
+	if (setgid(65534) < 0 || setuid(65534) < 0)
+		return -errno;
+	return weir_server_open(&server, ctx, &none, NULL, error);
+}
+
+START_TEST(a_privileged_port_needs_permission)
+{
+	struct weir_server_opts opts = { .address = "127.0.0.1",
+					 .port = 81,
+					 .loop_count = 1,
+					 .loop = { .conn_count = 16 } };
+	struct weir_error error = { .code = 0 };
+	wi_skip_unless(geteuid() == 0, "only root can become nobody");
+	int err = wi_in_child(open_as_nobody, &opts, &error);
+	ck_assert_msg(err == -EACCES, "got %d: %s", err, error.text);
+	ck_assert_ptr_nonnull(strstr(error.text, "127.0.0.1:81"));
+	ck_assert_ptr_nonnull(strstr(error.text, "CAP_NET_BIND_SERVICE"));
+}
+END_TEST
+
+/* ---- the third loop fails ---------------------------------------------- */
+
+struct third {
+	struct weir_kernel kernel;
+	uint32_t setups;
+	uint32_t registers;
+	uint32_t fail_setup;    /* the n-th fails... */
+	uint32_t fail_register; /* ...or the n-th, of this opcode */
+	uint32_t opcode;
+	bool fails_listen;
+	uint32_t listens;
+	bool fails_doorbell;
+	uint32_t doorbells;
+};
+
+static int third_setup(void *ctx, uint32_t entry_count,
+		       struct io_uring_params *params)
+{
+	struct third *third = ctx;
+	const struct weir_kernel *real = weir_kernel_default();
+	if (++third->setups == third->fail_setup)
+		return -ENOMEM;
+	return real->setup(real->ctx, entry_count, params);
+}
+
+static int third_register(void *ctx, int ring_fd, uint32_t opcode, void *arg,
+			  uint32_t arg_count)
+{
+	struct third *third = ctx;
+	const struct weir_kernel *real = weir_kernel_default();
+	if (opcode == third->opcode &&
+	    __atomic_add_fetch(&third->registers, 1, __ATOMIC_RELAXED) ==
+		    third->fail_register)
+		return -ENOMEM;
+	return real->register_op(real->ctx, ring_fd, opcode, arg, arg_count);
+}
+
+static int third_listen(void *ctx, struct weir_listen_request *request)
+{
+	struct third *third = ctx;
+	const struct weir_kernel *real = weir_kernel_default();
+	/* The first is the probe that looks for strangers. */
+	if (third->fails_listen && ++third->listens == 4)
+		return -ENOMEM;
+	return real->listen(real->ctx, request);
+}
+
+static int third_doorbell(void *ctx)
+{
+	struct third *third = ctx;
+	const struct weir_kernel *real = weir_kernel_default();
+	if (third->fails_doorbell && ++third->doorbells == 3)
+		return -EMFILE;
+	return real->doorbell_open(real->ctx);
+}
+
+static const struct {
+	const char *what;
+	struct third third;
+	int want;
+	const char *hint;
+} third_cases[] = {
+	{ "its ring", { .fail_setup = 3 }, -ENOMEM, "ring" },
+	{ "its table of descriptors",
+	  { .opcode = IORING_REGISTER_FILES2, .fail_register = 3 },
+	  -ENOMEM,
+	  "" },
+	{ "its receive buffers",
+	  { .opcode = IORING_REGISTER_PBUF_RING, .fail_register = 3 },
+	  -ENOMEM,
+	  "buffers" },
+	{ "its doorbell", { .fails_doorbell = true }, -EMFILE, "doorbell" },
+	{ "its listener", { .fails_listen = true }, -ENOMEM, "listen" },
+	{ "its thread's taking of the ring",
+	  { .opcode = IORING_REGISTER_ENABLE_RINGS, .fail_register = 3 },
+	  -ENOMEM,
+	  "enable" },
+};
+
+START_TEST(a_server_of_which_the_third_loop_fails_leaves_nothing_behind)
+{
+	struct third third = third_cases[_i].third;
+	third.kernel = *weir_kernel_default();
+	third.kernel.ctx = &third;
+	third.kernel.setup = third_setup;
+	third.kernel.register_op = third_register;
+	third.kernel.listen = third_listen;
+	third.kernel.doorbell_open = third_doorbell;
+	const struct weir_server_opts opts = {
+		.address = "127.0.0.1",
+		.loop_count = 3,
+		.loop = { .ring = { .kernel = &third.kernel } },
+	};
+	const struct weir_handlers none = { .on_open = NULL };
+	struct weir_server *server = NULL;
+	struct weir_error error = { .code = 0 };
+	const struct traces before = traces_read();
+
+	(void)printf("%s\n", third_cases[_i].what);
+	int err = weir_server_open(&server, &opts, &none, NULL, &error);
+	ck_assert_msg(err == third_cases[_i].want, "%s: got %d: %s",
+		      third_cases[_i].what, err, error.text);
+	ck_assert_msg(strstr(error.text, third_cases[_i].hint) != NULL,
+		      "no '%s' in: %s", third_cases[_i].hint, error.text);
+	ck_assert_ptr_null(server);
+	ck_assert_uint_eq(traces_read().fds, before.fds);
+	ck_assert_uint_eq(traces_read().rings, before.rings);
+
+	/* Whatever it was, it is over: the next start works. */
+	ck_assert_int_eq(weir_server_open(&server, &opts, &none, NULL, &error),
+			 0);
+	weir_server_stop(server);
+	ck_assert_int_eq(weir_server_join(server), 0);
+	weir_server_close(server);
+	ck_assert_uint_eq(traces_read().fds, before.fds);
+}
+END_TEST
+
+START_TEST(an_ipv6_address_serves_too)
+{
+	const struct weir_server_opts opts = { .address = "[::1]",
+					       .loop_count = 1 };
+	const struct weir_handlers none = { .on_open = NULL };
+	struct weir_server *server = NULL;
+	struct weir_error error = { .code = 0 };
+	int err = weir_server_open(&server, &opts, &none, NULL, &error);
+	wi_skip_unless(err == 0, error.text);
+	ck_assert_uint_ne(weir_server_port(server), 0);
+	weir_server_stop(server);
+	ck_assert_int_eq(weir_server_join(server), 0);
+	weir_server_close(server);
+}
+END_TEST
+
+#define COUNT_OF(table) ((int)(sizeof(table) / sizeof((table)[0])))
+
+TCase *tcase_server_start(void)
+{
+	TCase *tcase = tcase_create("start");
+	tcase_set_timeout(tcase, SERVER_TEST_TIMEOUT_S);
+	tcase_add_test(tcase, a_port_that_a_plain_listener_has_is_in_use);
+	tcase_add_test(tcase, a_port_that_another_server_has_is_in_use);
+	tcase_add_test(tcase, servers_that_join_a_group_share_a_port);
+	tcase_add_loop_test(tcase, an_address_that_cannot_be_bound_is_named, 0,
+			    COUNT_OF(address_cases));
+	tcase_add_loop_test(tcase,
+			    an_option_out_of_range_is_named_with_its_limit, 0,
+			    COUNT_OF(option_cases));
+	tcase_add_test(tcase, a_privileged_port_needs_permission);
+	tcase_add_loop_test(
+		tcase,
+		a_server_of_which_the_third_loop_fails_leaves_nothing_behind, 0,
+		COUNT_OF(third_cases));
+	tcase_add_test(tcase, an_ipv6_address_serves_too);
+	return tcase;
+}

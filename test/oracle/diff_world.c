@@ -1,0 +1,314 @@
+/* diff_world.c - clients on the real kernel, and on the simulated one */
+#include "diff.h"
+
+#include "../rig/loopback.h"
+
+#include <arpa/inet.h>
+#include <assert.h>
+#include <errno.h>
+#include <netinet/tcp.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+enum {
+	NS_PER_S = 1000000000,
+	EXPECT_S = 20,   /* for what should come, and has not yet */
+	QUIET_TURNS = 3, /* and then for what should not */
+	/* Where the tape decides, most turns may do nothing. */
+	SIM_QUIET_TURNS = 40,
+};
+
+/* ---- the real one ------------------------------------------------------ */
+
+struct real {
+	struct diff_world world; /* first */
+	struct weir_kernel kernel;
+	struct loopback loopback;
+	uint64_t now_ns; /* the loop's clock stands still but for pass() */
+	uint64_t settling_since_ns;
+	uint32_t quiet_turns;
+	int fds[DIFF_CONNS];
+};
+
+static uint64_t clock_ns(void)
+{
+	const struct weir_kernel *linux_kernel = weir_kernel_linux();
+	return linux_kernel->now_ns(linux_kernel->ctx);
+}
+
+static uint64_t real_now_ns(void *ctx)
+{
+	const struct real *real = ctx;
+	return real->now_ns;
+}
+
+/* Loopback is instant in the other story: what the clients have sent is there
+ * before the loop looks, and what the loop has sent before they do. */
+static int real_enter(void *ctx, int ring_fd, uint32_t submit_count,
+		      uint32_t min_complete, uint32_t flags, const void *arg,
+		      size_t arg_bytes)
+{
+	const struct real *real = ctx;
+	loopback_flush(&real->loopback);
+	const int result =
+		weir_kernel_linux()->enter(NULL, ring_fd, submit_count,
+					   min_complete, flags, arg, arg_bytes);
+	loopback_flush(&real->loopback);
+	return result;
+}
+
+static int real_shutdown(void *ctx, int fd, int how)
+{
+	const struct real *real = ctx;
+	const int err = weir_kernel_linux()->shutdown(NULL, fd, how);
+	loopback_flush(&real->loopback);
+	return err;
+}
+
+static int real_close(void *ctx, int fd)
+{
+	const struct real *real = ctx;
+	const int err = weir_kernel_linux()->close(NULL, fd);
+	loopback_flush(&real->loopback);
+	return err;
+}
+
+static int real_connect(void *ctx, uint32_t conn, uint16_t port)
+{
+	struct real *real = ctx;
+	const struct sockaddr_in address = {
+		.sin_family = AF_INET,
+		.sin_port = htons(port),
+		.sin_addr.s_addr = htonl(INADDR_LOOPBACK),
+	};
+	const int on = 1;
+	const int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+	if (fd < 0)
+		return -errno;
+	if (connect(fd, (const struct sockaddr *)&address, sizeof(address)) <
+	    0) {
+		const int err = -errno;
+		(void)close(fd);
+		return err;
+	}
+	(void)setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof(on));
+	real->fds[conn] = fd;
+	return 0;
+}
+
+static int real_write(void *ctx, uint32_t conn, const uint8_t *bytes,
+		      uint32_t byte_count)
+{
+	struct real *real = ctx;
+	const ssize_t result = send(real->fds[conn], bytes, byte_count,
+				    MSG_DONTWAIT | MSG_NOSIGNAL);
+	return result < 0 ? -errno : (int)result;
+}
+
+static int real_read(void *ctx, uint32_t conn, uint8_t *bytes,
+		     uint32_t byte_count)
+{
+	struct real *real = ctx;
+	const ssize_t result =
+		recv(real->fds[conn], bytes, byte_count, MSG_DONTWAIT);
+	return result < 0 ? -errno : (int)result;
+}
+
+static void real_fin(void *ctx, uint32_t conn)
+{
+	struct real *real = ctx;
+	(void)shutdown(real->fds[conn], SHUT_WR); /* or it is reset */
+}
+
+static void real_hang_up(void *ctx, uint32_t conn)
+{
+	struct real *real = ctx;
+	(void)close(real->fds[conn]);
+	real->fds[conn] = -1;
+}
+
+static void real_rst(void *ctx, uint32_t conn)
+{
+	struct real *real = ctx;
+	const struct linger nothing = { .l_onoff = 1, .l_linger = 0 };
+	(void)setsockopt(real->fds[conn], SOL_SOCKET, SO_LINGER, &nothing,
+			 sizeof(nothing));
+	real_hang_up(ctx, conn);
+}
+
+static void real_pass(void *ctx, uint64_t ns)
+{
+	struct real *real = ctx;
+	real->now_ns += ns;
+}
+
+/* Packets on loopback may be handled a little later, by another thread of the
+ * kernel: what the other kernel has told already is waited for. */
+static bool real_is_settled(void *ctx, bool is_as_expected)
+{
+	struct real *real = ctx;
+	if (real->settling_since_ns == 0)
+		real->settling_since_ns = clock_ns();
+	if (is_as_expected)
+		real->quiet_turns++;
+	else
+		real->quiet_turns = 0;
+	if (real->quiet_turns < QUIET_TURNS &&
+	    clock_ns() - real->settling_since_ns <
+		    (uint64_t)EXPECT_S * NS_PER_S)
+		return false;
+	real->settling_since_ns = 0;
+	real->quiet_turns = 0;
+	return true;
+}
+
+struct diff_world *diff_real_open(void)
+{
+	struct real *real = calloc(1, sizeof(*real));
+	assert(real != NULL);
+	real->kernel = *weir_kernel_linux();
+	real->kernel.ctx = real;
+	real->kernel.now_ns = real_now_ns;
+	real->kernel.enter = real_enter;
+	real->kernel.shutdown = real_shutdown;
+	real->kernel.close = real_close;
+	loopback_open(&real->loopback);
+	real->now_ns = NS_PER_S;
+	real->world = (struct diff_world){
+		.kernel = &real->kernel,
+		.ctx = real,
+		.connect = real_connect,
+		.write = real_write,
+		.read = real_read,
+		.fin = real_fin,
+		.rst = real_rst,
+		.hang_up = real_hang_up,
+		.pass = real_pass,
+		.is_settled = real_is_settled,
+	};
+	return &real->world;
+}
+
+void diff_real_close(struct diff_world *world)
+{
+	struct real *real = world->ctx;
+	loopback_close(&real->loopback);
+	free(real);
+}
+
+/* ---- the simulated one ------------------------------------------------- */
+
+struct simulated {
+	struct diff_world world; /* first */
+	struct weir_sim *sim;
+	struct weir_tape *benign;
+	uint64_t hash;
+	uint32_t quiet_turns;
+	int conns[DIFF_CONNS];
+};
+
+static int simulated_connect(void *ctx, uint32_t conn, uint16_t port)
+{
+	struct simulated *simulated = ctx;
+	const int result = weir_sim_connect(simulated->sim, port);
+	simulated->conns[conn] = result;
+	return result < 0 ? result : 0;
+}
+
+static int simulated_write(void *ctx, uint32_t conn, const uint8_t *bytes,
+			   uint32_t byte_count)
+{
+	struct simulated *simulated = ctx;
+	return weir_sim_write(simulated->sim, simulated->conns[conn], bytes,
+			      byte_count);
+}
+
+static int simulated_read(void *ctx, uint32_t conn, uint8_t *bytes,
+			  uint32_t byte_count)
+{
+	struct simulated *simulated = ctx;
+	return weir_sim_read(simulated->sim, simulated->conns[conn], bytes,
+			     byte_count);
+}
+
+static void simulated_fin(void *ctx, uint32_t conn)
+{
+	struct simulated *simulated = ctx;
+	weir_sim_fin(simulated->sim, simulated->conns[conn]);
+}
+
+static void simulated_rst(void *ctx, uint32_t conn)
+{
+	struct simulated *simulated = ctx;
+	weir_sim_rst(simulated->sim, simulated->conns[conn]);
+}
+
+static void simulated_hang_up(void *ctx, uint32_t conn)
+{
+	struct simulated *simulated = ctx;
+	weir_sim_hang_up(simulated->sim, simulated->conns[conn]);
+}
+
+static void simulated_pass(void *ctx, uint64_t ns)
+{
+	struct simulated *simulated = ctx;
+	weir_sim_pass(simulated->sim, ns);
+}
+
+/* The hash is of all that happens. */
+static bool simulated_is_settled(void *ctx, bool is_as_expected)
+{
+	struct simulated *simulated = ctx;
+	const uint64_t hash = weir_sim_hash(simulated->sim);
+	(void)is_as_expected;
+	simulated->quiet_turns =
+		hash == simulated->hash ? simulated->quiet_turns + 1 : 0;
+	simulated->hash = hash;
+	if (simulated->quiet_turns < SIM_QUIET_TURNS)
+		return false;
+	simulated->quiet_turns = 0;
+	return true;
+}
+
+struct diff_world *diff_sim_open(void)
+{
+	struct simulated *simulated = calloc(1, sizeof(*simulated));
+	assert(simulated != NULL);
+	simulated->benign = calloc(1, sizeof(*simulated->benign));
+	assert(simulated->benign != NULL);
+	int err = weir_sim_open(&simulated->sim, simulated->benign, NULL);
+	assert(err == 0);
+	(void)err;
+	simulated->world = (struct diff_world){
+		.kernel = weir_sim_kernel(simulated->sim),
+		.ctx = simulated,
+		.connect = simulated_connect,
+		.write = simulated_write,
+		.read = simulated_read,
+		.fin = simulated_fin,
+		.rst = simulated_rst,
+		.hang_up = simulated_hang_up,
+		.pass = simulated_pass,
+		.is_settled = simulated_is_settled,
+	};
+	return &simulated->world;
+}
+
+void diff_sim_close(struct diff_world *world)
+{
+	struct simulated *simulated = world->ctx;
+	weir_sim_close(simulated->sim);
+	free(simulated->benign);
+	free(simulated);
+}
+
+void diff_sim_start(struct diff_world *world, struct weir_tape *tape)
+{
+	struct simulated *simulated = world->ctx;
+	const struct weir_sim_opts loopback = { .is_instant = true };
+	weir_tape_load(simulated->benign, NULL, 0);
+	if (tape != NULL)
+		weir_sim_reset(simulated->sim, tape, NULL);
+	else
+		weir_sim_reset(simulated->sim, simulated->benign, &loopback);
+}

@@ -1,0 +1,58 @@
+/* model_real.c - the real kernel, and its sockets */
+#include "model.h"
+
+#include "../rig/loopback.h"
+#include "../rig/support.h"
+
+#include <netinet/tcp.h>
+#include <unistd.h>
+
+static int real_listener = -1;
+static struct sockaddr_in real_address;
+static struct loopback real_loopback;
+
+/* The model knows of no packet that is later than the next enter. */
+static int real_enter(void *ctx, int ring_fd, uint32_t submit_count,
+		      uint32_t min_complete, uint32_t flags, const void *arg,
+		      size_t arg_bytes)
+{
+	const struct weir_kernel *kernel = weir_kernel_linux();
+	(void)ctx;
+	const int result = kernel->enter(kernel->ctx, ring_fd, submit_count,
+					 min_complete, flags, arg, arg_bytes);
+	loopback_flush(&real_loopback);
+	return result;
+}
+
+void model_real_open(struct weir_kernel *out_kernel)
+{
+	*out_kernel = *weir_kernel_linux();
+	out_kernel->enter = real_enter;
+	loopback_open(&real_loopback);
+}
+
+void model_real_pair(int out_fds[2])
+{
+	const int yes = 1;
+	if (real_listener < 0)
+		real_listener = wi_listener(&real_address);
+	out_fds[0] = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+	ck_assert_int_ge(out_fds[0], 0);
+	ck_assert_int_eq(connect(out_fds[0], (struct sockaddr *)&real_address,
+				 sizeof(real_address)),
+			 0);
+	out_fds[1] = accept4(real_listener, NULL, NULL, SOCK_CLOEXEC);
+	ck_assert_int_ge(out_fds[1], 0);
+	for (int i = 0; i < 2; i++)
+		ck_assert_int_eq(setsockopt(out_fds[i], IPPROTO_TCP,
+					    TCP_NODELAY, &yes, sizeof(yes)),
+				 0);
+}
+
+void model_real_end(void)
+{
+	if (real_listener >= 0)
+		ck_assert_int_eq(close(real_listener), 0);
+	real_listener = -1;
+	loopback_close(&real_loopback);
+}

@@ -1,0 +1,142 @@
+/* steer_rig.h - what the tests of steering share
+ *
+ *     wi_netns_enter()  a network of the test's own
+ *     steered_*         a server whose answer is the index of the loop
+ *     member_*          such a server in a process of its own
+ *
+ * The clients are a crowd (crowd.h). The calls fail the running test with a
+ * sentence.
+ */
+#ifndef WEIR_TEST_STEER_RIG_H
+#define WEIR_TEST_STEER_RIG_H
+
+#include "../rig/support.h"
+#include "crowd.h"
+
+#include "net/server.h"
+
+#include <pthread.h>
+
+enum {
+	STEER_TEST_TIMEOUT_S = 60,
+	STEERED_HOLD = 2, /* a request: see steered_hold_all() */
+	RIG_LINE_BYTES = 256,
+};
+
+/* ---- a network of the test's own --------------------------------------- */
+
+/* The calling thread, and those that it starts later, get a network namespace
+ * with a loopback on which all of 127.0.0.0/8 and fd00:7765::/64 is local.
+ * Returns NULL, or why it cannot be. */
+const char *wi_netns_enter(void);
+
+#define wi_netns_enter_or_skip()                                               \
+	do {                                                                   \
+		const char *why_not = wi_netns_enter();                        \
+		wi_skip_unless(why_not == NULL, why_not);                      \
+	} while (0)
+
+/* The same for a test that uses a port again: nobody else is given it in
+ * between. Where no network of its own can be had, that may happen. */
+void wi_netns_enter_if_may(void);
+
+/* Writes one of /proc/sys/net, which is the namespace's own. */
+void rig_sysctl(const char *path, const char *value);
+
+/* The @index-th source: 127.1.0.0 + @index, fd00:7765::1:0:0 + @index. */
+void rig_source_ipv4(uint32_t index, struct weir_addr *out_source);
+void rig_source_ipv6(uint32_t index, struct weir_addr *out_source);
+
+/* Leaves the running test where there is no steering program to be had; else
+ * it has a network of its own. */
+#define wi_steer_enter_or_skip()                                               \
+	do {                                                                   \
+		wi_skip_if_forced_off(WEIR_RUNG_STEER_EBPF);                   \
+		wi_skip_unless(weir_steer_is_built(),                          \
+			       "this build has no steering program");          \
+		wi_netns_enter_or_skip();                                      \
+	} while (0)
+
+/* Steering with a seed that is no random one: then who goes where by his source
+ * is the same in every run, and so is what chance has to say in it. The
+ * caller's to close. */
+struct weir_steer *rig_steer_seeded(const struct weir_steer_opts *opts);
+/* The loop that the rule gives a source now, apart from the program. */
+uint32_t rig_home_of(const struct weir_steer *steer,
+		     const struct weir_addr *source);
+
+/* ---- a server ---------------------------------------------------------- */
+
+struct steered {
+	struct weir_server *server;
+	const char *address;
+	pthread_mutex_t lock; /* of all that follows */
+	pthread_cond_t moved;
+	pthread_mutex_t gate;
+	uint64_t opens;
+	uint64_t closes;
+	uint64_t held_count; /* loops that wait at the gate */
+	uint64_t log_count;
+	char log_line[RIG_LINE_BYTES]; /* the last one */
+};
+
+/* On 127.0.0.1 and unpinned unless @opts says otherwise; answers each byte
+ * with the index of the loop. */
+void steered_start(struct steered *steered,
+		   const struct weir_server_opts *opts);
+/* The same with @opts->steering, by the program: anything less fails. */
+void steered_start_by_program(struct steered *steered,
+			      const struct weir_server_opts *opts);
+/* What loop @index got, and what all of them did. */
+struct weir_loop_share steered_share(const struct steered *steered,
+				     uint32_t index);
+struct weir_server_stats steered_stats(const struct steered *steered);
+/* Wait until so many connections have been closed, in all. */
+void steered_wait_closes(struct steered *steered, uint64_t count);
+/* From now on a loop that is asked STEERED_HOLD hangs in its handler. */
+void steered_hold_all(struct steered *steered);
+/* Wait until so many do. */
+void steered_wait_held(struct steered *steered, uint64_t count);
+void steered_release_all(struct steered *steered);
+uint64_t steered_log_count(struct steered *steered);
+/* Its first address. */
+struct weir_addr steered_addr(const struct steered *steered);
+/* @text at the port of its first address. */
+struct weir_addr rig_addr(const char *text, uint16_t port);
+/* Sum of all loops. */
+uint64_t steered_accepts(const struct steered *steered);
+/* Wait until so many lines have been logged. */
+void steered_wait_logs(struct steered *steered, uint64_t count);
+/* Stops, joins, frees; nothing was dropped and no accept has failed. */
+void steered_end(struct steered *steered);
+/* The same for a server that was harmed: accepts may have failed. */
+void steered_end_harmed(struct steered *steered);
+
+/* ---- a server in a process of its own ---------------------------------- */
+
+struct member {
+	pid_t pid;
+	int orders;  /* the port to serve, once */
+	int reports; /* what it tells */
+};
+
+/* What is left of one that has ended. */
+struct member_report {
+	int result; /* of weir_server_join() */
+	uint64_t accepts;
+	uint64_t drops;
+	uint64_t errors;
+};
+
+/* The process, which waits: to be made before any thread is. */
+void member_fork(struct member *member, const struct weir_server_opts *opts);
+/* It serves: at @port, or 0 for one of the kernel's choice. Returns that. */
+uint16_t member_serve(const struct member *member, uint16_t port);
+/* It puts its steering in front of the group again: weir_server_steer(). */
+void member_take_over(const struct member *member);
+/* SIGTERM: it stops as weir_server_stop() does. */
+void member_stop(const struct member *member);
+/* Wait until it has ended. */
+void member_end(struct member *member, struct member_report *out_report);
+
+#endif

@@ -1,0 +1,585 @@
+/* test_steer_change.c - steering changes while clients come: none is lost
+ *
+ * A crowd connects throughout, and the test's thread changes the server. What
+ * holds after a change is looked at once all connections that were begun
+ * before it have ended.
+ */
+#include "../suites.h"
+#include "steer_rig.h"
+
+#include <errno.h>
+#include <unistd.h>
+
+#define COUNT_OF(table) ((int)(sizeof(table) / sizeof((table)[0])))
+
+enum {
+	ENOUGH = 2000000, /* more than any of these tests comes to */
+	SOURCES = 200,
+	GUARD_OFF = 100,
+};
+
+static void many_sources(uint32_t index, struct weir_addr *out_source)
+{
+	rig_source_ipv4(index % SOURCES, out_source);
+}
+
+/* On one or two CPUs until it is told to stop. */
+static void crowd_flow(struct crowd *crowd, const struct weir_addr *targets,
+		       int cpus[2])
+{
+	struct crowd_opts opts = {
+		.count = ENOUGH,
+		.targets = targets,
+		.target_count = 1,
+		.source = many_sources,
+		.batch = 8,
+	};
+	crowd_pin(&opts, cpus);
+	crowd_start(crowd, &opts);
+}
+
+/* @count connections that are begun from now on have ended, a batch of each
+ * thread among them: what comes from its CPU alone is there as well. */
+static void crowd_pass(struct crowd *crowd, uint64_t count)
+{
+	crowd_settle(crowd);
+	crowd_wait_tried(crowd, crowd_tried(crowd) + count);
+	crowd_settle(crowd);
+	ck_assert_uint_lt(crowd_tried(crowd), ENOUGH);
+}
+
+static void crowd_end_unharmed(struct crowd *crowd)
+{
+	crowd_stop(crowd);
+	crowd_join(crowd);
+	crowd_expect_all_served(crowd);
+	crowd_end(crowd);
+}
+
+/* By the kernel's hash SYNs come to the very last. A program sends none there
+ * any more, well before. */
+static void crowd_end_nearly_unharmed(struct crowd *crowd, uint32_t shut_count)
+{
+	crowd_stop(crowd);
+	crowd_join(crowd);
+	crowd_expect_served_but_for_races(crowd, shut_count);
+	crowd_end(crowd);
+}
+
+/* ---- drain ------------------------------------------------------------- */
+
+static const struct {
+	enum weir_steer_policy policy;
+	bool has_two_addresses;
+} drain_cases[] = {
+	{ WEIR_STEER_ROUND_ROBIN, false },  { WEIR_STEER_ROUND_ROBIN, true },
+	{ WEIR_STEER_LEAST_LOADED, false }, { WEIR_STEER_LEAST_LOADED, true },
+	{ WEIR_STEER_SOURCE_HASH, false },  { WEIR_STEER_CPU, false },
+	{ WEIR_STEER_KERNEL, false },
+};
+
+static const struct weir_server_address other_address = { .address = "::1" };
+
+/* Without a program the kernel moves those that wait only if it is told to. */
+static void drain_start(struct steered *steered, int drain_case)
+{
+	const struct weir_server_opts opts = {
+		.loop_count = 3,
+		.also = &other_address,
+		.also_count = drain_cases[drain_case].has_two_addresses,
+		.steering = { .policy = drain_cases[drain_case].policy,
+			      .guard_percent = GUARD_OFF },
+	};
+	if (opts.steering.policy != WEIR_STEER_KERNEL) {
+		steered_start_by_program(steered, &opts);
+		return;
+	}
+	rig_sysctl("ipv4/tcp_migrate_req", "1");
+	steered_start(steered, &opts);
+}
+
+static void both_families(uint32_t index, struct weir_addr *out_source)
+{
+	if (index % 2 == 0)
+		rig_source_ipv4(index % SOURCES, out_source);
+	else
+		rig_source_ipv6(index % SOURCES, out_source);
+}
+
+START_TEST(a_loop_that_is_drained_gets_nothing_and_nobody_notices)
+{
+	wi_steer_enter_or_skip();
+	enum { GONE = 1, MORE = 5000 };
+	struct steered steered;
+	struct crowd crowd;
+	struct weir_error error;
+	int cpus[2];
+
+	drain_start(&steered, _i);
+	struct weir_addr targets[2] = { steered_addr(&steered) };
+	struct crowd_opts opts = {
+		.count = ENOUGH,
+		.targets = targets,
+		.target_count = 1,
+		.source = many_sources,
+		.batch = 8,
+	};
+	if (drain_cases[_i].has_two_addresses) {
+		targets[1] = *weir_server_addr(steered.server, 1);
+		opts.target_count = 2;
+		opts.source = both_families;
+	}
+	crowd_pin(&opts, cpus);
+	crowd_start(&crowd, &opts);
+	crowd_pass(&crowd, 2000);
+	ck_assert_uint_gt(steered_share(&steered, GONE).arrived, 0);
+
+	ck_assert_int_eq(weir_server_drain_loop(steered.server, GONE, &error),
+			 0);
+	/* None after the call, not even of those who are connecting now. */
+	const uint64_t arrived = steered_share(&steered, GONE).arrived;
+	ck_assert(steered_share(&steered, GONE).is_drained);
+	crowd_settle(&crowd);
+	const uint64_t chosen = steered_share(&steered, GONE).chosen;
+	crowd_pass(&crowd, MORE);
+	ck_assert_uint_eq(steered_share(&steered, GONE).arrived, arrived);
+	ck_assert_uint_eq(steered_share(&steered, GONE).chosen, chosen);
+	while (steered_share(&steered, GONE).conns_open > 0)
+		crowd_pass(&crowd, 100);
+
+	ck_assert_int_eq(weir_server_resume_loop(steered.server, GONE, &error),
+			 0);
+	crowd_pass(&crowd, 2000);
+	ck_assert(!steered_share(&steered, GONE).is_drained);
+	ck_assert_uint_gt(steered_share(&steered, GONE).arrived, arrived);
+	if (drain_cases[_i].policy == WEIR_STEER_KERNEL)
+		crowd_end_nearly_unharmed(&crowd, opts.target_count);
+	else
+		crowd_end_unharmed(&crowd);
+	steered_end(&steered);
+}
+END_TEST
+
+/* ---- who waits in a queue ---------------------------------------------- */
+
+enum { WAITING = 64, LEAVING = 1 };
+
+static const struct {
+	const char *address; /* of the server, and of the clients' target */
+	const char *target;
+	void (*source)(uint32_t index, struct weir_addr *out_source);
+} wait_cases[] = {
+	{ "127.0.0.1", "127.0.0.1", rig_source_ipv4 },
+	{ "::1", "::1", rig_source_ipv6 },
+	{ "::", "127.0.0.1", rig_source_ipv4 },
+};
+
+/* Of the sources of a case, those whose loop is LEAVING. */
+static struct weir_addr leaving_sources[1 + WAITING];
+
+static void leaving_source(uint32_t index, struct weir_addr *out_source)
+{
+	*out_source = leaving_sources[index];
+}
+
+static void leaving_sources_find(const struct weir_steer *steer, int wait_case)
+{
+	uint32_t found = 0;
+	for (uint32_t i = 0; found < 1 + WAITING; i++) {
+		wait_cases[wait_case].source(i, &leaving_sources[found]);
+		found += rig_home_of(steer, &leaving_sources[found]) == LEAVING;
+	}
+}
+
+static void *drain_leaving(void *ctx)
+{
+	const struct steered *steered = ctx;
+	const int err = weir_server_drain_loop(steered->server, LEAVING, NULL);
+	return err == 0 ? NULL : ctx;
+}
+
+/* Connects, and asks. */
+static int client_start(const struct crowd_opts *opts, uint32_t index,
+			uint8_t request)
+{
+	const int fd = crowd_open_one(opts, index);
+	ck_assert_msg(fd >= 0, "client %u: %s", index, strerror(-fd));
+	ck_assert_int_eq(send(fd, &request, sizeof(request), MSG_NOSIGNAL), 1);
+	return fd;
+}
+
+/* The loop hangs until all others have been served: nothing but the move can
+ * do that. */
+START_TEST(who_waits_goes_where_the_policy_sends_him_and_none_is_missed)
+{
+	wi_steer_enter_or_skip();
+	/* Without it the kernel may accept them there all the same. */
+	wi_skip_if_forced_off(WEIR_RUNG_DEFER_TASKRUN);
+	enum { LOOPS = 3 };
+	struct steered steered;
+	uint64_t want[LOOPS] = { 0 };
+	int fds[1 + WAITING];
+	int heard[1 + WAITING];
+	pthread_t drainer;
+	void *failed;
+
+	struct weir_steer *steer = rig_steer_seeded(&(struct weir_steer_opts){
+		.policy = WEIR_STEER_SOURCE_HASH,
+		.guard_percent = GUARD_OFF,
+	});
+	steered_start_by_program(&steered,
+				 &(struct weir_server_opts){
+					 .address = wait_cases[_i].address,
+					 .loop_count = LOOPS,
+					 .steer = steer,
+				 });
+	const struct weir_addr target = rig_addr(
+		wait_cases[_i].target, weir_server_port(steered.server));
+	const struct crowd_opts opts = { .targets = &target,
+					 .target_count = 1,
+					 .source = leaving_source };
+	leaving_sources_find(steer, _i);
+	steered_hold_all(&steered);
+	fds[0] = client_start(&opts, 0, STEERED_HOLD);
+	steered_wait_held(&steered, 1);
+	for (uint32_t i = 1; i <= WAITING; i++)
+		fds[i] = client_start(&opts, i, 1);
+	ck_assert_int_eq(
+		pthread_create(&drainer, NULL, drain_leaving, &steered), 0);
+	for (uint32_t i = 1; i <= WAITING; i++)
+		heard[i] = crowd_hear_one(fds[i]);
+	steered_release_all(&steered);
+	ck_assert_int_eq(pthread_join(drainer, &failed), 0);
+	ck_assert_ptr_null(failed);
+	for (uint32_t i = 1; i <= WAITING; i++) {
+		const uint32_t home = rig_home_of(steer, &leaving_sources[i]);
+		ck_assert_int_eq(heard[i], home);
+		ck_assert_int_ne(heard[i], LEAVING);
+		want[home]++;
+	}
+	ck_assert_int_eq(crowd_hear_one(fds[0]), LEAVING);
+	ck_assert_uint_eq(steered_share(&steered, LEAVING).arrived, 1);
+	ck_assert_uint_eq(steered_share(&steered, LEAVING).chosen, 1 + WAITING);
+	for (uint32_t i = 0; i < LOOPS; i++)
+		ck_assert_uint_eq(steered_share(&steered, i).moved, want[i]);
+	ck_assert_uint_eq(steered_stats(&steered).moved, WAITING);
+	ck_assert_uint_eq(steered_stats(&steered).missed, 0);
+	for (uint32_t i = 0; i <= WAITING; i++)
+		ck_assert_int_eq(close(fds[i]), 0);
+	steered_end(&steered);
+	weir_steer_close(steer);
+}
+END_TEST
+
+START_TEST(each_loop_may_be_drained_in_turn)
+{
+	wi_steer_enter_or_skip();
+	enum { LOOPS = 3, ROUNDS = 4 };
+	struct steered steered;
+	struct crowd crowd;
+	struct weir_error error;
+	int cpus[2];
+
+	steered_start_by_program(
+		&steered, &(struct weir_server_opts){
+				  .loop_count = LOOPS,
+				  .steering.policy = WEIR_STEER_ROUND_ROBIN,
+			  });
+	const struct weir_addr target = steered_addr(&steered);
+	crowd_flow(&crowd, &target, cpus);
+	for (uint32_t i = 0; i < LOOPS * ROUNDS; i++) {
+		const uint32_t loop = i % LOOPS;
+		const uint32_t next = (loop + 1) % LOOPS;
+		ck_assert_int_eq(
+			weir_server_drain_loop(steered.server, loop, &error),
+			0);
+		ck_assert_int_eq(
+			weir_server_drain_loop(steered.server, next, &error),
+			0);
+		crowd_pass(&crowd, 200);
+		/* Somebody has to serve. */
+		ck_assert_int_eq(weir_server_drain_loop(steered.server,
+							(loop + 2) % LOOPS,
+							&error),
+				 -EBUSY);
+		ck_assert_int_eq(
+			weir_server_resume_loop(steered.server, next, &error),
+			0);
+		ck_assert_int_eq(
+			weir_server_resume_loop(steered.server, loop, &error),
+			0);
+	}
+	crowd_end_unharmed(&crowd);
+	steered_end(&steered);
+}
+END_TEST
+
+/* ---- policies and weights ---------------------------------------------- */
+
+START_TEST(policies_are_replaced_under_load)
+{
+	wi_steer_enter_or_skip();
+	enum { ROUNDS = 8 };
+	struct steered steered;
+	struct crowd crowd;
+	struct weir_error error = { .code = 0 };
+	int cpus[2];
+
+	/* Pinned loops: cpu wants them. */
+	steered_start_by_program(
+		&steered,
+		&(struct weir_server_opts){
+			.loop_count = 3,
+			.steering = { .policy = WEIR_STEER_ROUND_ROBIN,
+				      .guard_percent = GUARD_OFF },
+		});
+	const struct weir_addr target = steered_addr(&steered);
+	crowd_flow(&crowd, &target, cpus);
+	for (int i = 0; i < ROUNDS * WEIR_STEER_POLICY_COUNT; i++) {
+		const enum weir_steer_policy policy =
+			(enum weir_steer_policy)(i % WEIR_STEER_POLICY_COUNT);
+		ck_assert_msg(
+			weir_server_steer(steered.server, policy, &error) == 0,
+			"%s: %s", weir_steer_policy_name(policy), error.text);
+		ck_assert_int_eq(steered_stats(&steered).policy, policy);
+		const uint64_t chosen = steered_stats(&steered).chosen;
+		crowd_pass(&crowd, 300);
+		/* The kernel's own choices are not the program's. */
+		if (policy == WEIR_STEER_KERNEL)
+			ck_assert_uint_le(steered_stats(&steered).chosen,
+					  chosen + 2 * 8);
+		else
+			ck_assert_uint_ge(steered_stats(&steered).chosen,
+					  chosen + 300);
+	}
+	ck_assert_uint_eq(steered_stats(&steered).missed, 0);
+	crowd_end_unharmed(&crowd);
+	steered_end(&steered);
+}
+END_TEST
+
+START_TEST(a_weight_holds_for_all_that_come_after_it)
+{
+	wi_steer_enter_or_skip();
+	struct steered steered;
+	struct crowd crowd;
+	struct weir_error error = { .code = 0 };
+	uint64_t before[CROWD_LOOPS_MAX];
+	uint64_t after[CROWD_LOOPS_MAX];
+	int cpus[2];
+
+	steered_start_by_program(
+		&steered, &(struct weir_server_opts){
+				  .loop_count = 2,
+				  .is_unpinned = true,
+				  .steering.policy = WEIR_STEER_ROUND_ROBIN,
+			  });
+	const struct weir_addr target = steered_addr(&steered);
+	crowd_flow(&crowd, &target, cpus);
+	crowd_pass(&crowd, 500);
+	ck_assert_int_eq(weir_server_set_weight(steered.server, 0, 0, &error),
+			 0);
+	crowd_settle(&crowd);
+	const uint64_t first = steered_share(&steered, 0).arrived;
+	crowd_pass(&crowd, 1000);
+	ck_assert_uint_eq(steered_share(&steered, 0).arrived, first);
+
+	ck_assert_int_eq(weir_server_set_weight(steered.server, 0, 3, &error),
+			 0);
+	crowd_settle(&crowd);
+	crowd_answers(&crowd, before);
+	crowd_pass(&crowd, 4000);
+	crowd_answers(&crowd, after);
+	const uint64_t got[2] = { after[0] - before[0], after[1] - before[1] };
+	/* To a turn for each CPU. */
+	ck_assert_msg(got[0] <= 3 * got[1] + 2 * 4 &&
+			      got[0] + 2 * 4 >= 3 * got[1],
+		      "3 to 1 was wanted, and got %llu to %llu",
+		      (unsigned long long)got[0], (unsigned long long)got[1]);
+	ck_assert_int_eq(weir_server_set_weight(steered.server, 2, 1, &error),
+			 -ENOENT);
+	ck_assert_int_eq(weir_server_set_weight(steered.server, 0,
+						WEIR_STEER_WEIGHT_MAX + 1,
+						&error),
+			 -EINVAL);
+	crowd_end_unharmed(&crowd);
+	steered_end(&steered);
+}
+END_TEST
+
+/* ---- loops ------------------------------------------------------------- */
+
+START_TEST(loops_come_and_go_under_load)
+{
+	wi_steer_enter_or_skip();
+	enum { ROUNDS = 5 };
+	struct steered steered;
+	struct crowd crowd;
+	struct weir_error error = { .code = 0 };
+	int cpus[2];
+
+	steered_start_by_program(
+		&steered, &(struct weir_server_opts){
+				  .loop_count = 2,
+				  .loop_count_max = 3,
+				  .steering.policy = WEIR_STEER_ROUND_ROBIN,
+			  });
+	const struct weir_addr target = steered_addr(&steered);
+	crowd_flow(&crowd, &target, cpus);
+	for (uint32_t i = 0; i < ROUNDS; i++) {
+		const uint32_t gone = i % 2;
+		crowd_pass(&crowd, 300);
+		int added = weir_server_add_loop(steered.server, -1, &error);
+		ck_assert_msg(added == 2, "%d: %s", added, error.text);
+		crowd_pass(&crowd, 300);
+		ck_assert_uint_gt(steered_share(&steered, 2).arrived, 0);
+
+		/* A client that is cut before it has asked is a lost one: the
+		 * loop goes when it is idle. */
+		ck_assert_int_eq(
+			weir_server_drain_loop(steered.server, gone, &error),
+			0);
+		crowd_settle(&crowd);
+		ck_assert_int_eq(
+			weir_server_remove_loop(steered.server, gone, &error),
+			0);
+		ck_assert_ptr_null(weir_server_loop(steered.server, gone));
+		crowd_pass(&crowd, 300);
+		added = weir_server_add_loop(steered.server, -1, &error);
+		ck_assert_msg(added == (int)gone, "%d: %s", added, error.text);
+		ck_assert_int_eq(
+			weir_server_drain_loop(steered.server, 2, &error), 0);
+		crowd_settle(&crowd);
+		ck_assert_int_eq(
+			weir_server_remove_loop(steered.server, 2, &error), 0);
+	}
+	crowd_end_unharmed(&crowd);
+
+	/* Who takes the place of another has been given nothing yet. */
+	ck_assert_uint_gt(steered_share(&steered, 1).chosen, 0);
+	ck_assert_int_eq(weir_server_remove_loop(steered.server, 1, &error), 0);
+	ck_assert_int_eq(weir_server_add_loop(steered.server, -1, &error), 1);
+	ck_assert_uint_eq(steered_share(&steered, 1).chosen, 0);
+	ck_assert_uint_eq(steered_share(&steered, 1).chosen_here, 0);
+	steered_end(&steered);
+}
+END_TEST
+
+/* ---- a second process on the port -------------------------------------- */
+
+enum { SHORT_ONES = 20000 };
+
+static const struct {
+	enum weir_steer_policy policy;
+	bool a_stays; /* B goes again */
+} join_cases[] = {
+	{ WEIR_STEER_ROUND_ROBIN, false },  { WEIR_STEER_ROUND_ROBIN, true },
+	{ WEIR_STEER_LEAST_LOADED, false }, { WEIR_STEER_LEAST_LOADED, true },
+	{ WEIR_STEER_SOURCE_HASH, false },  { WEIR_STEER_SOURCE_HASH, true },
+};
+
+START_TEST(a_second_process_joins_and_one_leaves_with_no_client_lost)
+{
+	wi_steer_enter_or_skip();
+	const struct weir_server_opts server_opts = {
+		.loop_count = 2,
+		.is_unpinned = true,
+		.joins_group = true,
+		.steering = { .policy = join_cases[_i].policy,
+			      .guard_percent = GUARD_OFF },
+	};
+	const bool a_stays = join_cases[_i].a_stays;
+	struct member members[2];
+	struct member_report reports[2];
+	struct member *goes = &members[a_stays ? 1 : 0];
+	struct member *stays = &members[a_stays ? 0 : 1];
+	struct crowd crowd;
+	int cpus[2];
+
+	member_fork(&members[0], &server_opts);
+	member_fork(&members[1], &server_opts);
+	const uint16_t port = member_serve(&members[0], 0);
+	const struct weir_addr target = rig_addr("127.0.0.1", port);
+	struct crowd_opts opts = {
+		.count = ENOUGH,
+		.targets = &target,
+		.target_count = 1,
+		.source = many_sources,
+		.batch = 8,
+	};
+	crowd_pin(&opts, cpus);
+	crowd_start(&crowd, &opts);
+	crowd_wait_tried(&crowd, SHORT_ONES / 5);
+	ck_assert_uint_eq(member_serve(&members[1], port), port);
+	/* However many have come while it started. */
+	crowd_pass(&crowd, SHORT_ONES * 3 / 10);
+	/* The newcomer has all new ones; who stays takes them back. */
+	if (a_stays)
+		member_take_over(stays);
+	crowd_settle(&crowd);
+	member_stop(goes);
+	member_end(goes, &reports[0]);
+	crowd_pass(&crowd, SHORT_ONES / 5);
+	crowd_wait_tried(&crowd, SHORT_ONES);
+	crowd_stop(&crowd);
+	crowd_join(&crowd);
+	crowd_expect_all_served(&crowd);
+	const uint64_t all = crowd.tried;
+	crowd_end(&crowd);
+	member_stop(stays);
+	member_end(stays, &reports[1]);
+
+	for (int i = 0; i < 2; i++) {
+		ck_assert_int_eq(reports[i].result, 0);
+		ck_assert_uint_eq(reports[i].drops, 0);
+		ck_assert_uint_eq(reports[i].errors, 0);
+		ck_assert_msg(reports[i].accepts > SHORT_ONES / 20,
+			      "who %s has accepted %llu of %llu",
+			      i == 0 ? "goes" : "stays",
+			      (unsigned long long)reports[i].accepts,
+			      (unsigned long long)all);
+	}
+	ck_assert_uint_eq(reports[0].accepts + reports[1].accepts, all);
+}
+END_TEST
+
+/* ---- the suite --------------------------------------------------------- */
+
+static TCase *tcase_changes(void)
+{
+	TCase *tcase = tcase_create("changes");
+	tcase_set_timeout(tcase, STEER_TEST_TIMEOUT_S);
+	tcase_add_loop_test(
+		tcase, a_loop_that_is_drained_gets_nothing_and_nobody_notices,
+		0, COUNT_OF(drain_cases));
+	tcase_add_loop_test(
+		tcase,
+		who_waits_goes_where_the_policy_sends_him_and_none_is_missed, 0,
+		COUNT_OF(wait_cases));
+	tcase_add_test(tcase, each_loop_may_be_drained_in_turn);
+	tcase_add_test(tcase, policies_are_replaced_under_load);
+	tcase_add_test(tcase, a_weight_holds_for_all_that_come_after_it);
+	tcase_add_test(tcase, loops_come_and_go_under_load);
+	return tcase;
+}
+
+static TCase *tcase_processes(void)
+{
+	TCase *tcase = tcase_create("processes");
+	tcase_set_timeout(tcase, STEER_TEST_TIMEOUT_S);
+	tcase_add_loop_test(
+		tcase,
+		a_second_process_joins_and_one_leaves_with_no_client_lost, 0,
+		COUNT_OF(join_cases));
+	return tcase;
+}
+
+Suite *suite_steer_change(void)
+{
+	Suite *suite = suite_create("steer-change");
+	if (!wi_kernel_has_rings())
+		return suite;
+	suite_add_tcase(suite, tcase_changes());
+	suite_add_tcase(suite, tcase_processes());
+	return suite;
+}

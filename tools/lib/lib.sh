@@ -1,0 +1,148 @@
+# lib.sh - sourced by tools/demo, tools/check, tools/bench/run and .ci/run
+#
+# shellcheck shell=bash
+# Not a command of its own: it only defines functions, and `root`.
+
+root=$(cd "$(dirname "${BASH_SOURCE[0]}")/../.." && pwd)
+
+step() {
+	printf '\n==> %s\n' "$*"
+}
+
+# die TEXT: one line that says what to do; status 1.
+die() {
+	printf '%s: %s\n' "${0##*/}" "$*" >&2
+	exit 1
+}
+
+usage_error() {
+	printf '%s: %s; see %s --help\n' "${0##*/}" "$*" "$0" >&2
+	exit 2
+}
+
+# option_value NAME "$@": the value of an option, from what is left of the
+# command line.
+option_value() {
+	[ $# -ge 3 ] || usage_error "$1 needs a value"
+	printf '%s\n' "$3"
+}
+
+# whole_number NAME VALUE MIN MAX
+whole_number() {
+	if ! [[ $2 =~ ^[0-9]{1,9}$ ]] || [ "$2" -lt "$3" ] || [ "$2" -gt "$4" ]; then
+		usage_error "$1 $2: give a whole number from $3 to $4"
+	fi
+}
+
+as_root() {
+	if [ "$(id -u)" -eq 0 ]; then
+		"$@"
+	elif command -v sudo >/dev/null; then
+		sudo "$@"
+	else
+		die "root is needed for '$*': run it as root, or install sudo"
+	fi
+}
+
+# is_there PROBE: a command, or with a slash a file name, wildcards allowed.
+is_there() {
+	case $1 in
+	/*) compgen -G "$1" >/dev/null ;;
+	*) command -v "$1" >/dev/null ;;
+	esac
+}
+
+# need_packages "package|probe|why"...: installs what is missing, with
+# apt-get; says what, and what for.
+need_packages() {
+	local row package probe why
+	local -a missing=()
+	for row in "$@"; do
+		IFS='|' read -r package probe why <<<"$row"
+		is_there "$probe" && continue
+		[ ${#missing[@]} -gt 0 ] || step "Installing what is missing"
+		printf '    %-18s %s\n' "$package" "$why"
+		missing+=("$package")
+	done
+	[ ${#missing[@]} -gt 0 ] || return 0
+	is_there apt-get ||
+		die "no apt-get here: install these packages, or what your" \
+			"distribution calls them: ${missing[*]}"
+	apt_install "${missing[@]}"
+}
+
+apt_install() {
+	local log
+	log=$(mktemp)
+	printf '    apt-get update, apt-get install ...\n'
+	if ! { as_root apt-get update &&
+		as_root env DEBIAN_FRONTEND=noninteractive apt-get install \
+			--yes --no-install-recommends "$@"; } \
+		>"$log" 2>&1 </dev/null; then
+		tail -n 15 "$log" >&2
+		rm -f "$log"
+		die "apt-get could not install: $*; the lines above say why"
+	fi
+	rm -f "$log"
+}
+
+# Rows for need_packages.
+# shellcheck disable=SC2034 # used by the scripts that source this
+packages_build=(
+	"gcc|gcc|the C compiler"
+	"libc6-dev|/usr/include/stdio.h|the headers of the C library"
+	"pkg-config|pkg-config|finds libraries for Meson"
+	"meson|meson|describes the build"
+	"ninja-build|ninja|carries it out"
+	"clang|clang|compiles the steering program"
+	"libbpf-dev|/usr/include/bpf/libbpf.h|loads it"
+	"bpftool|/usr/*bin/bpftool|puts it into the library"
+)
+
+# configure DIR [MESON OPTION]...: for the first time, or again. A compiler
+# other than the default comes in through CC.
+configure() {
+	local dir=$1
+	shift
+	local -a mode=()
+	if [ -f "$dir/build.ninja" ]; then
+		mode=(--reconfigure)
+	else
+		rm -rf "$dir" # half configured, or not there
+	fi
+	if ! meson setup "${mode[@]}" "$dir" "$root" "$@" >"$dir.log" 2>&1; then
+		tail -n 15 "$dir.log" >&2
+		die "Meson could not configure $dir; the lines above say why"
+	fi
+}
+
+# build DIR [MESON OPTION]...: configures and compiles, without a line for each
+# file where nobody watches.
+build() {
+	local dir=$1
+	local -a quiet=()
+	[ -t 1 ] || quiet=(--quiet)
+	step "Building $dir ($(${CC:-gcc} --version | head -n 1))"
+	configure "$@"
+	ninja "${quiet[@]}" -C "$dir" || die "$dir does not compile; the lines above say why"
+}
+
+# wait_for_file FILE PID LOG [TRIES]: until FILE has content; fails, with what
+# the server said, if PID ends before that or a minute (20 tries a second) passes.
+wait_for_file() {
+	local tries
+	for ((tries = 0; tries < ${4:-1200}; tries++)); do
+		[ -s "$1" ] && return 0
+		kill -0 "$2" 2>/dev/null || break
+		sleep 0.05
+	done
+	cat "$3" >&2
+	printf '%s: the server did not start; the lines above say why\n' \
+		"${0##*/}" >&2
+	return 1
+}
+
+# grouped NUMBER: 1234567 as 1,234,567
+grouped() {
+	sed -e ':a' -e 's/\([0-9]\)\([0-9]\{3\}\)\b/\1,\2/;ta' <<<"$1"
+}
