@@ -52,7 +52,7 @@ static int eventfd_watch(int ring_fd)
 		(void)close(fd); /* the first error is the one to report */
 		return err;
 	}
-	wi_word_set(&event_fds[ring_fd], (uint32_t)fd);
+	wi_store_relaxed_u32(&event_fds[ring_fd], (uint32_t)fd);
 	return 0;
 }
 
@@ -97,7 +97,7 @@ static int eventfd_wait(int event_fd, const struct timespec *timeout)
 			      timeout->tv_nsec <= SLICE_NS;
 	struct pollfd poll_fd = { .fd = event_fd, .events = POLLIN };
 	uint64_t signals;
-	wi_ticket_next(&wait_count);
+	(void)wi_add_fetch_relaxed_u64(&wait_count, 1);
 	int ready = ppoll(&poll_fd, 1, is_short ? timeout : &slice, NULL);
 	if (ready < 0)
 		return -errno;
@@ -123,7 +123,7 @@ int wi_eventfd_enter(void *ctx, int ring_fd, uint32_t submit_count,
 	if (submitted < 0 || (uint32_t)submitted < submit_count ||
 	    min_complete == 0)
 		return submitted;
-	const uint32_t event_fd = wi_load_relaxed(&event_fds[ring_fd]);
+	const uint32_t event_fd = wi_load_relaxed_u32(&event_fds[ring_fd]);
 	int waited = eventfd_wait((int)event_fd, has_timeout ? &timeout : NULL);
 	if (waited == 0)
 		waited = wi_linux_enter(ctx, ring_fd, 0, 0, flags, NULL, 0);
@@ -145,8 +145,8 @@ int wi_eventfd_register(void *ctx, int ring_fd, uint32_t opcode, void *arg,
 int wi_eventfd_close(void *ctx, int fd)
 {
 	if (fd < RINGS_MAX) {
-		const uint32_t event_fd = wi_load_relaxed(&event_fds[fd]);
-		wi_word_set(&event_fds[fd], 0);
+		const uint32_t event_fd = wi_load_relaxed_u32(&event_fds[fd]);
+		wi_store_relaxed_u32(&event_fds[fd], 0);
 		if (event_fd != 0)
 			(void)close((int)event_fd);
 	}
@@ -155,5 +155,5 @@ int wi_eventfd_close(void *ctx, int fd)
 
 uint64_t weir_kernel_eventfd_waits(void)
 {
-	return wi_counted(&wait_count);
+	return wi_load_relaxed_u64(&wait_count);
 }

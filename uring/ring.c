@@ -210,7 +210,7 @@ static uint64_t thread_ticket(void)
 	static uint64_t last_ticket;
 	if (own_ticket == 0) {
 		(void)pthread_once(&once, ticket_watch_forks);
-		own_ticket = wi_ticket_next(&last_ticket);
+		own_ticket = wi_add_fetch_relaxed_u64(&last_ticket, 1);
 	}
 	return own_ticket;
 }
@@ -490,9 +490,9 @@ static uint32_t ring_want(const struct weir_ring *ring,
 static void ring_count_held_back(struct weir_ring *ring, uint32_t held_back)
 {
 	if ((held_back & IORING_SQ_TASKRUN) != 0)
-		wi_count(&ring->stats.enters_taskrun, 1);
+		wi_counter_add(&ring->stats.enters_taskrun, 1);
 	if ((held_back & IORING_SQ_CQ_OVERFLOW) != 0)
-		wi_count(&ring->stats.cq_overflows, 1);
+		wi_counter_add(&ring->stats.cq_overflows, 1);
 }
 
 static __attribute__((noinline, cold)) int ring_enter_refused(
@@ -500,19 +500,19 @@ static __attribute__((noinline, cold)) int ring_enter_refused(
 {
 	switch (result) {
 	case -EINTR:
-		wi_count(&ring->stats.enters_interrupted, 1);
+		wi_counter_add(&ring->stats.enters_interrupted, 1);
 		return 0;
 	case -ETIME:
-		wi_count(&ring->stats.enters_timed_out, 1);
+		wi_counter_add(&ring->stats.enters_timed_out, 1);
 		return 0;
 	case -EAGAIN:
 	case -EBUSY:
 	case -ENOMEM:
-		wi_count(&ring->stats.enters_refused, 1);
+		wi_counter_add(&ring->stats.enters_refused, 1);
 		ring->refused_err = result;
 		return 0;
 	default:
-		wi_count(&ring->stats.enters_failed, 1);
+		wi_counter_add(&ring->stats.enters_failed, 1);
 		return result;
 	}
 }
@@ -527,7 +527,7 @@ static inline int ring_kernel_enter(struct weir_ring *ring, uint32_t want_count,
 	uint32_t submit_count = weir_ring_unsubmitted(ring);
 	int result;
 	flags |= ring->enter_flags | IORING_ENTER_GETEVENTS;
-	wi_count(&ring->stats.enters, 1);
+	wi_counter_add(&ring->stats.enters, 1);
 	if (__builtin_expect(kernel->enter == wi_linux_enter, 1))
 		result = wi_enter(ring->enter_fd, submit_count, want_count,
 				  flags, arg, arg_bytes);
@@ -536,7 +536,7 @@ static inline int ring_kernel_enter(struct weir_ring *ring, uint32_t want_count,
 			kernel->enter(kernel->ctx, ring->enter_fd, submit_count,
 				      want_count, flags, arg, arg_bytes);
 	if (__builtin_expect(weir_ring_unsubmitted(ring) > 0, 0))
-		wi_count(&ring->stats.enters_short, 1);
+		wi_counter_add(&ring->stats.enters_short, 1);
 	return result >= 0 ? 0 : ring_enter_refused(ring, result);
 }
 
@@ -563,7 +563,7 @@ int weir_ring_enter(struct weir_ring *ring, const struct weir_wait *wait)
 
 	uint32_t want_count = ring_want(ring, wait, held_back);
 	if (want_count > 0) {
-		wi_count(&ring->stats.enters_waiting, 1);
+		wi_counter_add(&ring->stats.enters_waiting, 1);
 		if (!ring_wait_is_unlimited(wait))
 			return ring_enter_limited(ring, wait);
 	}
@@ -655,7 +655,7 @@ void weir_ring_stats_read(const struct weir_ring *ring,
 			  struct weir_ring_stats *out_stats)
 {
 #define RING_STAT_COPY(name, help)                                             \
-	out_stats->name = wi_counted(&ring->stats.name);
+	out_stats->name = wi_load_relaxed_u64(&ring->stats.name);
 	WEIR_RING_STATS(RING_STAT_COPY)
 #undef RING_STAT_COPY
 }

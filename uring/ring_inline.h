@@ -30,7 +30,8 @@ extern "C" {
  */
 static inline uint32_t weir_ring_unsubmitted(const struct weir_ring *ring)
 {
-	return (uint32_t)ring->sq_tail - wi_load_acquire(ring->kernel_sq_head);
+	return (uint32_t)ring->sq_tail -
+	       wi_load_acquire_u32(ring->kernel_sq_head);
 }
 
 /** weir_ring_sq_space() - how many SQEs can be taken before it is full. */
@@ -73,9 +74,9 @@ static inline struct io_uring_sqe *weir_ring_take_sqe(struct weir_ring *ring)
 	uint64_t tail = ring->sq_tail;
 	uint32_t mask = ring->sq_mask;
 	uint32_t unsubmitted =
-		(uint32_t)tail - wi_load_acquire(ring->kernel_sq_head);
+		(uint32_t)tail - wi_load_acquire_u32(ring->kernel_sq_head);
 	if (unsubmitted > mask) {
-		wi_count(&ring->stats.sq_full, 1);
+		wi_counter_add(&ring->stats.sq_full, 1);
 		return NULL;
 	}
 	ring->sq_tail = tail + 1;
@@ -153,15 +154,15 @@ static inline void weir_ring_publish(struct weir_ring *ring)
 	uint64_t tail = ring->sq_tail;
 	wi_ring_handover_release(ring);
 	wi_ring_lend_sqes(ring);
-	wi_store_release(ring->kernel_sq_tail, (uint32_t)tail);
-	wi_gauge_set(&ring->stats.sqes, tail);
+	wi_store_release_u32(ring->kernel_sq_tail, (uint32_t)tail);
+	wi_store_relaxed_u64(&ring->stats.sqes, tail);
 }
 
 /** weir_ring_ready() - completions that can be read now. */
 static inline uint32_t weir_ring_ready(const struct weir_ring *ring)
 {
-	uint32_t count =
-		wi_load_acquire(ring->kernel_cq_tail) - (uint32_t)ring->cq_head;
+	uint32_t count = wi_load_acquire_u32(ring->kernel_cq_tail) -
+			 (uint32_t)ring->cq_head;
 	if (count > 0)
 		wi_ring_handover_acquire(ring);
 	wi_ring_show_cqes(ring, count);
@@ -181,8 +182,8 @@ static inline void weir_ring_reaped(struct weir_ring *ring, uint32_t count)
 	uint64_t head = ring->cq_head + count;
 	wi_ring_hide_cqes(ring, count);
 	ring->cq_head = head;
-	wi_store_release(ring->kernel_cq_head, (uint32_t)head);
-	wi_gauge_set(&ring->stats.cqes, head);
+	wi_store_release_u32(ring->kernel_cq_head, (uint32_t)head);
+	wi_store_relaxed_u64(&ring->stats.cqes, head);
 }
 
 /**
@@ -193,7 +194,7 @@ static inline void weir_ring_reaped(struct weir_ring *ring, uint32_t count)
  */
 static inline uint32_t weir_ring_held_back(const struct weir_ring *ring)
 {
-	return wi_load_relaxed(ring->kernel_sq_flags) &
+	return wi_load_relaxed_u32(ring->kernel_sq_flags) &
 	       (IORING_SQ_TASKRUN | IORING_SQ_CQ_OVERFLOW);
 }
 

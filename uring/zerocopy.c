@@ -80,7 +80,7 @@ int weir_zerocopy_start(struct weir_zerocopy *zerocopy, struct weir_ring *ring,
 	if (byte_count > limit_bytes)
 		return -EMSGSIZE;
 	if (byte_count > limit_bytes - zerocopy->lent_bytes) {
-		wi_count(&zerocopy->stats.refusals, 1);
+		wi_counter_add(&zerocopy->stats.refusals, 1);
 		return -ENOBUFS;
 	}
 	struct io_uring_sqe *sqe = weir_ring_take_sqe(ring);
@@ -91,7 +91,7 @@ int weir_zerocopy_start(struct weir_zerocopy *zerocopy, struct weir_ring *ring,
 	*send = (struct weir_zerocopy_send){ .byte_count = byte_count };
 	zerocopy_state_set(send, WEIR_ZEROCOPY_SENDING);
 	zerocopy->lent_bytes += byte_count;
-	wi_count(&zerocopy->stats.sends, 1);
+	wi_counter_add(&zerocopy->stats.sends, 1);
 	assert(zerocopy->lent_bytes <= limit_bytes);
 	return 0;
 }
@@ -102,7 +102,7 @@ static void zerocopy_release(struct weir_zerocopy *zerocopy,
 	assert(zerocopy->lent_bytes >= send->byte_count);
 	zerocopy->lent_bytes -= send->byte_count;
 	zerocopy_state_set(send, WEIR_ZEROCOPY_FREE);
-	wi_count(&zerocopy->stats.releases, 1);
+	wi_counter_add(&zerocopy->stats.releases, 1);
 	if (zerocopy->opts.release != NULL)
 		zerocopy->opts.release(zerocopy->opts.ctx, send);
 }
@@ -114,7 +114,7 @@ static unsigned zerocopy_on_notice(struct weir_zerocopy *zerocopy,
 	if (!zerocopy->opts.no_usage_report &&
 	    ((uint32_t)cqe->res & IORING_NOTIF_USAGE_ZC_COPIED) != 0) {
 		send->was_copied = true;
-		wi_count(&zerocopy->stats.copies, 1);
+		wi_counter_add(&zerocopy->stats.copies, 1);
 	}
 	assert(send->state == WEIR_ZEROCOPY_HELD);
 	zerocopy_release(zerocopy, send);
@@ -131,9 +131,9 @@ unsigned weir_zerocopy_complete(struct weir_zerocopy *zerocopy,
 	assert(send->state == WEIR_ZEROCOPY_SENDING);
 	send->result = cqe->res;
 	if (cqe->res < 0)
-		wi_count(&zerocopy->stats.failures, 1);
+		wi_counter_add(&zerocopy->stats.failures, 1);
 	else
-		wi_count(&zerocopy->stats.sent_bytes, (uint64_t)cqe->res);
+		wi_counter_add(&zerocopy->stats.sent_bytes, (uint64_t)cqe->res);
 	if ((cqe->flags & IORING_CQE_F_MORE) != 0) {
 		zerocopy_state_set(send, WEIR_ZEROCOPY_HELD);
 		return WEIR_ZEROCOPY_HAS_RESULT;

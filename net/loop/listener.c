@@ -28,12 +28,12 @@ static enum wi_listener_wish wish_of(uint32_t word)
 void wi_listener_wish(struct wi_listener *listener, enum wi_listener_wish wish)
 {
 	const uint32_t count = (listener->wish >> WISH_BITS) + 1;
-	wi_word_tell(&listener->wish, count << WISH_BITS | wish);
+	wi_store_release_u32(&listener->wish, count << WISH_BITS | wish);
 }
 
 bool wi_listener_has_told(const struct wi_listener *listener)
 {
-	return wi_flag_seen(&listener->told) == listener->wish;
+	return wi_load_acquire_u32(&listener->told) == listener->wish;
 }
 
 void wi_latecomers_start(struct wi_latecomers *latecomers,
@@ -174,7 +174,7 @@ static bool listener_ends(const struct weir_loop *loop,
 
 static void listener_work(struct weir_loop *loop, struct wi_listener *listener)
 {
-	const uint32_t word = wi_flag_seen(&listener->wish);
+	const uint32_t word = wi_load_acquire_u32(&listener->wish);
 
 	if (word != listener->seen_wish)
 		listener_heed(loop, listener, word);
@@ -183,7 +183,7 @@ static void listener_work(struct weir_loop *loop, struct wi_listener *listener)
 	if (listener->is_shut || wish_of(word) == WI_LISTENER_HOLD) {
 		/* Shut down, or about to be: that ends what is armed. */
 		if (listener->state == WI_LISTENER_IDLE)
-			wi_word_tell(&listener->told, word);
+			wi_store_release_u32(&listener->told, word);
 		return;
 	}
 	const bool is_full = listener_is_full(loop, listener);
@@ -242,8 +242,8 @@ static void listener_failed(struct weir_loop *loop,
 	case -EINTR:
 		break;
 	case -EINVAL: /* shut down, by this loop or by who wished it */
-		if (listener->is_shut ||
-		    wi_flag_seen(&listener->wish) != listener->armed_wish)
+		if (listener->is_shut || wi_load_acquire_u32(&listener->wish) !=
+						 listener->armed_wish)
 			break;
 		wi_loop_count(&loop->stats.accept_errors, 1);
 		listener->retry_ns = loop->now_ns + RETRY_NS;

@@ -27,9 +27,10 @@ void wi_load_sit(struct weir_loop *loop, struct weir_steer *steer,
 	load->steer = steer;
 	load->seat = wi_steer_seat(steer, seat);
 	/* What a loop left here that had the seat before. */
-	wi_gauge_set(&load->seat->settled, wi_counted(&load->seat->sent));
-	wi_gauge_set_u32(&load->seat->open_count, 0);
-	wi_gauge_set_u32(&load->seat->work, 0);
+	wi_store_relaxed_u64(&load->seat->settled,
+			     wi_load_relaxed_u64(&load->seat->sent));
+	wi_store_relaxed_u32(&load->seat->open_count, 0);
+	wi_store_relaxed_u32(&load->seat->work, 0);
 }
 
 static uint32_t load_decay(uint32_t work, uint32_t ticks)
@@ -48,7 +49,7 @@ static void load_settle(struct weir_loop *loop)
 {
 	struct wi_load *load = &loop->load;
 	const uint64_t accepted = loop->stats.accepts - load->accepts;
-	const uint64_t sent = wi_counted(&load->seat->sent);
+	const uint64_t sent = wi_load_relaxed_u64(&load->seat->sent);
 	uint64_t settled = wi_min_u64(load->seat->settled + accepted, sent);
 
 	load->accepts = loop->stats.accepts;
@@ -64,7 +65,7 @@ static void load_settle(struct weir_loop *loop)
 		load->awaiting_since_ns = loop->now_ns;
 		load->awaited = sent;
 	}
-	wi_gauge_set(&load->seat->settled, settled);
+	wi_store_relaxed_u64(&load->seat->settled, settled);
 }
 
 static void load_guard(struct weir_loop *loop)
@@ -102,10 +103,10 @@ void wi_load_turn(struct weir_loop *loop, uint32_t recvs)
 	load->work_tick = loop->now_tick;
 	/* Those that have come are in open_count before they leave the sum of
 	 * those that are yet to come: never in neither. */
-	wi_gauge_set_u32(&load->seat->open_count, loop->conns.used_count);
-	wi_gauge_set_u32(&load->seat->work, load->work);
-	wi_gauge_set_u32(&load->seat->published_ms,
-			 (uint32_t)(loop->now_ns / NS_PER_MS));
+	wi_store_relaxed_u32(&load->seat->open_count, loop->conns.used_count);
+	wi_store_relaxed_u32(&load->seat->work, load->work);
+	wi_store_relaxed_u32(&load->seat->published_ms,
+			     (uint32_t)(loop->now_ns / NS_PER_MS));
 	load_settle(loop);
 	if (load->steer != NULL)
 		load_guard(loop);

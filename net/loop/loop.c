@@ -219,10 +219,10 @@ static void loop_timers(struct weir_loop *loop, uint64_t before_ns)
 static void loop_gauges(struct weir_loop *loop)
 {
 	struct weir_loop_stats *stats = &loop->stats;
-	wi_gauge_set(&stats->conns_open, loop->conns.used_count);
-	wi_gauge_set(&stats->conns_peak, loop->conns.fresh_index);
-	wi_gauge_set(&stats->block_bytes_used, loop->blocks.used_bytes);
-	wi_gauge_set(&stats->block_bytes_peak, loop->blocks.peak_bytes);
+	wi_store_relaxed_u64(&stats->conns_open, loop->conns.used_count);
+	wi_store_relaxed_u64(&stats->conns_peak, loop->conns.fresh_index);
+	wi_store_relaxed_u64(&stats->block_bytes_used, loop->blocks.used_bytes);
+	wi_store_relaxed_u64(&stats->block_bytes_peak, loop->blocks.peak_bytes);
 }
 
 int weir_loop_turn(struct weir_loop *loop, uint64_t timeout_ns)
@@ -355,23 +355,23 @@ static void loop_judge(struct weir_rung *rung, bool was_used, int err)
 static void loop_judge_trial(struct weir_rung *rung,
 			     const struct wi_trial *trial)
 {
-	loop_judge(rung, wi_load_relaxed(&trial->is_done) != 0,
-		   -(int)wi_load_relaxed(&trial->refusal));
+	loop_judge(rung, wi_load_relaxed_u32(&trial->is_done) != 0,
+		   -(int)wi_load_relaxed_u32(&trial->refusal));
 }
 
 void weir_loop_ladder(const struct weir_loop *loop, struct weir_rung *out_rungs)
 {
 	const struct weir_loop_stats *stats = &loop->stats;
-	const uint64_t recvs = wi_counted(&stats->recvs);
+	const uint64_t recvs = wi_load_relaxed_u64(&stats->recvs);
 
 	weir_ladder_read(&loop->ring, out_rungs);
 	/* Without these two it would not have opened. */
 	loop_judge(&out_rungs[WEIR_RUNG_FILE_TABLE], true, 0);
 	loop_judge(&out_rungs[WEIR_RUNG_BUFRING], true, 0);
 	loop_judge(&out_rungs[WEIR_RUNG_ACCEPT_SLOT_MULTISHOT],
-		   wi_counted(&stats->accepts) > 0, 0);
+		   wi_load_relaxed_u64(&stats->accepts) > 0, 0);
 	loop_judge(&out_rungs[WEIR_RUNG_RECV_MULTISHOT],
-		   recvs > wi_counted(&stats->recv_rearms), 0);
+		   recvs > wi_load_relaxed_u64(&stats->recv_rearms), 0);
 	loop_judge_trial(&out_rungs[WEIR_RUNG_INSTALL_SLOT], &loop->install);
 	loop_judge_trial(&out_rungs[WEIR_RUNG_SOCKET_CMD], &loop->socket_cmd);
 }
@@ -381,14 +381,18 @@ void weir_loop_stats(const struct weir_loop *loop,
 {
 	weir_ring_stats_read(&loop->ring, &out_stats->ring);
 #define LOOP_STAT_COPY(name, help)                                             \
-	out_stats->name = wi_counted(&loop->stats.name);
+	out_stats->name = wi_load_relaxed_u64(&loop->stats.name);
 	WEIR_LOOP_STATS(LOOP_STAT_COPY)
 #undef LOOP_STAT_COPY
 	for (int i = 0; i < WEIR_CLOSE_CAUSE_COUNT; i++)
-		out_stats->closes_by[i] = wi_counted(&loop->stats.closes_by[i]);
-	out_stats->conns_open = wi_counted(&loop->stats.conns_open);
-	out_stats->conns_peak = wi_counted(&loop->stats.conns_peak);
-	out_stats->block_bytes_used = wi_counted(&loop->stats.block_bytes_used);
-	out_stats->block_bytes_peak = wi_counted(&loop->stats.block_bytes_peak);
-	out_stats->punt_workers = wi_counted(&loop->stats.punt_workers);
+		out_stats->closes_by[i] =
+			wi_load_relaxed_u64(&loop->stats.closes_by[i]);
+	out_stats->conns_open = wi_load_relaxed_u64(&loop->stats.conns_open);
+	out_stats->conns_peak = wi_load_relaxed_u64(&loop->stats.conns_peak);
+	out_stats->block_bytes_used =
+		wi_load_relaxed_u64(&loop->stats.block_bytes_used);
+	out_stats->block_bytes_peak =
+		wi_load_relaxed_u64(&loop->stats.block_bytes_peak);
+	out_stats->punt_workers =
+		wi_load_relaxed_u64(&loop->stats.punt_workers);
 }

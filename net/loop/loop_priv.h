@@ -51,12 +51,12 @@ struct wi_trial {
 
 static inline void wi_trial_done(struct wi_trial *trial)
 {
-	wi_word_set(&trial->is_done, 1);
+	wi_store_relaxed_u32(&trial->is_done, 1);
 }
 
 static inline void wi_trial_refused(struct wi_trial *trial, int err)
 {
-	wi_word_set(&trial->refusal, (uint32_t)-err);
+	wi_store_relaxed_u32(&trial->refusal, (uint32_t)-err);
 }
 
 struct weir_loop {
@@ -167,7 +167,7 @@ static inline bool wi_loop_has_rung(const struct weir_loop *loop,
 
 static inline void wi_loop_count(uint64_t *counter, uint64_t how_many)
 {
-	wi_count(counter, how_many);
+	wi_counter_add(counter, how_many);
 }
 
 /* Any thread: a turn, so that the loop sees what has been written for it. */

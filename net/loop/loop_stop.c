@@ -19,13 +19,13 @@ void wi_loop_wake(struct weir_loop *loop)
 
 void weir_loop_stop(struct weir_loop *loop)
 {
-	wi_flag_raise(&loop->stop_requests);
+	(void)wi_add_fetch_release_u32(&loop->stop_requests, 1);
 	wi_loop_wake(loop);
 }
 
 void wi_loop_stop_to(struct weir_loop *loop, uint32_t least)
 {
-	wi_flag_raise_to(&loop->stop_requests, least);
+	(void)wi_fetch_max_release_u32(&loop->stop_requests, least);
 	wi_loop_wake(loop);
 }
 
@@ -44,7 +44,7 @@ static void stop_each(struct weir_loop *loop,
 void wi_stop_look(struct weir_loop *loop)
 {
 	if (loop->stop_phase != WI_RUNNING ||
-	    wi_flag_seen(&loop->stop_requests) == 0)
+	    wi_load_acquire_u32(&loop->stop_requests) == 0)
 		return;
 	loop->stop_phase = WI_STOP_SEEN;
 	loop->stop_deadline_ns =
@@ -145,7 +145,7 @@ static bool stop_is_forced(const struct weir_loop *loop)
 {
 	return (loop->now_ns >= loop->stop_deadline_ns &&
 		loop->late.turns_left == 0) ||
-	       wi_flag_seen(&loop->stop_requests) > 1;
+	       wi_load_acquire_u32(&loop->stop_requests) > 1;
 }
 
 /* When this thread has ended nobody can tell any more. */
@@ -156,7 +156,8 @@ static void stop_count_punts(struct weir_loop *loop)
 			      ? kernel->punt_workers(kernel->ctx)
 			      : 0;
 	if (workers > 0) /* without /proc it is not known: 0 */
-		wi_gauge_set(&loop->stats.punt_workers, (uint64_t)workers);
+		wi_store_relaxed_u64(&loop->stats.punt_workers,
+				     (uint64_t)workers);
 }
 
 bool wi_stop_advance(struct weir_loop *loop)

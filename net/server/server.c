@@ -224,15 +224,16 @@ void weir_server_stop(struct weir_server *server)
 {
 	/* Each loop is to be asked as often as the server, whoever else stops
 	 * it, and a loop that comes now looks at the count. */
-	const uint32_t count = wi_request_count(&server->stop_requests);
-	wi_visitors_enter(&server->stoppers);
+	const uint32_t count =
+		wi_add_fetch_seq_cst_u32(&server->stop_requests, 1);
+	(void)wi_add_fetch_seq_cst_u32(&server->stoppers, 1);
 	for (uint32_t i = 0; i < server->seat_count; i++) {
 		struct weir_loop *loop =
-			wi_pointer_seen(&server->seats[i].shown);
+			wi_load_seq_cst_pointer(&server->seats[i].shown);
 		if (loop != NULL)
 			wi_loop_stop_to(loop, count);
 	}
-	wi_visitors_leave(&server->stoppers);
+	(void)wi_sub_fetch_seq_cst_u32(&server->stoppers, 1);
 }
 
 static void server_await_end(struct weir_server *server)

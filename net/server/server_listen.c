@@ -209,7 +209,8 @@ static bool seat_has_told(const struct wi_server_seat *seat)
 static void seat_await_told(const struct wi_server_seat *seat)
 {
 	const struct timespec pause = { .tv_nsec = TOLD_PAUSE_NS };
-	while (!seat_has_told(seat) && wi_flag_seen(&seat->has_ended) == 0)
+	while (!seat_has_told(seat) &&
+	       wi_load_acquire_u32(&seat->has_ended) == 0)
 		(void)nanosleep(&pause, NULL); /* cut short: looks again */
 }
 

@@ -70,7 +70,7 @@ int weir_server_set_weight(struct weir_server *server, uint32_t index,
 static bool server_stops(const struct weir_server *server)
 {
 	return server->is_joined ||
-	       wi_requests_seen(&server->stop_requests) > 0;
+	       wi_load_seq_cst_u32(&server->stop_requests) > 0;
 }
 
 static int stops_explain(struct weir_error *error)
@@ -110,7 +110,7 @@ static int seat_resume(struct wi_server_seat *seat, struct weir_error *error)
 	struct weir_server *server = seat->server;
 	if (!seat->is_drained)
 		return 0;
-	if (server_stops(server) || wi_flag_seen(&seat->has_ended) != 0)
+	if (server_stops(server) || wi_load_acquire_u32(&seat->has_ended) != 0)
 		return stops_explain(error);
 	int err = wi_seat_listen_again(seat, error);
 	if (err < 0)

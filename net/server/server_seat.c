@@ -56,7 +56,7 @@ static void seat_gate_set(struct wi_server_seat *seat, enum wi_gate gate)
 static void seat_live_no_more(struct wi_server_seat *seat)
 {
 	struct weir_server *server = seat->server;
-	wi_word_tell(&seat->has_ended, 1);
+	wi_store_release_u32(&seat->has_ended, 1);
 	(void)pthread_mutex_lock(&server->gate_lock);
 	server->live_count--;
 	(void)pthread_cond_broadcast(&server->gate_moved);
@@ -75,7 +75,7 @@ static void *seat_main(void *arg)
 	 * that has lost one ends, and join tells why. */
 	if (seat->result < 0) {
 		wi_listeners_shut(seat->loop);
-		if (wi_requests_seen(&seat->server->stop_requests) == 0)
+		if (wi_load_seq_cst_u32(&seat->server->stop_requests) == 0)
 			weir_server_stop(seat->server);
 	}
 	seat_live_no_more(seat);
@@ -143,11 +143,11 @@ void wi_seat_run(struct wi_server_seat *seat)
 {
 	struct weir_server *server = seat->server;
 	if (server->seat_end <= seat->index)
-		wi_word_tell(&server->seat_end, seat->index + 1);
-	wi_pointer_set(&seat->shown, seat->loop);
+		wi_store_release_u32(&server->seat_end, seat->index + 1);
+	wi_store_seq_cst_pointer(&seat->shown, seat->loop);
 	seat_gate_set(seat, WI_GATE_OPEN);
 	/* A stop that did not see this loop is seen here. */
-	const uint32_t stops = wi_requests_seen(&server->stop_requests);
+	const uint32_t stops = wi_load_seq_cst_u32(&server->stop_requests);
 	if (stops > 0)
 		wi_loop_stop_to(seat->loop, stops);
 }
@@ -167,8 +167,8 @@ void wi_seat_close(struct wi_server_seat *seat)
 {
 	struct weir_server *server = seat->server;
 	assert(!seat->is_started);
-	wi_pointer_set(&seat->shown, NULL);
-	while (wi_visitors_seen(&server->stoppers) > 0)
+	wi_store_seq_cst_pointer(&seat->shown, NULL);
+	while (wi_load_seq_cst_u32(&server->stoppers) > 0)
 		(void)sched_yield();
 	wi_seat_leave(seat);
 	if (seat->is_seated)

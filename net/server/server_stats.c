@@ -16,15 +16,15 @@ static void share_read(const struct wi_server_seat *seat,
 		.cpu = seat->cpu,
 		.is_drained = seat->is_drained,
 		.weight = steer->weights[seat->index],
-		.conns_open = wi_counted(&stats->conns_open),
-		.conns_peak = wi_counted(&stats->conns_peak),
-		.work = wi_load_relaxed(&seat->loop->load.seat->work),
+		.conns_open = wi_load_relaxed_u64(&stats->conns_open),
+		.conns_peak = wi_load_relaxed_u64(&stats->conns_peak),
+		.work = wi_load_relaxed_u32(&seat->loop->load.seat->work),
 		.chosen = counts.chosen - before->chosen,
 		.chosen_here = counts.chosen_here - before->chosen_here,
 		.moved = counts.moved - before->moved,
-		.arrived = wi_counted(&stats->accepts),
-		.sampled = wi_counted(&stats->samples),
-		.sampled_here = wi_counted(&stats->samples_here),
+		.arrived = wi_load_relaxed_u64(&stats->accepts),
+		.sampled = wi_load_relaxed_u64(&stats->samples),
+		.sampled_here = wi_load_relaxed_u64(&stats->samples_here),
 	};
 	if (out_share->chosen > 0)
 		out_share->affinity = (double)out_share->chosen_here /
@@ -63,8 +63,9 @@ void weir_server_stats(struct weir_server *server,
 	struct weir_server_stats stats = {
 		.policy = steer->opts.policy,
 		.means = weir_steer_means(steer),
-		.is_stepped = wi_load_relaxed(&steer->state->is_stepped) != 0,
-		.guard_steps = wi_counted(&steer->guard.steps),
+		.is_stepped =
+			wi_load_relaxed_u32(&steer->state->is_stepped) != 0,
+		.guard_steps = wi_load_relaxed_u64(&steer->guard.steps),
 		.missed = wi_steer_missed(steer),
 	};
 	for (uint32_t i = 0; i < server->seat_end; i++) {
@@ -109,14 +110,14 @@ const struct weir_addr *weir_server_addr(const struct weir_server *server,
 
 uint32_t weir_server_loop_count(const struct weir_server *server)
 {
-	return wi_flag_seen(&server->seat_end);
+	return wi_load_acquire_u32(&server->seat_end);
 }
 
 const struct weir_loop *weir_server_loop(const struct weir_server *server,
 					 uint32_t index)
 {
 	assert(index < weir_server_loop_count(server));
-	return wi_pointer_seen(&server->seats[index].shown);
+	return wi_load_seq_cst_pointer(&server->seats[index].shown);
 }
 
 int weir_server_cpu(const struct weir_server *server, uint32_t index)

@@ -46,12 +46,12 @@ static void tables_refill(struct weir_steer *steer)
 		const bool takes = steer->is_seated[i] &&
 				   !steer->is_drained[i] &&
 				   seat_has_joined(steer, i);
-		wi_word_set(&state->seats[i].weight,
-			    takes ? steer->weights[i] : 0);
+		wi_store_relaxed_u32(&state->seats[i].weight,
+				     takes ? steer->weights[i] : 0);
 		if (steer->is_seated[i])
 			seat_count = i + 1;
 	}
-	wi_word_set(&state->seat_count, seat_count);
+	wi_store_relaxed_u32(&state->seat_count, seat_count);
 	wi_steer_table_fill(state);
 	(void)wi_steer_table_fill_cpus(state, steer->cpus);
 }
@@ -286,7 +286,7 @@ static void guard_read(const struct weir_steer *steer, bool is_stepped,
 		const struct wi_steer_row *row = &steer->rows[i];
 		const uint64_t *counts = is_stepped ? row->wished : row->chosen;
 		for (uint32_t seat = 0; seat < seat_count; seat++)
-			out_counts[seat] += wi_counted(&counts[seat]);
+			out_counts[seat] += wi_load_relaxed_u64(&counts[seat]);
 	}
 }
 
@@ -309,19 +309,21 @@ static enum wi_guard_step guard_look(struct weir_steer *steer)
 	struct wi_guard *guard = &steer->guard;
 	uint64_t counts[WI_STEER_SEATS_MAX];
 	uint32_t weights[WI_STEER_SEATS_MAX];
-	const uint32_t seat_count = wi_load_relaxed(&steer->state->seat_count);
+	const uint32_t seat_count =
+		wi_load_relaxed_u32(&steer->state->seat_count);
 
-	if (!policy_can_collapse(wi_load_relaxed(&steer->state->policy)))
+	if (!policy_can_collapse(wi_load_relaxed_u32(&steer->state->policy)))
 		return WI_GUARD_STAY;
 	guard_read(steer, guard->is_stepped, seat_count, counts);
 	for (uint32_t i = 0; i < seat_count; i++)
-		weights[i] = wi_load_relaxed(&steer->state->seats[i].weight);
+		weights[i] =
+			wi_load_relaxed_u32(&steer->state->seats[i].weight);
 	const enum wi_guard_step step =
 		wi_guard_judge(guard, counts, weights, seat_count);
 	if (step == WI_GUARD_STAY)
 		return step;
 	guard_restart(steer, guard->is_stepped, seat_count);
-	wi_word_set(&steer->state->is_stepped, guard->is_stepped);
+	wi_store_relaxed_u32(&steer->state->is_stepped, guard->is_stepped);
 	return step;
 }
 
@@ -360,9 +362,10 @@ static void policy_store(struct weir_steer *steer,
 {
 	(void)pthread_mutex_lock(&steer->guard_lock);
 	steer->guard.is_stepped = false;
-	wi_word_set(&steer->state->is_stepped, 0);
-	wi_word_set(&steer->state->policy, (uint32_t)policy);
-	guard_restart(steer, false, wi_load_relaxed(&steer->state->seat_count));
+	wi_store_relaxed_u32(&steer->state->is_stepped, 0);
+	wi_store_relaxed_u32(&steer->state->policy, (uint32_t)policy);
+	guard_restart(steer, false,
+		      wi_load_relaxed_u32(&steer->state->seat_count));
 	(void)pthread_mutex_unlock(&steer->guard_lock);
 }
 
@@ -415,9 +418,9 @@ void wi_steer_counts(const struct weir_steer *steer, uint32_t seat,
 	*out_counts = (struct wi_steer_counts){ .chosen = 0 };
 	for (uint32_t i = 0; i < steer->row_count; i++) {
 		const struct wi_steer_row *row = &steer->rows[i];
-		const uint64_t chosen = wi_counted(&row->chosen[seat]);
+		const uint64_t chosen = wi_load_relaxed_u64(&row->chosen[seat]);
 		out_counts->chosen += chosen;
-		out_counts->moved += wi_counted(&row->moved[seat]);
+		out_counts->moved += wi_load_relaxed_u64(&row->moved[seat]);
 		if (steer->cpus[seat] == (int)i)
 			out_counts->chosen_here += chosen;
 	}
@@ -427,6 +430,6 @@ uint64_t wi_steer_missed(const struct weir_steer *steer)
 {
 	uint64_t missed = 0;
 	for (uint32_t i = 0; i < steer->row_count; i++)
-		missed += wi_counted(&steer->rows[i].missed);
+		missed += wi_load_relaxed_u64(&steer->rows[i].missed);
 	return missed;
 }

@@ -21,14 +21,14 @@ void wi_guard_init(struct wi_guard *guard, uint32_t percent, uint32_t window_ms,
 
 bool wi_guard_is_due(struct wi_guard *guard, uint64_t now_ns)
 {
-	const uint64_t end_ns = wi_counted(&guard->window_end_ns);
+	const uint64_t end_ns = wi_load_relaxed_u64(&guard->window_end_ns);
 
 	if (now_ns < end_ns)
 		return false;
 	/* From now, not from its end: one that was looked at late does not
 	 * make the next one short. */
-	return wi_claim(&guard->window_end_ns, end_ns,
-			now_ns + guard->window_ns);
+	return wi_compare_exchange_relaxed_u64(&guard->window_end_ns, end_ns,
+					       now_ns + guard->window_ns);
 }
 
 /* What came in this window. Rows that are read while they grow, or a seat that
@@ -137,7 +137,7 @@ enum wi_guard_step wi_guard_judge(struct wi_guard *guard,
 	guard->is_stepped = is_exceeded;
 	if (!is_exceeded)
 		return WI_GUARD_STEP_BACK;
-	wi_count(&guard->steps, 1);
+	wi_counter_add(&guard->steps, 1);
 	return WI_GUARD_STEP;
 }
 

@@ -94,7 +94,8 @@ bool wi_steer_migrates(const struct weir_steer *steer);
 static inline enum weir_steer_policy wi_steer_policy(
 	const struct weir_steer *steer)
 {
-	return (enum weir_steer_policy)wi_load_relaxed(&steer->state->policy);
+	return (enum weir_steer_policy)wi_load_relaxed_u32(
+		&steer->state->policy);
 }
 
 /* Any thread: where the loop of @seat publishes its load. */

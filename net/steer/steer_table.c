@@ -184,12 +184,12 @@ static void table_store_turns(struct wi_steer_state *state,
 			      const struct table_round *round)
 {
 	if (round->count == 0)
-		wi_store_release(&state->turn_count, 0);
+		wi_store_release_u32(&state->turn_count, 0);
 	for (uint32_t i = 0; i < WI_STEER_TURNS_MAX; i++)
 		table_store(&state->turns[i],
 			    round->count == 0 ? WI_STEER_NO_SEAT
 					      : round->order[i % round->count]);
-	wi_store_release(&state->turn_count, round->count);
+	wi_store_release_u32(&state->turn_count, round->count);
 }
 
 void wi_steer_table_fill(struct wi_steer_state *state)

@@ -469,7 +469,8 @@ static uint32_t ending_index; /* of the loop that ends; read once it has */
 
 static void ending_told(struct weir_conn *conn)
 {
-	wi_word_tell(&ending_index, weir_loop_index(weir_conn_loop(conn)));
+	wi_store_release_u32(&ending_index,
+			     weir_loop_index(weir_conn_loop(conn)));
 }
 
 static ssize_t stop_own_loop(struct weir_conn *conn, const uint8_t *bytes,
@@ -496,13 +497,13 @@ static ssize_t fail_own_loop(struct weir_conn *conn, const uint8_t *bytes,
 static uint32_t one_loop_ends(struct weir_server *server)
 {
 	const int fd = peer_open(weir_server_port(server));
-	wi_word_tell(&ending_index, UINT32_MAX);
+	wi_store_release_u32(&ending_index, UINT32_MAX);
 	peer_send(fd, "end", 3);
-	while (wi_flag_seen(&ending_index) == UINT32_MAX)
+	while (wi_load_acquire_u32(&ending_index) == UINT32_MAX)
 		(void)sched_yield();
 	peer_close(fd);
-	const uint32_t index = wi_flag_seen(&ending_index);
-	while (wi_flag_seen(&server->seats[index].has_ended) == 0)
+	const uint32_t index = wi_load_acquire_u32(&ending_index);
+	while (wi_load_acquire_u32(&server->seats[index].has_ended) == 0)
 		(void)sched_yield();
 	return index;
 }
@@ -559,7 +560,7 @@ START_TEST(a_loop_is_not_freed_while_somebody_may_look_at_it)
 	struct removal removal = { .server = server, .result = 1 };
 	pthread_t thread;
 
-	wi_visitors_enter(&server->stoppers);
+	(void)wi_add_fetch_seq_cst_u32(&server->stoppers, 1);
 	ck_assert_int_eq(pthread_create(&thread, NULL, remove_first, &removal),
 			 0);
 	while (weir_server_loop(server, 0) != NULL)
@@ -569,7 +570,7 @@ START_TEST(a_loop_is_not_freed_while_somebody_may_look_at_it)
 						      __ATOMIC_RELAXED));
 		(void)sched_yield();
 	}
-	wi_visitors_leave(&server->stoppers);
+	(void)wi_sub_fetch_seq_cst_u32(&server->stoppers, 1);
 	ck_assert_int_eq(pthread_join(thread, NULL), 0);
 	ck_assert_int_eq(removal.result, 0);
 	ck_assert_ptr_null(server->seats[0].loop);

@@ -113,7 +113,7 @@ static int liar_enter(void *ctx, int ring_fd, uint32_t submit_count,
 					 min_complete, flags, arg, arg_bytes);
 	struct io_uring_cqe *cqes =
 		(struct io_uring_cqe *)(void *)(liar->rings + at->cqes);
-	const uint32_t tail = wi_load_acquire(word_at(liar, at->tail));
+	const uint32_t tail = wi_load_acquire_u32(word_at(liar, at->tail));
 	while (liar->cqe_index != tail) {
 		struct io_uring_cqe *entry =
 			&cqes[liar->cqe_index++ &

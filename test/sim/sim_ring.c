@@ -166,7 +166,7 @@ void sim_ring_close(struct weir_sim *sim, int index)
 static uint32_t cq_ready(const struct sim_ring *ring)
 {
 	return *ring_word(ring, CQ_TAIL) -
-	       wi_load_acquire(ring_word(ring, CQ_HEAD));
+	       wi_load_acquire_u32(ring_word(ring, CQ_HEAD));
 }
 
 static void cq_write(struct sim_ring *ring, const struct io_uring_cqe *cqe)
@@ -175,7 +175,7 @@ static void cq_write(struct sim_ring *ring, const struct io_uring_cqe *cqe)
 		(struct io_uring_cqe *)(void *)(ring->memory + CQES);
 	const uint32_t tail = *ring_word(ring, CQ_TAIL);
 	sim_copy(&cqes[tail & (ring->cq_entries - 1)], cqe, sizeof(*cqe));
-	wi_store_release(ring_word(ring, CQ_TAIL), tail + 1);
+	wi_store_release_u32(ring_word(ring, CQ_TAIL), tail + 1);
 }
 
 bool sim_ring_post(struct weir_sim *sim, int index, uint64_t user_data, int res,
@@ -407,7 +407,7 @@ static int enter_submit(struct weir_sim *sim, int index, uint32_t submit_count)
 {
 	struct sim_ring *ring = &sim->rings[index];
 	const uint32_t head = *ring_word(ring, SQ_HEAD);
-	uint32_t count = wi_load_acquire(ring_word(ring, SQ_TAIL)) - head;
+	uint32_t count = wi_load_acquire_u32(ring_word(ring, SQ_TAIL)) - head;
 
 	if (count > submit_count)
 		count = submit_count;
@@ -421,7 +421,7 @@ static int enter_submit(struct weir_sim *sim, int index, uint32_t submit_count)
 		struct io_uring_sqe sqe;
 		sim_copy(&sqe, &ring->sqes[(head + i) & (ring->sq_entries - 1)],
 			 sizeof(sqe));
-		wi_store_release(ring_word(ring, SQ_HEAD), head + i + 1);
+		wi_store_release_u32(ring_word(ring, SQ_HEAD), head + i + 1);
 		if (!sim_op_submit(sim, index, &sqe) &&
 		    (ring->setup_flags & IORING_SETUP_SUBMIT_ALL) == 0)
 			return (int)i + 1; /* the rest stays in the queue */

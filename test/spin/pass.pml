@@ -55,7 +55,7 @@ byte asked = 0; /* 1 + which */
 bit taker_stops = 0;
 bit taker_refuses = 0; /* told: sends after this are refused */
 bit taker_has_ended = 0;
-byte sending = 0; /* givers in the middle of it, as wi_visitors_enter() */
+byte sending = 0; /* givers in the middle of it, counted as the server counts stoppers */
 
 /* ---- the kernel: carries a message, and answers */
 

@@ -10,7 +10,7 @@
  * Proved: the kernel reads every entry exactly as it was filled, once, in
  * order, and both come to an end.
  *
- * In the library: wi_store_release(kernel_sq_tail) in ring.c,
+ * In the library: wi_store_release_u32(kernel_sq_tail) in ring.c,
  * weir_ring_unsubmitted() and weir_ring_take_sqe() in ring_inline.h.
  *
  * mutant NO_TAIL_RELEASE assertion: the tail is seen before the entry

@@ -361,7 +361,7 @@ static struct caller callers[CALLERS];
 static bool all_were_told(void)
 {
 	for (uint32_t i = 0; i < CALLERS; i++)
-		if (wi_counted(&callers[i].told) < TOLD_LEAST)
+		if (wi_load_relaxed_u64(&callers[i].told) < TOLD_LEAST)
 			return false;
 	return true;
 }
@@ -371,9 +371,10 @@ static void *caller_run(void *ctx)
 	struct caller *caller = ctx;
 
 	while (!all_were_told()) {
-		const uint64_t end_ns = wi_counted(&guard->window_end_ns);
+		const uint64_t end_ns =
+			wi_load_relaxed_u64(&guard->window_end_ns);
 		if (wi_guard_is_due(guard, end_ns))
-			wi_count(&caller->told, 1);
+			wi_counter_add(&caller->told, 1);
 	}
 	return NULL;
 }

@@ -365,8 +365,9 @@ static void loads_make_uneven(struct steered *steered,
 	steered_wait_closes(steered, closed);
 	for (int loop = 0; loop < 2; loop++) {
 		const struct wi_steer_seat *seat = &steer->state->seats[loop];
-		while (wi_load_relaxed(&seat->open_count) != wanted[loop] ||
-		       wi_counted(&seat->settled) != wi_counted(&seat->sent))
+		while (wi_load_relaxed_u32(&seat->open_count) != wanted[loop] ||
+		       wi_load_relaxed_u64(&seat->settled) !=
+			       wi_load_relaxed_u64(&seat->sent))
 			(void)sched_yield();
 	}
 }

@@ -593,7 +593,7 @@ static int reader_run(struct shared *shared)
 	};
 	struct wi_steer_facts facts = { .cpu = 0 };
 
-	while (wi_flag_seen(&shared->stop) == 0) {
+	while (wi_load_acquire_u32(&shared->stop) == 0) {
 		for (uint32_t i = 0; i < 3000; i++) {
 			const uint32_t policy = policies[i % 3];
 			if (!reader_accepts(policy,
@@ -604,7 +604,7 @@ static int reader_run(struct shared *shared)
 			facts.turn += 0x9e3779b1u;
 			facts.source += 0x85ebca6bu;
 		}
-		wi_count(&shared->reads, 1);
+		wi_counter_add(&shared->reads, 1);
 	}
 	return 0;
 }
@@ -648,8 +648,8 @@ START_TEST(a_reader_never_meets_a_seat_of_neither_table)
 	for (uint32_t i = 0; ended == 0; i++) {
 		fill_shared(shared, weights[i % 5], cpus[i % 3]);
 		/* As long as both have seen something of the other. */
-		if (i >= FILLS && wi_counted(&shared->reads) >= FILLS)
-			wi_flag_raise(&shared->stop);
+		if (i >= FILLS && wi_load_relaxed_u64(&shared->reads) >= FILLS)
+			(void)wi_add_fetch_release_u32(&shared->stop, 1);
 		ended = waitpid(reader, &status, WNOHANG);
 	}
 	ck_assert_int_eq(ended, reader);

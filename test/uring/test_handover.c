@@ -187,9 +187,9 @@ static void *raiser_run(void *ctx)
 	uint32_t level = 0;
 	(void)pthread_barrier_wait(raiser->start);
 	while (level < RAISED_TO) {
-		level = wi_flag_seen(&raised) + raiser->step;
-		wi_flag_raise_to(&raised, level);
-		if (wi_flag_seen(&raised) < level)
+		level = wi_load_acquire_u32(&raised) + raiser->step;
+		(void)wi_fetch_max_release_u32(&raised, level);
+		if (wi_load_acquire_u32(&raised) < level)
 			raiser->has_seen_less = true;
 	}
 	return NULL;
@@ -213,7 +213,7 @@ START_TEST(flag_that_two_raise_is_never_lower_than_either_asked_for)
 		ck_assert_int_eq(pthread_join(threads[i], NULL), 0);
 	for (int i = 0; i < RAISERS; i++)
 		ck_assert(!raisers[i].has_seen_less);
-	ck_assert_uint_ge(wi_flag_seen(&raised), RAISED_TO);
+	ck_assert_uint_ge(wi_load_acquire_u32(&raised), RAISED_TO);
 	ck_assert_int_eq(pthread_barrier_destroy(&start), 0);
 }
 END_TEST

@@ -78,7 +78,7 @@ static void echo_count(struct echo *echo, const struct weir_conn *conn,
 		       uint64_t message_count)
 {
 	uint32_t index = weir_loop_index(weir_conn_loop(conn));
-	wi_count(&echo->loops[index].messages, message_count);
+	wi_counter_add(&echo->loops[index].messages, message_count);
 }
 
 static ssize_t echo_on_frames(struct weir_conn *conn, const uint8_t *bytes,

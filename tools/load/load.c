@@ -162,7 +162,7 @@ static struct load_plan plan;
 static void load_on_signal(int number)
 {
 	(void)number;
-	wi_flag_raise(&plan.stop);
+	(void)wi_add_fetch_release_u32(&plan.stop, 1);
 }
 
 static void load_signals_take(void)
@@ -383,7 +383,7 @@ static int load_threads_start(struct load_thread *threads)
 	(void)pthread_sigmask(SIG_SETMASK, &before, NULL);
 	if (err == 0)
 		return 0;
-	wi_flag_raise(&plan.stop);
+	(void)wi_add_fetch_release_u32(&plan.stop, 1);
 	for (uint32_t i = 0; i + 1 < started; i++)
 		(void)pthread_join(threads[i].thread, NULL);
 	(void)fprintf(stderr,

@@ -48,8 +48,8 @@ static void churn_fail_at_once(struct load_conn *conn, int err)
 {
 	struct load_counts *counts = &conn->thread->counts;
 
-	wi_count(&counts->failed_connects, 1);
-	wi_count(&counts->churn_other, 1);
+	wi_counter_add(&counts->failed_connects, 1);
+	wi_counter_add(&counts->churn_other, 1);
 	load_thread_fail(conn->thread, "connection %llu: %s",
 			 (unsigned long long)conn->id, strerror(-err));
 }
@@ -62,7 +62,7 @@ void load_churn_open_some(struct load_thread *thread)
 		thread->closed = conn->next_closed;
 		if (!churn_has_lives(conn))
 			continue;
-		wi_count(&thread->counts.churn_connections, 1);
+		wi_counter_add(&thread->counts.churn_connections, 1);
 		int err = load_conn_connect(conn);
 		if (err < 0)
 			churn_fail_at_once(conn, err);
@@ -113,11 +113,11 @@ static uint64_t *churn_account(const struct load_conn *conn,
 void load_churn_closed(struct load_conn *conn,
 		       const struct weir_close_reason *reason)
 {
-	wi_count(churn_account(conn, reason), 1);
+	wi_counter_add(churn_account(conn, reason), 1);
 	churn_list(conn);
 }
 
 void load_churn_end(struct load_thread *thread)
 {
-	wi_count(&thread->counts.churn_other, thread->live_count);
+	wi_counter_add(&thread->counts.churn_other, thread->live_count);
 }

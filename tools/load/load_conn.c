@@ -100,7 +100,7 @@ static bool load_conn_send_one(struct load_conn *conn, uint64_t now_ns)
 	weir_conn_commit(conn->conn, wire_bytes);
 	conn->sent_ns[conn->sent % plan->depth] = now_ns;
 	conn->sent++;
-	wi_count(&thread->counts.sent_bytes, message.payload_bytes);
+	wi_counter_add(&thread->counts.sent_bytes, message.payload_bytes);
 	return true;
 }
 
@@ -124,7 +124,7 @@ static void load_conn_give_up(struct load_conn *conn)
 
 static void load_conn_mismatch(struct load_conn *conn, uint8_t got)
 {
-	wi_count(&conn->thread->counts.mismatches, 1);
+	wi_counter_add(&conn->thread->counts.mismatches, 1);
 	if (load_conn_outstanding(conn) == 0)
 		load_thread_fail(conn->thread,
 				 "connection %llu: a byte came after the last "
@@ -150,8 +150,9 @@ static void load_conn_answered(struct load_conn *conn, uint64_t now_ns)
 	hist_record(&thread->latency, now_ns - conn->sent_ns[slot]);
 	if (thread->plan->is_churn && conn->answered == conn->first)
 		hist_record(&thread->first_answer, now_ns - conn->connect_ns);
-	wi_count(&thread->counts.messages, 1);
-	wi_count(&thread->counts.received_bytes, conn->answer.payload_bytes);
+	wi_counter_add(&thread->counts.messages, 1);
+	wi_counter_add(&thread->counts.received_bytes,
+		       conn->answer.payload_bytes);
 	thread->end_ns = now_ns;
 	conn->answered++;
 	conn->answer_offset = 0;
@@ -240,21 +241,21 @@ static void load_conn_judge(struct load_conn *conn,
 	case WEIR_CLOSE_DRAIN_DEADLINE: /* we had all answers before */
 		return;
 	case WEIR_CLOSE_STOPPED:
-		wi_count(&counts->lost, outstanding);
+		wi_counter_add(&counts->lost, outstanding);
 		return;
 	case WEIR_CLOSE_PEER:
 		if (!load_conn_is_done(conn))
-			wi_count(&counts->early_closes, 1);
-		wi_count(&counts->unanswered, outstanding);
+			wi_counter_add(&counts->early_closes, 1);
+		wi_counter_add(&counts->unanswered, outstanding);
 		return;
 	case WEIR_CLOSE_RESET:
-		wi_count(&counts->resets, 1);
+		wi_counter_add(&counts->resets, 1);
 		break;
 	default:
-		wi_count(&counts->errors, 1);
+		wi_counter_add(&counts->errors, 1);
 		break;
 	}
-	wi_count(&counts->lost, outstanding);
+	wi_counter_add(&counts->lost, outstanding);
 	load_thread_fail(conn->thread, "connection %llu: %s",
 			 (unsigned long long)conn->id,
 			 weir_close_reason_text(reason, text));
@@ -270,7 +271,7 @@ static void load_conn_on_close(struct weir_conn *weir_conn,
 
 	if (!conn->is_open) {
 		thread->connecting_count--;
-		wi_count(&thread->counts.failed_connects, 1);
+		wi_counter_add(&thread->counts.failed_connects, 1);
 		load_thread_fail(thread, "connection %llu: %s",
 				 (unsigned long long)conn->id,
 				 weir_close_reason_text(reason, text));
@@ -299,7 +300,7 @@ static void load_conn_judge_wait(struct load_conn *conn, uint64_t now_ns)
 	if (now_ns < since_ns + plan->timeout_ns)
 		return;
 	if (conn->is_open) {
-		wi_count(&conn->thread->counts.lost, outstanding);
+		wi_counter_add(&conn->thread->counts.lost, outstanding);
 		load_thread_fail(conn->thread,
 				 "connection %llu: no answer to message %llu "
 				 "in %.1f s; raise --timeout if that is "

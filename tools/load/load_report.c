@@ -342,7 +342,7 @@ void load_progress_print(const struct load_thread *threads, uint32_t count)
 	char text[AMOUNT_BYTES];
 
 	for (uint32_t i = 0; i < count; i++)
-		messages += wi_counted(&threads[i].counts.messages);
+		messages += wi_load_relaxed_u64(&threads[i].counts.messages);
 	double span_s = (double)(now_ns - seen_ns) / 1e9;
 	double rate = (double)(messages - seen_messages) / span_s;
 	if (seen_ns != 0)

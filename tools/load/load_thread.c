@@ -120,7 +120,7 @@ static void load_thread_pin(struct load_thread *thread)
 
 static bool load_thread_is_stopped(const struct load_thread *thread)
 {
-	return thread->err < 0 || wi_flag_seen(&thread->plan->stop) != 0;
+	return thread->err < 0 || wi_load_acquire_u32(&thread->plan->stop) != 0;
 }
 
 /* One turn that ends in time for @until_ns. */
@@ -152,7 +152,7 @@ static void load_thread_connect_some(struct load_thread *thread)
 		int err = load_conn_connect(conn);
 		if (err == 0)
 			continue;
-		wi_count(&thread->counts.failed_connects, 1);
+		wi_counter_add(&thread->counts.failed_connects, 1);
 		load_thread_fail(thread, "connection %llu: %s",
 				 (unsigned long long)conn->id, strerror(-err));
 	}
