@@ -10,6 +10,7 @@
 
 #include "diagnose.h"
 #include "enter_priv.h"
+#include "mutant.h"
 
 #include <errno.h>
 #include <pthread.h>
@@ -524,9 +525,15 @@ static inline int ring_kernel_enter(struct weir_ring *ring, uint32_t want_count,
 				    size_t arg_bytes)
 {
 	const struct weir_kernel *kernel = ring->kernel;
-	uint32_t submit_count = weir_ring_unsubmitted(ring);
+	uint32_t submit_count =
+		WI_MUTANT("entries-are-forgotten-after-eintr",
+			  weir_ring_unsubmitted(ring),
+			  (uint32_t)ring->sq_tail - (uint32_t)ring->stats.sqes);
 	int result;
-	flags |= ring->enter_flags | IORING_ENTER_GETEVENTS;
+	flags |= ring->enter_flags |
+		 WI_MUTANT("overflow-list-is-not-asked-for",
+			   IORING_ENTER_GETEVENTS,
+			   want_count > 0 ? IORING_ENTER_GETEVENTS : 0);
 	wi_counter_add(&ring->stats.enters, 1);
 	if (__builtin_expect(kernel->enter == wi_linux_enter, 1))
 		result = wi_enter(ring->enter_fd, submit_count, want_count,

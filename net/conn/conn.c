@@ -2,6 +2,7 @@
  *
  * Not here: what arrives (conn_input.c), what is submitted (conn_work.c).
  */
+#include "../../uring/mutant.h"
 #include "../loop/loop_priv.h"
 
 #include <errno.h>
@@ -63,7 +64,8 @@ void wi_conn_reason_set(struct weir_conn *conn, enum weir_close_cause cause,
 			int err, uint64_t value, uint64_t limit)
 {
 	assert(cause != WEIR_CLOSE_NONE);
-	if (conn->reason.cause != WEIR_CLOSE_NONE)
+	if (WI_MUTANT("last-reason-wins", conn->reason.cause != WEIR_CLOSE_NONE,
+		      false))
 		return;
 	conn->reason = (struct weir_close_reason){
 		.cause = cause,
@@ -103,7 +105,9 @@ void wi_conn_drain(struct weir_conn *conn, enum weir_close_cause cause)
 	conn->is_paused = false;
 	conn->drain_wanted = false;
 	conn->drain_tick = loop->now_tick + loop->drain_ticks;
-	wi_timer_set(&loop->wheel, &conn->timer, conn->drain_tick);
+	WI_MUTANT("drain-deadline-is-not-armed",
+		  wi_timer_set(&loop->wheel, &conn->timer, conn->drain_tick),
+		  (void)0);
 	wi_conn_state_set(conn, WEIR_CONN_DRAINING);
 	wi_conn_mark(conn);
 }
@@ -128,7 +132,8 @@ void wi_conn_last_look(struct weir_conn *conn)
 	if (conn->state != WEIR_CONN_OPEN)
 		return;
 	assert(!conn->last_look); /* when the stop is seen, or as it opens */
-	conn->last_look = true;
+	WI_MUTANT("last-look-is-left-out", (void)(conn->last_look = true),
+		  wi_conn_drain(conn, WEIR_CLOSE_STOPPED));
 	conn->cancel_wanted = conn->recv_armed;
 	wi_conn_mark(conn);
 }
@@ -153,8 +158,12 @@ static void deadline_open(struct weir_conn *conn)
 {
 	struct weir_loop *loop = conn->loop;
 	const uint32_t quiet_ticks = loop->now_tick - conn->touched_tick;
+	const bool is_idle =
+		quiet_ticks + WI_MUTANT("deadline-is-a-tick-early", 0, 1) >=
+		loop->idle_ticks;
 
-	if (loop->idle_ticks != 0 && quiet_ticks >= loop->idle_ticks) {
+	if (loop->idle_ticks != 0 &&
+	    WI_MUTANT("deadline-is-not-disarmed", is_idle, true)) {
 		wi_loop_count(&loop->stats.idle_deadlines, 1);
 		wi_conn_stop(conn, WEIR_CLOSE_IDLE, 0);
 		return;
@@ -225,7 +234,8 @@ uint8_t *weir_conn_reserve(struct weir_conn *conn, size_t byte_count)
 	size_t limit = loop->opts.send_bytes_max;
 
 	assert(byte_count > 0);
-	if (conn->state != WEIR_CONN_OPEN)
+	if (WI_MUTANT("dead-handle-is-accepted", conn->state != WEIR_CONN_OPEN,
+		      conn->state == WEIR_CONN_FREE))
 		return NULL;
 	if (byte_count > limit) {
 		wi_conn_reason_set(conn, WEIR_CLOSE_QUEUE_LIMIT, -EMSGSIZE,
@@ -233,7 +243,9 @@ uint8_t *weir_conn_reserve(struct weir_conn *conn, size_t byte_count)
 		wi_conn_drain(conn, WEIR_CLOSE_QUEUE_LIMIT);
 		return NULL;
 	}
-	if (byte_count > limit - conn->sendq.queued_bytes) {
+	const size_t room_bytes = limit - conn->sendq.queued_bytes;
+	if (WI_MUTANT("send-queue-limit-off-by-one", byte_count > room_bytes,
+		      byte_count >= room_bytes)) {
 		conn_pause(conn);
 		return NULL;
 	}
@@ -246,7 +258,8 @@ uint8_t *weir_conn_reserve(struct weir_conn *conn, size_t byte_count)
 	if (room == NULL) {
 		wi_loop_count(&loop->stats.block_failures, 1);
 		conn_pause(conn);
-		wi_loop_await_blocks(loop, conn);
+		WI_MUTANT("refused-for-memory-is-not-listed",
+			  wi_loop_await_blocks(loop, conn), (void)0);
 	}
 	return room;
 }
@@ -256,7 +269,9 @@ void weir_conn_commit(struct weir_conn *conn, size_t byte_count)
 	struct weir_loop *loop = conn->loop;
 	/* Closed between reserve and commit: the bytes are not sent, and a
 	 * long queue is no reason to stop reading up to the peer's FIN. */
-	if (conn->state != WEIR_CONN_OPEN) {
+	if (WI_MUTANT("commit-after-close-is-queued",
+		      conn->state != WEIR_CONN_OPEN,
+		      conn->state == WEIR_CONN_FREE)) {
 		wi_sendq_commit(&conn->sendq, 0);
 		return;
 	}
@@ -307,7 +322,9 @@ void weir_conn_close(struct weir_conn *conn)
 
 void weir_conn_abort(struct weir_conn *conn)
 {
-	wi_conn_stop(conn, WEIR_CLOSE_ABORTED, 0);
+	WI_MUTANT("abort-only-drains",
+		  wi_conn_stop(conn, WEIR_CLOSE_ABORTED, 0),
+		  wi_conn_drain(conn, WEIR_CLOSE_ABORTED));
 }
 
 int weir_conn_refuse(struct weir_conn *conn, int err, uint64_t value,

@@ -8,6 +8,7 @@
  * incomplete one is kept, and topped up with no more than it is known to need,
  * so that what follows is shown in place again.
  */
+#include "../../uring/mutant.h"
 #include "../core/min.h"
 #include "../loop/loop_priv.h"
 
@@ -115,7 +116,10 @@ static void input_in_place(struct weir_conn *conn, const uint8_t *bytes,
 	if (byte_count >= conn->need_bytes)
 		used = input_show(conn, bytes, byte_count);
 	if (conn->state == WEIR_CONN_OPEN)
-		(void)input_keep(conn, bytes + used, byte_count - used);
+		(void)WI_MUTANT(
+			"kept-input-is-forgotten",
+			input_keep(conn, bytes + used, byte_count - used),
+			true);
 }
 
 /* There is kept input, or reading is paused: order comes first. */
@@ -154,7 +158,8 @@ void wi_conn_input(struct weir_conn *conn, const uint8_t *bytes,
 	}
 	if (conn->state != WEIR_CONN_OPEN)
 		wi_loop_count(&loop->stats.recv_discarded_bytes, byte_count);
-	else if (!conn->has_input && !conn->is_paused)
+	else if (WI_MUTANT("kept-input-comes-late", !conn->has_input, true) &&
+		 !conn->is_paused)
 		input_in_place(conn, bytes, byte_count);
 	else
 		input_behind(conn, bytes, byte_count);
@@ -163,7 +168,8 @@ void wi_conn_input(struct weir_conn *conn, const uint8_t *bytes,
 void wi_conn_input_end(struct weir_conn *conn)
 {
 	conn->eof_seen = true;
-	if (conn->state != WEIR_CONN_OPEN || conn->is_paused)
+	if (conn->state != WEIR_CONN_OPEN ||
+	    WI_MUTANT("paused-is-shown-all-the-same", conn->is_paused, false))
 		return; /* kept input is shown first: wi_conn_resume() */
 	wi_conn_reason_set(conn, WEIR_CLOSE_PEER, 0,
 			   wi_stash_count(&conn->stash), 0);
@@ -178,7 +184,8 @@ void wi_conn_resume(struct weir_conn *conn)
 	assert(conn->is_paused && conn->drain_wanted); /* one sets both */
 	conn->is_paused = false;
 	conn->cancel_wanted = false;
-	if (loop->handlers.on_drain != NULL) {
+	if (WI_MUTANT("on-drain-never-comes", loop->handlers.on_drain != NULL,
+		      false)) {
 		conn->drain_wanted = false;
 		conn->in_handler = true;
 		loop->handlers.on_drain(conn, loop->ctx);

@@ -4,6 +4,7 @@
  * wi_conn_complete() has one function per operation, and each names the
  * results that it expects; any other errno closes this connection only.
  */
+#include "../../uring/mutant.h"
 #include "../loop/loop_priv.h"
 
 #include <errno.h>
@@ -38,7 +39,9 @@ static struct io_uring_sqe *conn_sqe(struct weir_conn *conn,
 
 static bool work_recv(struct weir_conn *conn)
 {
-	if (conn->recv_armed || conn->eof_seen || conn->is_paused)
+	if (conn->recv_armed || conn->eof_seen || conn->is_paused ||
+	    WI_MUTANT("recv-is-not-armed-again", false,
+		      conn->touched_tick != 0))
 		return true;
 	struct io_uring_sqe *sqe = conn_sqe(conn, WI_TOKEN_RECV);
 	if (sqe == NULL)
@@ -94,7 +97,8 @@ static void work_send_fill(struct weir_conn *conn, struct io_uring_sqe *sqe)
 
 static bool work_send(struct weir_conn *conn)
 {
-	if (conn->send_in_flight || conn->sendq.queued_bytes == 0)
+	if (WI_MUTANT("second-send-in-flight", conn->send_in_flight, false) ||
+	    conn->sendq.queued_bytes == 0)
 		return true;
 	struct io_uring_sqe *sqe = conn_sqe(conn, WI_TOKEN_SEND);
 	if (sqe == NULL)
@@ -139,8 +143,8 @@ static bool work_cancel_recv(struct weir_conn *conn)
 
 static bool work_cancel_all(struct weir_conn *conn)
 {
-	if (!conn->cancel_wanted || conn->cancel_in_flight ||
-	    conn->file_slot == WI_NO_FILE)
+	if (WI_MUTANT("close-without-cancel", !conn->cancel_wanted, true) ||
+	    conn->cancel_in_flight || conn->file_slot == WI_NO_FILE)
 		return true;
 	struct io_uring_sqe *sqe = conn_sqe(conn, WI_TOKEN_CANCEL);
 	if (sqe == NULL)
@@ -227,7 +231,9 @@ static bool work_draining(struct weir_conn *conn)
 {
 	if (!work_send(conn) || !work_recv(conn))
 		return false;
-	if (conn->sendq.queued_bytes > 0) /* or some would be in flight */
+	/* Or some would be in flight. */
+	if (WI_MUTANT("fin-before-the-queue-is-empty",
+		      conn->sendq.queued_bytes > 0, false))
 		return true;
 	if (!conn->eof_seen)
 		return work_fin(conn);
@@ -263,15 +269,18 @@ static void conn_release(struct weir_conn *conn)
 	conn->connect_to = NULL;
 	conn->file_slot = WI_NO_FILE;
 
-	if (!conn->is_given_up)
+	if (WI_MUTANT("given-up-is-told-twice", !conn->is_given_up, true))
 		wi_conn_tell_closed(conn);
 	wi_conn_state_set(conn, WEIR_CONN_FREE);
 	wi_loop_conn_give(loop, conn);
+	if (WI_MUTANT("timer-outlives-its-connection", false,
+		      loop->stop_phase == WI_STOP_FORCE))
+		wi_timer_set(&loop->wheel, &conn->timer, loop->now_tick + 9);
 }
 
 static bool work_stopping(struct weir_conn *conn)
 {
-	if (conn->in_flight > 0)
+	if (conn->in_flight > WI_MUTANT("slot-is-freed-on-the-error", 0, 100))
 		return work_cancel_all(conn);
 	if (conn->file_slot == WI_NO_FILE) {
 		wi_conn_state_set(conn, WEIR_CONN_CLOSING);
@@ -281,7 +290,8 @@ static bool work_stopping(struct weir_conn *conn)
 	struct io_uring_sqe *sqe = conn_sqe(conn, WI_TOKEN_CLOSE);
 	if (sqe == NULL)
 		return false;
-	weir_op_close_slot(sqe, conn->file_slot);
+	WI_MUTANT("slot-is-not-closed",
+		  weir_op_close_slot(sqe, conn->file_slot), weir_op_nop(sqe));
 	wi_conn_state_set(conn, WEIR_CONN_CLOSING);
 	conn->overdue_ticks = 0;
 	/* If it does not come back, that is counted: wi_conn_deadline(). */
@@ -329,22 +339,32 @@ static void conn_on_recv(struct weir_conn *conn, const struct io_uring_cqe *cqe)
 	const bool has_more = (cqe->flags & IORING_CQE_F_MORE) != 0;
 	const int res = cqe->res;
 
-	conn->recv_armed = has_more;
+	conn->recv_armed = WI_MUTANT("f-more-is-ignored", has_more, true);
 	if (res > 0) {
 		wi_loop_count(&loop->stats.recvs, 1);
-		wi_loop_count(&loop->stats.recv_bytes, (uint64_t)res);
+		wi_loop_count(&loop->stats.recv_bytes,
+			      WI_MUTANT("received-bytes-are-counted-while-open",
+					(uint64_t)res,
+					conn->state == WEIR_CONN_OPEN
+						? (uint64_t)res
+						: 0));
 		wi_conn_input(conn, wi_bufs_bytes(&loop->bufs, cqe),
 			      (uint32_t)res);
 	}
-	if ((cqe->flags & IORING_CQE_F_BUFFER) != 0)
+	if ((cqe->flags & IORING_CQE_F_BUFFER) != 0 &&
+	    WI_MUTANT("buffer-is-not-returned", true,
+		      conn->state == WEIR_CONN_OPEN))
 		wi_bufs_take_back(&loop->bufs, cqe);
 	if (res <= 0) {
 		switch (res) {
 		case 0:
-			wi_conn_input_end(conn);
+			WI_MUTANT("end-of-stream-is-ignored",
+				  wi_conn_input_end(conn), (void)0);
 			break;
 		case -ENOBUFS: /* all are back by the time it is armed again */
 			wi_loop_count(&loop->stats.recv_enobufs, 1);
+			WI_MUTANT("enobufs-is-fatal", (void)0,
+				  conn_lost(conn, res));
 			break;
 		case -ECANCELED: /* paused, or stopping */
 		case -EINTR:
@@ -361,7 +381,8 @@ static void conn_on_recv(struct weir_conn *conn, const struct io_uring_cqe *cqe)
 		wi_conn_drain(conn, WEIR_CLOSE_STOPPED);
 
 	/* A cancel that came between two of its completions missed it. */
-	if (has_more && !conn->cancel_in_flight &&
+	if (WI_MUTANT("missed-cancel-is-not-repeated", has_more, false) &&
+	    !conn->cancel_in_flight &&
 	    (conn->is_paused || conn->last_look ||
 	     conn->state == WEIR_CONN_STOPPING))
 		conn->cancel_wanted = true;
@@ -382,11 +403,18 @@ static void conn_on_send(struct weir_conn *conn, const struct io_uring_cqe *cqe)
 	const int res = cqe->res;
 
 	conn->send_in_flight = false;
-	wi_sendq_take_back(sendq, &loop->blocks, res > 0 ? (uint32_t)res : 0);
+	wi_sendq_take_back(sendq, &loop->blocks,
+			   res > 0 ? WI_MUTANT("short-send-is-complete",
+					       (uint32_t)res, lent_bytes)
+				   : 0);
 	if (res > 0) {
-		conn->touched_tick = loop->now_tick;
+		conn->touched_tick =
+			WI_MUTANT("sent-bytes-do-not-touch", loop->now_tick,
+				  conn->touched_tick);
 		wi_loop_count(&loop->stats.sends, 1);
-		wi_loop_count(&loop->stats.sent_bytes, (uint64_t)res);
+		wi_loop_count(&loop->stats.sent_bytes,
+			      WI_MUTANT("sent-bytes-are-those-lent",
+					(uint64_t)res, lent_bytes));
 		if ((uint32_t)res < lent_bytes)
 			wi_loop_count(&loop->stats.short_sends, 1);
 	} else {
@@ -404,7 +432,8 @@ static void conn_on_send(struct weir_conn *conn, const struct io_uring_cqe *cqe)
 		}
 	}
 	if (conn->state == WEIR_CONN_OPEN && conn->is_paused &&
-	    sendq->queued_bytes <= loop->opts.send_low_bytes)
+	    WI_MUTANT("water-mark-never-reached",
+		      sendq->queued_bytes <= loop->opts.send_low_bytes, false))
 		wi_conn_resume(conn);
 	if (conn->state != WEIR_CONN_OPEN || sendq->queued_bytes > 0)
 		wi_conn_mark(conn);
@@ -445,7 +474,7 @@ static void conn_opened(struct weir_conn *conn)
 	conn->was_opened = true;
 	wi_conn_state_set(conn, WEIR_CONN_OPEN);
 	conn->is_checked = false;
-	wi_conn_timer_set(conn);
+	WI_MUTANT("deadline-is-not-armed", wi_conn_timer_set(conn), (void)0);
 	if (loop->handlers.on_open != NULL) {
 		conn->in_handler = true;
 		loop->handlers.on_open(conn, loop->ctx);
@@ -461,11 +490,16 @@ static void conn_on_connect(struct weir_conn *conn,
 {
 	struct weir_loop *loop = conn->loop;
 	wi_region_back(conn->connect_to, sizeof(*conn->connect_to));
-	wi_blocks_give(&loop->blocks, conn->connect_to,
-		       wi_block_order(sizeof(struct weir_addr)));
+	WI_MUTANT("address-of-a-connect-leaks",
+		  wi_blocks_give(&loop->blocks, conn->connect_to,
+				 wi_block_order(sizeof(struct weir_addr))),
+		  (void)0);
 	conn->connect_to = NULL;
-	if (conn->state == WEIR_CONN_CONNECTING) {
-		if (cqe->res == 0) {
+	if (WI_MUTANT("closed-call-opens-all-the-same",
+		      conn->state == WEIR_CONN_CONNECTING,
+		      conn->state != WEIR_CONN_FREE)) {
+		if (WI_MUTANT("refused-connect-is-opened", cqe->res == 0,
+			      cqe->res <= 0)) {
 			wi_loop_count(&loop->stats.connects, 1);
 			conn_opened(conn);
 		} else {
@@ -504,7 +538,9 @@ static void conn_on_install(struct weir_conn *conn,
 	if (cqe->res >= 0) {
 		(void)kernel->shutdown(kernel->ctx, cqe->res,
 				       SHUT_WR); /* the peer may be gone */
-		(void)kernel->close(kernel->ctx, cqe->res); /* the copy only */
+		/* The copy only. */
+		(void)WI_MUTANT("copy-of-the-descriptor-leaks",
+				kernel->close(kernel->ctx, cqe->res), 0);
 		conn->fin_sent = true;
 		wi_loop_count(&conn->loop->stats.half_closes, 1);
 		wi_trial_done(&conn->loop->install);
@@ -580,12 +616,16 @@ void wi_conn_complete(struct weir_conn *conn, const struct io_uring_cqe *cqe)
 {
 	/* It has ended: this is its completion a second time. The buffer that
 	 * it names came back with the first. */
-	if (__builtin_expect(!conn_awaits(conn, wi_token_kind(cqe->user_data)),
-			     0)) {
+	if (__builtin_expect(
+		    WI_MUTANT("duplicate-is-applied",
+			      !conn_awaits(conn, wi_token_kind(cqe->user_data)),
+			      false),
+		    0)) {
 		wi_loop_count(&conn->loop->stats.stale_completions, 1);
 		return;
 	}
-	if ((cqe->flags & IORING_CQE_F_MORE) == 0) {
+	if (WI_MUTANT("on-close-before-the-last-completion",
+		      (cqe->flags & IORING_CQE_F_MORE) == 0, true)) {
 		assert(conn->in_flight > 0);
 		conn->in_flight--;
 	}

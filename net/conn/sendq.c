@@ -1,4 +1,5 @@
 #include "sendq.h"
+#include "../../uring/mutant.h"
 
 #include <assert.h>
 
@@ -16,7 +17,9 @@ static struct wi_chunk *chunk_take(struct wi_blocks *blocks, uint32_t bytes,
 		queued_bytes < CHUNK_BYTES_MAX ? queued_bytes : CHUNK_BYTES_MAX;
 	if (want < bytes)
 		want = bytes;
-	unsigned order = wi_block_order(sizeof(struct wi_chunk) + want);
+	unsigned order = wi_block_order(
+		sizeof(struct wi_chunk) +
+		WI_MUTANT("queue-takes-more-than-it-says", want, 32 * want));
 	struct wi_chunk *chunk = wi_blocks_take(blocks, order);
 	if (chunk == NULL && want > bytes) {
 		order = wi_block_order(sizeof(struct wi_chunk) + bytes);

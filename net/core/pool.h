@@ -11,6 +11,7 @@
 #ifndef WEIR_NET_POOL_H
 #define WEIR_NET_POOL_H
 
+#include "../../uring/mutant.h"
 #include "token.h"
 
 #include <stdbool.h>
@@ -99,10 +100,10 @@ static inline struct wi_pool_slot *wi_pool_find(const struct wi_pool *pool,
 	if (index >= pool->fresh_index)
 		return NULL;
 	struct wi_pool_slot *slot = wi_pool_at(pool, index);
-	return slot->generation == wi_token_generation(token) &&
-			       slot->link == index
-		       ? slot
-		       : NULL;
+	const bool is_named =
+		WI_MUTANT("generation-is-not-checked",
+			  slot->generation == wi_token_generation(token), true);
+	return is_named && slot->link == index ? slot : NULL;
 }
 
 #endif

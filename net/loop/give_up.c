@@ -1,3 +1,4 @@
+#include "../../uring/mutant.h"
 #include "loop_priv.h"
 
 #include "loop_stop.h"
@@ -27,7 +28,9 @@ void wi_conn_overdue(struct weir_conn *conn)
 	if (conn->in_flight == 0)
 		return;
 	wi_loop_count(&loop->stats.overdue_ticks, 1);
-	if (!was_refused(loop) && ++conn->overdue_ticks >= loop->give_up_ticks)
+	if (!was_refused(loop) &&
+	    WI_MUTANT("lost-operation-is-waited-for",
+		      ++conn->overdue_ticks >= loop->give_up_ticks, false))
 		conn_give_up(conn);
 }
 
@@ -37,7 +40,8 @@ bool wi_loop_is_overdue(struct weir_loop *loop)
 	if (loop->now_tick == overdue->tick || was_refused(loop))
 		return false;
 	overdue->tick = loop->now_tick;
-	return ++overdue->count > loop->give_up_ticks;
+	return WI_MUTANT("stop-waits-for-what-never-comes",
+			 ++overdue->count > loop->give_up_ticks, false);
 }
 
 void wi_loop_give_up(struct weir_loop *loop, int err)

@@ -1,3 +1,4 @@
+#include "../../uring/mutant.h"
 #include "../core/min.h"
 #include "loop_priv.h"
 
@@ -79,7 +80,9 @@ static bool listener_is_full(const struct weir_loop *loop,
 			     const struct wi_listener *listener)
 {
 	uint32_t room = loop->opts.conn_count;
-	if (listener_is_emptied(listener) || loop->stop_phase != WI_RUNNING)
+	if (listener_is_emptied(listener) ||
+	    WI_MUTANT("stop-forgets-who-waits", loop->stop_phase != WI_RUNNING,
+		      false))
 		room += loop->opts.backlog;
 	return loop->conns.used_count >= room;
 }
@@ -153,7 +156,8 @@ static void listener_heed(struct weir_loop *loop, struct wi_listener *listener,
 	listener->seen_wish = word;
 	/* It may listen again: a wish to accept that came in between, and was
 	 * overtaken by this one, was never seen. */
-	listener->is_shut = false;
+	listener->is_shut = WI_MUTANT("resumed-loop-does-not-accept", false,
+				      listener->is_shut);
 	if (wish_of(word) == WI_LISTENER_ACCEPT)
 		listener->retry_ns = 0;
 	else if (wish_of(word) == WI_LISTENER_EMPTY)
@@ -180,9 +184,12 @@ static void listener_work(struct weir_loop *loop, struct wi_listener *listener)
 		listener_heed(loop, listener, word);
 	if (!listener->is_shut && listener_ends(loop, listener))
 		listener_shut(loop, listener);
-	if (listener->is_shut || wish_of(word) == WI_LISTENER_HOLD) {
+	if (listener->is_shut ||
+	    WI_MUTANT("held-loop-goes-on", wish_of(word) == WI_LISTENER_HOLD,
+		      false)) {
 		/* Shut down, or about to be: that ends what is armed. */
-		if (listener->state == WI_LISTENER_IDLE)
+		if (WI_MUTANT("drained-loop-says-so-too-early",
+			      listener->state == WI_LISTENER_IDLE, true))
 			wi_store_release_u32(&listener->told, word);
 		return;
 	}
@@ -279,7 +286,8 @@ void wi_listener_complete(struct weir_loop *loop,
 	struct wi_listener *listener = &loop->listeners[index];
 
 	/* Of one that had ended: what it brought was taken then. */
-	if (listener->state == WI_LISTENER_IDLE &&
+	if (WI_MUTANT("accept-is-taken-twice",
+		      listener->state == WI_LISTENER_IDLE, false) &&
 	    wi_token_kind(cqe->user_data) == WI_TOKEN_ACCEPT) {
 		wi_loop_count(&loop->stats.stale_completions, 1);
 		return;
@@ -291,7 +299,8 @@ void wi_listener_complete(struct weir_loop *loop,
 			listener->state = WI_LISTENER_ARMED;
 		return;
 	}
-	if ((cqe->flags & IORING_CQE_F_MORE) == 0)
+	if (WI_MUTANT("accept-f-more-is-ignored",
+		      (cqe->flags & IORING_CQE_F_MORE) == 0, false))
 		listener->state = WI_LISTENER_IDLE;
 	if (cqe->res < 0) {
 		listener_failed(loop, listener, cqe->res);
@@ -299,6 +308,9 @@ void wi_listener_complete(struct weir_loop *loop,
 	}
 	listener->accepts++;
 	listener_accepted(loop, (uint32_t)cqe->res);
+	if (WI_MUTANT("client-is-served-twice", false,
+		      listener->latecomers.turns_left > 0))
+		listener_accepted(loop, (uint32_t)cqe->res);
 }
 
 /* ---- for the loop ------------------------------------------------------ */
@@ -314,7 +326,8 @@ static uint64_t listener_retry_ns(const struct weir_loop *loop,
 	    listener->state != WI_LISTENER_IDLE ||
 	    listener_is_full(loop, listener))
 		return UINT64_MAX;
-	return listener->retry_ns;
+	return WI_MUTANT("accept-error-is-final", listener->retry_ns,
+			 UINT64_MAX);
 }
 
 uint64_t wi_listeners_retry_ns(const struct weir_loop *loop)

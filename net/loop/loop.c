@@ -8,6 +8,7 @@
  * Not here: making and freeing a loop (loop_open.c), how it ends
  * (loop_stop.c).
  */
+#include "../../uring/mutant.h"
 #include "../core/min.h"
 #include "loop_priv.h"
 
@@ -122,8 +123,12 @@ static void loop_dispatch(struct weir_loop *loop,
 		}
 		/* It is gone. Its buffer is not. */
 		wi_loop_count(&loop->stats.stale_completions, 1);
-		if ((cqe->flags & IORING_CQE_F_BUFFER) != 0)
+		if (WI_MUTANT("stale-buffer-is-lost",
+			      (cqe->flags & IORING_CQE_F_BUFFER) != 0, false)) {
 			wi_bufs_take_back(&loop->bufs, cqe);
+			WI_MUTANT("buffer-is-returned-twice", (void)0,
+				  wi_bufs_take_back(&loop->bufs, cqe));
+		}
 		return;
 	}
 	switch (kind) {
@@ -142,7 +147,8 @@ static void loop_dispatch(struct weir_loop *loop,
 		wi_handover_acquire(loop->doorbell_fd);
 		wi_kernel_wrote(&loop->doorbell_value,
 				sizeof(loop->doorbell_value));
-		loop->doorbell_armed = false;
+		loop->doorbell_armed =
+			WI_MUTANT("doorbell-is-not-heard", false, true);
 		break;
 	default: /* WI_TOKEN_NONE: nobody cares */
 		break;
@@ -175,10 +181,14 @@ static struct weir_conn *loop_awaiting_pop(struct weir_loop *loop)
 static void loop_retry_blocks(struct weir_loop *loop)
 {
 	const uint32_t count = loop->awaiting_count;
-	if (count == 0 || loop->blocks.used_bytes >= loop->awaiting_used_bytes)
+	if (WI_MUTANT("lone-waiter-for-memory-is-forgotten", count == 0,
+		      count <= 1) ||
+	    loop->blocks.used_bytes >= loop->awaiting_used_bytes)
 		return;
 	loop->awaiting_used_bytes = 0;
-	for (uint32_t i = 0; i < count; i++) {
+	const uint32_t calls =
+		WI_MUTANT("one-waiter-for-memory-is-called", count, 1);
+	for (uint32_t i = 0; i < calls; i++) {
 		/* It may have to wait again, and its handler may make others
 		 * wait: they go to the end. */
 		struct weir_conn *conn = loop_awaiting_pop(loop);
@@ -230,7 +240,7 @@ int weir_loop_turn(struct weir_loop *loop, uint64_t timeout_ns)
 	if (loop->stop_phase == WI_ENDED)
 		return loop->stop_err;
 	wi_stop_look(loop);
-	loop_flush(loop);
+	WI_MUTANT("no-bug-at-all", loop_flush(loop), loop_flush(loop));
 
 	loop_clock(loop);
 	struct weir_wait wait =
@@ -299,7 +309,8 @@ struct weir_conn *wi_loop_conn_take(struct weir_loop *loop)
 void wi_loop_conn_give(struct weir_loop *loop, struct weir_conn *conn)
 {
 	assert(conn->state == WEIR_CONN_FREE && conn->in_flight == 0);
-	wi_timer_clear(&loop->wheel, &conn->timer);
+	WI_MUTANT("timer-is-not-cleared",
+		  wi_timer_clear(&loop->wheel, &conn->timer), (void)0);
 	wi_pool_give(&loop->conns, &conn->slot);
 }
 

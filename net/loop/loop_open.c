@@ -7,6 +7,7 @@
 
 #include "../../uring/diagnose.h"
 #include "../../uring/filetab.h"
+#include "../../uring/mutant.h"
 
 #include <errno.h>
 #include <string.h>
@@ -304,6 +305,8 @@ void weir_loop_close(struct weir_loop *loop)
 	if (loop->doorbell_fd >= 0)
 		(void)kernel->close(kernel->ctx, loop->doorbell_fd);
 	struct wi_arena arena = loop->arena; /* the loop lies in it */
-	if (loop->stats.kept_bytes == 0) /* else the kernel may still write */
+	/* Else the kernel may still write. */
+	if (WI_MUTANT("memory-is-unmapped-under-the-kernel",
+		      loop->stats.kept_bytes == 0, true))
 		wi_arena_close(&arena);
 }

@@ -2,6 +2,7 @@
 #ifndef WEIR_NET_LOOP_PRIV_H
 #define WEIR_NET_LOOP_PRIV_H
 
+#include "../../uring/mutant.h"
 #include "../../uring/op.h"
 #include "../../uring/region.h"
 #include "../../uring/ring_inline.h"
@@ -138,7 +139,8 @@ struct weir_loop {
  * interrupted, short or refused enter puts off to a later one. */
 static inline void wi_loop_gathers_give(struct weir_loop *loop)
 {
-	if (weir_ring_unsubmitted(&loop->ring) == 0) {
+	if (WI_MUTANT("gather-is-reused-early",
+		      weir_ring_unsubmitted(&loop->ring) == 0, true)) {
 		wi_region_back(loop->gathers,
 			       loop->gather_count * sizeof(*loop->gathers));
 		loop->gather_count = 0;
