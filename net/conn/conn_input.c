@@ -10,7 +10,7 @@
  */
 #include "../../uring/mutant.h"
 #include "../core/min.h"
-#include "../loop/loop_priv.h"
+#include "conn_priv.h"
 
 #include <errno.h>
 
@@ -18,14 +18,14 @@
 static uint32_t input_show(struct weir_conn *conn, const uint8_t *bytes,
 			   uint32_t byte_count)
 {
-	struct weir_loop *loop = conn->loop;
+	const struct wi_service *service = wi_conn_service(conn);
 
 	conn->need_bytes = 0;
-	if (loop->handlers.on_data == NULL)
+	if (service->handlers.on_data == NULL)
 		return byte_count;
 	conn->in_handler = true;
-	ssize_t used =
-		loop->handlers.on_data(conn, bytes, byte_count, loop->ctx);
+	ssize_t used = service->handlers.on_data(conn, bytes, byte_count,
+						 service->ctx);
 	conn->in_handler = false;
 	if (used < 0) {
 		(void)weir_conn_refuse(conn, (int)used, 0, 0);
@@ -38,11 +38,12 @@ static uint32_t input_show(struct weir_conn *conn, const uint8_t *bytes,
 /* One message, and what may still arrive after reading was paused: all the
  * buffers there are, in the batch at hand and in the enter that cancels the
  * receive. Of one long batch a single busy peer can fill every one. */
-static size_t input_limit(const struct weir_loop *loop)
+static size_t input_limit(const struct weir_conn *conn)
 {
-	const size_t buffers =
-		(size_t)loop->opts.buf_count * loop->opts.buf_bytes;
-	const size_t limit = loop->opts.message_bytes_max + 2 * buffers;
+	const struct weir_bufring *bufring = &wi_conn_core(conn)->bufs.bufring;
+	const struct wi_service *service = wi_conn_service(conn);
+	const size_t buffers = (size_t)bufring->buf_count * bufring->buf_bytes;
+	const size_t limit = service->message_bytes_max + 2 * buffers;
 	return limit < WI_BLOCK_BYTES_MAX ? limit : WI_BLOCK_BYTES_MAX;
 }
 
@@ -60,25 +61,26 @@ static bool input_may_keep(const struct weir_conn *conn, uint32_t byte_count)
 static bool input_keep(struct weir_conn *conn, const uint8_t *bytes,
 		       uint32_t byte_count)
 {
-	struct weir_loop *loop = conn->loop;
+	struct wi_core *core = wi_conn_core(conn);
+	const struct wi_service *service = wi_conn_service(conn);
 	const size_t held = (size_t)wi_stash_count(&conn->stash) + byte_count;
 
 	if (byte_count == 0)
 		return true;
-	if (held > input_limit(loop)) {
+	if (held > input_limit(conn)) {
 		wi_conn_reason_set(conn, WEIR_CLOSE_MESSAGE_LIMIT, -EMSGSIZE,
-				   held, loop->opts.message_bytes_max);
+				   held, service->message_bytes_max);
 		wi_conn_drain(conn, WEIR_CLOSE_MESSAGE_LIMIT);
 		return false;
 	}
 	if (!input_may_keep(conn, byte_count) ||
-	    wi_stash_append(&conn->stash, &loop->blocks, bytes, byte_count,
+	    wi_stash_append(&conn->stash, &core->blocks, bytes, byte_count,
 			    conn->need_bytes) < 0) {
-		wi_loop_count(&loop->stats.block_failures, 1);
+		wi_counter_add(&core->stats.block_failures, 1);
 		wi_conn_drain(conn, WEIR_CLOSE_MEMORY);
 		return false;
 	}
-	wi_loop_count(&loop->stats.stash_bytes, byte_count);
+	wi_counter_add(&core->stats.stash_bytes, byte_count);
 	conn->has_input = true;
 	return true;
 }
@@ -86,7 +88,8 @@ static bool input_keep(struct weir_conn *conn, const uint8_t *bytes,
 /* Shows what is kept, if it is as much as the handler wants. */
 static void input_show_kept(struct weir_conn *conn)
 {
-	struct weir_loop *loop = conn->loop;
+	struct wi_core *core = wi_conn_core(conn);
+	const struct wi_service *service = wi_conn_service(conn);
 	struct wi_stash *stash = &conn->stash;
 	uint32_t held = wi_stash_count(stash);
 	if (held == 0 || held < conn->need_bytes)
@@ -94,16 +97,16 @@ static void input_show_kept(struct weir_conn *conn)
 
 	uint32_t used = input_show(conn, stash->bytes + stash->begin, held);
 	if (conn->state != WEIR_CONN_OPEN) {
-		wi_stash_clear(stash, &loop->blocks);
+		wi_stash_clear(stash, &core->blocks);
 		conn->has_input = false;
 		return;
 	}
-	wi_stash_use(stash, &loop->blocks, used);
+	wi_stash_use(stash, &core->blocks, used);
 	conn->has_input = stash->bytes != NULL;
 	if (used == 0 && !conn->is_paused &&
-	    held > loop->opts.message_bytes_max) {
+	    held > service->message_bytes_max) {
 		wi_conn_reason_set(conn, WEIR_CLOSE_MESSAGE_LIMIT, -EMSGSIZE,
-				   held, loop->opts.message_bytes_max);
+				   held, service->message_bytes_max);
 		wi_conn_drain(conn, WEIR_CLOSE_MESSAGE_LIMIT);
 	}
 }
@@ -147,17 +150,17 @@ static void input_behind(struct weir_conn *conn, const uint8_t *bytes,
 void wi_conn_input(struct weir_conn *conn, const uint8_t *bytes,
 		   uint32_t byte_count)
 {
-	struct weir_loop *loop = conn->loop;
+	struct wi_core *core = wi_conn_core(conn);
 
-	if (conn->touched_tick != loop->now_tick)
-		wi_pace_active(&loop->pace);
-	conn->touched_tick = loop->now_tick;
+	if (conn->touched_tick != core->clock.now_tick)
+		wi_batching_active(&core->batching);
+	conn->touched_tick = core->clock.now_tick;
 	if (conn->is_checked && conn->state == WEIR_CONN_OPEN) {
 		conn->is_checked = false;
 		wi_conn_timer_set(conn);
 	}
 	if (conn->state != WEIR_CONN_OPEN)
-		wi_loop_count(&loop->stats.recv_discarded_bytes, byte_count);
+		wi_counter_add(&core->stats.recv_discarded_bytes, byte_count);
 	else if (WI_MUTANT("kept-input-comes-late", !conn->has_input, true) &&
 		 !conn->is_paused)
 		input_in_place(conn, bytes, byte_count);
@@ -178,17 +181,18 @@ void wi_conn_input_end(struct weir_conn *conn)
 
 void wi_conn_resume(struct weir_conn *conn)
 {
-	struct weir_loop *loop = conn->loop;
+	struct wi_core *core = wi_conn_core(conn);
+	const struct wi_service *service = wi_conn_service(conn);
 
 	assert(conn->state == WEIR_CONN_OPEN);
 	assert(conn->is_paused && conn->drain_wanted); /* one sets both */
 	conn->is_paused = false;
 	conn->cancel_wanted = false;
-	if (WI_MUTANT("on-drain-never-comes", loop->handlers.on_drain != NULL,
-		      false)) {
+	if (WI_MUTANT("on-drain-never-comes",
+		      service->handlers.on_drain != NULL, false)) {
 		conn->drain_wanted = false;
 		conn->in_handler = true;
-		loop->handlers.on_drain(conn, loop->ctx);
+		service->handlers.on_drain(conn, service->ctx);
 		conn->in_handler = false;
 	}
 	conn->drain_wanted = conn->is_paused;
@@ -197,7 +201,7 @@ void wi_conn_resume(struct weir_conn *conn)
 	if (conn->state == WEIR_CONN_OPEN && conn->eof_seen)
 		wi_conn_input_end(conn);
 	if (conn->state != WEIR_CONN_OPEN) {
-		wi_stash_clear(&conn->stash, &loop->blocks);
+		wi_stash_clear(&conn->stash, &core->blocks);
 		conn->has_input = false;
 	}
 	wi_conn_mark(conn);

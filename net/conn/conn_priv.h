@@ -9,15 +9,34 @@
 
 #include "../addr.h"
 #include "../conn.h"
+#include "../core/core.h"
 #include "../core/pool.h"
 #include "../core/timer.h"
 #include "conn_state.h"
+#include "conns.h"
 #include "sendq.h"
 #include "stash.h"
 
 #include <assert.h>
 
 struct io_uring_cqe;
+
+/* The operations of a connection, in its tokens. */
+enum wi_conn_op {
+	WI_CONN_RECV = 0,
+	WI_CONN_SEND,
+	WI_CONN_CANCEL,
+	WI_CONN_CLOSE,
+	WI_CONN_SOCKET,
+	WI_CONN_SETSOCKOPT,
+	WI_CONN_CONNECT,
+	WI_CONN_INSTALL,
+	WI_CONN_SHUTDOWN,
+	WI_CONN_CHECK,
+	WI_CONN_OP_COUNT /* stays last */
+};
+
+static_assert(WI_CONN_OP_COUNT <= WI_TOKEN_OPS, "an op is four bits");
 
 #define WI_NO_FILE UINT32_MAX /* no slot of the table of direct descriptors */
 
@@ -56,13 +75,13 @@ struct weir_conn {
 	bool look_in_flight : 1; /* the receive in flight is that last look */
 	bool check_in_flight : 1;  /* at most one */
 	bool option_in_flight : 1; /* the SETSOCKOPT of an outbound one */
-	bool is_given_up : 1;      /* on_close was called: see give_up.h */
+	bool is_given_up : 1;      /* on_close was called: see deadline.c */
 	bool last_look : 1;    /* the loop stops: it is shown what has arrived,
 				* and drains then */
 	uint32_t file_slot;    /* or WI_NO_FILE */
 	uint32_t touched_tick; /* the last time that bytes moved */
 	struct wi_sendq sendq;
-	struct weir_loop *loop; /* borrowed */
+	struct wi_conns *conns; /* borrowed */
 
 	/* Line two: input kept, and the user's pointer. */
 	void *user;
@@ -70,7 +89,7 @@ struct weir_conn {
 	uint32_t need_bytes; /* on_data waits for so many; 0: for any */
 	uint32_t drain_tick; /* DRAINING ends here */
 	struct weir_addr *connect_to; /* block, lent until connect's CQE */
-	uint32_t overdue_ticks;       /* STOPPING, CLOSING: see give_up.h */
+	uint32_t overdue_ticks;       /* STOPPING, CLOSING: see deadline.c */
 	uint8_t pad_two[12];
 
 	/* Line three: start and end. */
@@ -83,16 +102,19 @@ static_assert(sizeof(struct weir_conn) == 192, "three cache lines");
 static_assert(offsetof(struct weir_conn, user) == 64, "line one is 64 bytes");
 static_assert(offsetof(struct weir_conn, timer) == 128, "line two as well");
 
+static inline struct wi_core *wi_conn_core(const struct weir_conn *conn)
+{
+	return conn->conns->core;
+}
+
+static inline const struct wi_service *wi_conn_service(
+	const struct weir_conn *conn)
+{
+	return &conn->conns->service;
+}
+
 /* When the timer of an open connection is to fire next. */
 void wi_conn_timer_set(struct weir_conn *conn);
-
-/* A fresh slot becomes an accepted connection; calls on_open. */
-void wi_conn_accepted(struct weir_conn *conn, uint32_t file_slot);
-
-/* A fresh slot becomes an outbound one. Return: 0; -EAGAIN: no memory for
- * the address, the slot is as before. */
-int wi_conn_connect(struct weir_conn *conn, const struct weir_addr *addr,
-		    void *user);
 
 /* One completion of one of its operations. */
 void wi_conn_complete(struct weir_conn *conn, const struct io_uring_cqe *cqe);
@@ -104,8 +126,18 @@ bool wi_conn_work(struct weir_conn *conn);
 /* Puts it on the loop's list of work, once. */
 void wi_conn_mark(struct weir_conn *conn);
 
-/* Its timer fired. */
+/* Its timer fired. (deadline.c) */
 void wi_conn_deadline(struct weir_conn *conn);
+
+/* What is still in flight is cancelled again at every tick. (deadline.c) */
+void wi_conn_watch_cancel(struct weir_conn *conn);
+
+/* The loop waits no longer for its operations: on_close, and nothing after it.
+ * (deadline.c) */
+void wi_conn_give_up(struct weir_conn *conn);
+
+/* @conn is resumed once block memory has been given back. (conns.c) */
+void wi_conn_await_memory(struct weir_conn *conn);
 
 /* Counts it as closed, and calls on_close. */
 void wi_conn_tell_closed(struct weir_conn *conn);

@@ -5,7 +5,7 @@
  * results that it expects; any other errno closes this connection only.
  */
 #include "../../uring/mutant.h"
-#include "../loop/loop_priv.h"
+#include "conn_priv.h"
 
 #include <errno.h>
 #include <netinet/in.h>
@@ -19,20 +19,18 @@ enum {
 
 /* ---- submission -------------------------------------------------------- */
 
-static uint64_t conn_token(const struct weir_conn *conn,
-			   enum wi_token_kind kind)
+static uint64_t conn_token(const struct weir_conn *conn, enum wi_conn_op op)
 {
-	return wi_token(kind, conn->slot.generation,
-			wi_pool_index(&conn->loop->conns, &conn->slot));
+	return wi_token(WI_OWNER_CONN, op, conn->slot.generation,
+			weir_conn_index(conn));
 }
 
-static struct io_uring_sqe *conn_sqe(struct weir_conn *conn,
-				     enum wi_token_kind kind)
+static struct io_uring_sqe *conn_sqe(struct weir_conn *conn, enum wi_conn_op op)
 {
-	struct io_uring_sqe *sqe = wi_loop_sqe(conn->loop);
+	struct io_uring_sqe *sqe = wi_core_sqe(wi_conn_core(conn));
 	if (sqe == NULL)
 		return NULL;
-	sqe->user_data = conn_token(conn, kind);
+	sqe->user_data = conn_token(conn, op);
 	conn->in_flight++; /* once per SQE: see struct weir_conn */
 	return sqe;
 }
@@ -43,13 +41,13 @@ static bool work_recv(struct weir_conn *conn)
 	    WI_MUTANT("recv-is-not-armed-again", false,
 		      conn->touched_tick != 0))
 		return true;
-	struct io_uring_sqe *sqe = conn_sqe(conn, WI_TOKEN_RECV);
+	struct io_uring_sqe *sqe = conn_sqe(conn, WI_CONN_RECV);
 	if (sqe == NULL)
 		return false;
 	conn->look_in_flight = conn->last_look && conn->state == WEIR_CONN_OPEN;
 	if (conn->look_in_flight)
 		weir_op_recv_now(sqe, (int32_t)conn->file_slot, WI_RECV_GROUP);
-	else if (conn->loop->recvs_singly)
+	else if (conn->conns->recvs_singly)
 		weir_op_recv_group(sqe, (int32_t)conn->file_slot, WI_RECV_GROUP,
 				   0);
 	else
@@ -63,14 +61,14 @@ static bool work_recv(struct weir_conn *conn)
 /* Describes the queue for one SQE; lends what it describes. */
 static void work_send_fill(struct weir_conn *conn, struct io_uring_sqe *sqe)
 {
-	struct weir_loop *loop = conn->loop;
+	struct wi_core *core = wi_conn_core(conn);
 	struct wi_sendq *sendq = &conn->sendq;
 	const int32_t slot = (int32_t)conn->file_slot;
 	struct iovec first;
 	uint32_t lent_bytes = 0;
 
 	if (sendq->head->next == NULL ||
-	    loop->gather_count == WI_GATHER_SLOTS) {
+	    core->gather_count == WI_GATHER_SLOTS) {
 		(void)wi_sendq_gather(sendq, &first, 1);
 		lent_bytes = first.iov_len < SEND_BYTES_MAX
 				     ? (uint32_t)first.iov_len
@@ -78,7 +76,7 @@ static void work_send_fill(struct weir_conn *conn, struct io_uring_sqe *sqe)
 		weir_op_send(sqe, slot, first.iov_base, lent_bytes,
 			     MSG_WAITALL);
 	} else {
-		struct wi_gather *gather = &loop->gathers[loop->gather_count++];
+		struct wi_gather *gather = &core->gathers[core->gather_count++];
 		int count = wi_sendq_gather(sendq, gather->iov, WI_GATHER_IOVS);
 		int used = 0;
 		while (used < count && lent_bytes < SEND_BYTES_MAX)
@@ -100,7 +98,7 @@ static bool work_send(struct weir_conn *conn)
 	if (WI_MUTANT("second-send-in-flight", conn->send_in_flight, false) ||
 	    conn->sendq.queued_bytes == 0)
 		return true;
-	struct io_uring_sqe *sqe = conn_sqe(conn, WI_TOKEN_SEND);
+	struct io_uring_sqe *sqe = conn_sqe(conn, WI_CONN_SEND);
 	if (sqe == NULL)
 		return false;
 	work_send_fill(conn, sqe);
@@ -116,7 +114,7 @@ static bool work_check(struct weir_conn *conn)
 	if (!conn->check_wanted)
 		return true;
 	if (!conn->send_in_flight && !conn->check_in_flight) {
-		struct io_uring_sqe *sqe = conn_sqe(conn, WI_TOKEN_CHECK);
+		struct io_uring_sqe *sqe = conn_sqe(conn, WI_CONN_CHECK);
 		if (sqe == NULL)
 			return false;
 		weir_op_send(sqe, (int32_t)conn->file_slot, NULL, 0, 0);
@@ -132,10 +130,10 @@ static bool work_cancel_recv(struct weir_conn *conn)
 {
 	if (!conn->cancel_wanted || conn->cancel_in_flight || !conn->recv_armed)
 		return true;
-	struct io_uring_sqe *sqe = conn_sqe(conn, WI_TOKEN_CANCEL);
+	struct io_uring_sqe *sqe = conn_sqe(conn, WI_CONN_CANCEL);
 	if (sqe == NULL)
 		return false;
-	weir_op_cancel_token(sqe, conn_token(conn, WI_TOKEN_RECV));
+	weir_op_cancel_token(sqe, conn_token(conn, WI_CONN_RECV));
 	conn->cancel_in_flight = true;
 	conn->cancel_wanted = false;
 	return true;
@@ -146,7 +144,7 @@ static bool work_cancel_all(struct weir_conn *conn)
 	if (WI_MUTANT("close-without-cancel", !conn->cancel_wanted, true) ||
 	    conn->cancel_in_flight || conn->file_slot == WI_NO_FILE)
 		return true;
-	struct io_uring_sqe *sqe = conn_sqe(conn, WI_TOKEN_CANCEL);
+	struct io_uring_sqe *sqe = conn_sqe(conn, WI_CONN_CANCEL);
 	if (sqe == NULL)
 		return false;
 	weir_op_cancel_slot(sqe, conn->file_slot);
@@ -161,10 +159,11 @@ static bool work_fin(struct weir_conn *conn)
 {
 	if (conn->fin_in_flight || conn->fin_sent)
 		return true;
-	if (!wi_loop_has_rung(conn->loop, WEIR_RUNG_INSTALL_SLOT))
+	if (!wi_trials_allow(&wi_conn_core(conn)->trials,
+			     WEIR_RUNG_INSTALL_SLOT))
 		conn->fin_by_op = true;
 	struct io_uring_sqe *sqe = conn_sqe(
-		conn, conn->fin_by_op ? WI_TOKEN_SHUTDOWN : WI_TOKEN_INSTALL);
+		conn, conn->fin_by_op ? WI_CONN_SHUTDOWN : WI_CONN_INSTALL);
 	if (sqe == NULL)
 		return false;
 	if (conn->fin_by_op) {
@@ -179,7 +178,7 @@ static bool work_fin(struct weir_conn *conn)
 
 static bool work_connect_start(struct weir_conn *conn)
 {
-	struct io_uring_sqe *sqe = conn_sqe(conn, WI_TOKEN_SOCKET);
+	struct io_uring_sqe *sqe = conn_sqe(conn, WI_CONN_SOCKET);
 	if (sqe == NULL)
 		return false;
 	weir_op_socket_slot(sqe, conn->connect_to->storage.ss_family,
@@ -192,9 +191,9 @@ static bool work_connect_start(struct weir_conn *conn)
 static bool work_no_delay(struct weir_conn *conn)
 {
 	static const int on = 1;
-	if (!wi_loop_has_rung(conn->loop, WEIR_RUNG_SOCKET_CMD))
+	if (!wi_trials_allow(&wi_conn_core(conn)->trials, WEIR_RUNG_SOCKET_CMD))
 		return true;
-	struct io_uring_sqe *sqe = conn_sqe(conn, WI_TOKEN_SETSOCKOPT);
+	struct io_uring_sqe *sqe = conn_sqe(conn, WI_CONN_SETSOCKOPT);
 	if (sqe == NULL)
 		return false;
 	weir_op_setsockopt(sqe, (int32_t)conn->file_slot, IPPROTO_TCP,
@@ -208,7 +207,7 @@ static bool work_connect_go(struct weir_conn *conn)
 {
 	if (!work_no_delay(conn))
 		return false;
-	struct io_uring_sqe *sqe = conn_sqe(conn, WI_TOKEN_CONNECT);
+	struct io_uring_sqe *sqe = conn_sqe(conn, WI_CONN_CONNECT);
 	if (sqe == NULL)
 		return false; /* both again: to set it twice is harmless */
 	weir_op_connect(sqe, (int32_t)conn->file_slot,
@@ -245,26 +244,27 @@ static bool work_draining(struct weir_conn *conn)
 
 void wi_conn_tell_closed(struct weir_conn *conn)
 {
-	struct weir_loop *loop = conn->loop;
-	wi_loop_count(&loop->stats.closes, 1);
-	wi_loop_count(&loop->stats.closes_by[conn->reason.cause], 1);
-	if (loop->handlers.on_close == NULL)
+	struct wi_core *core = wi_conn_core(conn);
+	const struct wi_service *service = wi_conn_service(conn);
+	wi_counter_add(&core->stats.closes, 1);
+	wi_counter_add(&core->stats.closes_by[conn->reason.cause], 1);
+	if (service->handlers.on_close == NULL)
 		return;
 	conn->in_handler = true;
-	loop->handlers.on_close(conn, &conn->reason, loop->ctx);
+	service->handlers.on_close(conn, &conn->reason, service->ctx);
 	conn->in_handler = false;
 }
 
 /* The last use of the connection. */
 static void conn_release(struct weir_conn *conn)
 {
-	struct weir_loop *loop = conn->loop;
+	struct wi_core *core = wi_conn_core(conn);
 
 	assert(conn->state == WEIR_CONN_CLOSING && conn->in_flight == 0);
-	wi_sendq_clear(&conn->sendq, &loop->blocks);
-	wi_stash_clear(&conn->stash, &loop->blocks);
+	wi_sendq_clear(&conn->sendq, &core->blocks);
+	wi_stash_clear(&conn->stash, &core->blocks);
 	if (conn->connect_to != NULL)
-		wi_blocks_give(&loop->blocks, conn->connect_to,
+		wi_blocks_give(&core->blocks, conn->connect_to,
 			       wi_block_order(sizeof(struct weir_addr)));
 	conn->connect_to = NULL;
 	conn->file_slot = WI_NO_FILE;
@@ -272,14 +272,16 @@ static void conn_release(struct weir_conn *conn)
 	if (WI_MUTANT("given-up-is-told-twice", !conn->is_given_up, true))
 		wi_conn_tell_closed(conn);
 	wi_conn_state_set(conn, WEIR_CONN_FREE);
-	wi_loop_conn_give(loop, conn);
+	wi_conn_death(conn);
 	if (WI_MUTANT("timer-outlives-its-connection", false,
-		      loop->stop_phase == WI_STOP_FORCE))
-		wi_timer_set(&loop->wheel, &conn->timer, loop->now_tick + 9);
+		      conn->conns->is_stopping))
+		wi_timer_set(&core->wheel, &conn->timer,
+			     core->clock.now_tick + 9);
 }
 
 static bool work_stopping(struct weir_conn *conn)
 {
+	struct wi_core *core = wi_conn_core(conn);
 	if (conn->in_flight > WI_MUTANT("slot-is-freed-on-the-error", 0, 100))
 		return work_cancel_all(conn);
 	if (conn->file_slot == WI_NO_FILE) {
@@ -287,7 +289,7 @@ static bool work_stopping(struct weir_conn *conn)
 		conn_release(conn);
 		return true;
 	}
-	struct io_uring_sqe *sqe = conn_sqe(conn, WI_TOKEN_CLOSE);
+	struct io_uring_sqe *sqe = conn_sqe(conn, WI_CONN_CLOSE);
 	if (sqe == NULL)
 		return false;
 	WI_MUTANT("slot-is-not-closed",
@@ -295,8 +297,7 @@ static bool work_stopping(struct weir_conn *conn)
 	wi_conn_state_set(conn, WEIR_CONN_CLOSING);
 	conn->overdue_ticks = 0;
 	/* If it does not come back, that is counted: wi_conn_deadline(). */
-	wi_timer_set(&conn->loop->wheel, &conn->timer,
-		     conn->loop->now_tick + 1);
+	wi_timer_set(&core->wheel, &conn->timer, core->clock.now_tick + 1);
 	return true;
 }
 
@@ -335,26 +336,26 @@ static bool recv_was_last(const struct io_uring_cqe *cqe)
 
 static void conn_on_recv(struct weir_conn *conn, const struct io_uring_cqe *cqe)
 {
-	struct weir_loop *loop = conn->loop;
+	struct wi_core *core = wi_conn_core(conn);
 	const bool has_more = (cqe->flags & IORING_CQE_F_MORE) != 0;
 	const int res = cqe->res;
 
 	conn->recv_armed = WI_MUTANT("f-more-is-ignored", has_more, true);
 	if (res > 0) {
-		wi_loop_count(&loop->stats.recvs, 1);
-		wi_loop_count(&loop->stats.recv_bytes,
-			      WI_MUTANT("received-bytes-are-counted-while-open",
-					(uint64_t)res,
-					conn->state == WEIR_CONN_OPEN
-						? (uint64_t)res
-						: 0));
-		wi_conn_input(conn, wi_bufs_bytes(&loop->bufs, cqe),
+		wi_counter_add(&core->stats.recvs, 1);
+		wi_counter_add(
+			&core->stats.recv_bytes,
+			WI_MUTANT("received-bytes-are-counted-while-open",
+				  (uint64_t)res,
+				  conn->state == WEIR_CONN_OPEN ? (uint64_t)res
+								: 0));
+		wi_conn_input(conn, wi_bufs_bytes(&core->bufs, cqe),
 			      (uint32_t)res);
 	}
 	if ((cqe->flags & IORING_CQE_F_BUFFER) != 0 &&
 	    WI_MUTANT("buffer-is-not-returned", true,
 		      conn->state == WEIR_CONN_OPEN))
-		wi_bufs_take_back(&loop->bufs, cqe);
+		wi_bufs_take_back(&core->bufs, cqe);
 	if (res <= 0) {
 		switch (res) {
 		case 0:
@@ -362,7 +363,7 @@ static void conn_on_recv(struct weir_conn *conn, const struct io_uring_cqe *cqe)
 				  wi_conn_input_end(conn), (void)0);
 			break;
 		case -ENOBUFS: /* all are back by the time it is armed again */
-			wi_loop_count(&loop->stats.recv_enobufs, 1);
+			wi_counter_add(&core->stats.recv_enobufs, 1);
 			WI_MUTANT("enobufs-is-fatal", (void)0,
 				  conn_lost(conn, res));
 			break;
@@ -388,7 +389,7 @@ static void conn_on_recv(struct weir_conn *conn, const struct io_uring_cqe *cqe)
 		conn->cancel_wanted = true;
 	if (!has_more) {
 		if (conn->state == WEIR_CONN_OPEN && !conn->eof_seen)
-			wi_loop_count(&loop->stats.recv_rearms, 1);
+			wi_counter_add(&core->stats.recv_rearms, 1);
 		wi_conn_mark(conn);
 	} else if (conn->cancel_wanted) {
 		wi_conn_mark(conn);
@@ -397,26 +398,27 @@ static void conn_on_recv(struct weir_conn *conn, const struct io_uring_cqe *cqe)
 
 static void conn_on_send(struct weir_conn *conn, const struct io_uring_cqe *cqe)
 {
-	struct weir_loop *loop = conn->loop;
+	struct wi_core *core = wi_conn_core(conn);
+	const struct wi_service *service = wi_conn_service(conn);
 	struct wi_sendq *sendq = &conn->sendq;
 	const uint32_t lent_bytes = sendq->lent_bytes;
 	const int res = cqe->res;
 
 	conn->send_in_flight = false;
-	wi_sendq_take_back(sendq, &loop->blocks,
+	wi_sendq_take_back(sendq, &core->blocks,
 			   res > 0 ? WI_MUTANT("short-send-is-complete",
 					       (uint32_t)res, lent_bytes)
 				   : 0);
 	if (res > 0) {
 		conn->touched_tick =
-			WI_MUTANT("sent-bytes-do-not-touch", loop->now_tick,
-				  conn->touched_tick);
-		wi_loop_count(&loop->stats.sends, 1);
-		wi_loop_count(&loop->stats.sent_bytes,
-			      WI_MUTANT("sent-bytes-are-those-lent",
-					(uint64_t)res, lent_bytes));
+			WI_MUTANT("sent-bytes-do-not-touch",
+				  core->clock.now_tick, conn->touched_tick);
+		wi_counter_add(&core->stats.sends, 1);
+		wi_counter_add(&core->stats.sent_bytes,
+			       WI_MUTANT("sent-bytes-are-those-lent",
+					 (uint64_t)res, lent_bytes));
 		if ((uint32_t)res < lent_bytes)
-			wi_loop_count(&loop->stats.short_sends, 1);
+			wi_counter_add(&core->stats.short_sends, 1);
 	} else {
 		switch (res) {
 		case -ECANCELED: /* stopping */
@@ -433,7 +435,7 @@ static void conn_on_send(struct weir_conn *conn, const struct io_uring_cqe *cqe)
 	}
 	if (conn->state == WEIR_CONN_OPEN && conn->is_paused &&
 	    WI_MUTANT("water-mark-never-reached",
-		      sendq->queued_bytes <= loop->opts.send_low_bytes, false))
+		      sendq->queued_bytes <= service->send_low_bytes, false))
 		wi_conn_resume(conn);
 	if (conn->state != WEIR_CONN_OPEN || sendq->queued_bytes > 0)
 		wi_conn_mark(conn);
@@ -469,18 +471,19 @@ static void conn_on_socket(struct weir_conn *conn,
 
 static void conn_opened(struct weir_conn *conn)
 {
-	struct weir_loop *loop = conn->loop;
-	conn->touched_tick = loop->now_tick;
+	struct wi_core *core = wi_conn_core(conn);
+	const struct wi_service *service = wi_conn_service(conn);
+	conn->touched_tick = core->clock.now_tick;
 	conn->was_opened = true;
 	wi_conn_state_set(conn, WEIR_CONN_OPEN);
 	conn->is_checked = false;
 	WI_MUTANT("deadline-is-not-armed", wi_conn_timer_set(conn), (void)0);
-	if (loop->handlers.on_open != NULL) {
+	if (service->handlers.on_open != NULL) {
 		conn->in_handler = true;
-		loop->handlers.on_open(conn, loop->ctx);
+		service->handlers.on_open(conn, service->ctx);
 		conn->in_handler = false;
 	}
-	if (loop->stop_phase != WI_RUNNING)
+	if (conn->conns->is_stopping)
 		wi_conn_last_look(conn);
 	wi_conn_mark(conn);
 }
@@ -488,10 +491,10 @@ static void conn_opened(struct weir_conn *conn)
 static void conn_on_connect(struct weir_conn *conn,
 			    const struct io_uring_cqe *cqe)
 {
-	struct weir_loop *loop = conn->loop;
+	struct wi_core *core = wi_conn_core(conn);
 	wi_region_back(conn->connect_to, sizeof(*conn->connect_to));
 	WI_MUTANT("address-of-a-connect-leaks",
-		  wi_blocks_give(&loop->blocks, conn->connect_to,
+		  wi_blocks_give(&core->blocks, conn->connect_to,
 				 wi_block_order(sizeof(struct weir_addr))),
 		  (void)0);
 	conn->connect_to = NULL;
@@ -500,7 +503,7 @@ static void conn_on_connect(struct weir_conn *conn,
 		      conn->state != WEIR_CONN_FREE)) {
 		if (WI_MUTANT("refused-connect-is-opened", cqe->res == 0,
 			      cqe->res <= 0)) {
-			wi_loop_count(&loop->stats.connects, 1);
+			wi_counter_add(&core->stats.connects, 1);
 			conn_opened(conn);
 		} else {
 			wi_conn_stop(conn, WEIR_CLOSE_CONNECT, cqe->res);
@@ -512,16 +515,17 @@ static void conn_on_connect(struct weir_conn *conn,
 static void conn_on_setsockopt(struct weir_conn *conn,
 			       const struct io_uring_cqe *cqe)
 {
-	struct weir_loop *loop = conn->loop;
+	struct wi_trials *trials = &wi_conn_core(conn)->trials;
+
 	conn->option_in_flight = false;
 	switch (cqe->res) {
 	case -EOPNOTSUPP: /* before 6.7: works without */
 	case -EINVAL:
-		wi_trial_refused(&loop->socket_cmd, cqe->res);
-		loop->rungs_off |= weir_rung_bit(WEIR_RUNG_SOCKET_CMD);
+		wi_trial_refused(trials, &trials->socket_cmd,
+				 WEIR_RUNG_SOCKET_CMD, cqe->res);
 		break;
 	case 0:
-		wi_trial_done(&loop->socket_cmd);
+		wi_trial_done(&trials->socket_cmd);
 		break;
 	default: /* of this socket alone */
 		break;
@@ -532,7 +536,8 @@ static void conn_on_setsockopt(struct weir_conn *conn,
 static void conn_on_install(struct weir_conn *conn,
 			    const struct io_uring_cqe *cqe)
 {
-	const struct weir_kernel *kernel = conn->loop->kernel;
+	const struct weir_kernel *kernel = wi_conn_core(conn)->kernel;
+	struct wi_trials *trials = &wi_conn_core(conn)->trials;
 
 	conn->fin_in_flight = false;
 	if (cqe->res >= 0) {
@@ -542,14 +547,14 @@ static void conn_on_install(struct weir_conn *conn,
 		(void)WI_MUTANT("copy-of-the-descriptor-leaks",
 				kernel->close(kernel->ctx, cqe->res), 0);
 		conn->fin_sent = true;
-		wi_loop_count(&conn->loop->stats.half_closes, 1);
-		wi_trial_done(&conn->loop->install);
+		wi_counter_add(&wi_conn_core(conn)->stats.half_closes, 1);
+		wi_trial_done(&trials->install_slot);
 	} else if (cqe->res != -ECANCELED) {
 		conn->fin_by_op = true; /* -EINVAL before 6.8; -EMFILE */
 	}
 	if (cqe->res == -EINVAL) {
-		wi_trial_refused(&conn->loop->install, cqe->res);
-		conn->loop->rungs_off |= weir_rung_bit(WEIR_RUNG_INSTALL_SLOT);
+		wi_trial_refused(trials, &trials->install_slot,
+				 WEIR_RUNG_INSTALL_SLOT, cqe->res);
 	}
 	wi_conn_mark(conn);
 }
@@ -560,7 +565,7 @@ static void conn_on_shutdown(struct weir_conn *conn,
 	conn->fin_in_flight = false;
 	if (cqe->res == 0) {
 		conn->fin_sent = true;
-		wi_loop_count(&conn->loop->stats.half_closes, 1);
+		wi_counter_add(&wi_conn_core(conn)->stats.half_closes, 1);
 	} else if (cqe->res != -ECANCELED) {
 		conn_lost(conn, cqe->res); /* -ENOTCONN: reset meanwhile */
 	}
@@ -586,28 +591,28 @@ static void conn_on_check(struct weir_conn *conn,
 }
 
 /* Whether an operation of this kind is in flight. */
-static bool conn_awaits(const struct weir_conn *conn, enum wi_token_kind kind)
+static bool conn_awaits(const struct weir_conn *conn, enum wi_conn_op op)
 {
-	switch (kind) {
-	case WI_TOKEN_RECV:
+	switch (op) {
+	case WI_CONN_RECV:
 		return conn->recv_armed;
-	case WI_TOKEN_SEND:
+	case WI_CONN_SEND:
 		return conn->send_in_flight;
-	case WI_TOKEN_CANCEL:
+	case WI_CONN_CANCEL:
 		return conn->cancel_in_flight;
-	case WI_TOKEN_CLOSE:
+	case WI_CONN_CLOSE:
 		return conn->state == WEIR_CONN_CLOSING;
-	case WI_TOKEN_SOCKET:
+	case WI_CONN_SOCKET:
 		return conn->in_flight > 0 && conn->file_slot == WI_NO_FILE;
-	case WI_TOKEN_SETSOCKOPT:
+	case WI_CONN_SETSOCKOPT:
 		return conn->option_in_flight;
-	case WI_TOKEN_CONNECT:
+	case WI_CONN_CONNECT:
 		return conn->connect_to != NULL;
-	case WI_TOKEN_INSTALL:
-	case WI_TOKEN_SHUTDOWN:
+	case WI_CONN_INSTALL:
+	case WI_CONN_SHUTDOWN:
 		return conn->fin_in_flight;
 	default:
-		assert(kind == WI_TOKEN_CHECK);
+		assert(op == WI_CONN_CHECK);
 		return conn->check_in_flight;
 	}
 }
@@ -618,10 +623,10 @@ void wi_conn_complete(struct weir_conn *conn, const struct io_uring_cqe *cqe)
 	 * it names came back with the first. */
 	if (__builtin_expect(
 		    WI_MUTANT("duplicate-is-applied",
-			      !conn_awaits(conn, wi_token_kind(cqe->user_data)),
+			      !conn_awaits(conn, wi_token_op(cqe->user_data)),
 			      false),
 		    0)) {
-		wi_loop_count(&conn->loop->stats.stale_completions, 1);
+		wi_counter_add(&wi_conn_core(conn)->stats.stale_completions, 1);
 		return;
 	}
 	if (WI_MUTANT("on-close-before-the-last-completion",
@@ -629,36 +634,36 @@ void wi_conn_complete(struct weir_conn *conn, const struct io_uring_cqe *cqe)
 		assert(conn->in_flight > 0);
 		conn->in_flight--;
 	}
-	switch (wi_token_kind(cqe->user_data)) {
-	case WI_TOKEN_RECV:
+	switch (wi_token_op(cqe->user_data)) {
+	case WI_CONN_RECV:
 		conn_on_recv(conn, cqe);
 		break;
-	case WI_TOKEN_SEND:
+	case WI_CONN_SEND:
 		conn_on_send(conn, cqe);
 		break;
-	case WI_TOKEN_CANCEL:
+	case WI_CONN_CANCEL:
 		conn_on_cancel(conn, cqe);
 		break;
-	case WI_TOKEN_CLOSE: /* whatever it says, the slot is the kernel's */
+	case WI_CONN_CLOSE: /* whatever it says, the slot is the kernel's */
 		conn_release(conn);
 		break;
-	case WI_TOKEN_SOCKET:
+	case WI_CONN_SOCKET:
 		conn_on_socket(conn, cqe);
 		break;
-	case WI_TOKEN_SETSOCKOPT:
+	case WI_CONN_SETSOCKOPT:
 		conn_on_setsockopt(conn, cqe);
 		break;
-	case WI_TOKEN_CONNECT:
+	case WI_CONN_CONNECT:
 		conn_on_connect(conn, cqe);
 		break;
-	case WI_TOKEN_INSTALL:
+	case WI_CONN_INSTALL:
 		conn_on_install(conn, cqe);
 		break;
-	case WI_TOKEN_SHUTDOWN:
+	case WI_CONN_SHUTDOWN:
 		conn_on_shutdown(conn, cqe);
 		break;
 	default:
-		assert(wi_token_kind(cqe->user_data) == WI_TOKEN_CHECK);
+		assert(wi_token_op(cqe->user_data) == WI_CONN_CHECK);
 		conn_on_check(conn, cqe);
 		break;
 	}
@@ -675,15 +680,15 @@ void wi_conn_accepted(struct weir_conn *conn, uint32_t file_slot)
 int wi_conn_connect(struct weir_conn *conn, const struct weir_addr *addr,
 		    void *user)
 {
-	struct weir_loop *loop = conn->loop;
+	struct wi_core *core = wi_conn_core(conn);
 	struct weir_addr *copy = wi_blocks_take(
-		&loop->blocks, wi_block_order(sizeof(struct weir_addr)));
+		&core->blocks, wi_block_order(sizeof(struct weir_addr)));
 	if (copy == NULL)
 		return -EAGAIN;
 	*copy = *addr;
 	conn->connect_to = copy;
 	conn->user = user;
-	conn->touched_tick = loop->now_tick;
+	conn->touched_tick = core->clock.now_tick;
 	conn->is_checked = true; /* there is nothing to ask yet */
 	wi_conn_timer_set(conn);
 	wi_conn_state_set(conn, WEIR_CONN_CONNECTING);

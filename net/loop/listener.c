@@ -1,6 +1,10 @@
+#include "listener.h"
+
 #include "../../uring/mutant.h"
+#include "../conn/conns.h"
+#include "../core/core.h"
 #include "../core/min.h"
-#include "loop_priv.h"
+#include "sample.h"
 
 #include "../../uring/filetab.h"
 
@@ -14,9 +18,10 @@ enum {
 	WISH_BITS = 2,
 };
 
-void wi_listener_init(struct wi_listener *listener, int fd)
+void wi_listeners_add(struct wi_listeners *listeners, int fd)
 {
-	*listener = (struct wi_listener){ .fd = fd };
+	assert(listeners->count < WEIR_STEER_GROUPS_MAX);
+	listeners->list[listeners->count++] = (struct wi_listener){ .fd = fd };
 }
 
 /* ---- wishes ------------------------------------------------------------ */
@@ -38,13 +43,14 @@ bool wi_listener_has_told(const struct wi_listener *listener)
 }
 
 void wi_latecomers_start(struct wi_latecomers *latecomers,
-			 const struct weir_loop *loop, uint64_t accepts)
+			 const struct wi_listeners *listeners, uint64_t accepts)
 {
 	/* Enough for the kernel to come to the accept that it holds back. */
 	latecomers->turns_left =
-		loop->conns.used_count / WI_TASKRUN_BATCH + ACCEPT_TURNS;
+		listeners->conns->pool.used_count / WI_TASKRUN_BATCH +
+		ACCEPT_TURNS;
 	latecomers->accepts = accepts;
-	latecomers->accepts_max = accepts + loop->opts.backlog;
+	latecomers->accepts_max = accepts + listeners->backlog;
 }
 
 bool wi_latecomers_go_on(struct wi_latecomers *latecomers, uint64_t accepts)
@@ -62,11 +68,11 @@ bool wi_latecomers_go_on(struct wi_latecomers *latecomers, uint64_t accepts)
 
 /* ---- work -------------------------------------------------------------- */
 
-static uint64_t listener_token(const struct weir_loop *loop,
-			       const struct wi_listener *listener,
-			       enum wi_token_kind kind)
+static uint64_t listener_token(const struct wi_listeners *listeners,
+			       const struct wi_listener *listener, uint32_t op)
 {
-	return wi_token(kind, 0, (uint32_t)(listener - loop->listeners));
+	return wi_token(WI_OWNER_LISTENER, op, 0,
+			(uint32_t)(listener - listeners->list));
 }
 
 static bool listener_is_emptied(const struct wi_listener *listener)
@@ -76,82 +82,87 @@ static bool listener_is_emptied(const struct wi_listener *listener)
 
 /* Who waits in a backlog that is emptied, or when the loop stops, has room in
  * the table in any case. */
-static bool listener_is_full(const struct weir_loop *loop,
+static bool listener_is_full(const struct wi_listeners *listeners,
 			     const struct wi_listener *listener)
 {
-	uint32_t room = loop->opts.conn_count;
+	uint32_t room = listeners->conn_count;
 	if (listener_is_emptied(listener) ||
-	    WI_MUTANT("stop-forgets-who-waits", loop->stop_phase != WI_RUNNING,
-		      false))
-		room += loop->opts.backlog;
-	return loop->conns.used_count >= room;
+	    WI_MUTANT("stop-forgets-who-waits",
+		      listeners->accepting != WI_ACCEPTING, false))
+		room += listeners->backlog;
+	return listeners->conns->pool.used_count >= room;
 }
 
 /* Once the loop stops, all who wait are let in: the table has room for them. */
-static bool listener_is_nearly_full(const struct weir_loop *loop,
+static bool listener_is_nearly_full(const struct wi_listeners *listeners,
 				    const struct wi_listener *listener)
 {
-	return loop->stop_phase == WI_RUNNING &&
+	return listeners->accepting == WI_ACCEPTING &&
 	       !listener_is_emptied(listener) &&
-	       loop->conns.used_count + ONE_BY_ONE >= loop->opts.conn_count;
+	       listeners->conns->pool.used_count + ONE_BY_ONE >=
+		       listeners->conn_count;
 }
 
-static void listener_arm(struct weir_loop *loop, struct wi_listener *listener)
+static void listener_arm(struct wi_listeners *listeners,
+			 struct wi_listener *listener)
 {
-	struct io_uring_sqe *sqe = wi_loop_sqe(loop);
+	struct io_uring_sqe *sqe = wi_core_sqe(listeners->core);
 	if (sqe == NULL)
 		return; /* again next turn */
-	listener->is_multishot = !listener_is_nearly_full(loop, listener);
+	listener->is_multishot = !listener_is_nearly_full(listeners, listener);
 	if (listener->is_multishot)
 		weir_op_accept_slot_multishot(sqe, listener->fd);
 	else
 		weir_op_accept_slot(sqe, listener->fd);
-	sqe->user_data = listener_token(loop, listener, WI_TOKEN_ACCEPT);
+	sqe->user_data =
+		listener_token(listeners, listener, WI_LISTENER_OP_ACCEPT);
 	listener->state = WI_LISTENER_ARMED;
 	listener->armed_wish = listener->seen_wish;
 	listener->is_paused = false;
 	listener->retry_ns = 0;
 }
 
-static void listener_cancel(struct weir_loop *loop,
+static void listener_cancel(struct wi_listeners *listeners,
 			    struct wi_listener *listener)
 {
-	struct io_uring_sqe *sqe = wi_loop_sqe(loop);
+	struct io_uring_sqe *sqe = wi_core_sqe(listeners->core);
 	if (sqe == NULL)
 		return;
-	weir_op_cancel_token(sqe,
-			     listener_token(loop, listener, WI_TOKEN_ACCEPT));
-	sqe->user_data = listener_token(loop, listener, WI_TOKEN_ACCEPT_CANCEL);
+	weir_op_cancel_token(sqe, listener_token(listeners, listener,
+						 WI_LISTENER_OP_ACCEPT));
+	sqe->user_data =
+		listener_token(listeners, listener, WI_LISTENER_OP_CANCEL);
 	listener->state = WI_LISTENER_CANCELLING;
 }
 
 /* Ends an accept that is armed as well, with -EINVAL. */
-static void listener_shut(struct weir_loop *loop, struct wi_listener *listener)
+static void listener_shut(struct wi_listeners *listeners,
+			  struct wi_listener *listener)
 {
+	const struct weir_kernel *kernel = listeners->core->kernel;
 	/* -ENOTCONN if another thread was first. */
-	(void)loop->kernel->shutdown(loop->kernel->ctx, listener->fd,
-				     SHUT_RDWR);
+	(void)kernel->shutdown(kernel->ctx, listener->fd, SHUT_RDWR);
 	listener->is_shut = true;
 }
 
-void wi_listeners_shut(struct weir_loop *loop)
+void wi_listeners_shut(struct wi_listeners *listeners)
 {
 	/* Those as well that listen again since this loop shut them down. */
-	for (uint32_t i = 0; i < loop->listener_count; i++)
-		listener_shut(loop, &loop->listeners[i]);
+	for (uint32_t i = 0; i < listeners->count; i++)
+		listener_shut(listeners, &listeners->list[i]);
 }
 
-static void listener_note_pause(struct weir_loop *loop,
+static void listener_note_pause(struct wi_listeners *listeners,
 				struct wi_listener *listener)
 {
 	if (listener->is_paused)
 		return;
 	listener->is_paused = true;
-	wi_loop_count(&loop->stats.accept_pauses, 1);
+	wi_counter_add(&listeners->core->stats.accept_pauses, 1);
 }
 
-static void listener_heed(struct weir_loop *loop, struct wi_listener *listener,
-			  uint32_t word)
+static void listener_heed(struct wi_listeners *listeners,
+			  struct wi_listener *listener, uint32_t word)
 {
 	listener->seen_wish = word;
 	/* It may listen again: a wish to accept that came in between, and was
@@ -161,29 +172,30 @@ static void listener_heed(struct weir_loop *loop, struct wi_listener *listener,
 	if (wish_of(word) == WI_LISTENER_ACCEPT)
 		listener->retry_ns = 0;
 	else if (wish_of(word) == WI_LISTENER_EMPTY)
-		wi_latecomers_start(&listener->latecomers, loop,
+		wi_latecomers_start(&listener->latecomers, listeners,
 				    listener->accepts);
 }
 
 /* Whether this is its last turn: the loop stops, or it was to be emptied and
  * is. Who waits when the loop sees its stop is still let in. */
-static bool listener_ends(const struct weir_loop *loop,
+static bool listener_ends(const struct wi_listeners *listeners,
 			  struct wi_listener *listener)
 {
-	if (loop->stop_phase >= WI_STOP_CUT)
+	if (listeners->accepting == WI_ACCEPTING_NONE)
 		return true;
 	return listener_is_emptied(listener) &&
 	       !wi_latecomers_go_on(&listener->latecomers, listener->accepts);
 }
 
-static void listener_work(struct weir_loop *loop, struct wi_listener *listener)
+static void listener_work(struct wi_listeners *listeners,
+			  struct wi_listener *listener)
 {
 	const uint32_t word = wi_load_acquire_u32(&listener->wish);
 
 	if (word != listener->seen_wish)
-		listener_heed(loop, listener, word);
-	if (!listener->is_shut && listener_ends(loop, listener))
-		listener_shut(loop, listener);
+		listener_heed(listeners, listener, word);
+	if (!listener->is_shut && listener_ends(listeners, listener))
+		listener_shut(listeners, listener);
 	if (listener->is_shut ||
 	    WI_MUTANT("held-loop-goes-on", wish_of(word) == WI_LISTENER_HOLD,
 		      false)) {
@@ -193,55 +205,59 @@ static void listener_work(struct weir_loop *loop, struct wi_listener *listener)
 			wi_store_release_u32(&listener->told, word);
 		return;
 	}
-	const bool is_full = listener_is_full(loop, listener);
+	const bool is_full = listener_is_full(listeners, listener);
 	if (is_full)
-		listener_note_pause(loop, listener);
+		listener_note_pause(listeners, listener);
 	if (listener->state == WI_LISTENER_IDLE) {
-		if (!is_full && loop->now_ns >= listener->retry_ns)
-			listener_arm(loop, listener);
+		if (!is_full &&
+		    listeners->core->clock.now_ns >= listener->retry_ns)
+			listener_arm(listeners, listener);
 	} else if (listener->state == WI_LISTENER_ARMED) {
 		if (is_full || (listener->is_multishot &&
-				listener_is_nearly_full(loop, listener)))
-			listener_cancel(loop, listener);
+				listener_is_nearly_full(listeners, listener)))
+			listener_cancel(listeners, listener);
 	} /* else the accept's own last CQE decides */
 }
 
-void wi_listeners_work(struct weir_loop *loop)
+void wi_listeners_work(struct wi_listeners *listeners)
 {
-	for (uint32_t i = 0; i < loop->listener_count; i++)
-		listener_work(loop, &loop->listeners[i]);
+	for (uint32_t i = 0; i < listeners->count; i++)
+		listener_work(listeners, &listeners->list[i]);
 }
 
 /* ---- completions ------------------------------------------------------- */
 
 /* By a call of its own if the SQ is full: nobody remembers the slot. */
-static void listener_let_go(struct weir_loop *loop, uint32_t file_slot)
+static void listener_let_go(struct wi_listeners *listeners, uint32_t file_slot)
 {
 	static const int32_t empty = WEIR_FILETAB_EMPTY;
-	struct io_uring_sqe *sqe = wi_loop_sqe(loop);
+	struct io_uring_sqe *sqe = wi_core_sqe(listeners->core);
 	if (sqe != NULL)
 		weir_op_close_slot(sqe, file_slot);
 	else /* -ENOMEM, before 6.13: it keeps its place */
-		(void)weir_filetab_update(&loop->ring, file_slot, &empty, 1);
+		(void)weir_filetab_update(&listeners->core->ring, file_slot,
+					  &empty, 1);
 }
 
-static void listener_accepted(struct weir_loop *loop, uint32_t file_slot)
+static void listener_accepted(struct wi_listeners *listeners,
+			      uint32_t file_slot)
 {
-	struct weir_conn *conn = wi_loop_conn_take(loop);
-	wi_loop_count(&loop->stats.accepts, 1);
+	struct weir_conn *conn = wi_conn_birth(listeners->conns);
+	wi_counter_add(&listeners->core->stats.accepts, 1);
 	if (conn != NULL) {
 		/* Ahead of anything that could close the slot. */
-		wi_sample_accepted(loop, file_slot);
+		wi_sample_accepted(listeners->sample, listeners->core,
+				   file_slot);
 		wi_conn_accepted(conn, file_slot);
 		return;
 	}
 	/* The pool is as large as the table, so this takes a table that was
 	 * refilled in the very turn in which all its slots were closed. */
-	wi_loop_count(&loop->stats.accept_drops, 1);
-	listener_let_go(loop, file_slot);
+	wi_counter_add(&listeners->core->stats.accept_drops, 1);
+	listener_let_go(listeners, file_slot);
 }
 
-static void listener_failed(struct weir_loop *loop,
+static void listener_failed(struct wi_listeners *listeners,
 			    struct wi_listener *listener, int err)
 {
 	switch (err) {
@@ -252,47 +268,47 @@ static void listener_failed(struct weir_loop *loop,
 		if (listener->is_shut || wi_load_acquire_u32(&listener->wish) !=
 						 listener->armed_wish)
 			break;
-		wi_loop_count(&loop->stats.accept_errors, 1);
-		listener->retry_ns = loop->now_ns + RETRY_NS;
+		wi_counter_add(&listeners->core->stats.accept_errors, 1);
+		listener->retry_ns = listeners->core->clock.now_ns + RETRY_NS;
 		break;
 	case -ENFILE: /* the table, or the whole system, is full */
-		wi_loop_count(&loop->stats.accept_drops, 1);
-		listener_note_pause(loop, listener);
-		listener->retry_ns = loop->now_ns + RETRY_NS;
+		wi_counter_add(&listeners->core->stats.accept_drops, 1);
+		listener_note_pause(listeners, listener);
+		listener->retry_ns = listeners->core->clock.now_ns + RETRY_NS;
 		break;
 	case -EMFILE:
 	case -ENOMEM:
 	case -ENOBUFS:
-		wi_loop_count(&loop->stats.accept_errors, 1);
-		listener_note_pause(loop, listener);
-		listener->retry_ns = loop->now_ns + RETRY_NS;
+		wi_counter_add(&listeners->core->stats.accept_errors, 1);
+		listener_note_pause(listeners, listener);
+		listener->retry_ns = listeners->core->clock.now_ns + RETRY_NS;
 		break;
 	case -ECONNABORTED: /* that client is gone; there are others */
 	case -EPROTO:
-		wi_loop_count(&loop->stats.accept_errors, 1);
+		wi_counter_add(&listeners->core->stats.accept_errors, 1);
 		break;
 	default:
-		wi_loop_count(&loop->stats.accept_errors, 1);
-		listener->retry_ns = loop->now_ns + RETRY_NS;
+		wi_counter_add(&listeners->core->stats.accept_errors, 1);
+		listener->retry_ns = listeners->core->clock.now_ns + RETRY_NS;
 		break;
 	}
 }
 
-void wi_listener_complete(struct weir_loop *loop,
-			  const struct io_uring_cqe *cqe)
+void wi_listeners_complete(struct wi_listeners *listeners,
+			   const struct io_uring_cqe *cqe)
 {
 	const uint32_t index = wi_token_slot(cqe->user_data);
-	assert(index < loop->listener_count);
-	struct wi_listener *listener = &loop->listeners[index];
+	assert(index < listeners->count);
+	struct wi_listener *listener = &listeners->list[index];
 
 	/* Of one that had ended: what it brought was taken then. */
 	if (WI_MUTANT("accept-is-taken-twice",
 		      listener->state == WI_LISTENER_IDLE, false) &&
-	    wi_token_kind(cqe->user_data) == WI_TOKEN_ACCEPT) {
-		wi_loop_count(&loop->stats.stale_completions, 1);
+	    wi_token_op(cqe->user_data) == WI_LISTENER_OP_ACCEPT) {
+		wi_counter_add(&listeners->core->stats.stale_completions, 1);
 		return;
 	}
-	if (wi_token_kind(cqe->user_data) == WI_TOKEN_ACCEPT_CANCEL) {
+	if (wi_token_op(cqe->user_data) == WI_LISTENER_OP_CANCEL) {
 		/* -EALREADY, -ENOENT: it had just ended, or goes on armed and
 		 * must be cancelled again; the accept's CQE tells which. */
 		if (cqe->res < 0 && listener->state == WI_LISTENER_CANCELLING)
@@ -303,19 +319,19 @@ void wi_listener_complete(struct weir_loop *loop,
 		      (cqe->flags & IORING_CQE_F_MORE) == 0, false))
 		listener->state = WI_LISTENER_IDLE;
 	if (cqe->res < 0) {
-		listener_failed(loop, listener, cqe->res);
+		listener_failed(listeners, listener, cqe->res);
 		return;
 	}
 	listener->accepts++;
-	listener_accepted(loop, (uint32_t)cqe->res);
+	listener_accepted(listeners, (uint32_t)cqe->res);
 	if (WI_MUTANT("client-is-served-twice", false,
 		      listener->latecomers.turns_left > 0))
-		listener_accepted(loop, (uint32_t)cqe->res);
+		listener_accepted(listeners, (uint32_t)cqe->res);
 }
 
 /* ---- for the loop ------------------------------------------------------ */
 
-static uint64_t listener_retry_ns(const struct weir_loop *loop,
+static uint64_t listener_retry_ns(const struct wi_listeners *listeners,
 				  const struct wi_listener *listener)
 {
 	if (listener->is_shut)
@@ -324,26 +340,34 @@ static uint64_t listener_retry_ns(const struct weir_loop *loop,
 		return 0; /* look at once: who waits comes now */
 	if (wish_of(listener->seen_wish) == WI_LISTENER_HOLD ||
 	    listener->state != WI_LISTENER_IDLE ||
-	    listener_is_full(loop, listener))
+	    listener_is_full(listeners, listener))
 		return UINT64_MAX;
 	return WI_MUTANT("accept-error-is-final", listener->retry_ns,
 			 UINT64_MAX);
 }
 
-uint64_t wi_listeners_retry_ns(const struct weir_loop *loop)
+void wi_listeners_close(struct wi_listeners *listeners)
+{
+	const struct weir_kernel *kernel = listeners->core->kernel;
+	for (uint32_t i = 0; i < listeners->count; i++)
+		(void)kernel->close(kernel->ctx, listeners->list[i].fd);
+	listeners->count = 0;
+}
+
+uint64_t wi_listeners_retry_ns(const struct wi_listeners *listeners)
 {
 	uint64_t nearest_ns = UINT64_MAX;
-	for (uint32_t i = 0; i < loop->listener_count; i++)
+	for (uint32_t i = 0; i < listeners->count; i++)
 		nearest_ns = wi_min_u64(
 			nearest_ns,
-			listener_retry_ns(loop, &loop->listeners[i]));
+			listener_retry_ns(listeners, &listeners->list[i]));
 	return nearest_ns;
 }
 
-bool wi_listeners_are_gone(const struct weir_loop *loop)
+bool wi_listeners_are_gone(const struct wi_listeners *listeners)
 {
-	for (uint32_t i = 0; i < loop->listener_count; i++) {
-		const struct wi_listener *listener = &loop->listeners[i];
+	for (uint32_t i = 0; i < listeners->count; i++) {
+		const struct wi_listener *listener = &listeners->list[i];
 		if (!listener->is_shut || listener->state != WI_LISTENER_IDLE)
 			return false;
 	}

@@ -17,11 +17,18 @@
 #ifndef WEIR_NET_LISTENER_H
 #define WEIR_NET_LISTENER_H
 
+#include "../steer.h"
+
 #include <stdbool.h>
 #include <stdint.h>
 
-struct weir_loop;
+struct wi_conns;
+struct wi_core;
+struct wi_sample;
 struct io_uring_cqe;
+
+/* The operations of a listener, in its tokens. */
+enum { WI_LISTENER_OP_ACCEPT, WI_LISTENER_OP_CANCEL };
 
 enum wi_listener_state {
 	WI_LISTENER_IDLE = 0,
@@ -60,23 +67,44 @@ struct wi_listener {
 	uint32_t armed_wish; /* as of when the accept was armed */
 };
 
-void wi_listener_init(struct wi_listener *listener, int fd);
+/* How far a loop has come with its stop, as far as accepting is concerned. */
+enum wi_accepting {
+	WI_ACCEPTING = 0,
+	WI_ACCEPTING_THE_LAST, /* those who wait in the backlog come in */
+	WI_ACCEPTING_NONE,     /* listeners are shut down */
+};
+
+struct wi_listeners {
+	struct wi_core *core;     /* borrowed, as the next two */
+	struct wi_conns *conns;   /* where slots come from */
+	struct wi_sample *sample; /* is shown each accepted socket */
+	uint32_t conn_count;      /* connections at a time */
+	uint32_t backlog;         /* of all listeners together */
+	enum wi_accepting accepting;
+	uint32_t count;
+	struct wi_listener list[WEIR_STEER_GROUPS_MAX];
+};
+
+/* One more listener; @fd is the loop's now. */
+void wi_listeners_add(struct wi_listeners *listeners, int fd);
 
 /* Arm, cancel or leave alone, as the loop's connections and the wishes call
  * for; and shut it down once the loop stops. Once per turn. */
-void wi_listeners_work(struct weir_loop *loop);
+void wi_listeners_work(struct wi_listeners *listeners);
 
 /* All at once: this loop serves no more, and its turns are over. */
-void wi_listeners_shut(struct weir_loop *loop);
+void wi_listeners_shut(struct wi_listeners *listeners);
 
-void wi_listener_complete(struct weir_loop *loop,
-			  const struct io_uring_cqe *cqe);
+void wi_listeners_close(struct wi_listeners *listeners);
+
+void wi_listeners_complete(struct wi_listeners *listeners,
+			   const struct io_uring_cqe *cqe);
 
 /* When one wants to be worked on again; UINT64_MAX: after a completion. */
-uint64_t wi_listeners_retry_ns(const struct weir_loop *loop);
+uint64_t wi_listeners_retry_ns(const struct wi_listeners *listeners);
 
 /* All are shut down, and nothing is in flight. */
-bool wi_listeners_are_gone(const struct weir_loop *loop);
+bool wi_listeners_are_gone(const struct wi_listeners *listeners);
 
 /* Any thread, one at a time; then wi_loop_wake(). */
 void wi_listener_wish(struct wi_listener *listener, enum wi_listener_wish wish);
@@ -87,7 +115,8 @@ bool wi_listener_has_told(const struct wi_listener *listener);
 
 /* @accepts: so far, of the listener or of the loop. */
 void wi_latecomers_start(struct wi_latecomers *latecomers,
-			 const struct weir_loop *loop, uint64_t accepts);
+			 const struct wi_listeners *listeners,
+			 uint64_t accepts);
 
 /* Once per turn: whether to go on for another one. No more than a backlog
  * holds: who comes after the end must not put it off for ever. */

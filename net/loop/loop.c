@@ -1,8 +1,8 @@
 /* loop.c - one turn after the other
  *
- *     flush: wi_listeners_work(), wi_conn_work() of each marked connection
+ *     flush: wi_conns_flush(), wi_listeners_work()
  *     enter: weir_ring_enter()
- *     reap:  dispatch each completion on the kind in its token
+ *     reap:  each completion goes to the owner that its token names
  *     timers: deadlines, on_tick, connections that wait for memory
  *
  * Not here: making and freeing a loop (loop_open.c), how it ends
@@ -11,70 +11,39 @@
 #include "../../uring/mutant.h"
 #include "../core/min.h"
 #include "loop_priv.h"
+#include "loop_struct.h"
 
 #include <errno.h>
 
-#include "loop_stop.h"
+enum { NS_PER_MS = 1000000 };
 
-enum {
-	NS_PER_MS = 1000000,
-	DEADLINES_PER_TURN = 256, /* the others come in the next one */
-};
-
-/* ---- flush ------------------------------------------------------------------
- */
+/* ---- flush ------------------------------------------------------------- */
 
 static void loop_flush(struct weir_loop *loop)
 {
-	uint32_t *walk = loop->marked;
-	const uint32_t count = loop->marked_count;
-
-	/* What is marked meanwhile goes on the other list. */
-	loop->marked = loop->marked_spare;
-	loop->marked_spare = walk;
-	loop->marked_count = 0;
-
-	for (uint32_t i = 0; i < count; i++) {
-		struct weir_conn *conn = (struct weir_conn *)(void *)wi_pool_at(
-			&loop->conns, walk[i]);
-		conn->is_marked = false;
-		if (!wi_conn_work(conn))
-			wi_conn_mark(conn); /* the SQ is full: next turn */
-	}
-	wi_listeners_work(loop);
-	wi_stop_work(loop);
+	wi_conns_flush(&loop->conns);
+	wi_listeners_work(&loop->listeners);
+	wi_doorbell_work(&loop->doorbell, &loop->core,
+			 loop->stop.phase == WI_STOP_LAST);
 }
 
 /* ---- enter ------------------------------------------------------------- */
-
-static uint64_t ns_until(const struct weir_loop *loop, uint64_t when_ns)
-{
-	if (when_ns == UINT64_MAX)
-		return UINT64_MAX;
-	return when_ns > loop->now_ns ? when_ns - loop->now_ns : 0;
-}
-
-static uint64_t loop_tick_ns(const struct weir_loop *loop, uint32_t tick)
-{
-	return wi_tick_ns(loop->start_ns, loop->now_ns, tick);
-}
 
 /* The one timeout that the kernel sees: the nearest of all. */
 static uint64_t loop_timeout_ns(const struct weir_loop *loop,
 				uint64_t timeout_ns)
 {
-	uint32_t ticks = wi_wheel_ticks_to_next(&loop->wheel);
+	const struct wi_core *core = &loop->core;
+	uint64_t due_ns = loop->next_tick_ns;
+	const uint32_t ticks = wi_wheel_ticks_to_next(&core->wheel);
 	if (ticks != UINT32_MAX)
-		timeout_ns = wi_min_u64(
-			timeout_ns,
-			ns_until(loop, loop_tick_ns(loop, loop->wheel.now_tick +
-								  ticks)));
-	timeout_ns = wi_min_u64(timeout_ns, ns_until(loop, loop->next_tick_ns));
-	timeout_ns = wi_min_u64(timeout_ns,
-				ns_until(loop, wi_listeners_retry_ns(loop)));
-	timeout_ns =
-		wi_min_u64(timeout_ns, ns_until(loop, wi_load_due_ns(loop)));
-	return wi_min_u64(timeout_ns, ns_until(loop, wi_stop_due_ns(loop)));
+		due_ns = wi_min_u64(
+			due_ns, wi_clock_tick_ns(&core->clock,
+						 core->wheel.now_tick + ticks));
+	due_ns = wi_min_u64(due_ns, wi_listeners_retry_ns(&loop->listeners));
+	due_ns = wi_min_u64(due_ns, wi_load_report_due_ns(&loop->load_report));
+	due_ns = wi_min_u64(due_ns, wi_stop_due_ns(loop));
+	return wi_min_u64(timeout_ns, wi_clock_until(&core->clock, due_ns));
 }
 
 /* Sends mostly complete within the call that submits them, so what is queued
@@ -84,195 +53,173 @@ static uint64_t loop_timeout_ns(const struct weir_loop *loop,
 static struct weir_wait loop_wait(const struct weir_loop *loop,
 				  uint64_t timeout_ns)
 {
+	const struct wi_core *core = &loop->core;
 	struct weir_wait wait = { .timeout_ns = timeout_ns };
 
-	if (loop->marked_count > 0 || timeout_ns == 0)
+	if (loop->conns.marks.count > 0 || timeout_ns == 0)
 		return wait; /* work is left over: look, do not wait */
 	wait.want_count = 1;
-	uint32_t batch = wi_pace_batch(&loop->pace, loop->opts.batch_wait_us);
+	uint32_t batch = wi_batching_wait_count(&core->batching,
+						loop->opts.batch_wait_us);
 	if (batch > 1) {
-		wait.want_count = weir_ring_unsubmitted(&loop->ring) + batch;
-		if (wait.want_count > WI_PACE_MAX)
-			wait.want_count = WI_PACE_MAX;
+		wait.want_count = weir_ring_unsubmitted(&core->ring) + batch;
+		if (wait.want_count > WI_BATCHING_MAX)
+			wait.want_count = WI_BATCHING_MAX;
 		wait.min_wait_us = loop->opts.batch_wait_us;
 	}
 	return wait;
 }
 
-static void loop_clock(struct weir_loop *loop)
+/* ---- reap -------------------------------------------------------------- */
+
+static void complete_none(struct weir_loop *loop,
+			  const struct io_uring_cqe *cqe)
 {
-	loop->now_ns = loop->kernel->now_ns(loop->kernel->ctx);
-	loop->now_tick =
-		(uint32_t)((loop->now_ns - loop->start_ns) / WI_TICK_NS);
+	(void)loop; /* the ring has counted it */
+	(void)cqe;
 }
 
-/* ---- reap -------------------------------------------------------------- */
+static void complete_doorbell(struct weir_loop *loop,
+			      const struct io_uring_cqe *cqe)
+{
+	(void)cqe; /* of any result: the loop is awake */
+	wi_doorbell_complete(&loop->doorbell, &loop->core);
+}
+
+static void complete_listener(struct weir_loop *loop,
+			      const struct io_uring_cqe *cqe)
+{
+	wi_listeners_complete(&loop->listeners, cqe);
+}
+
+static void complete_sample(struct weir_loop *loop,
+			    const struct io_uring_cqe *cqe)
+{
+	wi_sample_complete(&loop->sample, &loop->core, cqe);
+}
+
+/* A new owner of operations is a row here. Connections are no row: almost every
+ * completion is theirs. */
+static void (*const complete_by[WI_OWNER_COUNT])(
+	struct weir_loop *loop, const struct io_uring_cqe *cqe) = {
+	[WI_OWNER_NONE] = complete_none,
+	[WI_OWNER_DOORBELL] = complete_doorbell,
+	[WI_OWNER_LISTENER] = complete_listener,
+	[WI_OWNER_SAMPLE] = complete_sample,
+};
 
 static void loop_dispatch(struct weir_loop *loop,
 			  const struct io_uring_cqe *cqe)
 {
-	const enum wi_token_kind kind = wi_token_kind(cqe->user_data);
+	const uint32_t owner = wi_token_owner(cqe->user_data);
 
-	if (kind >= WI_TOKEN_CONN_FIRST) {
-		struct weir_conn *conn =
-			(struct weir_conn *)(void *)wi_pool_find(
-				&loop->conns, cqe->user_data);
-		if (conn != NULL) {
-			wi_conn_complete(conn, cqe);
-			return;
-		}
-		/* It is gone. Its buffer is not. */
-		wi_loop_count(&loop->stats.stale_completions, 1);
-		if (WI_MUTANT("stale-buffer-is-lost",
-			      (cqe->flags & IORING_CQE_F_BUFFER) != 0, false)) {
-			wi_bufs_take_back(&loop->bufs, cqe);
-			WI_MUTANT("buffer-is-returned-twice", (void)0,
-				  wi_bufs_take_back(&loop->bufs, cqe));
-		}
+	if (__builtin_expect(owner == WI_OWNER_CONN, 1)) {
+		wi_conns_complete(&loop->conns, cqe);
 		return;
 	}
-	switch (kind) {
-	case WI_TOKEN_ACCEPT:
-	case WI_TOKEN_ACCEPT_CANCEL:
-		wi_listener_complete(loop, cqe);
-		break;
-	case WI_TOKEN_SAMPLE:
-		wi_sample_complete(loop, cqe);
-		break;
-	case WI_TOKEN_DOORBELL:
-		if (!loop->doorbell_armed) {
-			wi_loop_count(&loop->stats.stale_completions, 1);
-			break;
-		}
-		wi_handover_acquire(loop->doorbell_fd);
-		wi_kernel_wrote(&loop->doorbell_value,
-				sizeof(loop->doorbell_value));
-		loop->doorbell_armed =
-			WI_MUTANT("doorbell-is-not-heard", false, true);
-		break;
-	default: /* WI_TOKEN_NONE: nobody cares */
-		break;
-	}
+	assert(owner < WI_OWNER_COUNT);
+	complete_by[owner](loop, cqe);
 }
 
 static void loop_reap(struct weir_loop *loop)
 {
-	const uint32_t count = weir_ring_ready(&loop->ring);
+	struct weir_ring *ring = &loop->core.ring;
+	const uint32_t count = weir_ring_ready(ring);
 
 	for (uint32_t i = 0; i < count; i++)
-		loop_dispatch(loop, weir_ring_cqe(&loop->ring, i));
-	weir_ring_reaped(&loop->ring, count);
+		loop_dispatch(loop, weir_ring_cqe(ring, i));
+	weir_ring_reaped(ring, count);
 }
 
 /* ---- timers ------------------------------------------------------------ */
 
-static struct weir_conn *loop_awaiting_pop(struct weir_loop *loop)
+static void loop_tick(struct weir_loop *loop)
 {
-	const uint32_t index = loop->awaiting[loop->awaiting_head];
-	struct weir_conn *conn =
-		(struct weir_conn *)(void *)wi_pool_at(&loop->conns, index);
-	loop->awaiting_head =
-		(loop->awaiting_head + 1) % loop->conns.slot_count;
-	loop->awaiting_count--;
-	conn->awaits_blocks = false;
-	return conn;
-}
+	const uint64_t interval_ns =
+		(uint64_t)loop->opts.tick_interval_ms * NS_PER_MS;
+	const struct wi_service *service = &loop->conns.service;
 
-static void loop_retry_blocks(struct weir_loop *loop)
-{
-	const uint32_t count = loop->awaiting_count;
-	if (WI_MUTANT("lone-waiter-for-memory-is-forgotten", count == 0,
-		      count <= 1) ||
-	    loop->blocks.used_bytes >= loop->awaiting_used_bytes)
-		return;
-	loop->awaiting_used_bytes = 0;
-	const uint32_t calls =
-		WI_MUTANT("one-waiter-for-memory-is-called", count, 1);
-	for (uint32_t i = 0; i < calls; i++) {
-		/* It may have to wait again, and its handler may make others
-		 * wait: they go to the end. */
-		struct weir_conn *conn = loop_awaiting_pop(loop);
-		if (conn->state == WEIR_CONN_OPEN && conn->is_paused)
-			wi_conn_resume(conn);
-	}
-}
-
-static void loop_deadlines(struct weir_loop *loop)
-{
-	for (int i = 0; i < DEADLINES_PER_TURN; i++) {
-		struct wi_timer *timer =
-			wi_wheel_next_due(&loop->wheel, loop->now_tick);
-		if (timer == NULL)
-			break;
-		wi_conn_deadline(
-			(struct weir_conn *)(void *)((char *)timer -
-						     offsetof(struct weir_conn,
-							      timer)));
-	}
+	/* A late loop skips ticks rather than making up for them. */
+	loop->next_tick_ns = loop->core.clock.now_ns + interval_ns;
+	if (service->handlers.on_tick != NULL)
+		service->handlers.on_tick(loop, service->ctx);
 }
 
 static void loop_timers(struct weir_loop *loop, uint64_t before_ns)
 {
-	if (!wi_late_turn(loop, before_ns))
-		loop_deadlines(loop);
-	if (loop->now_ns >= loop->next_tick_ns) {
-		uint64_t interval_ns =
-			(uint64_t)loop->opts.tick_interval_ms * NS_PER_MS;
-		/* A late loop skips ticks rather than making up for them. */
-		loop->next_tick_ns = loop->now_ns + interval_ns;
-		if (loop->handlers.on_tick != NULL)
-			loop->handlers.on_tick(loop, loop->ctx);
-	}
-	loop_retry_blocks(loop);
+	const struct wi_stop *stop = &loop->stop;
+	const bool is_draining =
+		stop->phase == WI_STOP_SEEN || stop->phase == WI_STOP_CUT;
+
+	if (!wi_stall_guard_turn(&loop->stall_guard, &loop->core,
+				 loop->conns.pool.used_count,
+				 is_draining ? stop->deadline_ns : UINT64_MAX,
+				 before_ns))
+		wi_conns_deadlines(&loop->conns);
+	if (loop->core.clock.now_ns >= loop->next_tick_ns)
+		loop_tick(loop);
+	wi_conns_retry_memory(&loop->conns);
 }
 
 static void loop_gauges(struct weir_loop *loop)
 {
-	struct weir_loop_stats *stats = &loop->stats;
-	wi_store_relaxed_u64(&stats->conns_open, loop->conns.used_count);
-	wi_store_relaxed_u64(&stats->conns_peak, loop->conns.fresh_index);
-	wi_store_relaxed_u64(&stats->block_bytes_used, loop->blocks.used_bytes);
-	wi_store_relaxed_u64(&stats->block_bytes_peak, loop->blocks.peak_bytes);
+	struct weir_loop_stats *stats = &loop->core.stats;
+	const struct wi_blocks *blocks = &loop->core.blocks;
+	wi_store_relaxed_u64(&stats->conns_open, loop->conns.pool.used_count);
+	wi_store_relaxed_u64(&stats->conns_peak, loop->conns.pool.fresh_index);
+	wi_store_relaxed_u64(&stats->block_bytes_used, blocks->used_bytes);
+	wi_store_relaxed_u64(&stats->block_bytes_peak, blocks->peak_bytes);
+}
+
+/* ---- the turn ---------------------------------------------------------- */
+
+static int loop_enter(struct weir_loop *loop, uint64_t timeout_ns)
+{
+	struct wi_core *core = &loop->core;
+
+	wi_clock_look(&core->clock, core->kernel);
+	struct weir_wait wait =
+		loop_wait(loop, loop_timeout_ns(loop, timeout_ns));
+	int err = weir_ring_enter(&core->ring, &wait);
+	if (err < 0)
+		return err;
+	wi_core_gathers_back(core);
+	wi_counter_add(&core->stats.turns, 1);
+	err = wi_backoff_turn(&loop->backoff, core, wi_stop_is_overdue(loop));
+	loop->conns.is_refused = wi_backoff_is_refused(&loop->backoff);
+	if (err < 0)
+		wi_stop_give_up(loop, err);
+	return err;
 }
 
 int weir_loop_turn(struct weir_loop *loop, uint64_t timeout_ns)
 {
-	if (loop->stop_phase == WI_ENDED)
-		return loop->stop_err;
+	struct wi_core *core = &loop->core;
+
+	if (loop->stop.phase == WI_ENDED)
+		return loop->stop.err;
 	wi_stop_look(loop);
 	WI_MUTANT("no-bug-at-all", loop_flush(loop), loop_flush(loop));
-
-	loop_clock(loop);
-	struct weir_wait wait =
-		loop_wait(loop, loop_timeout_ns(loop, timeout_ns));
-	int err = weir_ring_enter(&loop->ring, &wait);
+	int err = loop_enter(loop, timeout_ns);
 	if (err < 0)
 		return err;
-	wi_loop_gathers_give(loop);
-	wi_loop_count(&loop->stats.turns, 1);
-	if (__builtin_expect(loop->ring.stats.enters_refused !=
-				     loop->refusals.count,
-			     0)) {
-		err = wi_refusals_heed(loop);
-		if (err < 0)
-			return err;
-	}
 
-	const uint64_t recvs_before = loop->stats.recvs;
-	const uint64_t enobufs_before = loop->stats.recv_enobufs;
-	loop_clock(loop);
+	const uint64_t recvs_before = core->stats.recvs;
+	const uint64_t enobufs_before = core->stats.recv_enobufs;
+	wi_clock_look(&core->clock, core->kernel);
 	loop_reap(loop);
-	const uint32_t recvs = (uint32_t)(loop->stats.recvs - recvs_before);
+	const uint32_t recvs = (uint32_t)(core->stats.recvs - recvs_before);
 	const uint64_t before_ns = loop->turn_start_ns;
-	wi_bufs_turn(&loop->bufs, recvs,
-		     loop->stats.recv_enobufs != enobufs_before);
-	wi_pace_turn(&loop->pace, recvs, loop->now_ns - before_ns,
-		     loop->now_tick);
-	loop->turn_start_ns = loop->now_ns;
+	wi_bufs_turn(&core->bufs, recvs,
+		     core->stats.recv_enobufs != enobufs_before);
+	wi_batching_turn(&core->batching, recvs, core->clock.now_ns - before_ns,
+			 core->clock.now_tick);
+	loop->turn_start_ns = core->clock.now_ns;
 	loop_timers(loop, before_ns);
 	loop_gauges(loop);
-	wi_load_turn(loop, recvs);
-	return wi_stop_advance(loop) ? 1 : loop->stop_err;
+	wi_load_report_turn(&loop->load_report, core,
+			    loop->conns.pool.used_count, recvs);
+	return wi_stop_advance(loop) ? 1 : loop->stop.err;
 }
 
 int weir_loop_run(struct weir_loop *loop)
@@ -284,61 +231,20 @@ int weir_loop_run(struct weir_loop *loop)
 	return result;
 }
 
-/* ---- for the other files of net/ --------------------------------------- */
-
-struct weir_conn *wi_loop_conn_take(struct weir_loop *loop)
-{
-	struct weir_conn *conn =
-		(struct weir_conn *)(void *)wi_pool_take(&loop->conns);
-	if (conn == NULL)
-		return NULL;
-	/* Whether the slot is on a list outlives the connection in it. */
-	const struct wi_pool_slot slot = conn->slot;
-	const bool is_marked = conn->is_marked;
-	const bool awaits_blocks = conn->awaits_blocks;
-	*conn = (struct weir_conn){
-		.slot = slot,
-		.is_marked = is_marked,
-		.awaits_blocks = awaits_blocks,
-		.file_slot = WI_NO_FILE,
-		.loop = loop,
-	};
-	return conn;
-}
-
-void wi_loop_conn_give(struct weir_loop *loop, struct weir_conn *conn)
-{
-	assert(conn->state == WEIR_CONN_FREE && conn->in_flight == 0);
-	WI_MUTANT("timer-is-not-cleared",
-		  wi_timer_clear(&loop->wheel, &conn->timer), (void)0);
-	wi_pool_give(&loop->conns, &conn->slot);
-}
-
-void wi_loop_await_blocks(struct weir_loop *loop, struct weir_conn *conn)
-{
-	if (conn->awaits_blocks)
-		return;
-	conn->awaits_blocks = true;
-	uint32_t end = (loop->awaiting_head + loop->awaiting_count++) %
-		       loop->conns.slot_count;
-	loop->awaiting[end] = wi_pool_index(&loop->conns, &conn->slot);
-	/* The most of all: any of them may be helped by what is given back. */
-	if (loop->awaiting_used_bytes < loop->blocks.used_bytes)
-		loop->awaiting_used_bytes = loop->blocks.used_bytes;
-}
+/* ---- for handlers and tools -------------------------------------------- */
 
 int weir_loop_connect(struct weir_loop *loop, const struct weir_addr *addr,
 		      void *user, struct weir_conn **out_conn)
 {
-	if (loop->stop_phase != WI_RUNNING)
+	if (loop->stop.phase != WI_RUNNING)
 		return -ESHUTDOWN;
-	if (loop->conns.used_count >= loop->opts.conn_count)
+	if (loop->conns.pool.used_count >= loop->opts.conn_count)
 		return -EAGAIN;
-	struct weir_conn *conn = wi_loop_conn_take(loop);
+	struct weir_conn *conn = wi_conn_birth(&loop->conns);
 	assert(conn != NULL); /* there are more slots than conn_count */
 	int err = wi_conn_connect(conn, addr, user);
 	if (err < 0) {
-		wi_loop_conn_give(loop, conn);
+		wi_conn_death(conn);
 		return err;
 	}
 	if (out_conn != NULL)
@@ -348,7 +254,7 @@ int weir_loop_connect(struct weir_loop *loop, const struct weir_addr *addr,
 
 uint64_t weir_loop_now_ns(const struct weir_loop *loop)
 {
-	return loop->now_ns;
+	return loop->core.clock.now_ns;
 }
 
 uint32_t weir_loop_index(const struct weir_loop *loop)
@@ -372,10 +278,11 @@ static void loop_judge_trial(struct weir_rung *rung,
 
 void weir_loop_ladder(const struct weir_loop *loop, struct weir_rung *out_rungs)
 {
-	const struct weir_loop_stats *stats = &loop->stats;
+	const struct weir_loop_stats *stats = &loop->core.stats;
+	const struct wi_trials *trials = &loop->core.trials;
 	const uint64_t recvs = wi_load_relaxed_u64(&stats->recvs);
 
-	weir_ladder_read(&loop->ring, out_rungs);
+	weir_ladder_read(&loop->core.ring, out_rungs);
 	/* Without these two it would not have opened. */
 	loop_judge(&out_rungs[WEIR_RUNG_FILE_TABLE], true, 0);
 	loop_judge(&out_rungs[WEIR_RUNG_BUFRING], true, 0);
@@ -383,27 +290,66 @@ void weir_loop_ladder(const struct weir_loop *loop, struct weir_rung *out_rungs)
 		   wi_load_relaxed_u64(&stats->accepts) > 0, 0);
 	loop_judge(&out_rungs[WEIR_RUNG_RECV_MULTISHOT],
 		   recvs > wi_load_relaxed_u64(&stats->recv_rearms), 0);
-	loop_judge_trial(&out_rungs[WEIR_RUNG_INSTALL_SLOT], &loop->install);
-	loop_judge_trial(&out_rungs[WEIR_RUNG_SOCKET_CMD], &loop->socket_cmd);
+	loop_judge_trial(&out_rungs[WEIR_RUNG_INSTALL_SLOT],
+			 &trials->install_slot);
+	loop_judge_trial(&out_rungs[WEIR_RUNG_SOCKET_CMD], &trials->socket_cmd);
 }
 
 void weir_loop_stats(const struct weir_loop *loop,
 		     struct weir_loop_stats *out_stats)
 {
-	weir_ring_stats_read(&loop->ring, &out_stats->ring);
+	const struct weir_loop_stats *stats = &loop->core.stats;
+
+	weir_ring_stats_read(&loop->core.ring, &out_stats->ring);
 #define LOOP_STAT_COPY(name, help)                                             \
-	out_stats->name = wi_load_relaxed_u64(&loop->stats.name);
+	out_stats->name = wi_load_relaxed_u64(&stats->name);
 	WEIR_LOOP_STATS(LOOP_STAT_COPY)
 #undef LOOP_STAT_COPY
 	for (int i = 0; i < WEIR_CLOSE_CAUSE_COUNT; i++)
 		out_stats->closes_by[i] =
-			wi_load_relaxed_u64(&loop->stats.closes_by[i]);
-	out_stats->conns_open = wi_load_relaxed_u64(&loop->stats.conns_open);
-	out_stats->conns_peak = wi_load_relaxed_u64(&loop->stats.conns_peak);
+			wi_load_relaxed_u64(&stats->closes_by[i]);
+	out_stats->conns_open = wi_load_relaxed_u64(&stats->conns_open);
+	out_stats->conns_peak = wi_load_relaxed_u64(&stats->conns_peak);
 	out_stats->block_bytes_used =
-		wi_load_relaxed_u64(&loop->stats.block_bytes_used);
+		wi_load_relaxed_u64(&stats->block_bytes_used);
 	out_stats->block_bytes_peak =
-		wi_load_relaxed_u64(&loop->stats.block_bytes_peak);
-	out_stats->punt_workers =
-		wi_load_relaxed_u64(&loop->stats.punt_workers);
+		wi_load_relaxed_u64(&stats->block_bytes_peak);
+	out_stats->punt_workers = wi_load_relaxed_u64(&stats->punt_workers);
+}
+
+/* ---- for its server ---------------------------------------------------- */
+
+const struct weir_kernel *wi_loop_kernel(const struct weir_loop *loop)
+{
+	return loop->core.kernel;
+}
+
+void wi_loop_index_set(struct weir_loop *loop, uint32_t index)
+{
+	loop->index = index;
+}
+
+void wi_loop_join_steering(struct weir_loop *loop, struct weir_steer *steer,
+			   uint32_t seat,
+			   void (*on_log)(const char *line, void *ctx),
+			   void *log_ctx)
+{
+	wi_load_report_join(&loop->load_report, steer, seat);
+	loop->load_report.on_log = on_log;
+	loop->load_report.log_ctx = log_ctx;
+}
+
+void wi_loop_sample(struct weir_loop *loop, uint32_t interval, int cpu)
+{
+	wi_sample_init(&loop->sample, interval, cpu);
+}
+
+struct wi_listeners *wi_loop_listeners(struct weir_loop *loop)
+{
+	return &loop->listeners;
+}
+
+uint32_t wi_loop_work(const struct weir_loop *loop)
+{
+	return wi_load_relaxed_u32(&loop->load_report.seat->work);
 }

@@ -3,11 +3,12 @@
  * One arena holds all that a loop will ever use: sizes are added up, mapped as
  * address space, and carved. Nothing is allocated after that.
  */
-#include "loop_priv.h"
+#include "loop_struct.h"
 
 #include "../../uring/diagnose.h"
 #include "../../uring/filetab.h"
 #include "../../uring/mutant.h"
+#include "../conn/sendq.h"
 
 #include <errno.h>
 #include <string.h>
@@ -127,7 +128,7 @@ static size_t loop_bytes(const struct weir_loop_opts *opts)
 	const size_t slots = loop_slot_count(opts);
 	size_t sum = 0;
 	wi_arena_add(&sum, sizeof(struct weir_loop));
-	wi_arena_add(&sum, slots * sizeof(struct weir_conn));
+	wi_arena_add(&sum, slots * wi_conn_bytes());
 	wi_arena_add(&sum, slots * sizeof(uint32_t));
 	wi_arena_add(&sum, slots * sizeof(uint32_t));
 	wi_arena_add(&sum, slots * sizeof(uint32_t));
@@ -145,26 +146,29 @@ static void *loop_carve(struct weir_loop *loop, uint16_t **out_shelf)
 {
 	const struct weir_loop_opts *opts = &loop->opts;
 	struct wi_arena *arena = &loop->arena;
+	struct wi_core *core = &loop->core;
 	const uint32_t slots = loop_slot_count(opts);
 
-	wi_pool_init(&loop->conns,
-		     wi_arena_carve(arena, slots * sizeof(struct weir_conn)),
-		     sizeof(struct weir_conn), slots);
-	loop->marked = wi_arena_carve(arena, slots * sizeof(uint32_t));
-	loop->marked_spare = wi_arena_carve(arena, slots * sizeof(uint32_t));
-	loop->awaiting = wi_arena_carve(arena, slots * sizeof(uint32_t));
-	wi_wheel_init(&loop->wheel,
+	const struct wi_conns_memory memory = {
+		.slots = wi_arena_carve(arena, slots * wi_conn_bytes()),
+		.marks = wi_arena_carve(arena, slots * sizeof(uint32_t)),
+		.marks_spare = wi_arena_carve(arena, slots * sizeof(uint32_t)),
+		.waiters = wi_arena_carve(arena, slots * sizeof(uint32_t)),
+		.slot_count = slots,
+	};
+	wi_conns_init(&loop->conns, core, loop, &memory);
+	wi_wheel_init(&core->wheel,
 		      wi_arena_carve(arena, WI_WHEEL_SLOTS *
 						    sizeof(struct wi_timer *)),
 		      0);
-	loop->gathers = wi_arena_carve(arena, WI_GATHER_SLOTS *
+	core->gathers = wi_arena_carve(arena, WI_GATHER_SLOTS *
 						      sizeof(struct wi_gather));
 	*out_shelf = wi_arena_carve(arena, opts->buf_count * sizeof(uint16_t));
 	void *buffers = wi_arena_carve(arena, (size_t)opts->buf_count *
 						      opts->buf_bytes);
 	void *table = wi_arena_carve(
 		arena, wi_blocks_table_bytes(opts->block_memory_bytes));
-	wi_blocks_init(&loop->blocks,
+	wi_blocks_init(&core->blocks,
 		       wi_arena_carve(arena, opts->block_memory_bytes),
 		       opts->block_memory_bytes, table);
 	return buffers;
@@ -173,24 +177,27 @@ static void *loop_carve(struct weir_loop *loop, uint16_t **out_shelf)
 static void loop_time_start(struct weir_loop *loop)
 {
 	const struct weir_loop_opts *opts = &loop->opts;
-	loop->start_ns = loop->kernel->now_ns(loop->kernel->ctx);
-	loop->now_ns = loop->start_ns;
+	const bool is_endless = opts->drain_timeout_ms == WEIR_NO_TIMEOUT;
+	struct wi_service *service = &loop->conns.service;
+
+	wi_clock_start(&loop->core.clock, loop->core.kernel);
+	loop->stop.deadline_ns = UINT64_MAX;
 	if (opts->idle_timeout_ms != WEIR_NO_TIMEOUT)
-		loop->idle_ticks = wi_ticks_from_ms(opts->idle_timeout_ms);
+		service->idle_ticks = wi_ticks_from_ms(opts->idle_timeout_ms);
 	/* "Never" is a quarter of the range of ticks, 124 days: at half of it
 	 * the wheel, which lags behind, would take the future for the past. */
-	loop->drain_ticks = opts->drain_timeout_ms == WEIR_NO_TIMEOUT
-				    ? INT32_MAX / 2
-				    : wi_ticks_from_ms(opts->drain_timeout_ms);
-	loop->give_up_ticks = loop->drain_ticks;
-	if (loop->give_up_ticks < WI_TICKS_PER_S)
-		loop->give_up_ticks = WI_TICKS_PER_S;
-	if (opts->drain_timeout_ms == WEIR_NO_TIMEOUT)
-		loop->give_up_ticks = UINT32_MAX;
+	service->drain_ticks =
+		is_endless ? INT32_MAX / 2
+			   : wi_ticks_from_ms(opts->drain_timeout_ms);
+	loop->conns.operation_ticks = service->drain_ticks;
+	if (loop->conns.operation_ticks < WI_TICKS_PER_S)
+		loop->conns.operation_ticks = WI_TICKS_PER_S;
+	if (is_endless)
+		loop->conns.operation_ticks = UINT32_MAX;
 	loop->next_tick_ns =
 		opts->tick_interval_ms == 0
 			? UINT64_MAX
-			: loop->now_ns +
+			: loop->core.clock.now_ns +
 				  (uint64_t)opts->tick_interval_ms * NS_PER_MS;
 }
 
@@ -198,31 +205,52 @@ static int loop_open_ring(struct weir_loop *loop, void *buffers,
 			  uint16_t *shelf, struct weir_error *error)
 {
 	const struct weir_loop_opts *opts = &loop->opts;
-	int err = weir_ring_open(&loop->ring, &opts->ring, error);
+	struct wi_core *core = &loop->core;
+	int err = weir_ring_open(&core->ring, &opts->ring, error);
 	if (err < 0)
 		return err;
-	loop->rungs_off = weir_ring_forced_off(&loop->ring);
-	loop->recvs_singly = (weir_ring_setup_flags(&loop->ring) &
-			      IORING_SETUP_DEFER_TASKRUN) == 0;
-	err = weir_rungs_require(loop->rungs_off, error);
+	core->trials.off = weir_ring_forced_off(&core->ring);
+	loop->conns.recvs_singly = (weir_ring_setup_flags(&core->ring) &
+				    IORING_SETUP_DEFER_TASKRUN) == 0;
+	err = weir_rungs_require(core->trials.off, error);
 	if (err < 0)
 		return err;
-	err = weir_filetab_open(&loop->ring, loop->conns.slot_count, error);
+	err = weir_filetab_open(&core->ring, loop->conns.pool.slot_count,
+				error);
 	if (err < 0)
 		return err;
-	err = weir_bufring_open(&loop->bufs.bufring, &loop->ring, WI_RECV_GROUP,
+	err = weir_bufring_open(&core->bufs.bufring, &core->ring, WI_RECV_GROUP,
 				buffers, opts->buf_count, opts->buf_bytes,
 				error);
 	if (err < 0)
 		return err;
-	wi_bufs_init(&loop->bufs, shelf);
-	loop->doorbell_fd = loop->kernel->doorbell_open(loop->kernel->ctx);
-	if (loop->doorbell_fd < 0)
-		return weir_error_set(error, loop->doorbell_fd,
-				      "no descriptor for the loop's doorbell: "
-				      "%s; raise `ulimit -n`",
-				      strerror(-loop->doorbell_fd));
-	return 0;
+	wi_bufs_init(&core->bufs, shelf);
+	return wi_doorbell_open(&loop->doorbell, core, error);
+}
+
+static void loop_wire(struct weir_loop *loop)
+{
+	loop->listeners.core = &loop->core;
+	loop->listeners.conns = &loop->conns;
+	loop->listeners.sample = &loop->sample;
+	loop->listeners.conn_count = loop->opts.conn_count;
+	loop->listeners.backlog = loop->opts.backlog;
+	wi_load_report_init(&loop->load_report);
+	wi_sample_init(&loop->sample, 0, -1);
+}
+
+static void service_set(struct wi_service *service,
+			const struct weir_loop_opts *opts,
+			const struct weir_handlers *handlers, void *ctx)
+{
+	*service = (struct wi_service){
+		.handlers = *handlers,
+		.ctx = ctx,
+		.message_bytes_max = opts->message_bytes_max,
+		.send_high_bytes = opts->send_high_bytes,
+		.send_low_bytes = opts->send_low_bytes,
+		.send_bytes_max = opts->send_bytes_max,
+	};
 }
 
 int weir_loop_open(struct weir_loop **out_loop,
@@ -254,18 +282,16 @@ int weir_loop_open(struct weir_loop **out_loop,
 
 	struct weir_loop *loop = wi_arena_carve(&arena, sizeof(*loop));
 	loop->arena = arena;
-	loop->kernel = kernel;
 	loop->opts = resolved;
-	loop->handlers = *handlers;
-	loop->ctx = ctx;
-	loop->ring.fd = -1;
-	loop->ring.kernel = kernel;
-	loop->doorbell_fd = -1;
+	loop->core.kernel = kernel;
+	loop->core.ring.fd = -1;
+	loop->core.ring.kernel = kernel;
+	loop->doorbell.fd = -1;
+	service_set(&loop->conns.service, &resolved, handlers, ctx);
 	uint16_t *shelf;
 	void *buffers = loop_carve(loop, &shelf);
+	loop_wire(loop);
 	loop_time_start(loop);
-	wi_load_init(loop);
-	wi_sample_init(&loop->sample, 0, -1);
 
 	err = loop_open_ring(loop, buffers, shelf, error);
 	if (err < 0) {
@@ -278,8 +304,7 @@ int weir_loop_open(struct weir_loop **out_loop,
 
 void weir_loop_listen(struct weir_loop *loop, int listener_fd)
 {
-	assert(loop->listener_count < WEIR_STEER_GROUPS_MAX);
-	wi_listener_init(&loop->listeners[loop->listener_count++], listener_fd);
+	wi_listeners_add(&loop->listeners, listener_fd);
 }
 
 uint32_t weir_loop_backlog(const struct weir_loop *loop)
@@ -289,24 +314,21 @@ uint32_t weir_loop_backlog(const struct weir_loop *loop)
 
 int weir_loop_enable(struct weir_loop *loop)
 {
-	return weir_ring_enable(&loop->ring);
+	return weir_ring_enable(&loop->core.ring);
 }
 
 void weir_loop_close(struct weir_loop *loop)
 {
 	if (loop == NULL)
 		return;
-	const struct weir_kernel *kernel = loop->kernel;
 	/* The ring first: the kernel lets go of all that lies in the arena. */
-	weir_bufring_close(&loop->bufs.bufring);
-	weir_ring_close(&loop->ring);
-	for (uint32_t i = 0; i < loop->listener_count; i++)
-		(void)kernel->close(kernel->ctx, loop->listeners[i].fd);
-	if (loop->doorbell_fd >= 0)
-		(void)kernel->close(kernel->ctx, loop->doorbell_fd);
+	weir_bufring_close(&loop->core.bufs.bufring);
+	weir_ring_close(&loop->core.ring);
+	wi_listeners_close(&loop->listeners);
+	wi_doorbell_close(&loop->doorbell, &loop->core);
 	struct wi_arena arena = loop->arena; /* the loop lies in it */
 	/* Else the kernel may still write. */
 	if (WI_MUTANT("memory-is-unmapped-under-the-kernel",
-		      loop->stats.kept_bytes == 0, true))
+		      loop->core.stats.kept_bytes == 0, true))
 		wi_arena_close(&arena);
 }

@@ -1,200 +1,173 @@
 #include "loop_stop.h"
 
+#include "../../uring/mutant.h"
 #include "../core/min.h"
 #include "loop_priv.h"
+#include "loop_struct.h"
 
 #include <errno.h>
 
-enum {
-	NS_PER_MS = 1000000,
-	CANCEL_RETRY_NS = 10 * NS_PER_MS,
-};
+enum { NS_PER_MS = 1000000 };
 
 void wi_loop_wake(struct weir_loop *loop)
 {
-	int saved_errno = errno; /* this may be a signal handler */
-	(void)loop->kernel->doorbell_ring(loop->kernel->ctx, loop->doorbell_fd);
-	errno = saved_errno;
+	wi_doorbell_ring(&loop->doorbell, &loop->core);
 }
 
 void weir_loop_stop(struct weir_loop *loop)
 {
-	(void)wi_add_fetch_release_u32(&loop->stop_requests, 1);
+	(void)wi_add_fetch_release_u32(&loop->stop.requests, 1);
 	wi_loop_wake(loop);
 }
 
 void wi_loop_stop_to(struct weir_loop *loop, uint32_t least)
 {
-	(void)wi_fetch_max_release_u32(&loop->stop_requests, least);
+	(void)wi_fetch_max_release_u32(&loop->stop.requests, least);
 	wi_loop_wake(loop);
 }
 
-/* Applies @visit to every connection that is not free. */
-static void stop_each(struct weir_loop *loop,
-		      void (*visit)(struct weir_conn *conn))
+static uint64_t drain_ns(const struct weir_loop *loop)
 {
-	for (uint32_t i = 0; i < loop->conns.fresh_index; i++) {
-		struct weir_conn *conn =
-			(struct weir_conn *)(void *)wi_pool_at(&loop->conns, i);
-		if (conn->state != WEIR_CONN_FREE)
-			visit(conn);
-	}
+	return (uint64_t)loop->opts.drain_timeout_ms * NS_PER_MS;
 }
 
 void wi_stop_look(struct weir_loop *loop)
 {
-	if (loop->stop_phase != WI_RUNNING ||
-	    wi_load_acquire_u32(&loop->stop_requests) == 0)
+	struct wi_stop *stop = &loop->stop;
+	if (stop->phase != WI_RUNNING ||
+	    wi_load_acquire_u32(&stop->requests) == 0)
 		return;
-	loop->stop_phase = WI_STOP_SEEN;
-	loop->stop_deadline_ns =
-		loop->opts.drain_timeout_ms == WEIR_NO_TIMEOUT
-			? UINT64_MAX
-			: loop->now_ns + (uint64_t)loop->opts.drain_timeout_ms *
-						 NS_PER_MS;
-	wi_latecomers_start(&loop->stop_latecomers, loop, loop->stats.accepts);
-	stop_each(loop, wi_conn_last_look);
-}
-
-static uint64_t doorbell_token(void)
-{
-	return wi_token(WI_TOKEN_DOORBELL, 0, 0);
-}
-
-void wi_stop_work(struct weir_loop *loop)
-{
-	const bool is_last = loop->stop_phase == WI_STOP_LAST;
-	assert(!is_last || loop->doorbell_armed); /* or it would have ended */
-	if (is_last ? loop->now_ns < loop->doorbell_retry_ns
-		    : loop->doorbell_armed)
-		return;
-
-	struct io_uring_sqe *sqe = wi_loop_sqe(loop);
-	if (sqe == NULL)
-		return; /* again next turn */
-	if (is_last) {
-		weir_op_cancel_token(sqe, doorbell_token());
-		/* It can miss a read that is just looked at: once more. */
-		loop->doorbell_retry_ns = loop->now_ns + CANCEL_RETRY_NS;
-	} else {
-		weir_op_read(sqe, loop->doorbell_fd, &loop->doorbell_value,
-			     sizeof(loop->doorbell_value));
-		wi_lend_to_fill(&loop->doorbell_value,
-				sizeof(loop->doorbell_value));
-		sqe->user_data = doorbell_token();
-		loop->doorbell_armed = true;
-	}
+	stop->phase = WI_STOP_SEEN;
+	if (loop->opts.drain_timeout_ms != WEIR_NO_TIMEOUT)
+		stop->deadline_ns = loop->core.clock.now_ns + drain_ns(loop);
+	loop->listeners.accepting = WI_ACCEPTING_THE_LAST;
+	wi_latecomers_start(&stop->latecomers, &loop->listeners,
+			    loop->core.stats.accepts);
+	wi_conns_stop(&loop->conns);
 }
 
 /* No connection is left, and none can come. */
 static bool stop_is_empty(const struct weir_loop *loop)
 {
-	return loop->conns.used_count == 0 && wi_listeners_are_gone(loop) &&
+	return loop->conns.pool.used_count == 0 &&
+	       wi_listeners_are_gone(&loop->listeners) &&
 	       !loop->sample.is_in_flight;
 }
 
-/* The next one that counts for wi_loop_is_overdue(). */
+/* The next one that counts for stop_operations_are_overdue(). */
 static uint64_t stop_tick_ns(const struct weir_loop *loop)
 {
-	return wi_tick_ns(loop->start_ns, loop->now_ns, loop->now_tick + 1);
+	const struct wi_clock *clock = &loop->core.clock;
+	return wi_clock_tick_ns(clock, clock->now_tick + 1);
 }
 
 uint64_t wi_stop_due_ns(const struct weir_loop *loop)
 {
-	switch (loop->stop_phase) {
+	switch (loop->stop.phase) {
 	case WI_STOP_SEEN:
 		return 0; /* look at once: what had arrived comes now */
 	case WI_STOP_CUT:
 		/* The flush that shut the listeners down may leave no
 		 * completion to wait for. */
-		return stop_is_empty(loop) ? 0 : loop->stop_deadline_ns;
+		return stop_is_empty(loop) ? 0 : loop->stop.deadline_ns;
 	case WI_STOP_FORCE:
 		return stop_is_empty(loop) ? 0 : stop_tick_ns(loop);
 	case WI_STOP_LAST:
-		return wi_min_u64(loop->doorbell_retry_ns, stop_tick_ns(loop));
+		return wi_min_u64(loop->doorbell.retry_ns, stop_tick_ns(loop));
 	default:
 		return UINT64_MAX;
 	}
 }
 
-/* The open ones end by themselves: each drains after its last look, or when a
- * pause that holds the last look up is over. */
-static void stop_cut(struct weir_conn *conn)
-{
-	if (conn->state == WEIR_CONN_CONNECTING)
-		wi_conn_drain(conn, WEIR_CLOSE_STOPPED);
-}
-
-static void stop_force(struct weir_conn *conn)
-{
-	assert(conn->state != WEIR_CONN_CONNECTING); /* stop_cut() */
-	if (conn->state == WEIR_CONN_DRAINING ||
-	    conn->state == WEIR_CONN_OPEN) {
-		wi_loop_count(&conn->loop->stats.drain_deadlines, 1);
-		conn->reason.cause = WEIR_CLOSE_NONE;
-		wi_conn_stop(conn, WEIR_CLOSE_DRAIN_DEADLINE, 0);
-	}
-}
-
-void wi_stop_force(struct weir_loop *loop)
-{
-	stop_each(loop, stop_force);
-}
-
 static bool stop_is_forced(const struct weir_loop *loop)
 {
-	return (loop->now_ns >= loop->stop_deadline_ns &&
-		loop->late.turns_left == 0) ||
-	       wi_load_acquire_u32(&loop->stop_requests) > 1;
+	return (loop->core.clock.now_ns >= loop->stop.deadline_ns &&
+		loop->stall_guard.turns_left == 0) ||
+	       wi_load_acquire_u32(&loop->stop.requests) > 1;
 }
 
-/* When this thread has ended nobody can tell any more. */
+bool wi_stop_is_overdue(const struct weir_loop *loop)
+{
+	const uint64_t deadline_ns = loop->stop.deadline_ns;
+	return loop->stop.phase != WI_RUNNING && deadline_ns != UINT64_MAX &&
+	       loop->core.clock.now_ns >= deadline_ns + drain_ns(loop);
+}
+
+/* Ticks are counted one by one: see deadline.c. */
+static bool stop_operations_are_overdue(struct weir_loop *loop)
+{
+	struct wi_stop *stop = &loop->stop;
+	const uint32_t now_tick = loop->core.clock.now_tick;
+	if (now_tick == stop->overdue_tick || loop->conns.is_refused)
+		return false;
+	stop->overdue_tick = now_tick;
+	return WI_MUTANT("stop-waits-for-what-never-comes",
+			 ++stop->overdue_ticks > loop->conns.operation_ticks,
+			 false);
+}
+
+void wi_stop_give_up(struct weir_loop *loop, int err)
+{
+	wi_conns_force(&loop->conns);
+	wi_conns_give_up(&loop->conns);
+	wi_counter_add(&loop->core.stats.kept_bytes, loop->arena.bytes);
+	loop->stop.err = err;
+	loop->stop.phase = WI_ENDED;
+}
+
+/* The kernel tells only the thread that submitted, and this one ends soon. */
 static void stop_count_punts(struct weir_loop *loop)
 {
-	const struct weir_kernel *kernel = loop->kernel;
+	const struct weir_kernel *kernel = loop->core.kernel;
 	int workers = kernel->punt_workers != NULL
 			      ? kernel->punt_workers(kernel->ctx)
 			      : 0;
 	if (workers > 0) /* without /proc it is not known: 0 */
-		wi_store_relaxed_u64(&loop->stats.punt_workers,
+		wi_store_relaxed_u64(&loop->core.stats.punt_workers,
 				     (uint64_t)workers);
+}
+
+static void stop_cut(struct weir_loop *loop)
+{
+	loop->stop.phase = WI_STOP_CUT;
+	loop->listeners.accepting = WI_ACCEPTING_NONE;
+	wi_conns_cut(&loop->conns);
 }
 
 bool wi_stop_advance(struct weir_loop *loop)
 {
-	assert(loop->stop_phase != WI_ENDED);
-	switch (loop->stop_phase) {
+	struct wi_stop *stop = &loop->stop;
+	assert(stop->phase != WI_ENDED);
+	switch (stop->phase) {
 	case WI_RUNNING:
 		return true;
 	case WI_STOP_SEEN:
 		if (!stop_is_forced(loop) &&
-		    wi_latecomers_go_on(&loop->stop_latecomers,
-					loop->stats.accepts))
+		    wi_latecomers_go_on(&stop->latecomers,
+					loop->core.stats.accepts))
 			return true;
-		loop->stop_phase = WI_STOP_CUT;
-		stop_each(loop, stop_cut);
+		stop_cut(loop);
 		/* fall through */
 	case WI_STOP_CUT:
 		if (!stop_is_forced(loop))
 			break;
-		loop->stop_phase = WI_STOP_FORCE;
+		stop->phase = WI_STOP_FORCE;
 		/* fall through */
 	case WI_STOP_FORCE:
 		/* Each turn: an accept may complete ahead of its cancel. */
-		wi_stop_force(loop);
+		wi_conns_force(&loop->conns);
 		break;
 	default: /* WI_STOP_LAST */
 		break;
 	}
 	if (stop_is_empty(loop))
-		loop->stop_phase = WI_STOP_LAST;
-	if (loop->stop_phase == WI_STOP_LAST && !loop->doorbell_armed) {
-		loop->stop_phase = WI_ENDED;
+		stop->phase = WI_STOP_LAST;
+	if (stop->phase == WI_STOP_LAST && !loop->doorbell.is_armed) {
+		stop->phase = WI_ENDED;
 		stop_count_punts(loop);
 	}
-	if ((loop->stop_phase == WI_STOP_FORCE ||
-	     loop->stop_phase == WI_STOP_LAST) &&
-	    wi_loop_is_overdue(loop))
-		wi_loop_give_up(loop, -ETIMEDOUT);
-	return loop->stop_phase != WI_ENDED;
+	if ((stop->phase == WI_STOP_FORCE || stop->phase == WI_STOP_LAST) &&
+	    stop_operations_are_overdue(loop))
+		wi_stop_give_up(loop, -ETIMEDOUT);
+	return stop->phase != WI_ENDED;
 }

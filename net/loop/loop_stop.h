@@ -11,29 +11,52 @@
  *   CUT        accepts no more; connections are on their way out.
  *   FORCE      the drain deadline has passed, or stop was called twice.
  *   LAST       no connection is left: the doorbell's read is cancelled.
- *   given up   an operation does not complete: see give_up.h
+ *   given up   an operation does not complete. The loop ends with an error, and
+ *              its memory stays mapped for good: closing the ring cancels what
+ *              is left, but does not tell when that is done.
  */
 #ifndef WEIR_NET_LOOP_STOP_H
 #define WEIR_NET_LOOP_STOP_H
+
+#include "listener.h"
 
 #include <stdbool.h>
 #include <stdint.h>
 
 struct weir_loop;
 
+enum wi_stop_phase {
+	WI_RUNNING = 0,
+	WI_STOP_SEEN,  /* accepts no more; what has arrived is still shown */
+	WI_STOP_CUT,   /* every connection is draining */
+	WI_STOP_FORCE, /* every connection is stopping */
+	WI_STOP_LAST,  /* none is left; the doorbell is being cancelled */
+	WI_ENDED,
+};
+
+struct wi_stop {
+	uint32_t requests; /* other threads' word */
+	enum wi_stop_phase phase;
+	uint64_t deadline_ns;  /* UINT64_MAX: none, or no stop yet */
+	uint32_t overdue_tick; /* the last one that was counted */
+	uint32_t overdue_ticks;
+	int err; /* 0, or with what the loop ended */
+	struct wi_latecomers latecomers;
+};
+
 /* Has another thread asked? Start of a turn. */
 void wi_stop_look(struct weir_loop *loop);
-
-/* Keep the doorbell armed, or cancel it: part of the flush. */
-void wi_stop_work(struct weir_loop *loop);
-
-/* Every connection that is not on its way out already. */
-void wi_stop_force(struct weir_loop *loop);
 
 /* When the stop wants the loop awake; UINT64_MAX: not at all. */
 uint64_t wi_stop_due_ns(const struct weir_loop *loop);
 
+/* Twice the time of a drain is over. */
+bool wi_stop_is_overdue(const struct weir_loop *loop);
+
 /* End of a turn: the next phase, if it is time. Return: false once ended. */
 bool wi_stop_advance(struct weir_loop *loop);
+
+/* It ends, with @err: each connection has its on_close, the memory is kept. */
+void wi_stop_give_up(struct weir_loop *loop, int err);
 
 #endif

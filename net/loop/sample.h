@@ -9,7 +9,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-struct weir_loop;
+struct wi_core;
 struct io_uring_cqe;
 
 struct wi_sample {
@@ -23,8 +23,10 @@ struct wi_sample {
 void wi_sample_init(struct wi_sample *sample, uint32_t interval, int cpu);
 
 /* A connection has been accepted into @file_slot. */
-void wi_sample_accepted(struct weir_loop *loop, uint32_t file_slot);
+void wi_sample_accepted(struct wi_sample *sample, struct wi_core *core,
+			uint32_t file_slot);
 
-void wi_sample_complete(struct weir_loop *loop, const struct io_uring_cqe *cqe);
+void wi_sample_complete(struct wi_sample *sample, struct wi_core *core,
+			const struct io_uring_cqe *cqe);
 
 #endif

@@ -123,7 +123,8 @@ static int server_start(struct weir_server *server, uint32_t loop_count,
 				   error);
 	if (err < 0)
 		return err;
-	err = wi_server_addrs_probe(server, seats[0].loop->kernel, error);
+	err = wi_server_addrs_probe(server, wi_loop_kernel(seats[0].loop),
+				    error);
 	for (uint32_t i = 0; i < loop_count && err == 0; i++)
 		err = wi_seat_start(&seats[i], error);
 	for (uint32_t i = 0; i < loop_count && err == 0; i++)

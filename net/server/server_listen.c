@@ -149,7 +149,8 @@ static int seat_join(struct wi_server_seat *seat, uint32_t group,
 {
 	assert(seat->joined_count == group);
 	int err = wi_steer_join(seat->server->steer, group, seat->index,
-				seat->loop->listeners[group].fd, error);
+				wi_loop_listeners(seat->loop)->list[group].fd,
+				error);
 	if (err == 0)
 		seat->joined_count++;
 	return err;
@@ -166,7 +167,7 @@ int wi_seat_listen(struct wi_server_seat *seat, struct weir_error *error)
 {
 	struct weir_server *server = seat->server;
 	for (uint32_t i = 0; i < server->addr_count; i++) {
-		int fd = listener_make(server, i, seat->loop->kernel,
+		int fd = listener_make(server, i, wi_loop_kernel(seat->loop),
 				       seat_backlog(seat), true, error);
 		if (fd < 0)
 			return fd;
@@ -180,26 +181,27 @@ int wi_seat_listen(struct wi_server_seat *seat, struct weir_error *error)
 
 static void seat_wish(struct wi_server_seat *seat, enum wi_listener_wish wish)
 {
-	struct weir_loop *loop = seat->loop;
-	for (uint32_t i = 0; i < loop->listener_count; i++)
-		wi_listener_wish(&loop->listeners[i], wish);
-	wi_loop_wake(loop);
+	struct wi_listeners *listeners = wi_loop_listeners(seat->loop);
+	for (uint32_t i = 0; i < listeners->count; i++)
+		wi_listener_wish(&listeners->list[i], wish);
+	wi_loop_wake(seat->loop);
 }
 
 static void seat_shut(struct wi_server_seat *seat)
 {
-	const struct weir_loop *loop = seat->loop;
+	const struct weir_kernel *kernel = wi_loop_kernel(seat->loop);
+	const struct wi_listeners *listeners = wi_loop_listeners(seat->loop);
 	/* -ENOTCONN if the loop was first: it stops. */
-	for (uint32_t i = 0; i < loop->listener_count; i++)
-		(void)loop->kernel->shutdown(loop->kernel->ctx,
-					     loop->listeners[i].fd, SHUT_RDWR);
+	for (uint32_t i = 0; i < listeners->count; i++)
+		(void)kernel->shutdown(kernel->ctx, listeners->list[i].fd,
+				       SHUT_RDWR);
 }
 
 static bool seat_has_told(const struct wi_server_seat *seat)
 {
-	const struct weir_loop *loop = seat->loop;
-	for (uint32_t i = 0; i < loop->listener_count; i++)
-		if (!wi_listener_has_told(&loop->listeners[i]))
+	const struct wi_listeners *listeners = wi_loop_listeners(seat->loop);
+	for (uint32_t i = 0; i < listeners->count; i++)
+		if (!wi_listener_has_told(&listeners->list[i]))
 			return false;
 	return true;
 }
@@ -231,11 +233,11 @@ void wi_seat_listen_end(struct wi_server_seat *seat)
 
 static int seat_relisten(struct wi_server_seat *seat, struct weir_error *error)
 {
-	const struct weir_loop *loop = seat->loop;
-	for (uint32_t i = 0; i < loop->listener_count; i++) {
-		int err = loop->kernel->listen_again(loop->kernel->ctx,
-						     loop->listeners[i].fd,
-						     seat_backlog(seat));
+	const struct weir_kernel *kernel = wi_loop_kernel(seat->loop);
+	const struct wi_listeners *listeners = wi_loop_listeners(seat->loop);
+	for (uint32_t i = 0; i < listeners->count; i++) {
+		int err = kernel->listen_again(
+			kernel->ctx, listeners->list[i].fd, seat_backlog(seat));
 		if (err < 0)
 			return listen_explain(&seat->server->addrs[i], err,
 					      error);

@@ -16,10 +16,12 @@
 #ifndef WEIR_NET_SERVER_PRIV_H
 #define WEIR_NET_SERVER_PRIV_H
 
+#include "../loop/listener.h"
 #include "../loop/loop_priv.h"
 #include "../server.h"
 #include "../steer/steer_priv.h"
 
+#include <assert.h>
 #include <pthread.h>
 #include <sched.h>
 

@@ -74,7 +74,7 @@ static void *seat_main(void *arg)
 	/* Connections would still be steered to a loop that is gone: a server
 	 * that has lost one ends, and join tells why. */
 	if (seat->result < 0) {
-		wi_listeners_shut(seat->loop);
+		wi_listeners_shut(wi_loop_listeners(seat->loop));
 		if (wi_load_seq_cst_u32(&seat->server->stop_requests) == 0)
 			weir_server_stop(seat->server);
 	}
@@ -105,7 +105,7 @@ int wi_seat_open(struct wi_server_seat *seat, int cpu, struct weir_error *error)
 				 &server->handlers, server->ctx, error);
 	if (err < 0)
 		return err;
-	seat->loop->index = seat->index;
+	wi_loop_index_set(seat->loop, seat->index);
 	seat->cpu = cpu;
 	seat->gate = WI_GATE_SHUT;
 	seat->is_ready = false;
@@ -133,9 +133,9 @@ int wi_seat_start(struct wi_server_seat *seat, struct weir_error *error)
 		return err;
 	seat->is_seated = true;
 	wi_steer_counts(server->steer, seat->index, &seat->counts_before);
-	wi_load_sit(loop, server->steer, seat->index);
-	loop->load.on_log = server->on_log;
-	wi_sample_init(&loop->sample, server->sample_interval, seat->cpu);
+	wi_loop_join_steering(loop, server->steer, seat->index, server->on_log,
+			      server->ctx);
+	wi_loop_sample(loop, server->sample_interval, seat->cpu);
 	return 0;
 }
 

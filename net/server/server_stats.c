@@ -7,24 +7,25 @@ static void share_read(const struct wi_server_seat *seat,
 		       struct weir_loop_share *out_share)
 {
 	const struct weir_steer *steer = seat->server->steer;
-	const struct weir_loop_stats *stats = &seat->loop->stats;
+	struct weir_loop_stats stats;
 	const struct wi_steer_counts *before = &seat->counts_before;
 	struct wi_steer_counts counts;
 
+	weir_loop_stats(seat->loop, &stats);
 	wi_steer_counts(steer, seat->index, &counts);
 	*out_share = (struct weir_loop_share){
 		.cpu = seat->cpu,
 		.is_drained = seat->is_drained,
 		.weight = steer->weights[seat->index],
-		.conns_open = wi_load_relaxed_u64(&stats->conns_open),
-		.conns_peak = wi_load_relaxed_u64(&stats->conns_peak),
-		.work = wi_load_relaxed_u32(&seat->loop->load.seat->work),
+		.conns_open = stats.conns_open,
+		.conns_peak = stats.conns_peak,
+		.work = wi_loop_work(seat->loop),
 		.chosen = counts.chosen - before->chosen,
 		.chosen_here = counts.chosen_here - before->chosen_here,
 		.moved = counts.moved - before->moved,
-		.arrived = wi_load_relaxed_u64(&stats->accepts),
-		.sampled = wi_load_relaxed_u64(&stats->samples),
-		.sampled_here = wi_load_relaxed_u64(&stats->samples_here),
+		.arrived = stats.accepts,
+		.sampled = stats.samples,
+		.sampled_here = stats.samples_here,
 	};
 	if (out_share->chosen > 0)
 		out_share->affinity = (double)out_share->chosen_here /

@@ -7,10 +7,11 @@
 #include "../suites.h"
 
 #include "net/loop/loop_priv.h"
+#include "net/loop/loop_struct.h"
 
 static struct wi_listener *listener_of(const struct local *local)
 {
-	return &local->loop->listeners[0];
+	return &local->loop->listeners.list[0];
 }
 
 static bool is_listening(const struct local *local)
@@ -77,7 +78,7 @@ START_TEST(a_loop_that_fails_shuts_down_what_listens_again_unseen)
 	local_turns(&local, 2);
 	empty(&local);
 	listen_again(&local);
-	wi_listeners_shut(local.loop);
+	wi_listeners_shut(&local.loop->listeners);
 	ck_assert(!is_listening(&local));
 	local_end(&local, NULL);
 }
@@ -87,18 +88,19 @@ END_TEST
 START_TEST(no_more_than_a_backlog_of_latecomers_are_waited_for)
 {
 	enum { BACKLOG = 5, TURNS = 3 };
-	static struct weir_loop loop;
+	static struct wi_conns conns;
+	const struct wi_listeners listeners = { .conns = &conns,
+						.backlog = BACKLOG };
 	struct wi_latecomers latecomers;
 	uint64_t accepts = 100;
 	int turns = 0;
 
-	loop.opts.backlog = BACKLOG;
-	wi_latecomers_start(&latecomers, &loop, accepts);
+	wi_latecomers_start(&latecomers, &listeners, accepts);
 	while (wi_latecomers_go_on(&latecomers, ++accepts)) /* one a turn */
 		turns++;
 	/* The last that buys more turns is the one below a backlog. */
 	ck_assert_int_eq(turns, BACKLOG - 1 + TURNS - 1);
-	wi_latecomers_start(&latecomers, &loop, accepts);
+	wi_latecomers_start(&latecomers, &listeners, accepts);
 	for (turns = 0; wi_latecomers_go_on(&latecomers, accepts); turns++)
 		;
 	ck_assert_int_eq(turns, TURNS);

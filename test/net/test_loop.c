@@ -10,7 +10,8 @@
 #include "../suites.h"
 
 #include "../sim/sim.h"
-#include "net/loop/loop_priv.h"
+#include "net/conn/conn_priv.h"
+#include "net/loop/loop_struct.h"
 
 #include <arpa/inet.h>
 #include <errno.h>
@@ -102,7 +103,7 @@ static const struct weir_handlers few_handlers = {
 static void sq_jam(void)
 {
 	rig.refuses = true;
-	while (weir_ring_take_sqe(&rig.loop->ring) != NULL)
+	while (weir_ring_take_sqe(&rig.loop->core.ring) != NULL)
 		; /* all zero: a no-op whose end nobody looks at */
 }
 
@@ -115,7 +116,7 @@ static void sq_heal(void)
 static void conns_take(void)
 {
 	int count = 0;
-	while ((rig.taken[count] = wi_loop_conn_take(rig.loop)) != NULL)
+	while ((rig.taken[count] = wi_conn_birth(&rig.loop->conns)) != NULL)
 		count++;
 	ck_assert_int_eq(count, CONNS);
 }
@@ -123,7 +124,7 @@ static void conns_take(void)
 static void conns_give(void)
 {
 	for (int i = 0; i < CONNS; i++)
-		wi_loop_conn_give(rig.loop, rig.taken[i]);
+		wi_conn_death(rig.taken[i]);
 }
 
 static int rig_enter(void *ctx, int ring_fd, uint32_t submit_count,
@@ -233,7 +234,7 @@ static void rig_end(void)
 	for (int i = 0; i < TURNS_MAX && result == 1; i++)
 		result = weir_loop_turn(rig.loop, WEIR_TIMEOUT_NEVER);
 	ck_assert_int_eq(result, 0);
-	ck_assert_uint_eq(rig.loop->blocks.used_bytes, 0);
+	ck_assert_uint_eq(rig.loop->core.blocks.used_bytes, 0);
 	weir_loop_close(rig.loop);
 	weir_sim_residue(rig.sim, &residue);
 	ck_assert_uint_eq(residue.descriptors, 0);
@@ -313,7 +314,8 @@ END_TEST
 START_TEST(a_client_without_a_slot_is_let_go_and_counted)
 {
 	const struct io_uring_cqe accepted = {
-		.user_data = wi_token(WI_TOKEN_ACCEPT, 0, 0),
+		.user_data = wi_token(WI_OWNER_LISTENER, WI_LISTENER_OP_ACCEPT,
+				      0, 0),
 		.res = 5,
 		.flags = IORING_CQE_F_MORE,
 	};
@@ -321,10 +323,11 @@ START_TEST(a_client_without_a_slot_is_let_go_and_counted)
 	rig_turns(2);
 	conns_take();
 
-	const uint32_t queued = weir_ring_unsubmitted(&rig.loop->ring);
-	wi_listener_complete(rig.loop, &accepted);
-	ck_assert_uint_eq(rig.loop->stats.accept_drops, 1);
-	ck_assert_uint_eq(weir_ring_unsubmitted(&rig.loop->ring), queued + 1);
+	const uint32_t queued = weir_ring_unsubmitted(&rig.loop->core.ring);
+	wi_listeners_complete(&rig.loop->listeners, &accepted);
+	ck_assert_uint_eq(rig.loop->core.stats.accept_drops, 1);
+	ck_assert_uint_eq(weir_ring_unsubmitted(&rig.loop->core.ring),
+			  queued + 1);
 	ck_assert_uint_eq(rig.opens, 0);
 
 	conns_give();
@@ -344,7 +347,7 @@ START_TEST(a_client_without_a_slot_is_let_go_though_the_queue_is_full)
 	ck_assert_int_ge(client, 0);
 	rig.takes_all = true;
 	rig_turns(1);
-	ck_assert_uint_eq(rig.loop->stats.accept_drops, 1);
+	ck_assert_uint_eq(rig.loop->core.stats.accept_drops, 1);
 	ck_assert_uint_eq(rig.opens, 0);
 	weir_sim_residue(rig.sim, &residue);
 	ck_assert_uint_eq(residue.slots, 0);
@@ -364,15 +367,15 @@ START_TEST(a_sample_that_finds_the_queue_full_is_left_to_the_next_client)
 	rig_turns(2);
 	wi_sample_init(&rig.loop->sample, 1, 0);
 	sq_jam();
-	wi_sample_accepted(rig.loop, 5);
+	wi_sample_accepted(&rig.loop->sample, &rig.loop->core, 5);
 	ck_assert(!rig.loop->sample.is_in_flight);
 	sq_heal();
 	rig_turns(2);
-	wi_sample_accepted(rig.loop, 5);
+	wi_sample_accepted(&rig.loop->sample, &rig.loop->core, 5);
 	ck_assert(rig.loop->sample.is_in_flight);
 	rig_turns(2); /* there is no such socket */
 	ck_assert(!rig.loop->sample.is_in_flight);
-	ck_assert_uint_eq(rig.loop->stats.samples, 0);
+	ck_assert_uint_eq(rig.loop->core.stats.samples, 0);
 	rig_end();
 }
 END_TEST
@@ -406,13 +409,13 @@ START_TEST(a_send_that_takes_nothing_ends_its_connection)
 	rig_start((struct weir_loop_opts){ 0 }, &all_handlers);
 	rig_clients(1);
 	struct weir_conn *conn = rig.conns[0];
-	struct weir_ring *ring = &rig.loop->ring;
+	struct weir_ring *ring = &rig.loop->core.ring;
 
 	ck_assert_int_eq(weir_conn_send(conn, "none", 4), 0);
 	ck_assert(wi_conn_work(conn));
 	struct io_uring_sqe *sqe =
 		&ring->sqes[(ring->sq_tail - 1) & ring->sq_mask];
-	ck_assert_uint_eq(wi_token_kind(sqe->user_data), WI_TOKEN_SEND);
+	ck_assert_uint_eq(wi_token_op(sqe->user_data), WI_CONN_SEND);
 	/* The kernel never says 0: a no-op does. */
 	const uint64_t user_data = sqe->user_data;
 	memset(sqe, 0, sizeof(*sqe));
@@ -507,8 +510,8 @@ START_TEST(without_on_data_what_arrives_is_used_up)
 	rig_clients(1);
 	ck_assert_int_eq(weir_sim_write(rig.sim, rig.peers[0], "unread", 6), 6);
 	rig_turns(4);
-	ck_assert_uint_eq(rig.loop->stats.recv_bytes, 6);
-	ck_assert_uint_eq(rig.loop->blocks.used_bytes, 0);
+	ck_assert_uint_eq(rig.loop->core.stats.recv_bytes, 6);
+	ck_assert_uint_eq(rig.loop->core.blocks.used_bytes, 0);
 	weir_sim_hang_up(rig.sim, rig.peers[0]);
 	rig_turn_until(&rig.closes, 1);
 	ck_assert_int_eq(rig.reason.cause, WEIR_CLOSE_PEER);
@@ -565,22 +568,22 @@ START_TEST(memory_in_crumbs_closes_who_needs_a_whole_piece)
 	static uint8_t bytes[WI_BLOCK_BYTES_MIN];
 	rig_start((struct weir_loop_opts){ .message_bytes_max = 4096 },
 		  &all_handlers);
-	void **crumbs = calloc(rig.loop->blocks.bytes / WI_BLOCK_BYTES_MIN,
+	void **crumbs = calloc(rig.loop->core.blocks.bytes / WI_BLOCK_BYTES_MIN,
 			       sizeof(*crumbs));
 	ck_assert_ptr_nonnull(crumbs);
 	rig_clients(1);
-	const uint32_t kept = blocks_crumble(&rig.loop->blocks, crumbs);
+	const uint32_t kept = blocks_crumble(&rig.loop->core.blocks, crumbs);
 	struct weir_conn *conn = rig.conns[0];
 
 	wi_conn_input(conn, bytes, 2);
 	ck_assert_int_eq(conn->state, WEIR_CONN_OPEN);
 	ck_assert(conn->has_input);
-	ck_assert_uint_eq(rig.loop->stats.block_failures, 0);
+	ck_assert_uint_eq(rig.loop->core.stats.block_failures, 0);
 	wi_conn_input(conn, bytes, sizeof(bytes) - 1);
 	ck_assert_int_eq(conn->reason.cause, WEIR_CLOSE_MEMORY);
-	ck_assert_uint_eq(rig.loop->stats.block_failures, 1);
+	ck_assert_uint_eq(rig.loop->core.stats.block_failures, 1);
 	for (uint32_t i = 0; i < kept; i++)
-		wi_blocks_give(&rig.loop->blocks, crumbs[i], 0);
+		wi_blocks_give(&rig.loop->core.blocks, crumbs[i], 0);
 	free(crumbs);
 	rig_end();
 }
@@ -607,14 +610,14 @@ START_TEST(a_connect_without_memory_for_the_address_is_tried_again_later)
 	struct weir_addr addr;
 	struct weir_conn *conn = NULL;
 	rig_start((struct weir_loop_opts){ 0 }, &all_handlers);
-	void *all = wi_blocks_take(&rig.loop->blocks, WI_BLOCK_ORDER_MAX);
+	void *all = wi_blocks_take(&rig.loop->core.blocks, WI_BLOCK_ORDER_MAX);
 	ck_assert_ptr_nonnull(all);
 	ck_assert_int_eq(weir_addr_parse("127.0.0.1", FAR_PORT, &addr), 0);
 	ck_assert_int_eq(weir_loop_connect(rig.loop, &addr, NULL, &conn),
 			 -EAGAIN);
 	ck_assert_ptr_null(conn);
-	ck_assert_uint_eq(rig.loop->conns.used_count, 0);
-	wi_blocks_give(&rig.loop->blocks, all, WI_BLOCK_ORDER_MAX);
+	ck_assert_uint_eq(rig.loop->conns.pool.used_count, 0);
+	wi_blocks_give(&rig.loop->core.blocks, all, WI_BLOCK_ORDER_MAX);
 	ck_assert_int_eq(weir_loop_connect(rig.loop, &addr, NULL, &conn), 0);
 	rig_turn_until(&rig.closes, 1); /* nobody listens there */
 	ck_assert_int_eq(rig.reason.cause, WEIR_CLOSE_CONNECT);
@@ -631,22 +634,22 @@ START_TEST(of_those_who_wait_for_memory_only_who_still_waits_is_told)
 	rig_clients(3);
 	ck_assert_int_eq(weir_sim_write(rig.sim, rig.peers[1], "kept", 4), 4);
 	rig_turn_until(&rig.shows, 1);
-	blocks_use_up(&rig.loop->blocks, taken);
+	blocks_use_up(&rig.loop->core.blocks, taken);
 	for (int i = 0; i < 3; i++)
 		ck_assert_ptr_null(weir_conn_reserve(rig.conns[i], 5000));
 	ck_assert_ptr_null(weir_conn_reserve(rig.conns[0], 5000));
-	ck_assert_uint_eq(rig.loop->awaiting_count, 3); /* once each */
+	ck_assert_uint_eq(rig.loop->conns.waiters.count, 3); /* once each */
 	wi_conn_resume(rig.conns[1]);
 	ck_assert_uint_eq(rig.drains, 1);
 	ck_assert_uint_eq(rig.shows, 2);
 	weir_conn_abort(rig.conns[2]);
 	rig_turns(1);
 	ck_assert_uint_eq(rig.drains, 1); /* there is none yet */
-	blocks_return(&rig.loop->blocks, taken);
+	blocks_return(&rig.loop->core.blocks, taken);
 	rig_turns(1);
 	ck_assert_uint_eq(rig.drains, 2);
 	ck_assert_uint_eq(rig.shows, 2); /* nothing has come behind it */
-	ck_assert_uint_eq(rig.loop->awaiting_count, 0);
+	ck_assert_uint_eq(rig.loop->conns.waiters.count, 0);
 	ck_assert(!rig.conns[0]->is_paused);
 	rig_end();
 }
@@ -656,16 +659,16 @@ START_TEST(without_on_drain_a_pause_ends_all_the_same)
 {
 	rig_start((struct weir_loop_opts){ 0 }, &few_handlers);
 	rig_clients(1);
-	void *all = wi_blocks_take(&rig.loop->blocks, WI_BLOCK_ORDER_MAX);
+	void *all = wi_blocks_take(&rig.loop->core.blocks, WI_BLOCK_ORDER_MAX);
 	ck_assert_ptr_null(weir_conn_reserve(rig.conns[0], 5000));
 	ck_assert(rig.conns[0]->is_paused);
 	rig_turns(1);
-	wi_blocks_give(&rig.loop->blocks, all, WI_BLOCK_ORDER_MAX);
+	wi_blocks_give(&rig.loop->core.blocks, all, WI_BLOCK_ORDER_MAX);
 	rig_turns(2);
 	ck_assert(!rig.conns[0]->is_paused && !rig.conns[0]->drain_wanted);
 	ck_assert_int_eq(weir_sim_write(rig.sim, rig.peers[0], "more", 4), 4);
 	rig_turns(4);
-	ck_assert_uint_eq(rig.loop->stats.recv_bytes, 4);
+	ck_assert_uint_eq(rig.loop->core.stats.recv_bytes, 4);
 	rig_end();
 }
 END_TEST
@@ -692,16 +695,16 @@ START_TEST(no_turn_waits_for_more_than_a_batch)
 	rig_start((struct weir_loop_opts){ 0 }, &all_handlers);
 	rig_turns(2);
 	for (int i = 0; i < 2; i++) {
-		rig.loop->pace = (struct wi_pace){
+		rig.loop->core.batching = (struct wi_batching){
 			.recvs_256 = 1000 * 256,
 			.turn_ns = 1000,
-			.active = 1000 * WI_PACE_ACTIVE_SHARE,
-			.tick = rig.loop->now_tick,
+			.active = 1000 * WI_BATCHING_ACTIVE_SHARE,
+			.tick = rig.loop->core.clock.now_tick,
 		};
 		if (i == 1) /* one more */
-			(void)weir_ring_take_sqe(&rig.loop->ring);
+			(void)weir_ring_take_sqe(&rig.loop->core.ring);
 		ck_assert_int_eq(weir_loop_turn(rig.loop, 1000), 1);
-		ck_assert_uint_eq(rig.want_count, WI_PACE_MAX);
+		ck_assert_uint_eq(rig.want_count, WI_BATCHING_MAX);
 	}
 	rig_end();
 }
@@ -709,35 +712,36 @@ END_TEST
 
 /* ---- completions that nothing awaits ----------------------------------- */
 
-static void complete(struct weir_conn *conn, enum wi_token_kind kind)
+static void complete(struct weir_conn *conn, enum wi_conn_op op)
 {
-	const struct io_uring_cqe cqe = { .user_data = wi_token(kind, 0, 0),
-					  .res = -EIO };
-	const uint64_t stale = rig.loop->stats.stale_completions;
+	const struct io_uring_cqe cqe = {
+		.user_data = wi_token(WI_OWNER_CONN, op, 0, 0), .res = -EIO
+	};
+	const uint64_t stale = rig.loop->core.stats.stale_completions;
 	const uint8_t in_flight = conn->in_flight;
 	wi_conn_complete(conn, &cqe);
-	ck_assert_uint_eq(rig.loop->stats.stale_completions, stale + 1);
+	ck_assert_uint_eq(rig.loop->core.stats.stale_completions, stale + 1);
 	ck_assert_uint_eq(conn->in_flight, in_flight);
 }
 
 START_TEST(a_completion_that_nothing_awaits_is_counted_and_not_applied)
 {
-	static const enum wi_token_kind kinds[] = {
-		WI_TOKEN_SEND,    WI_TOKEN_CANCEL,     WI_TOKEN_CLOSE,
-		WI_TOKEN_SOCKET,  WI_TOKEN_SETSOCKOPT, WI_TOKEN_CONNECT,
-		WI_TOKEN_INSTALL, WI_TOKEN_SHUTDOWN,   WI_TOKEN_CHECK,
+	static const enum wi_conn_op ops[] = {
+		WI_CONN_SEND,    WI_CONN_CANCEL,     WI_CONN_CLOSE,
+		WI_CONN_SOCKET,  WI_CONN_SETSOCKOPT, WI_CONN_CONNECT,
+		WI_CONN_INSTALL, WI_CONN_SHUTDOWN,   WI_CONN_CHECK,
 	};
 	rig_start((struct weir_loop_opts){ 0 }, &all_handlers);
 	rig_clients(1);
-	for (size_t i = 0; i < sizeof(kinds) / sizeof(kinds[0]); i++) {
-		complete(rig.conns[0], kinds[i]);
+	for (size_t i = 0; i < sizeof(ops) / sizeof(ops[0]); i++) {
+		complete(rig.conns[0], ops[i]);
 		ck_assert_int_eq(rig.conns[0]->state, WEIR_CONN_OPEN);
 	}
 	/* Its socket was refused, and it waits for the end of the turn. */
-	struct weir_conn *refused = wi_loop_conn_take(rig.loop);
+	struct weir_conn *refused = wi_conn_birth(&rig.loop->conns);
 	ck_assert_ptr_nonnull(refused);
-	complete(refused, WI_TOKEN_SOCKET);
-	wi_loop_conn_give(rig.loop, refused);
+	complete(refused, WI_CONN_SOCKET);
+	wi_conn_death(refused);
 	rig_end();
 }
 END_TEST

@@ -25,14 +25,18 @@ enum {
 	TOKEN_SLOT_COUNT = sizeof(slots) / sizeof(slots[0]),
 };
 
+/* Each owner, each op. */
 START_TEST(token_gives_back_what_was_packed_at_every_extreme)
 {
-	const enum wi_token_kind kind = (enum wi_token_kind)_i;
+	const enum wi_token_owner owner =
+		(enum wi_token_owner)(_i / (int)WI_TOKEN_OPS);
+	const uint32_t op = (uint32_t)_i % WI_TOKEN_OPS;
 	for (int g = 0; g < GENERATION_COUNT; g++) {
 		for (int s = 0; s < TOKEN_SLOT_COUNT; s++) {
 			uint64_t token =
-				wi_token(kind, generations[g], slots[s]);
-			ck_assert_int_eq(wi_token_kind(token), kind);
+				wi_token(owner, op, generations[g], slots[s]);
+			ck_assert_uint_eq(wi_token_owner(token), owner);
+			ck_assert_uint_eq(wi_token_op(token), op);
 			ck_assert_uint_eq(wi_token_generation(token),
 					  generations[g]);
 			ck_assert_uint_eq(wi_token_slot(token), slots[s]);
@@ -43,33 +47,10 @@ END_TEST
 
 START_TEST(token_has_the_layout_that_its_picture_shows)
 {
-	ck_assert_uint_eq(wi_token(WI_TOKEN_NONE, 0, 0), 0);
-	ck_assert_uint_eq(wi_token(WI_TOKEN_SEND, 0xabcdef, 0x12345678),
-			  (uint64_t)WI_TOKEN_SEND << 56 |
-				  UINT64_C(0x00abcdef12345678));
-}
-END_TEST
-
-START_TEST(token_of_a_connection_is_told_from_the_others_by_its_kind)
-{
-	static const enum wi_token_kind others[] = {
-		WI_TOKEN_NONE,          WI_TOKEN_DOORBELL, WI_TOKEN_ACCEPT,
-		WI_TOKEN_ACCEPT_CANCEL, WI_TOKEN_SAMPLE,
-	};
-	static const enum wi_token_kind of_conns[] = {
-		WI_TOKEN_RECV,    WI_TOKEN_SEND,    WI_TOKEN_CANCEL,
-		WI_TOKEN_CLOSE,   WI_TOKEN_SOCKET,  WI_TOKEN_SETSOCKOPT,
-		WI_TOKEN_CONNECT, WI_TOKEN_INSTALL, WI_TOKEN_SHUTDOWN,
-		WI_TOKEN_CHECK,
-	};
-	for (size_t i = 0; i < sizeof(others) / sizeof(others[0]); i++)
-		ck_assert_int_lt(others[i], WI_TOKEN_CONN_FIRST);
-	for (size_t i = 0; i < sizeof(of_conns) / sizeof(of_conns[0]); i++)
-		ck_assert_int_ge(of_conns[i], WI_TOKEN_CONN_FIRST);
-	/* Both lists together are all of them. */
-	ck_assert_uint_eq(sizeof(others) / sizeof(others[0]) +
-				  sizeof(of_conns) / sizeof(of_conns[0]),
-			  WI_TOKEN_KIND_COUNT);
+	ck_assert_uint_eq(wi_token(WI_OWNER_NONE, 0, 0, 0), 0);
+	ck_assert_uint_eq(wi_token(WI_OWNER_CONN, 9, 0xabcdef, 0x12345678),
+			  (uint64_t)WI_OWNER_CONN << 60 |
+				  UINT64_C(0x09abcdef12345678));
 }
 END_TEST
 
@@ -94,7 +75,7 @@ static void pool_start(void)
 static uint64_t token_now(const struct wi_pool_slot *slot)
 {
 	const struct thing *thing = (const struct thing *)(const void *)slot;
-	return wi_token(WI_TOKEN_RECV, slot->generation,
+	return wi_token(WI_OWNER_CONN, 1, slot->generation,
 			(uint32_t)(thing - things));
 }
 
@@ -160,7 +141,7 @@ START_TEST(pool_touches_no_slot_before_it_is_needed)
 	for (int round = 0; round < 1000; round++) {
 		struct wi_pool_slot *one = wi_pool_take(&pool);
 		struct wi_pool_slot *two = wi_pool_take(&pool);
-		uint64_t fresh = wi_token(WI_TOKEN_RECV, 0, 2);
+		uint64_t fresh = wi_token(WI_OWNER_CONN, 1, 0, 2);
 		ck_assert_ptr_null(wi_pool_find(&pool, fresh));
 		wi_pool_give(&pool, round % 2 == 0 ? one : two);
 		wi_pool_give(&pool, round % 2 == 0 ? two : one);
@@ -234,10 +215,10 @@ START_TEST(pool_finds_only_the_slot_that_is_still_there)
 
 	const struct wi_pool_slot *want =
 		find_cases[_i].is_found ? slot[find_cases[_i].slot] : NULL;
-	for (int kind = 0; kind < WI_TOKEN_KIND_COUNT; kind++) {
-		uint64_t token = wi_token((enum wi_token_kind)kind,
-					  find_cases[_i].generation,
-					  find_cases[_i].slot);
+	for (uint32_t op = 0; op < WI_TOKEN_OPS; op++) {
+		uint64_t token =
+			wi_token(WI_OWNER_CONN, op, find_cases[_i].generation,
+				 find_cases[_i].slot);
 		ck_assert_msg(wi_pool_find(&pool, token) == want, "%s",
 			      find_cases[_i].what);
 	}
@@ -293,16 +274,22 @@ END_TEST
 
 /* ---- misuse ------------------------------------------------------------ */
 
-static void misuse_kind(void *ctx)
+static void misuse_owner(void *ctx)
 {
 	(void)ctx;
-	(void)wi_token(WI_TOKEN_KIND_COUNT, 0, 0);
+	(void)wi_token(WI_OWNER_COUNT, 0, 0, 0);
+}
+
+static void misuse_op(void *ctx)
+{
+	(void)ctx;
+	(void)wi_token(WI_OWNER_CONN, WI_TOKEN_OPS, 0, 0);
 }
 
 static void misuse_generation(void *ctx)
 {
 	(void)ctx;
-	(void)wi_token(WI_TOKEN_RECV, WI_GENERATION_MASK + 1, 0);
+	(void)wi_token(WI_OWNER_CONN, 0, WI_GENERATION_MASK + 1, 0);
 }
 
 static void misuse_slot_too_small(void *ctx)
@@ -359,7 +346,8 @@ static const struct {
 	const char *what;
 	void (*misuse)(void *ctx);
 } misuses[] = {
-	{ "a token of no kind", misuse_kind },
+	{ "an owner that there is not", misuse_owner },
+	{ "an op of more than four bits", misuse_op },
 	{ "a token of 25 bits of generation", misuse_generation },
 	{ "slots smaller than their header", misuse_slot_too_small },
 	{ "more slots than the list can name", misuse_too_many_slots },
@@ -385,11 +373,8 @@ Suite *suite_token(void)
 
 	tcase_add_loop_test(token,
 			    token_gives_back_what_was_packed_at_every_extreme,
-			    0, WI_TOKEN_KIND_COUNT);
+			    0, (int)(WI_OWNER_COUNT * WI_TOKEN_OPS));
 	tcase_add_test(token, token_has_the_layout_that_its_picture_shows);
-	tcase_add_test(
-		token,
-		token_of_a_connection_is_told_from_the_others_by_its_kind);
 	suite_add_tcase(suite, token);
 
 	tcase_add_checked_fixture(slot_pool, pool_start, NULL);

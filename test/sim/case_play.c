@@ -11,6 +11,7 @@
 #include "left.h"
 
 #include "../../net/loop/loop_priv.h"
+#include "../../net/loop/loop_struct.h"
 
 #include <errno.h>
 #include <string.h>
@@ -399,7 +400,7 @@ static bool case_open(struct play *play)
 
 static bool case_is_over(const struct play *play)
 {
-	if (play->loop->conns.used_count > 0)
+	if (play->loop->conns.pool.used_count > 0)
 		return false;
 	for (uint32_t i = 0; i < SIM_CASE_PEERS; i++)
 		if (play->actors[i].act->kind != SIM_ACT_END)

@@ -1,6 +1,7 @@
 #include "plan.h"
 
-#include "../../net/loop/loop_priv.h"
+#include "../../net/conn/conn_priv.h"
+#include "../../net/loop/loop_struct.h"
 
 #include <string.h>
 
@@ -10,35 +11,30 @@ static struct sim_plan *watcher;
 
 static enum sim_row plan_row(uint64_t token, uint8_t opcode)
 {
-	switch (wi_token_kind(token)) {
-	case WI_TOKEN_RECV:
-		return SIM_ROW_RECV;
-	case WI_TOKEN_SEND:
+	static const enum sim_row conn_rows[WI_CONN_OP_COUNT] = {
+		[WI_CONN_RECV] = SIM_ROW_RECV,
+		[WI_CONN_SEND] = SIM_ROW_SEND,
+		[WI_CONN_CANCEL] = SIM_ROW_CANCEL,
+		[WI_CONN_CLOSE] = SIM_ROW_CLOSE,
+		[WI_CONN_SOCKET] = SIM_ROW_SOCKET,
+		[WI_CONN_SETSOCKOPT] = SIM_ROW_SETSOCKOPT,
+		[WI_CONN_CONNECT] = SIM_ROW_CONNECT,
+		[WI_CONN_INSTALL] = SIM_ROW_INSTALL,
+		[WI_CONN_SHUTDOWN] = SIM_ROW_SHUTDOWN,
+		[WI_CONN_CHECK] = SIM_ROW_CHECK,
+	};
+	const uint32_t op = wi_token_op(token);
+
+	switch (wi_token_owner(token)) {
+	case WI_OWNER_CONN:
 		return opcode == IORING_OP_SENDMSG ? SIM_ROW_SENDMSG
-						   : SIM_ROW_SEND;
-	case WI_TOKEN_CHECK:
-		return SIM_ROW_CHECK;
-	case WI_TOKEN_CANCEL:
-		return SIM_ROW_CANCEL;
-	case WI_TOKEN_CLOSE:
-		return SIM_ROW_CLOSE;
-	case WI_TOKEN_SOCKET:
-		return SIM_ROW_SOCKET;
-	case WI_TOKEN_SETSOCKOPT:
-		return SIM_ROW_SETSOCKOPT;
-	case WI_TOKEN_CONNECT:
-		return SIM_ROW_CONNECT;
-	case WI_TOKEN_INSTALL:
-		return SIM_ROW_INSTALL;
-	case WI_TOKEN_SHUTDOWN:
-		return SIM_ROW_SHUTDOWN;
-	case WI_TOKEN_ACCEPT:
-		return SIM_ROW_ACCEPT;
-	case WI_TOKEN_ACCEPT_CANCEL:
-		return SIM_ROW_ACCEPT_CANCEL;
-	case WI_TOKEN_SAMPLE:
+						   : conn_rows[op];
+	case WI_OWNER_LISTENER:
+		return op == WI_LISTENER_OP_ACCEPT ? SIM_ROW_ACCEPT
+						   : SIM_ROW_ACCEPT_CANCEL;
+	case WI_OWNER_SAMPLE:
 		return SIM_ROW_SAMPLE;
-	case WI_TOKEN_DOORBELL:
+	case WI_OWNER_DOORBELL:
 		return SIM_ROW_DOORBELL;
 	default:
 		return opcode == IORING_OP_ASYNC_CANCEL
@@ -50,7 +46,7 @@ static enum sim_row plan_row(uint64_t token, uint8_t opcode)
 static uint32_t listener_state(const struct weir_loop *loop, uint64_t token)
 {
 	const struct wi_listener *listener =
-		&loop->listeners[wi_token_slot(token)];
+		&loop->listeners.list[wi_token_slot(token)];
 	return listener->is_shut ? SIM_LISTENER_SHUT
 				 : (uint32_t)listener->state;
 }
@@ -62,13 +58,13 @@ static uint32_t plan_state(const struct weir_loop *loop, enum sim_row row,
 	case SIM_STATES_LISTENER:
 		return listener_state(loop, token);
 	case SIM_STATES_LOOP:
-		return (uint32_t)loop->stop_phase;
+		return (uint32_t)loop->stop.phase;
 	case SIM_STATES_CONN:
 		break;
 	}
 	const struct weir_conn *conn =
 		(const struct weir_conn *)(const void *)wi_pool_find(
-			&loop->conns, token);
+			&loop->conns.pool, token);
 	return conn != NULL ? conn->state : WEIR_CONN_FREE;
 }
 
@@ -211,13 +207,13 @@ void __real_wi_conn_complete(struct weir_conn *conn,
 			     const struct io_uring_cqe *cqe);
 void __wrap_wi_conn_complete(struct weir_conn *conn,
 			     const struct io_uring_cqe *cqe);
-void __real_wi_listener_complete(struct weir_loop *loop,
-				 const struct io_uring_cqe *cqe);
-void __wrap_wi_listener_complete(struct weir_loop *loop,
-				 const struct io_uring_cqe *cqe);
-void __real_wi_sample_complete(struct weir_loop *loop,
+void __real_wi_listeners_complete(struct wi_listeners *listeners,
+				  const struct io_uring_cqe *cqe);
+void __wrap_wi_listeners_complete(struct wi_listeners *listeners,
+				  const struct io_uring_cqe *cqe);
+void __real_wi_sample_complete(struct wi_sample *sample, struct wi_core *core,
 			       const struct io_uring_cqe *cqe);
-void __wrap_wi_sample_complete(struct weir_loop *loop,
+void __wrap_wi_sample_complete(struct wi_sample *sample, struct wi_core *core,
 			       const struct io_uring_cqe *cqe);
 void __real_wi_conn_state_set(struct weir_conn *conn,
 			      enum weir_conn_state next);
@@ -227,22 +223,25 @@ void __wrap_wi_conn_state_set(struct weir_conn *conn,
 void __wrap_wi_conn_complete(struct weir_conn *conn,
 			     const struct io_uring_cqe *cqe)
 {
-	watch(conn->loop, cqe);
+	watch(conn->conns->loop, cqe);
 	__real_wi_conn_complete(conn, cqe);
 }
 
-void __wrap_wi_listener_complete(struct weir_loop *loop,
-				 const struct io_uring_cqe *cqe)
+void __wrap_wi_listeners_complete(struct wi_listeners *listeners,
+				  const struct io_uring_cqe *cqe)
 {
-	watch(loop, cqe);
-	__real_wi_listener_complete(loop, cqe);
+	watch(listeners->conns->loop, cqe);
+	__real_wi_listeners_complete(listeners, cqe);
 }
 
-void __wrap_wi_sample_complete(struct weir_loop *loop,
+void __wrap_wi_sample_complete(struct wi_sample *sample, struct wi_core *core,
 			       const struct io_uring_cqe *cqe)
 {
-	watch(loop, cqe);
-	__real_wi_sample_complete(loop, cqe);
+	const size_t offset = offsetof(struct weir_loop, sample);
+	watch((const struct weir_loop *)(const void *)((const char *)sample -
+						       offset),
+	      cqe);
+	__real_wi_sample_complete(sample, core, cqe);
 }
 
 void __wrap_wi_conn_state_set(struct weir_conn *conn, enum weir_conn_state next)

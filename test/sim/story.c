@@ -10,7 +10,7 @@
 
 #include "../../uring/abi.h"
 
-#include "../../net/loop/loop_priv.h"
+#include "../../net/loop/loop_struct.h"
 
 #include <errno.h>
 #include <string.h>
@@ -173,8 +173,8 @@ static size_t conn_bytes_max(const struct weir_loop_opts *opts)
 /* And what it has mapped at its start is all that it ever maps. */
 static void loop_check_memory(const struct run_loop *loop)
 {
-	const struct wi_blocks *blocks = &loop->loop->blocks;
-	const size_t conns = loop->loop->conns.used_count;
+	const struct wi_blocks *blocks = &loop->loop->core.blocks;
+	const size_t conns = loop->loop->conns.pool.used_count;
 	struct weir_sim *sim = loop->run->sim;
 
 	if (blocks->used_bytes > blocks->bytes ||

@@ -12,6 +12,7 @@
 #include "story_priv.h"
 
 #include "../../net/loop/loop_priv.h"
+#include "../../net/loop/loop_struct.h"
 #include "../../net/steer/steer_rule.h"
 
 #include <errno.h>
@@ -107,7 +108,7 @@ static int handover_choose(void *ctx, bool is_moving)
 static struct wi_listener *listener_of(const struct handover *handover,
 				       uint32_t index)
 {
-	return &handover->run->loops[index].loop->listeners[0];
+	return &handover->run->loops[index].loop->listeners.list[0];
 }
 
 static uint32_t serving_count(const struct handover *handover)

@@ -1,7 +1,8 @@
 #include "test_region_flight.h"
 
 #include "../rig/support.h"
-#include "net/loop/loop_priv.h"
+#include "net/conn/conn_priv.h"
+#include "net/loop.h"
 
 #include <unistd.h>
 

@@ -1,7 +1,9 @@
-/* test_load.c - what a loop tells of its load, turn by turn, without a ring */
+/* test_load_report.c - what a loop tells of its load, turn by turn, without a
+ * ring */
 #include "../rig/support.h"
 #include "../suites.h"
-#include "net/loop/loop_priv.h"
+#include "net/core/core.h"
+#include "net/loop/load_report.h"
 #include "net/steer/steer_priv.h"
 
 #include <pthread.h>
@@ -10,23 +12,27 @@
 
 enum { NS_PER_TICK = WI_TICK_NS, TICKS_PER_S = WI_TICKS_PER_S };
 
-static struct weir_loop loop;
+static struct wi_core core;
+static struct wi_load_report report;
+static uint32_t open_count;
 
 /* A loop whose clock stands far from zero, with nothing on it. */
 static struct wi_steer_seat *load_start(void)
 {
-	memset(&loop, 0, sizeof(loop));
-	loop.now_tick = 1000;
-	loop.now_ns = (uint64_t)loop.now_tick * NS_PER_TICK;
-	wi_load_init(&loop);
-	return loop.load.seat;
+	memset(&core, 0, sizeof(core));
+	memset(&report, 0, sizeof(report));
+	open_count = 0;
+	core.clock.now_tick = 1000;
+	core.clock.now_ns = (uint64_t)core.clock.now_tick * NS_PER_TICK;
+	wi_load_report_init(&report);
+	return report.seat;
 }
 
 static void turn_after(uint32_t ticks, uint32_t recvs)
 {
-	loop.now_tick += ticks;
-	loop.now_ns += (uint64_t)ticks * NS_PER_TICK;
-	wi_load_turn(&loop, recvs);
+	core.clock.now_tick += ticks;
+	core.clock.now_ns += (uint64_t)ticks * NS_PER_TICK;
+	wi_load_report_turn(&report, &core, open_count, recvs);
 }
 
 START_TEST(work_decays_to_a_third_in_160_ms_and_to_nothing)
@@ -44,7 +50,7 @@ START_TEST(work_decays_to_a_third_in_160_ms_and_to_nothing)
 	const uint32_t before = seat->work;
 	turn_after(3, 0);
 	const uint32_t at_once = seat->work;
-	loop.load.work = before;
+	report.work = before;
 	for (int i = 0; i < 3; i++)
 		turn_after(1, 0);
 	ck_assert_uint_eq(seat->work, at_once);
@@ -58,7 +64,7 @@ END_TEST
 START_TEST(a_turn_publishes_connections_and_the_time)
 {
 	const struct wi_steer_seat *seat = load_start();
-	loop.conns.used_count = 12;
+	open_count = 12;
 	turn_after(3, 0);
 	ck_assert_uint_eq(seat->open_count, 12);
 	ck_assert_uint_eq(seat->published_ms, 10030);
@@ -68,17 +74,17 @@ END_TEST
 START_TEST(what_arrives_is_settled_and_never_more_than_was_sent)
 {
 	struct wi_steer_seat *seat = load_start();
-	loop.stats.accepts = 5; /* of another policy, that counts nothing */
+	core.stats.accepts = 5; /* of another policy, that counts nothing */
 	turn_after(1, 0);
 	ck_assert_uint_eq(seat->settled, 0);
 	seat->sent = 3;
-	loop.stats.accepts = 7;
+	core.stats.accepts = 7;
 	turn_after(1, 0);
 	ck_assert_uint_eq(seat->settled, 2);
-	loop.stats.accepts = 10;
+	core.stats.accepts = 10;
 	turn_after(1, 0);
 	ck_assert_uint_eq(seat->settled, 3);
-	ck_assert_uint_eq(wi_load_due_ns(&loop), UINT64_MAX);
+	ck_assert_uint_eq(wi_load_report_due_ns(&report), UINT64_MAX);
 }
 END_TEST
 
@@ -89,20 +95,20 @@ START_TEST(who_was_sent_and_never_came_is_given_up_after_250_ms)
 	seat->sent = 4;
 	turn_after(0, 0);
 	ck_assert_uint_eq(seat->settled, 0);
-	const uint64_t due_ns = loop.now_ns + 250 * 1000 * 1000;
-	ck_assert_uint_eq(wi_load_due_ns(&loop), due_ns);
+	const uint64_t due_ns = core.clock.now_ns + 250 * 1000 * 1000;
+	ck_assert_uint_eq(wi_load_report_due_ns(&report), due_ns);
 	turn_after(24, 0);
 	ck_assert_uint_eq(seat->settled, 0);
 	turn_after(1, 0);
 	ck_assert_uint_eq(seat->settled, 4);
-	ck_assert_uint_eq(wi_load_due_ns(&loop), UINT64_MAX);
+	ck_assert_uint_eq(wi_load_report_due_ns(&report), UINT64_MAX);
 
 	/* One that comes does not put off the others; those that are sent
 	 * meanwhile have a wait of their own. */
 	seat->sent = 6;
 	turn_after(1, 0);
 	seat->sent = 8;
-	loop.stats.accepts = 1;
+	core.stats.accepts = 1;
 	turn_after(24, 0);
 	ck_assert_uint_eq(seat->settled, 5);
 	turn_after(1, 0);
@@ -121,7 +127,7 @@ START_TEST(who_comes_at_the_end_of_the_wait_is_not_given_up_as_well)
 	seat->sent = 2;
 	turn_after(0, 0);
 	seat->sent = 9;
-	loop.stats.accepts = 3;
+	core.stats.accepts = 3;
 	turn_after(25, 0);
 	ck_assert_uint_eq(seat->settled, 3);
 }
@@ -131,7 +137,7 @@ static char told[200];
 
 static void note_line(const char *line, void *ctx)
 {
-	ck_assert_ptr_eq(ctx, &loop);
+	ck_assert_ptr_eq(ctx, &report);
 	(void)snprintf(told, sizeof(told), "%s", line);
 }
 
@@ -162,9 +168,9 @@ START_TEST(a_step_of_the_guard_is_told_if_anybody_listens)
 	state.seat_count = 2;
 	state.seats[0].weight = 1;
 	state.seats[1].weight = 1;
-	wi_guard_init(&steer->guard, 75, 1000, loop.now_ns);
-	wi_load_sit(&loop, steer, 0);
-	loop.ctx = &loop;
+	wi_guard_init(&steer->guard, 75, 1000, core.clock.now_ns);
+	wi_load_report_join(&report, steer, 0);
+	report.log_ctx = &report;
 
 	/* Another has it: this window is not judged, the next one is. */
 	ck_assert_int_eq(pthread_mutex_lock(&steer->guard_lock), 0);
@@ -173,7 +179,7 @@ START_TEST(a_step_of_the_guard_is_told_if_anybody_listens)
 	ck_assert_uint_eq(state.is_stepped, 0);
 	for (int i = 0; i < 2; i++) {
 		told[0] = '\0';
-		loop.load.on_log = i == 0 ? NULL : note_line;
+		report.on_log = i == 0 ? NULL : note_line;
 		guard_window(&row, false);
 		ck_assert_uint_eq(state.is_stepped, 1);
 		ck_assert_str_eq(told, i == 0 ? ""
@@ -202,9 +208,9 @@ START_TEST(a_loop_that_takes_a_seat_starts_without_what_was_left_there)
 	state.seats[3] = (struct wi_steer_seat){
 		.sent = 9, .settled = 7, .open_count = 40, .work = 50
 	};
-	wi_load_sit(&loop, steer, 3);
-	ck_assert_ptr_eq(loop.load.seat, &state.seats[3]);
-	ck_assert_ptr_ne(loop.load.seat, seat);
+	wi_load_report_join(&report, steer, 3);
+	ck_assert_ptr_eq(report.seat, &state.seats[3]);
+	ck_assert_ptr_ne(report.seat, seat);
 	ck_assert_uint_eq(state.seats[3].settled, 9);
 	ck_assert_uint_eq(state.seats[3].open_count, 0);
 	ck_assert_uint_eq(state.seats[3].work, 0);
@@ -214,9 +220,9 @@ START_TEST(a_loop_that_takes_a_seat_starts_without_what_was_left_there)
 }
 END_TEST
 
-Suite *suite_load(void)
+Suite *suite_load_report(void)
 {
-	Suite *suite = suite_create("load");
+	Suite *suite = suite_create("load-report");
 	TCase *tcase = tcase_create("load");
 	tcase_add_test(tcase, work_decays_to_a_third_in_160_ms_and_to_nothing);
 	tcase_add_test(tcase, a_turn_publishes_connections_and_the_time);

@@ -1,7 +1,8 @@
-/* test_pace.c - how long a busy loop waits, and how many buffers circulate */
+/* test_batching.c - how long a busy loop waits, and how many buffers circulate
+ */
 #include "../suites.h"
+#include "net/core/batching.h"
 #include "net/core/bufs.h"
-#include "net/core/pace.h"
 #include "uring/ring_inline.h"
 
 #include <string.h>
@@ -9,17 +10,19 @@
 enum { TURN_NS = 100 * 1000, SETTLED_TURNS = 200, TICK_TURNS = 100 };
 
 /* Turns of @turn_ns with @recvs each, from @active connections a tick. */
-static void pace_run(struct wi_pace *pace, uint32_t recvs, uint64_t turn_ns,
-		     uint32_t active)
+static void pace_run(struct wi_batching *batching, uint32_t recvs,
+		     uint64_t turn_ns, uint32_t active)
 {
 	for (uint32_t turn = 0; turn < SETTLED_TURNS; turn++) {
-		wi_pace_turn(pace, recvs, turn_ns, 1 + turn / TICK_TURNS);
+		wi_batching_turn(batching, recvs, turn_ns,
+				 1 + turn / TICK_TURNS);
 		if (turn % TICK_TURNS != 0)
 			continue;
 		for (uint32_t i = 0; i < active; i++)
-			wi_pace_active(pace);
+			wi_batching_active(batching);
 	}
-	wi_pace_turn(pace, recvs, turn_ns, 1 + SETTLED_TURNS / TICK_TURNS);
+	wi_batching_turn(batching, recvs, turn_ns,
+			 1 + SETTLED_TURNS / TICK_TURNS);
 }
 
 static const struct {
@@ -42,11 +45,12 @@ static const struct {
 
 START_TEST(pace_waits_for_what_it_may_expect)
 {
-	struct wi_pace pace = { .turn_ns = 0 };
+	struct wi_batching batching = { .turn_ns = 0 };
 	if (pace_cases[_i].turn_ns != 0)
-		pace_run(&pace, pace_cases[_i].recvs, pace_cases[_i].turn_ns,
-			 pace_cases[_i].active);
-	uint32_t want = wi_pace_batch(&pace, pace_cases[_i].wait_us);
+		pace_run(&batching, pace_cases[_i].recvs,
+			 pace_cases[_i].turn_ns, pace_cases[_i].active);
+	uint32_t want =
+		wi_batching_wait_count(&batching, pace_cases[_i].wait_us);
 	/* Smoothing rounds down: one less may come out. */
 	ck_assert_msg(want == pace_cases[_i].want ||
 			      want + 1 == pace_cases[_i].want,
@@ -57,11 +61,11 @@ END_TEST
 
 START_TEST(pace_forgets_activity_after_a_tick_without_a_look)
 {
-	struct wi_pace pace = { .turn_ns = 0 };
-	pace_run(&pace, 20, TURN_NS, 400);
-	ck_assert_uint_gt(wi_pace_batch(&pace, 50), 0);
-	wi_pace_turn(&pace, 20, TURN_NS, pace.tick + 5);
-	ck_assert_uint_eq(wi_pace_batch(&pace, 50), 0);
+	struct wi_batching batching = { .turn_ns = 0 };
+	pace_run(&batching, 20, TURN_NS, 400);
+	ck_assert_uint_gt(wi_batching_wait_count(&batching, 50), 0);
+	wi_batching_turn(&batching, 20, TURN_NS, batching.tick + 5);
+	ck_assert_uint_eq(wi_batching_wait_count(&batching, 50), 0);
 }
 END_TEST
 
@@ -125,14 +129,15 @@ START_TEST(bufs_circulate_as_few_as_a_turn_needs_and_more_when_they_run_out)
 }
 END_TEST
 
-Suite *suite_pace(void)
+Suite *suite_batching(void)
 {
-	Suite *suite = suite_create("pace");
-	TCase *pace = tcase_create("pace");
-	tcase_add_loop_test(pace, pace_waits_for_what_it_may_expect, 0,
+	Suite *suite = suite_create("batching");
+	TCase *batching = tcase_create("batching");
+	tcase_add_loop_test(batching, pace_waits_for_what_it_may_expect, 0,
 			    sizeof(pace_cases) / sizeof(pace_cases[0]));
-	tcase_add_test(pace, pace_forgets_activity_after_a_tick_without_a_look);
-	suite_add_tcase(suite, pace);
+	tcase_add_test(batching,
+		       pace_forgets_activity_after_a_tick_without_a_look);
+	suite_add_tcase(suite, batching);
 	TCase *bufs = tcase_create("bufs");
 	tcase_add_test(
 		bufs,

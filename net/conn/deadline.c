@@ -1,0 +1,136 @@
+/* deadline.c - what time does to a connection
+ *
+ *     CONNECTING, OPEN    idle deadline; after a quiet second one look whether
+ *                         the peer is still there
+ *     DRAINING            drain deadline
+ *     STOPPING, CLOSING   cancel again, tick by tick; at the operation timeout
+ *                         the connection is given up:
+ *
+ *     cancelled --- overdue, tick by tick ---> given up: on_close, and
+ *         |                                    the slot stays as it is
+ *         +--- completed at last: the slot is free ---^
+ *
+ * The kernel owes one completion for each operation. Until it has come, memory
+ * and descriptor may still be the kernel's, so both are kept; but the handler
+ * need not wait that long for the end of the connection. Ticks are counted one
+ * by one as the loop sees them: it is not the kernel's fault if the process was
+ * stopped meanwhile, or if the kernel could not be entered.
+ */
+#include "../../uring/mutant.h"
+#include "conn_priv.h"
+
+enum {
+	QUIET_TICKS = WI_TICKS_PER_S, /* without a byte: is it still there? */
+};
+
+/* A cancel can miss an operation that is alive: one that the kernel has queued
+ * for a retry is found by nobody (a half-done send with MSG_WAITALL, seen on
+ * 6.18). So what is still in flight is cancelled again at every tick. */
+void wi_conn_watch_cancel(struct weir_conn *conn)
+{
+	struct wi_core *core = wi_conn_core(conn);
+	const uint32_t ticks = conn->is_given_up ? WI_TICKS_PER_S : 1;
+	if (conn->in_flight > 0)
+		wi_timer_set(&core->wheel, &conn->timer,
+			     core->clock.now_tick + ticks);
+	else
+		wi_timer_clear(&core->wheel, &conn->timer);
+}
+
+void wi_conn_give_up(struct weir_conn *conn)
+{
+	struct wi_core *core = wi_conn_core(conn);
+	if (conn->is_given_up)
+		return;
+	conn->is_given_up = true;
+	wi_stash_clear(&conn->stash, &core->blocks);
+	conn->has_input = false;
+	wi_counter_add(&core->stats.given_up, 1);
+	wi_conn_tell_closed(conn);
+}
+
+/* A tick of a connection whose operations were cancelled, or which is being
+ * closed. */
+static void operation_overdue(struct weir_conn *conn)
+{
+	if (conn->in_flight == 0)
+		return;
+	wi_counter_add(&wi_conn_core(conn)->stats.overdue_ticks, 1);
+	if (!conn->conns->is_refused &&
+	    WI_MUTANT("lost-operation-is-waited-for",
+		      ++conn->overdue_ticks >= conn->conns->operation_ticks,
+		      false))
+		wi_conn_give_up(conn);
+}
+
+/* Reset by its peer, a socket may not tell: when the data in front of the RST
+ * and the RST itself wake a multishot receive only once, the kernel hands out
+ * the data and waits for a next event that never comes (seen on 6.18). So after
+ * QUIET_TICKS it is asked, once. */
+void wi_conn_timer_set(struct weir_conn *conn)
+{
+	struct wi_core *core = wi_conn_core(conn);
+	const struct wi_service *service = wi_conn_service(conn);
+	uint32_t ticks = service->idle_ticks;
+	if (!conn->is_checked && (ticks == 0 || ticks > QUIET_TICKS))
+		ticks = QUIET_TICKS;
+	if (ticks != 0)
+		wi_timer_set(&core->wheel, &conn->timer,
+			     conn->touched_tick + ticks);
+}
+
+/* Touching a connection is one store: the wheel looks at it here. */
+static void deadline_open(struct weir_conn *conn)
+{
+	struct wi_core *core = wi_conn_core(conn);
+	const struct wi_service *service = wi_conn_service(conn);
+	const uint32_t quiet_ticks = core->clock.now_tick - conn->touched_tick;
+
+	const bool is_idle =
+		quiet_ticks + WI_MUTANT("deadline-is-a-tick-early", 0, 1) >=
+		service->idle_ticks;
+
+	if (service->idle_ticks != 0 &&
+	    WI_MUTANT("deadline-is-not-disarmed", is_idle, true)) {
+		wi_counter_add(&core->stats.idle_deadlines, 1);
+		wi_conn_stop(conn, WEIR_CLOSE_IDLE, 0);
+		return;
+	}
+	if (!conn->is_checked && quiet_ticks >= QUIET_TICKS) {
+		conn->is_checked = true;
+		conn->check_wanted = true;
+		wi_conn_mark(conn);
+	}
+	wi_conn_timer_set(conn);
+}
+
+static void deadline_draining(struct weir_conn *conn)
+{
+	struct wi_core *core = wi_conn_core(conn);
+	assert(!wi_tick_before(core->clock.now_tick, conn->drain_tick));
+	wi_counter_add(&core->stats.drain_deadlines, 1);
+	/* Why it was draining matters less than that it did not end. */
+	conn->reason.cause = WEIR_CLOSE_NONE;
+	wi_conn_stop(conn, WEIR_CLOSE_DRAIN_DEADLINE, 0);
+}
+
+/* STOPPING, CLOSING. */
+static void deadline_overdue(struct weir_conn *conn)
+{
+	operation_overdue(conn);
+	conn->cancel_wanted = conn->state == WEIR_CONN_STOPPING;
+	wi_conn_watch_cancel(conn);
+	wi_conn_mark(conn);
+}
+
+void wi_conn_deadline(struct weir_conn *conn)
+{
+	assert(conn->state != WEIR_CONN_FREE);
+	if (conn->state == WEIR_CONN_CONNECTING ||
+	    conn->state == WEIR_CONN_OPEN)
+		deadline_open(conn);
+	else if (conn->state == WEIR_CONN_DRAINING)
+		deadline_draining(conn);
+	else
+		deadline_overdue(conn);
+}

@@ -1,0 +1,37 @@
+/* marks.h - slots that have work for the flush of the next turn
+ *
+ *     list:  | 7 | 2 | 9 |      filled by completions and handlers
+ *     spare: | 4 | 1 |          walked by the flush; what it marks is in list
+ *
+ * The owner of a slot notes that it is on the list, so that it is there once.
+ */
+#ifndef WEIR_NET_CORE_MARKS_H
+#define WEIR_NET_CORE_MARKS_H
+
+#include <stdint.h>
+
+struct wi_marks {
+	uint32_t *list;  /* borrowed: shape [slot_count] */
+	uint32_t *spare; /* borrowed: shape [slot_count] */
+	uint32_t count;
+};
+
+static inline void wi_marks_add(struct wi_marks *marks, uint32_t slot_index)
+{
+	marks->list[marks->count++] = slot_index;
+}
+
+/* What is on the list; it is empty afterwards. The result is valid until the
+ * next call. */
+static inline const uint32_t *wi_marks_take(struct wi_marks *marks,
+					    uint32_t *out_count)
+{
+	uint32_t *walk = marks->list;
+	*out_count = marks->count;
+	marks->list = marks->spare;
+	marks->spare = walk;
+	marks->count = 0;
+	return walk;
+}
+
+#endif

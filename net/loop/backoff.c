@@ -1,0 +1,28 @@
+#include "backoff.h"
+
+#include "../core/core.h"
+
+enum {
+	AT_ONCE = 8,
+	PAUSE_NS = 1000 * 1000,
+};
+
+int wi_backoff_turn(struct wi_backoff *backoff, const struct wi_core *core,
+		    bool may_end)
+{
+	const uint64_t refused = core->ring.stats.enters_refused;
+
+	if (refused == backoff->seen) {
+		backoff->in_a_row = 0;
+		return 0;
+	}
+	backoff->seen = refused;
+	if (++backoff->in_a_row <= AT_ONCE)
+		return 0;
+	/* The kernel owes the loop's last completions, and it cannot be asked
+	 * for them. To close the ring is what is left. */
+	if (may_end)
+		return core->ring.refused_err;
+	core->kernel->pause(core->kernel->ctx, PAUSE_NS);
+	return 0;
+}

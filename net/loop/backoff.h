@@ -1,0 +1,34 @@
+/* backoff.h - enter back-off: a kernel that will not be entered
+ *
+ *     refused   1 .. AT_ONCE   once more, at once: completions make room
+ *               AT_ONCE ..     after a pause each: a loop does not spin
+ *               while stopping, and twice the drain's time is over: it ends
+ *
+ * io_uring_enter(2) refuses with EAGAIN or ENOMEM while there is no memory for
+ * requests, and with EBUSY while completions wait that nobody has reaped.
+ */
+#ifndef WEIR_NET_BACKOFF_H
+#define WEIR_NET_BACKOFF_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+struct wi_core;
+
+struct wi_backoff {
+	uint64_t seen;     /* refusals so far, as of the last turn */
+	uint32_t in_a_row; /* turns that were refused */
+};
+
+/* After an enter. @may_end: the loop stops, and it has waited long enough.
+ * Returns 0 to go on, or the error with which the loop ends. */
+int wi_backoff_turn(struct wi_backoff *backoff, const struct wi_core *core,
+		    bool may_end);
+
+/* The kernel was not entered in this turn: nothing could come. */
+static inline bool wi_backoff_is_refused(const struct wi_backoff *backoff)
+{
+	return backoff->in_a_row > 0;
+}
+
+#endif

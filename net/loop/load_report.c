@@ -1,0 +1,119 @@
+#include "load_report.h"
+
+#include "../core/core.h"
+#include "../core/min.h"
+
+#include <stdio.h>
+
+enum {
+	NS_PER_MS = 1000000,
+	DECAY_STEPS_MAX = 64, /* after so many ticks nothing is left */
+	DECAY_PARTS = 16,     /* of which one goes with each tick */
+	/* A SYN that is no connection by now becomes none: its client is gone,
+	 * or was a flood's. */
+	SETTLE_NS = 250 * NS_PER_MS,
+};
+
+void wi_load_report_init(struct wi_load_report *report)
+{
+	report->seat = &report->own;
+}
+
+void wi_load_report_join(struct wi_load_report *report,
+			 struct weir_steer *steer, uint32_t seat)
+{
+	report->steer = steer;
+	report->seat = wi_steer_seat(steer, seat);
+	/* What a loop left here that had the seat before. */
+	wi_store_relaxed_u64(&report->seat->settled,
+			     wi_load_relaxed_u64(&report->seat->sent));
+	wi_store_relaxed_u32(&report->seat->open_count, 0);
+	wi_store_relaxed_u32(&report->seat->work, 0);
+}
+
+static uint32_t load_decay(uint32_t work, uint32_t ticks)
+{
+	if (ticks > DECAY_STEPS_MAX)
+		return 0;
+	for (uint32_t i = 0; i < ticks && work > 0; i++)
+		work -= (work + DECAY_PARTS - 1) / DECAY_PARTS;
+	return work;
+}
+
+/* Another policy than least-loaded does not count what it sends. Of what was
+ * sent when the wait began all is given up at its end, whatever came since: a
+ * busy loop would otherwise gather SYNs that never became connections. */
+static void report_settle(struct wi_load_report *report,
+			  const struct wi_core *core)
+{
+	const uint64_t accepted = core->stats.accepts - report->accepts;
+	const uint64_t sent = wi_load_relaxed_u64(&report->seat->sent);
+	uint64_t settled = wi_min_u64(report->seat->settled + accepted, sent);
+
+	report->accepts = core->stats.accepts;
+	if (report->is_awaiting &&
+	    core->clock.now_ns >= wi_load_report_due_ns(report)) {
+		report->is_awaiting = false;
+		if (settled < report->awaited)
+			settled = report->awaited;
+	}
+	if (settled == sent) {
+		report->is_awaiting = false;
+	} else if (!report->is_awaiting) {
+		report->is_awaiting = true;
+		report->awaiting_since_ns = core->clock.now_ns;
+		report->awaited = sent;
+	}
+	wi_store_relaxed_u64(&report->seat->settled, settled);
+}
+
+static void report_guard(struct wi_load_report *report,
+			 const struct wi_core *core)
+{
+	char line[160];
+	const char *policy = NULL;
+
+	const enum wi_guard_step step =
+		wi_steer_guard(report->steer, core->clock.now_ns);
+	if (step == WI_GUARD_STAY)
+		return;
+	if (step == WI_GUARD_STEP) {
+		(void)snprintf(line, sizeof(line),
+			       "steering: more than %u %% of the new "
+			       "connections went to one loop; least-loaded "
+			       "until that ends",
+			       report->steer->opts.guard_percent);
+	} else {
+		policy = weir_steer_policy_name(wi_steer_policy(report->steer));
+		(void)snprintf(line, sizeof(line),
+			       "steering: the cause is gone; back to %s",
+			       policy);
+	}
+	if (report->on_log != NULL)
+		report->on_log(line, report->log_ctx);
+}
+
+void wi_load_report_turn(struct wi_load_report *report,
+			 const struct wi_core *core, uint32_t open_count,
+			 uint32_t recvs)
+{
+	report->work = load_decay(report->work,
+				  core->clock.now_tick - report->work_tick) +
+		       recvs;
+	report->work_tick = core->clock.now_tick;
+	/* Those that have come are in open_count before they leave the sum of
+	 * those that are yet to come: never in neither. */
+	wi_store_relaxed_u32(&report->seat->open_count, open_count);
+	wi_store_relaxed_u32(&report->seat->work, report->work);
+	wi_store_relaxed_u32(&report->seat->published_ms,
+			     (uint32_t)(core->clock.now_ns / NS_PER_MS));
+	report_settle(report, core);
+	if (report->steer != NULL)
+		report_guard(report, core);
+}
+
+uint64_t wi_load_report_due_ns(const struct wi_load_report *report)
+{
+	return report->is_awaiting ? report->awaiting_since_ns + SETTLE_NS
+				   : UINT64_MAX;
+}

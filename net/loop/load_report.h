@@ -1,0 +1,48 @@
+/* load_report.h - what a loop publishes of its load, once per turn, for
+ * steering
+ *
+ * Plain stores into its seat (steer_rule.h), which the steering program reads
+ * at any time. A loop without a server has a seat of its own, which has no
+ * reader.
+ */
+#ifndef WEIR_NET_LOAD_REPORT_H
+#define WEIR_NET_LOAD_REPORT_H
+
+#include "../steer/steer_priv.h"
+
+#include <stdbool.h>
+#include <stdint.h>
+
+struct wi_core;
+
+struct wi_load_report {
+	struct wi_steer_seat *seat;
+	struct weir_steer *steer; /* NULL: a loop of its own */
+	void (*on_log)(const char *line, void *ctx);
+	void *log_ctx;
+	uint32_t work; /* receives, decaying */
+	uint32_t work_tick;
+	uint64_t accepts; /* as of the last turn */
+	bool is_awaiting; /* some were sent to it that have not come */
+	uint64_t awaiting_since_ns;
+	uint64_t awaited; /* seat->sent as of then */
+	struct wi_steer_seat own;
+};
+
+void wi_load_report_init(struct wi_load_report *report);
+
+/* Before the loop runs: it publishes in this seat from now on. */
+void wi_load_report_join(struct wi_load_report *report,
+			 struct weir_steer *steer, uint32_t seat);
+
+/* The end of a turn. @open_count: connections that there are; @recvs:
+ * completions with data in this turn. */
+void wi_load_report_turn(struct wi_load_report *report,
+			 const struct wi_core *core, uint32_t open_count,
+			 uint32_t recvs);
+
+/* When connections that were sent to it and never came are to be given up;
+ * UINT64_MAX: there are none. */
+uint64_t wi_load_report_due_ns(const struct wi_load_report *report);
+
+#endif
