@@ -7,6 +7,7 @@
  * set-up means (diagnose.c).
  */
 #include "ring_inline.h"
+#include "ring_priv.h"
 
 #include "diagnose.h"
 #include "enter_priv.h"

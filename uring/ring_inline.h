@@ -14,7 +14,7 @@
 #include "barrier.h"
 #include "handover.h"
 #include "region.h"
-#include "ring_priv.h"
+#include "ring_struct.h"
 
 #include <assert.h>
 

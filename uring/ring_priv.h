@@ -1,59 +1,9 @@
-/* ring_priv.h - struct weir_ring itself; only ring_inline.h and uring/ *.c */
+/* ring_priv.h - what the files of a ring ask of each other; not installed */
 #ifndef WEIR_URING_RING_PRIV_H
 #define WEIR_URING_RING_PRIV_H
 
 #include "abi.h"
-#include "ring.h"
-
-#ifdef __cplusplus
-extern "C" {
-#endif
-
-struct weir_ring {
-	/* Submission. sq_tail is ours, published at the next enter: how many
-	 * entries were taken since open. The kernel's indices are its low 32
-	 * bits; whole, it is the counter of them as well. */
-	struct io_uring_sqe *sqes;
-	uint32_t *kernel_sq_head;
-	uint32_t *kernel_sq_tail;
-	uint32_t *kernel_sq_flags;
-	uint64_t sq_tail;
-	uint32_t sq_mask;
-	uint32_t sq_entry_count;
-
-	/* Completion. cq_head is ours, published after each batch: how many
-	 * were reaped since open. */
-	uint64_t cq_head;
-	struct io_uring_cqe *cqes;
-	uint32_t *kernel_cq_head;
-	uint32_t *kernel_cq_tail;
-	uint32_t cq_mask;
-	uint32_t cq_entry_count;
-
-	/* Entering. */
-	const struct weir_kernel *kernel;
-	int enter_fd;         /* fd, or the registered index */
-	uint32_t enter_flags; /* what every call carries */
-	bool has_min_wait;
-	struct io_uring_reg_wait *wait_region; /* NULL: none; wait_region.c */
-
-	struct weir_ring_stats stats;
-	int refused_err; /* of the last of stats.enters_refused */
-
-	/* Set once, at open. */
-	int fd;
-	weir_rung_set forced_off;
-	bool has_registered_fd;
-	int registered_err; /* why it has none */
-	int setup_err;      /* why it has less than was asked for */
-	uint64_t owner;     /* thread_ticket(), once has_registered_fd */
-	uint32_t setup_flags;
-	uint32_t features;
-	void *ring_memory; /* SQ and CQ indices, CQEs, maybe the SQ array */
-	size_t ring_bytes;
-	size_t sqes_bytes;
-	size_t wait_region_bytes;
-};
+#include "ring_struct.h"
 
 /* A ring with exactly @setup_flags and no rung on top, disabled if they say
  * so; for the ladder, which asks for one thing at a time.
@@ -62,7 +12,7 @@ struct weir_ring {
 int wi_ring_open_exact(struct weir_ring *ring, const struct weir_kernel *kernel,
 		       uint32_t sq_entry_count, uint32_t setup_flags);
 
-/* ring.c, for ring_resize.c. Map fills ring_memory and sqes and leaves what it
+/* ring.c, for extra/resize.c. Map fills ring_memory and sqes and leaves what it
  * has mapped there on failure; wire points into them; unmap takes a half. */
 int wi_ring_map(struct weir_ring *ring, const struct io_uring_params *params);
 void wi_ring_wire(struct weir_ring *ring, const struct io_uring_params *params);
@@ -72,9 +22,5 @@ void wi_ring_forget_index(struct weir_ring *ring);
 /* wait_region.c. Open leaves ring->wait_region NULL where it is refused. */
 void wi_wait_region_open(struct weir_ring *ring);
 void wi_wait_region_close(struct weir_ring *ring);
-
-#ifdef __cplusplus
-}
-#endif
 
 #endif

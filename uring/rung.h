@@ -6,7 +6,8 @@
  *
  *     REQUIRED  a loop (net/) cannot run without it
  *     USED      used where it is there, with a way around it where it is not
- *     KNOWN     tried and reported; nothing in weir needs it yet
+ *     KNOWN     tried and reported; net/ does not use it. Where there are typed
+ *               calls for it, they are in extra/
  */
 #ifndef WEIR_URING_RUNG_H
 #define WEIR_URING_RUNG_H

@@ -293,7 +293,7 @@ static bool work_stopping(struct weir_conn *conn)
 	if (sqe == NULL)
 		return false;
 	WI_MUTANT("slot-is-not-closed",
-		  weir_op_close_slot(sqe, conn->file_slot), weir_op_nop(sqe));
+		  weir_op_close_slot(sqe, conn->file_slot), (void)0);
 	wi_conn_state_set(conn, WEIR_CONN_CLOSING);
 	conn->overdue_ticks = 0;
 	/* If it does not come back, that is counted: wi_conn_deadline(). */

@@ -10,7 +10,11 @@
 #define WEIR_NET_CORE_CORE_H
 
 #include "../../uring/mutant.h"
-#include "../../uring/op.h"
+#include "../../uring/op/op_cancel.h"
+#include "../../uring/op/op_read.h"
+#include "../../uring/op/op_recv.h"
+#include "../../uring/op/op_send.h"
+#include "../../uring/op/op_socket.h"
 #include "../../uring/region.h"
 #include "../../uring/ring_inline.h"
 #include "../stats.h"

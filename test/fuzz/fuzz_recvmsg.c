@@ -11,7 +11,7 @@
  */
 #include "fuzz_input.h"
 #include "fuzz_replay.h"
-#include "uring/op/op_recv.h"
+#include "uring/extra/op_datagram.h"
 
 #include <assert.h>
 #include <stdlib.h>

@@ -18,8 +18,8 @@
 #include "fuzz_ring.h"
 
 #include "fuzz_replay.h"
+#include "uring/extra/register.h"
 #include "uring/filetab.h"
-#include "uring/register.h"
 
 #include <assert.h>
 #include <errno.h>

@@ -50,7 +50,7 @@ static void ring_time(struct ring_world *world, struct ring_op *op)
 }
 
 /* A chain without its end runs on a worker of the kernel (6.18), and so does
- * what follows an entry there: no place for a bundle (op_recv.h). */
+ * what follows an entry there: no place for a bundle (extra/op_stream.h). */
 static void ring_link(struct io_uring_sqe *sqe, struct ring_op *op,
 		      uint8_t flag)
 {

@@ -9,9 +9,9 @@
 
 #include "shrink.h"
 #include "story.h"
+#include "uring/extra/register.h"
 #include "uring/filetab.h"
 #include "uring/op.h"
-#include "uring/register.h"
 #include "uring/ring_inline.h"
 
 #include <errno.h>

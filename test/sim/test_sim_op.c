@@ -11,8 +11,8 @@
 
 #include "facts.h"
 
+#include "uring/extra/zerocopy.h"
 #include "uring/region.h"
-#include "uring/zerocopy.h"
 
 #include <errno.h>
 #include <netinet/in.h>

@@ -2,7 +2,7 @@
 #include "../rig/support.h"
 #include "../suites.h"
 
-#include "uring/buftab.h"
+#include "uring/extra/buftab.h"
 #include "uring/op.h"
 #include "uring/ring_inline.h"
 

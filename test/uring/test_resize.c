@@ -5,6 +5,7 @@
 #include "../rig/support.h"
 #include "../suites.h"
 
+#include "uring/extra/resize.h"
 #include "uring/op.h"
 #include "uring/ring_inline.h"
 

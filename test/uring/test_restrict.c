@@ -2,9 +2,9 @@
 #include "../rig/support.h"
 #include "../suites.h"
 
+#include "uring/extra/restrict.h"
 #include "uring/filetab.h"
 #include "uring/op.h"
-#include "uring/restrict.h"
 #include "uring/ring_inline.h"
 
 #include <errno.h>

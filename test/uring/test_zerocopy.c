@@ -7,10 +7,10 @@
 #include "../rig/support.h"
 #include "../suites.h"
 
-#include "uring/buftab.h"
+#include "uring/extra/buftab.h"
+#include "uring/extra/zerocopy.h"
 #include "uring/filetab.h"
 #include "uring/ring_inline.h"
-#include "uring/zerocopy.h"
 
 #include <errno.h>
 #include <stdlib.h>

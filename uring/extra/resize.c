@@ -1,11 +1,14 @@
-/* ring_resize.c - other queue sizes, while the ring is in use
+/* resize.c - other queue sizes, while the ring is in use
  *
  *     publish the SQ tail --> RESIZE --> map the new queues --> unmap the old
  *
  * The kernel copies what is pending; the indices go on counting, only the
  * masks change. Not here: the first mapping (ring.c).
  */
-#include "ring_inline.h"
+#include "resize.h"
+
+#include "../ring_inline.h"
+#include "../ring_priv.h"
 
 #include <errno.h>
 

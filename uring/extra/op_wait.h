@@ -3,10 +3,10 @@
  * A loop needs little of this: receives and accepts wait for themselves, and
  * deadlines belong in a timer wheel under the timeout of weir_ring_enter().
  */
-#ifndef WEIR_URING_OP_WAIT_H
-#define WEIR_URING_OP_WAIT_H
+#ifndef WEIR_URING_EXTRA_OP_WAIT_H
+#define WEIR_URING_EXTRA_OP_WAIT_H
 
-#include "op_sqe.h"
+#include "../op/op_sqe.h"
 
 #ifdef __cplusplus
 extern "C" {

@@ -1,6 +1,6 @@
 #include "restrict.h"
 
-#include "abi.h"
+#include "../abi.h"
 
 #include <errno.h>
 

@@ -1,8 +1,8 @@
 /* op_sync.h - between rings and threads: nop, messages, futexes */
-#ifndef WEIR_URING_OP_SYNC_H
-#define WEIR_URING_OP_SYNC_H
+#ifndef WEIR_URING_EXTRA_OP_SYNC_H
+#define WEIR_URING_EXTRA_OP_SYNC_H
 
-#include "op_sqe.h"
+#include "../op/op_sqe.h"
 
 #ifdef __cplusplus
 extern "C" {

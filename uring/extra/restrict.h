@@ -9,10 +9,10 @@
  * It limits what a bug in this ring can do, and does not keep anybody from
  * making another ring: combine it with seccomp(2).
  */
-#ifndef WEIR_URING_RESTRICT_H
-#define WEIR_URING_RESTRICT_H
+#ifndef WEIR_URING_EXTRA_RESTRICT_H
+#define WEIR_URING_EXTRA_RESTRICT_H
 
-#include "ring.h"
+#include "../ring.h"
 
 #ifdef __cplusplus
 extern "C" {

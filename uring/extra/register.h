@@ -2,16 +2,16 @@
  *
  * One thin function each. What owns memory or state has a file of its own:
  * files (filetab.h), buffers (buftab.h), buffer rings (bufring.h),
- * restrictions (restrict.h), size and region (ring.h).
+ * restrictions (restrict.h), the size of the queues (resize.h).
  *
  * Thread, unless it says otherwise: any before weir_ring_enable(), then the
  * ring's own (-EEXIST otherwise). A restricted ring answers -EACCES to what
  * was not allowed.
  */
-#ifndef WEIR_URING_REGISTER_H
-#define WEIR_URING_REGISTER_H
+#ifndef WEIR_URING_EXTRA_REGISTER_H
+#define WEIR_URING_EXTRA_REGISTER_H
 
-#include "ring.h"
+#include "../ring.h"
 
 #ifdef __cplusplus
 extern "C" {

@@ -7,8 +7,8 @@
  */
 #include "zerocopy.h"
 
-#include "op.h"
-#include "ring_inline.h"
+#include "../ring_inline.h"
+#include "op_zerocopy.h"
 
 #include <assert.h>
 #include <errno.h>

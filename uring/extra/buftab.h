@@ -8,10 +8,10 @@
  * replaced and the last operation that used it has completed. A tag says when
  * that is: its completion is posted then.
  */
-#ifndef WEIR_URING_BUFTAB_H
-#define WEIR_URING_BUFTAB_H
+#ifndef WEIR_URING_EXTRA_BUFTAB_H
+#define WEIR_URING_EXTRA_BUFTAB_H
 
-#include "ring.h"
+#include "../ring.h"
 
 #include <sys/uio.h>
 

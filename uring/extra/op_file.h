@@ -1,4 +1,4 @@
-/* op_file.h - files and pipes, as far as a server needs them
+/* op_file.h - files and pipes, as far as a server needs them; see op_read.h
  *
  * Reads and writes of regular files may run on kernel worker threads; on
  * sockets, pipes and eventfds they wait for readiness as receives do.
@@ -11,10 +11,12 @@
  * -EINVAL before the version that is given; -ECANCELED when cancelled, or
  * -EINTR on a worker thread.
  */
-#ifndef WEIR_URING_OP_FILE_H
-#define WEIR_URING_OP_FILE_H
+#ifndef WEIR_URING_EXTRA_OP_FILE_H
+#define WEIR_URING_EXTRA_OP_FILE_H
 
-#include "op_socket.h"
+#include "../op/op_read.h"
+#include "../op/op_send.h"
+#include "../op/op_socket.h"
 
 #include <sys/uio.h>
 
@@ -25,20 +27,7 @@ extern "C" {
 struct open_how; /* <linux/openat2.h> */
 struct statx;    /* <sys/stat.h>, with _GNU_SOURCE */
 
-#define WEIR_OP_CURRENT UINT64_MAX
-
 /* ---- read and write ---------------------------------------------------- */
-
-static inline void wi_op_transfer(struct io_uring_sqe *sqe, uint8_t opcode,
-				  int32_t fd, const void *from, uint32_t len,
-				  uint64_t offset)
-{
-	sqe->opcode = opcode;
-	sqe->fd = fd;
-	sqe->off = offset;
-	sqe->addr = wi_op_address(from);
-	sqe->len = len;
-}
 
 static inline void wi_op_vector(struct io_uring_sqe *sqe, uint8_t opcode,
 				int32_t fd, const struct iovec *parts,
@@ -46,19 +35,6 @@ static inline void wi_op_vector(struct io_uring_sqe *sqe, uint8_t opcode,
 {
 	assert(part_count <= WEIR_OP_PARTS_MAX);
 	wi_op_transfer(sqe, opcode, fd, parts, part_count, offset);
-}
-
-/**
- * weir_op_read() - read(2) at the file's own position
- * @bytes: the kernel's until the CQE
- *
- * res: bytes read, 0 at the end. Linux 5.6.
- */
-static inline void weir_op_read(struct io_uring_sqe *sqe, int32_t fd,
-				void *bytes, uint32_t byte_count)
-{
-	wi_op_transfer(sqe, IORING_OP_READ, fd, bytes, byte_count,
-		       WEIR_OP_CURRENT);
 }
 
 /**

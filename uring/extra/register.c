@@ -1,6 +1,6 @@
 #include "register.h"
 
-#include "abi.h"
+#include "../abi.h"
 
 #include <errno.h>
 

@@ -1,6 +1,6 @@
 #include "buftab.h"
 
-#include "abi.h"
+#include "../abi.h"
 
 #include <errno.h>
 #include <string.h>

@@ -10,10 +10,10 @@
  * Worth it from some 16 KiB per send, on a real network card: loopback always
  * copies, and says so.
  */
-#ifndef WEIR_URING_ZEROCOPY_H
-#define WEIR_URING_ZEROCOPY_H
+#ifndef WEIR_URING_EXTRA_ZEROCOPY_H
+#define WEIR_URING_EXTRA_ZEROCOPY_H
 
-#include "ring.h"
+#include "../ring.h"
 
 #include <sys/socket.h>
 

@@ -1,0 +1,111 @@
+/* op_zerocopy.h - sends and receives without a copy
+ *
+ *     CQE 1: res, F_MORE     the result; memory still the kernel's
+ *     CQE 2: F_NOTIF         the memory is ours again
+ *
+ * Only F_MORE of the first one says whether the second will come: failures too
+ * have both. The notice waits for the peer's acknowledgement: never wait for it
+ * before the next send. Pays from 8 to 32 KiB, on real cards; loopback copies.
+ * Memory that is not registered is charged to RLIMIT_MEMLOCK meanwhile
+ * (-ENOMEM). AF_UNIX is -EOPNOTSUPP. weir_op_skip_success() is refused.
+ */
+#ifndef WEIR_URING_EXTRA_OP_ZEROCOPY_H
+#define WEIR_URING_EXTRA_OP_ZEROCOPY_H
+
+#include "op_flags.h"
+#include "op_stream.h"
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+/**
+ * weir_op_send_zc() - send(2) without a copy
+ * @bytes: the kernel's until the last CQE, notice included
+ *
+ * Linux 6.0.
+ */
+static inline void weir_op_send_zc(struct io_uring_sqe *sqe, int32_t fd,
+				   const void *bytes, uint32_t byte_count,
+				   uint32_t msg_flags)
+{
+	weir_op_send(sqe, fd, bytes, byte_count, msg_flags);
+	sqe->opcode = IORING_OP_SEND_ZC;
+}
+
+/**
+ * weir_op_sendmsg_zc() - sendmsg(2) without a copy
+ * @message: as weir_op_sendmsg(), but what the iovec points at is the kernel's
+ *           until the last CQE, notice included
+ *
+ * Linux 6.1.
+ */
+static inline void weir_op_sendmsg_zc(struct io_uring_sqe *sqe, int32_t fd,
+				      const struct msghdr *message,
+				      uint32_t msg_flags)
+{
+	weir_op_sendmsg(sqe, fd, message, msg_flags);
+	sqe->opcode = IORING_OP_SENDMSG_ZC;
+}
+
+/** weir_op_sendv_zc() - weir_op_sendv() without a copy. Linux 6.17. */
+static inline void weir_op_sendv_zc(struct io_uring_sqe *sqe, int32_t fd,
+				    const struct iovec *parts,
+				    uint32_t part_count, uint32_t msg_flags)
+{
+	weir_op_sendv(sqe, fd, parts, part_count, msg_flags);
+	sqe->opcode = IORING_OP_SEND_ZC;
+}
+
+/**
+ * weir_op_fixed_buffer() - what is sent lies in registered buffer @buf_index
+ *
+ * Saves pinning and the memlock charge. For SEND_ZC (6.0) and SENDMSG_ZC
+ * (6.15); plain sends, receives and vectors would be -EINVAL: refused here.
+ * Memory outside the buffer, or no such buffer, is -EFAULT.
+ */
+static inline void weir_op_fixed_buffer(struct io_uring_sqe *sqe,
+					uint16_t buf_index)
+{
+	assert(wi_op_is_zero_copy_send(sqe));
+	assert((sqe->ioprio & IORING_SEND_VECTORIZED) == 0);
+	sqe->ioprio |= IORING_RECVSEND_FIXED_BUF;
+	sqe->buf_index = buf_index;
+}
+
+/**
+ * weir_op_report_usage() - the notice says whether it was copied after all
+ *
+ * Its res is then IORING_NOTIF_USAGE_ZC_COPIED, or 0. Linux 6.2.
+ */
+static inline void weir_op_report_usage(struct io_uring_sqe *sqe)
+{
+	assert(wi_op_is_zero_copy_send(sqe));
+	sqe->ioprio |= IORING_SEND_ZC_REPORT_USAGE;
+}
+
+/**
+ * weir_op_recv_zc() - data left where the network card has put it
+ * @queue_id:    of IORING_REGISTER_ZCRX_IFQ
+ * @total_bytes: ends after so much; 0: never
+ *
+ * Always multishot; CQEs of 32 bytes, whose second half says where in the area
+ * the bytes lie. Needs a card with header split and a queue of its own,
+ * CAP_NET_ADMIN, DEFER_TASKRUN and CQE32 or CQE_MIXED, of which
+ * weir_ring_open() asks for neither. Linux 6.15.
+ */
+static inline void weir_op_recv_zc(struct io_uring_sqe *sqe, int32_t fd,
+				   uint32_t queue_id, uint32_t total_bytes)
+{
+	sqe->opcode = IORING_OP_RECV_ZC;
+	sqe->fd = fd;
+	sqe->ioprio = IORING_RECV_MULTISHOT;
+	sqe->len = total_bytes;
+	sqe->zcrx_ifq_idx = queue_id;
+}
+
+#ifdef __cplusplus
+}
+#endif
+
+#endif
