@@ -21,8 +21,9 @@ void wi_conn_reason_set(struct weir_conn *conn, enum weir_close_cause cause,
 			int err, uint64_t value, uint64_t limit)
 {
 	assert(cause != WEIR_CLOSE_NONE);
-	if (WI_MUTANT("last-reason-wins", conn->reason.cause != WEIR_CLOSE_NONE,
-		      false))
+	const bool has_reason = conn->reason.cause != WEIR_CLOSE_NONE &&
+				cause != WEIR_CLOSE_DRAIN_DEADLINE;
+	if (WI_MUTANT("last-reason-wins", has_reason, false))
 		return;
 	conn->reason = (struct weir_close_reason){
 		.cause = cause,
@@ -47,7 +48,8 @@ void wi_conn_drain(struct weir_conn *conn, enum weir_close_cause cause)
 	if (!conn->in_handler) /* which may still be looking at it */
 		wi_stash_clear(&conn->stash, &core->blocks);
 	conn->is_paused = false;
-	conn->drain_wanted = false;
+	if (conn->recv == WI_RECV_UNWANTED) /* what arrives is thrown away */
+		wi_recv_set(conn, WI_RECV_ARMED);
 	conn->drain_tick = core->clock.now_tick + service->drain_ticks;
 	WI_MUTANT("drain-deadline-is-not-armed",
 		  wi_timer_set(&core->wheel, &conn->timer, conn->drain_tick),
@@ -63,10 +65,17 @@ void wi_conn_stop(struct weir_conn *conn, enum weir_close_cause cause, int err)
 	    conn->state != WEIR_CONN_OPEN && conn->state != WEIR_CONN_DRAINING)
 		return;
 	wi_conn_reason_set(conn, cause, err, 0, 0);
-	conn->cancel_wanted = conn->in_flight > 0;
+	conn->cancel_wanted = conn->in_flight != 0;
 	wi_conn_watch_cancel(conn);
 	wi_conn_state_set(conn, WEIR_CONN_STOPPING);
 	wi_conn_mark(conn);
+}
+
+/* The last look ends by itself. */
+static void conn_recv_stop(struct weir_conn *conn)
+{
+	if (conn->recv == WI_RECV_ARMED)
+		wi_recv_set(conn, WI_RECV_UNWANTED);
 }
 
 /* The loop stops. What the kernel has received of this connection by now is
@@ -78,7 +87,7 @@ void wi_conn_last_look(struct weir_conn *conn)
 	assert(!conn->last_look); /* when the stop is seen, or as it opens */
 	WI_MUTANT("last-look-is-left-out", (void)(conn->last_look = true),
 		  wi_conn_drain(conn, WEIR_CLOSE_STOPPED));
-	conn->cancel_wanted = conn->recv_armed;
+	conn_recv_stop(conn);
 	wi_conn_mark(conn);
 }
 
@@ -94,11 +103,10 @@ bool wi_conn_may_hold(const struct weir_conn *conn, size_t byte_count,
 /* A handler was refused room: it is called again once there is some. */
 static void conn_pause(struct weir_conn *conn)
 {
-	conn->drain_wanted = true;
 	if (conn->is_paused)
 		return;
 	conn->is_paused = true;
-	conn->cancel_wanted = conn->recv_armed;
+	conn_recv_stop(conn);
 	wi_counter_add(&wi_conn_core(conn)->stats.recv_pauses, 1);
 	wi_conn_mark(conn);
 }
@@ -154,7 +162,7 @@ void weir_conn_commit(struct weir_conn *conn, size_t byte_count)
 	wi_sendq_commit(&conn->sendq, (uint32_t)byte_count);
 	if (conn->sendq.queued_bytes > service->send_high_bytes)
 		conn_pause(conn);
-	if (!conn->send_in_flight)
+	if (!wi_conn_awaits(conn, WI_CONN_SEND))
 		wi_conn_mark(conn);
 }
 

@@ -155,8 +155,8 @@ void wi_conn_input(struct weir_conn *conn, const uint8_t *bytes,
 	if (conn->touched_tick != core->clock.now_tick)
 		wi_batching_active(&core->batching);
 	conn->touched_tick = core->clock.now_tick;
-	if (conn->is_checked && conn->state == WEIR_CONN_OPEN) {
-		conn->is_checked = false;
+	if (conn->alive != WI_ALIVE_HEARD && conn->state == WEIR_CONN_OPEN) {
+		wi_alive_set(conn, WI_ALIVE_HEARD);
 		wi_conn_timer_set(conn);
 	}
 	if (conn->state != WEIR_CONN_OPEN)
@@ -168,15 +168,21 @@ void wi_conn_input(struct weir_conn *conn, const uint8_t *bytes,
 		input_behind(conn, bytes, byte_count);
 }
 
-void wi_conn_input_end(struct weir_conn *conn)
+/* The peer has sent its FIN; kept input is shown first: wi_conn_resume(). */
+static void input_finish(struct weir_conn *conn)
 {
-	conn->eof_seen = true;
 	if (conn->state != WEIR_CONN_OPEN ||
 	    WI_MUTANT("paused-is-shown-all-the-same", conn->is_paused, false))
-		return; /* kept input is shown first: wi_conn_resume() */
+		return;
 	wi_conn_reason_set(conn, WEIR_CLOSE_PEER, 0,
 			   wi_stash_count(&conn->stash), 0);
 	wi_conn_drain(conn, WEIR_CLOSE_PEER);
+}
+
+void wi_conn_input_end(struct weir_conn *conn)
+{
+	wi_recv_set(conn, WI_RECV_ENDED);
+	input_finish(conn);
 }
 
 void wi_conn_resume(struct weir_conn *conn)
@@ -185,21 +191,20 @@ void wi_conn_resume(struct weir_conn *conn)
 	const struct wi_service *service = wi_conn_service(conn);
 
 	assert(conn->state == WEIR_CONN_OPEN);
-	assert(conn->is_paused && conn->drain_wanted); /* one sets both */
+	assert(conn->is_paused);
 	conn->is_paused = false;
-	conn->cancel_wanted = false;
+	if (conn->recv == WI_RECV_UNWANTED && !conn->last_look)
+		wi_recv_set(conn, WI_RECV_ARMED);
 	if (WI_MUTANT("on-drain-never-comes",
 		      service->handlers.on_drain != NULL, false)) {
-		conn->drain_wanted = false;
 		conn->in_handler = true;
 		service->handlers.on_drain(conn, service->ctx);
 		conn->in_handler = false;
 	}
-	conn->drain_wanted = conn->is_paused;
 	if (conn->state == WEIR_CONN_OPEN && !conn->is_paused)
 		input_show_kept(conn);
-	if (conn->state == WEIR_CONN_OPEN && conn->eof_seen)
-		wi_conn_input_end(conn);
+	if (conn->state == WEIR_CONN_OPEN && conn->recv == WI_RECV_ENDED)
+		input_finish(conn);
 	if (conn->state != WEIR_CONN_OPEN) {
 		wi_stash_clear(&conn->stash, &core->blocks);
 		conn->has_input = false;

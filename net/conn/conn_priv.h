@@ -37,6 +37,7 @@ enum wi_conn_op {
 };
 
 static_assert(WI_CONN_OP_COUNT <= WI_TOKEN_OPS, "an op is four bits");
+static_assert(WI_CONN_OP_COUNT <= 16, "and a bit of in_flight");
 
 #define WI_NO_FILE UINT32_MAX /* no slot of the table of direct descriptors */
 
@@ -53,33 +54,24 @@ struct weir_conn {
 	/* Line one: all that a turn of receive and reply touches. */
 	struct wi_pool_slot slot; /* first: the pool's */
 	uint8_t state;            /* enum weir_conn_state */
-	uint8_t in_flight;   /* once per SQE: a multishot is one op until its
-			      * completion without F_MORE */
-	bool is_marked : 1;  /* on the loop's list of work */
-	bool recv_armed : 1; /* the multishot receive is in flight */
-	bool send_in_flight : 1;   /* at most one */
-	bool cancel_in_flight : 1; /* for everything on the socket */
-	bool cancel_wanted : 1;    /* something that must end is armed */
-	bool eof_seen : 1;         /* the peer's FIN */
-	bool is_paused : 1;        /* reading waits for the send queue */
-	bool drain_wanted : 1;     /* on_drain is owed */
-	bool in_handler : 1;       /* a user's function is on the stack */
-	bool has_input : 1;        /* the stash is not empty */
-	bool fin_in_flight : 1;    /* install or shutdown under way */
-	bool fin_by_op : 1;        /* no descriptor to be had for it */
-	bool fin_sent : 1;         /* our FIN; DRAINING waits for the peer's */
-	bool was_opened : 1;       /* on_open was called */
-	bool awaits_blocks : 1;    /* on the loop's list of those */
-	bool check_wanted : 1;   /* quiet: ask the socket whether it is alive */
-	bool is_checked : 1;     /* asked since bytes last arrived */
-	bool look_in_flight : 1; /* the receive in flight is that last look */
-	bool check_in_flight : 1;  /* at most one */
-	bool option_in_flight : 1; /* the SETSOCKOPT of an outbound one */
-	bool is_given_up : 1;      /* on_close was called: see deadline.c */
-	bool last_look : 1;    /* the loop stops: it is shown what has arrived,
-				* and drains then */
-	uint32_t file_slot;    /* or WI_NO_FILE */
-	uint32_t touched_tick; /* the last time that bytes moved */
+	uint8_t recv;             /* enum wi_recv_state */
+	uint8_t fin;              /* enum wi_fin_state */
+	uint8_t alive;            /* enum wi_alive_state */
+	uint16_t in_flight;       /* a bit for each enum wi_conn_op: at most one
+				   * of each. A multishot is in flight until
+				   * its completion without F_MORE */
+	bool is_marked : 1;       /* on the loop's list of work */
+	bool awaits_blocks : 1;   /* among those who wait for memory */
+	bool in_handler : 1;      /* a user's function is on the stack */
+	bool has_input : 1;       /* the stash is not empty */
+	bool is_paused : 1;       /* the handler was refused room: on_drain is
+				   * owed, and nothing is read or shown */
+	bool last_look : 1;       /* the loop stops: it is shown what has
+				   * arrived, and drains then */
+	bool cancel_wanted : 1;   /* STOPPING: cancel all that is in flight */
+	bool is_given_up : 1;     /* on_close was called: see deadline.c */
+	uint32_t file_slot;       /* or WI_NO_FILE */
+	uint32_t touched_tick;    /* the last time that bytes moved */
 	struct wi_sendq sendq;
 	struct wi_conns *conns; /* borrowed */
 
@@ -101,6 +93,13 @@ struct weir_conn {
 static_assert(sizeof(struct weir_conn) == 192, "three cache lines");
 static_assert(offsetof(struct weir_conn, user) == 64, "line one is 64 bytes");
 static_assert(offsetof(struct weir_conn, timer) == 128, "line two as well");
+
+/* Whether an operation of this kind is in flight. */
+static inline bool wi_conn_awaits(const struct weir_conn *conn,
+				  enum wi_conn_op op)
+{
+	return (conn->in_flight & 1u << op) != 0;
+}
 
 static inline struct wi_core *wi_conn_core(const struct weir_conn *conn)
 {
@@ -142,7 +141,8 @@ void wi_conn_await_memory(struct weir_conn *conn);
 /* Counts it as closed, and calls on_close. */
 void wi_conn_tell_closed(struct weir_conn *conn);
 
-/* Ways out. The first reason stays. */
+/* Ways out. The first reason stays, unless the drain does not end: that matters
+ * more than why it began. */
 void wi_conn_reason_set(struct weir_conn *conn, enum weir_close_cause cause,
 			int err, uint64_t value, uint64_t limit);
 void wi_conn_drain(struct weir_conn *conn, enum weir_close_cause cause);

@@ -1,9 +1,31 @@
 /* conn_state.h - states of a connection and the moves between them; no I/O
  *
+ * The connection itself:
+ *
  *   FREE --> CONNECTING --> OPEN --> DRAINING --> STOPPING --> CLOSING --> FREE
  *     |          |          ^  |                  ^
  *     |          +----------|--+---- failure -----+
  *     +------ accepted -----+
+ *
+ * Its receive. UNWANTED and CANCELLING are for a handler that pauses, and for
+ * the last look when the loop stops:
+ *
+ *   IDLE --> ARMED --> UNWANTED --> CANCELLING        IDLE --> ENDED
+ *    ^ ^      | ^       |   |        |    |                   (the peer's FIN)
+ *    | |      | +-------+---|--------+    |
+ *    | +------+-------------+-------------+
+ *    +---- LOOKING <---- IDLE
+ *
+ * Our FIN:
+ *
+ *   NONE --> IN_FLIGHT --> SENT
+ *    |  ^      |    ^
+ *    |  +------+    |
+ *    +--> BY_OP <---+      no descriptor to be had for it: the ring's SHUTDOWN
+ *
+ * Whether the peer is alive:
+ *
+ *   HEARD --quiet--> ASK --> ASKED --bytes arrive--> HEARD
  */
 #ifndef WEIR_NET_CONN_STATE_H
 #define WEIR_NET_CONN_STATE_H
@@ -20,9 +42,34 @@ enum weir_conn_state {
 			       * then FIN; what arrives is thrown away until
 			       * the peer's FIN, so that no reset overtakes
 			       * the last answers                            */
-	WEIR_CONN_STOPPING,   /* no new work; waits for in_flight == 0       */
+	WEIR_CONN_STOPPING,   /* no new work; waits for nothing in flight   */
 	WEIR_CONN_CLOSING,    /* the close itself is the one op in flight    */
 	WEIR_CONN_STATE_COUNT /* stays last */
+};
+
+enum wi_recv_state {
+	WI_RECV_IDLE = 0,   /* none in flight: the flush arms one, if wanted */
+	WI_RECV_ARMED,      /* in flight */
+	WI_RECV_UNWANTED,   /* in flight, and to be cancelled by the flush */
+	WI_RECV_CANCELLING, /* in flight, and so is its cancel */
+	WI_RECV_LOOKING,    /* in flight: the last look, which does not wait */
+	WI_RECV_ENDED,      /* the peer's FIN was seen: no more are armed */
+	WI_RECV_STATE_COUNT /* stays last */
+};
+
+enum wi_fin_state {
+	WI_FIN_NONE = 0,
+	WI_FIN_BY_OP,      /* not sent yet; it takes the ring's own SHUTDOWN */
+	WI_FIN_IN_FLIGHT,  /* INSTALL, which shutdown(2) follows, or SHUTDOWN */
+	WI_FIN_SENT,       /* DRAINING waits for the peer's */
+	WI_FIN_STATE_COUNT /* stays last */
+};
+
+enum wi_alive_state {
+	WI_ALIVE_HEARD = 0,  /* bytes have arrived, or it has just opened */
+	WI_ALIVE_ASK,        /* quiet: the flush asks the socket */
+	WI_ALIVE_ASKED,      /* since bytes last arrived */
+	WI_ALIVE_STATE_COUNT /* stays last */
 };
 
 const char *wi_conn_state_name(enum weir_conn_state state);
@@ -32,6 +79,14 @@ bool wi_conn_may_move(enum weir_conn_state from, enum weir_conn_state to);
 
 /* The only function that writes conn->state. */
 void wi_conn_state_set(struct weir_conn *conn, enum weir_conn_state next);
+
+/* The same for its three machines. */
+bool wi_recv_may_move(enum wi_recv_state from, enum wi_recv_state to);
+void wi_recv_set(struct weir_conn *conn, enum wi_recv_state next);
+bool wi_fin_may_move(enum wi_fin_state from, enum wi_fin_state to);
+void wi_fin_set(struct weir_conn *conn, enum wi_fin_state next);
+bool wi_alive_may_move(enum wi_alive_state from, enum wi_alive_state to);
+void wi_alive_set(struct weir_conn *conn, enum wi_alive_state next);
 
 /* Asserts what the connection's state promises. */
 void wi_conn_check(const struct weir_conn *conn);

@@ -31,21 +31,22 @@ static struct io_uring_sqe *conn_sqe(struct weir_conn *conn, enum wi_conn_op op)
 	if (sqe == NULL)
 		return NULL;
 	sqe->user_data = conn_token(conn, op);
-	conn->in_flight++; /* once per SQE: see struct weir_conn */
+	assert(!wi_conn_awaits(conn, op));
+	conn->in_flight |= (uint16_t)(1u << op);
 	return sqe;
 }
 
 static bool work_recv(struct weir_conn *conn)
 {
-	if (conn->recv_armed || conn->eof_seen || conn->is_paused ||
+	if (conn->recv != WI_RECV_IDLE || conn->is_paused ||
 	    WI_MUTANT("recv-is-not-armed-again", false,
 		      conn->touched_tick != 0))
 		return true;
 	struct io_uring_sqe *sqe = conn_sqe(conn, WI_CONN_RECV);
 	if (sqe == NULL)
 		return false;
-	conn->look_in_flight = conn->last_look && conn->state == WEIR_CONN_OPEN;
-	if (conn->look_in_flight)
+	const bool is_look = conn->last_look && conn->state == WEIR_CONN_OPEN;
+	if (is_look)
 		weir_op_recv_now(sqe, (int32_t)conn->file_slot, WI_RECV_GROUP);
 	else if (conn->conns->recvs_singly)
 		weir_op_recv_group(sqe, (int32_t)conn->file_slot, WI_RECV_GROUP,
@@ -54,7 +55,7 @@ static bool work_recv(struct weir_conn *conn)
 		weir_op_recv_multishot(sqe, (int32_t)conn->file_slot,
 				       WI_RECV_GROUP, 1);
 	weir_op_on_slot(sqe);
-	conn->recv_armed = true;
+	wi_recv_set(conn, is_look ? WI_RECV_LOOKING : WI_RECV_ARMED);
 	return true;
 }
 
@@ -95,7 +96,8 @@ static void work_send_fill(struct weir_conn *conn, struct io_uring_sqe *sqe)
 
 static bool work_send(struct weir_conn *conn)
 {
-	if (WI_MUTANT("second-send-in-flight", conn->send_in_flight, false) ||
+	if (WI_MUTANT("second-send-in-flight",
+		      wi_conn_awaits(conn, WI_CONN_SEND), false) ||
 	    conn->sendq.queued_bytes == 0)
 		return true;
 	struct io_uring_sqe *sqe = conn_sqe(conn, WI_CONN_SEND);
@@ -103,7 +105,6 @@ static bool work_send(struct weir_conn *conn)
 		return false;
 	work_send_fill(conn, sqe);
 	weir_op_on_slot(sqe);
-	conn->send_in_flight = true;
 	return true;
 }
 
@@ -111,44 +112,44 @@ static bool work_send(struct weir_conn *conn)
  * out ask the same. */
 static bool work_check(struct weir_conn *conn)
 {
-	if (!conn->check_wanted)
+	if (conn->alive != WI_ALIVE_ASK)
 		return true;
-	if (!conn->send_in_flight && !conn->check_in_flight) {
+	if (!wi_conn_awaits(conn, WI_CONN_SEND) &&
+	    !wi_conn_awaits(conn, WI_CONN_CHECK)) {
 		struct io_uring_sqe *sqe = conn_sqe(conn, WI_CONN_CHECK);
 		if (sqe == NULL)
 			return false;
 		weir_op_send(sqe, (int32_t)conn->file_slot, NULL, 0, 0);
 		weir_op_on_slot(sqe);
-		conn->check_in_flight = true;
 	}
-	conn->check_wanted = false;
+	wi_alive_set(conn, WI_ALIVE_ASKED);
 	return true;
 }
 
 /* Reading is paused: end the multishot receive, and only that. */
 static bool work_cancel_recv(struct weir_conn *conn)
 {
-	if (!conn->cancel_wanted || conn->cancel_in_flight || !conn->recv_armed)
+	if (conn->recv != WI_RECV_UNWANTED ||
+	    wi_conn_awaits(conn, WI_CONN_CANCEL))
 		return true;
 	struct io_uring_sqe *sqe = conn_sqe(conn, WI_CONN_CANCEL);
 	if (sqe == NULL)
 		return false;
 	weir_op_cancel_token(sqe, conn_token(conn, WI_CONN_RECV));
-	conn->cancel_in_flight = true;
-	conn->cancel_wanted = false;
+	wi_recv_set(conn, WI_RECV_CANCELLING);
 	return true;
 }
 
 static bool work_cancel_all(struct weir_conn *conn)
 {
 	if (WI_MUTANT("close-without-cancel", !conn->cancel_wanted, true) ||
-	    conn->cancel_in_flight || conn->file_slot == WI_NO_FILE)
+	    wi_conn_awaits(conn, WI_CONN_CANCEL) ||
+	    conn->file_slot == WI_NO_FILE)
 		return true;
 	struct io_uring_sqe *sqe = conn_sqe(conn, WI_CONN_CANCEL);
 	if (sqe == NULL)
 		return false;
 	weir_op_cancel_slot(sqe, conn->file_slot);
-	conn->cancel_in_flight = true;
 	conn->cancel_wanted = false;
 	return true;
 }
@@ -157,22 +158,22 @@ static bool work_cancel_all(struct weir_conn *conn)
  * own SHUTDOWN costs a kernel worker thread. */
 static bool work_fin(struct weir_conn *conn)
 {
-	if (conn->fin_in_flight || conn->fin_sent)
+	if (conn->fin == WI_FIN_IN_FLIGHT || conn->fin == WI_FIN_SENT)
 		return true;
-	if (!wi_trials_allow(&wi_conn_core(conn)->trials,
-			     WEIR_RUNG_INSTALL_SLOT))
-		conn->fin_by_op = true;
-	struct io_uring_sqe *sqe = conn_sqe(
-		conn, conn->fin_by_op ? WI_CONN_SHUTDOWN : WI_CONN_INSTALL);
+	const bool by_op = conn->fin == WI_FIN_BY_OP ||
+			   !wi_trials_allow(&wi_conn_core(conn)->trials,
+					    WEIR_RUNG_INSTALL_SLOT);
+	struct io_uring_sqe *sqe =
+		conn_sqe(conn, by_op ? WI_CONN_SHUTDOWN : WI_CONN_INSTALL);
 	if (sqe == NULL)
 		return false;
-	if (conn->fin_by_op) {
+	if (by_op) {
 		weir_op_shutdown(sqe, (int32_t)conn->file_slot, SHUT_WR);
 		weir_op_on_slot(sqe);
 	} else {
 		weir_op_install_slot(sqe, conn->file_slot);
 	}
-	conn->fin_in_flight = true;
+	wi_fin_set(conn, WI_FIN_IN_FLIGHT);
 	return true;
 }
 
@@ -199,7 +200,6 @@ static bool work_no_delay(struct weir_conn *conn)
 	weir_op_setsockopt(sqe, (int32_t)conn->file_slot, IPPROTO_TCP,
 			   TCP_NODELAY, &on, sizeof(on));
 	weir_op_on_slot(sqe);
-	conn->option_in_flight = true;
 	return true;
 }
 
@@ -220,7 +220,7 @@ static bool work_connect_go(struct weir_conn *conn)
 
 static bool work_connecting(struct weir_conn *conn)
 {
-	if (conn->in_flight > 0)
+	if (conn->in_flight != 0)
 		return true;
 	return conn->file_slot == WI_NO_FILE ? work_connect_start(conn)
 					     : work_connect_go(conn);
@@ -234,10 +234,10 @@ static bool work_draining(struct weir_conn *conn)
 	if (WI_MUTANT("fin-before-the-queue-is-empty",
 		      conn->sendq.queued_bytes > 0, false))
 		return true;
-	if (!conn->eof_seen)
+	if (conn->recv != WI_RECV_ENDED)
 		return work_fin(conn);
 	/* Both sides have said all: the reason is known since it drains. */
-	if (!conn->fin_in_flight)
+	if (conn->fin != WI_FIN_IN_FLIGHT)
 		wi_conn_stop(conn, conn->reason.cause, 0);
 	return true;
 }
@@ -282,7 +282,8 @@ static void conn_release(struct weir_conn *conn)
 static bool work_stopping(struct weir_conn *conn)
 {
 	struct wi_core *core = wi_conn_core(conn);
-	if (conn->in_flight > WI_MUTANT("slot-is-freed-on-the-error", 0, 100))
+	if (WI_MUTANT("slot-is-freed-on-the-error", conn->in_flight != 0,
+		      false))
 		return work_cancel_all(conn);
 	if (conn->file_slot == WI_NO_FILE) {
 		wi_conn_state_set(conn, WEIR_CONN_CLOSING);
@@ -334,13 +335,25 @@ static bool recv_was_last(const struct io_uring_cqe *cqe)
 		 (IORING_CQE_F_MORE | IORING_CQE_F_SOCK_NONEMPTY)) == 0);
 }
 
+static void recv_cancel_again(struct weir_conn *conn)
+{
+	if (conn->state == WEIR_CONN_STOPPING)
+		conn->cancel_wanted = true;
+	else if (conn->state == WEIR_CONN_OPEN && conn->recv == WI_RECV_ARMED &&
+		 (conn->is_paused || conn->last_look))
+		wi_recv_set(conn, WI_RECV_UNWANTED);
+}
+
 static void conn_on_recv(struct weir_conn *conn, const struct io_uring_cqe *cqe)
 {
 	struct wi_core *core = wi_conn_core(conn);
 	const bool has_more = (cqe->flags & IORING_CQE_F_MORE) != 0;
 	const int res = cqe->res;
 
-	conn->recv_armed = WI_MUTANT("f-more-is-ignored", has_more, true);
+	const bool was_look = conn->recv == WI_RECV_LOOKING;
+
+	if (!WI_MUTANT("f-more-is-ignored", has_more, true))
+		wi_recv_set(conn, WI_RECV_IDLE);
 	if (res > 0) {
 		wi_counter_add(&core->stats.recvs, 1);
 		wi_counter_add(
@@ -378,20 +391,19 @@ static void conn_on_recv(struct weir_conn *conn, const struct io_uring_cqe *cqe)
 	}
 	/* Only the look itself can tell: an older receive may have ended
 	 * before the rest had arrived. */
-	if (conn->look_in_flight && recv_was_last(cqe) && !conn->is_paused)
+	if (was_look && recv_was_last(cqe) && !conn->is_paused)
 		wi_conn_drain(conn, WEIR_CLOSE_STOPPED);
 
 	/* A cancel that came between two of its completions missed it. */
 	if (WI_MUTANT("missed-cancel-is-not-repeated", has_more, false) &&
-	    !conn->cancel_in_flight &&
-	    (conn->is_paused || conn->last_look ||
-	     conn->state == WEIR_CONN_STOPPING))
-		conn->cancel_wanted = true;
+	    !wi_conn_awaits(conn, WI_CONN_CANCEL))
+		recv_cancel_again(conn);
 	if (!has_more) {
-		if (conn->state == WEIR_CONN_OPEN && !conn->eof_seen)
+		if (conn->state == WEIR_CONN_OPEN &&
+		    conn->recv != WI_RECV_ENDED)
 			wi_counter_add(&core->stats.recv_rearms, 1);
 		wi_conn_mark(conn);
-	} else if (conn->cancel_wanted) {
+	} else if (conn->recv == WI_RECV_UNWANTED || conn->cancel_wanted) {
 		wi_conn_mark(conn);
 	}
 }
@@ -404,7 +416,6 @@ static void conn_on_send(struct weir_conn *conn, const struct io_uring_cqe *cqe)
 	const uint32_t lent_bytes = sendq->lent_bytes;
 	const int res = cqe->res;
 
-	conn->send_in_flight = false;
 	wi_sendq_take_back(sendq, &core->blocks,
 			   res > 0 ? WI_MUTANT("short-send-is-complete",
 					       (uint32_t)res, lent_bytes)
@@ -444,7 +455,8 @@ static void conn_on_send(struct weir_conn *conn, const struct io_uring_cqe *cqe)
 static void conn_on_cancel(struct weir_conn *conn,
 			   const struct io_uring_cqe *cqe)
 {
-	conn->cancel_in_flight = false;
+	if (conn->recv == WI_RECV_CANCELLING) /* unless it has ended: */
+		wi_recv_set(conn, WI_RECV_ARMED);
 	switch (cqe->res) {
 	/* The codes to be expected have a name here, if nothing to do. */
 	/* NOLINTNEXTLINE(bugprone-branch-clone) */
@@ -455,7 +467,7 @@ static void conn_on_cancel(struct weir_conn *conn,
 		break;
 	}
 	/* Stopping began while a cancel of the receive alone was under way. */
-	if (conn->state == WEIR_CONN_STOPPING)
+	if (conn->state == WEIR_CONN_STOPPING || conn->recv == WI_RECV_UNWANTED)
 		wi_conn_mark(conn);
 }
 
@@ -474,9 +486,9 @@ static void conn_opened(struct weir_conn *conn)
 	struct wi_core *core = wi_conn_core(conn);
 	const struct wi_service *service = wi_conn_service(conn);
 	conn->touched_tick = core->clock.now_tick;
-	conn->was_opened = true;
 	wi_conn_state_set(conn, WEIR_CONN_OPEN);
-	conn->is_checked = false;
+	if (conn->alive != WI_ALIVE_HEARD)
+		wi_alive_set(conn, WI_ALIVE_HEARD);
 	WI_MUTANT("deadline-is-not-armed", wi_conn_timer_set(conn), (void)0);
 	if (service->handlers.on_open != NULL) {
 		conn->in_handler = true;
@@ -517,7 +529,6 @@ static void conn_on_setsockopt(struct weir_conn *conn,
 {
 	struct wi_trials *trials = &wi_conn_core(conn)->trials;
 
-	conn->option_in_flight = false;
 	switch (cqe->res) {
 	case -EOPNOTSUPP: /* before 6.7: works without */
 	case -EINVAL:
@@ -539,18 +550,20 @@ static void conn_on_install(struct weir_conn *conn,
 	const struct weir_kernel *kernel = wi_conn_core(conn)->kernel;
 	struct wi_trials *trials = &wi_conn_core(conn)->trials;
 
-	conn->fin_in_flight = false;
 	if (cqe->res >= 0) {
 		(void)kernel->shutdown(kernel->ctx, cqe->res,
 				       SHUT_WR); /* the peer may be gone */
 		/* The copy only. */
 		(void)WI_MUTANT("copy-of-the-descriptor-leaks",
 				kernel->close(kernel->ctx, cqe->res), 0);
-		conn->fin_sent = true;
+		wi_fin_set(conn, WI_FIN_SENT);
 		wi_counter_add(&wi_conn_core(conn)->stats.half_closes, 1);
 		wi_trial_done(&trials->install_slot);
 	} else if (cqe->res != -ECANCELED) {
-		conn->fin_by_op = true; /* -EINVAL before 6.8; -EMFILE */
+		wi_fin_set(conn,
+			   WI_FIN_BY_OP); /* -EINVAL before 6.8; -EMFILE */
+	} else {
+		wi_fin_set(conn, WI_FIN_NONE);
 	}
 	if (cqe->res == -EINVAL) {
 		wi_trial_refused(trials, &trials->install_slot,
@@ -562,9 +575,8 @@ static void conn_on_install(struct weir_conn *conn,
 static void conn_on_shutdown(struct weir_conn *conn,
 			     const struct io_uring_cqe *cqe)
 {
-	conn->fin_in_flight = false;
+	wi_fin_set(conn, cqe->res == 0 ? WI_FIN_SENT : WI_FIN_BY_OP);
 	if (cqe->res == 0) {
-		conn->fin_sent = true;
 		wi_counter_add(&wi_conn_core(conn)->stats.half_closes, 1);
 	} else if (cqe->res != -ECANCELED) {
 		conn_lost(conn, cqe->res); /* -ENOTCONN: reset meanwhile */
@@ -575,7 +587,6 @@ static void conn_on_shutdown(struct weir_conn *conn,
 static void conn_on_check(struct weir_conn *conn,
 			  const struct io_uring_cqe *cqe)
 {
-	conn->check_in_flight = false;
 	switch (cqe->res) {
 	case 0: /* alive */
 	case -ECANCELED:
@@ -590,51 +601,24 @@ static void conn_on_check(struct weir_conn *conn,
 		wi_conn_mark(conn);
 }
 
-/* Whether an operation of this kind is in flight. */
-static bool conn_awaits(const struct weir_conn *conn, enum wi_conn_op op)
-{
-	switch (op) {
-	case WI_CONN_RECV:
-		return conn->recv_armed;
-	case WI_CONN_SEND:
-		return conn->send_in_flight;
-	case WI_CONN_CANCEL:
-		return conn->cancel_in_flight;
-	case WI_CONN_CLOSE:
-		return conn->state == WEIR_CONN_CLOSING;
-	case WI_CONN_SOCKET:
-		return conn->in_flight > 0 && conn->file_slot == WI_NO_FILE;
-	case WI_CONN_SETSOCKOPT:
-		return conn->option_in_flight;
-	case WI_CONN_CONNECT:
-		return conn->connect_to != NULL;
-	case WI_CONN_INSTALL:
-	case WI_CONN_SHUTDOWN:
-		return conn->fin_in_flight;
-	default:
-		assert(op == WI_CONN_CHECK);
-		return conn->check_in_flight;
-	}
-}
-
 void wi_conn_complete(struct weir_conn *conn, const struct io_uring_cqe *cqe)
 {
+	const enum wi_conn_op op = (enum wi_conn_op)wi_token_op(cqe->user_data);
+
 	/* It has ended: this is its completion a second time. The buffer that
 	 * it names came back with the first. */
-	if (__builtin_expect(
-		    WI_MUTANT("duplicate-is-applied",
-			      !conn_awaits(conn, wi_token_op(cqe->user_data)),
-			      false),
-		    0)) {
+	if (__builtin_expect(WI_MUTANT("duplicate-is-applied",
+				       !wi_conn_awaits(conn, op), false),
+			     0)) {
 		wi_counter_add(&wi_conn_core(conn)->stats.stale_completions, 1);
 		return;
 	}
 	if (WI_MUTANT("on-close-before-the-last-completion",
 		      (cqe->flags & IORING_CQE_F_MORE) == 0, true)) {
-		assert(conn->in_flight > 0);
-		conn->in_flight--;
+		assert(wi_conn_awaits(conn, op));
+		conn->in_flight &= (uint16_t) ~(1u << op);
 	}
-	switch (wi_token_op(cqe->user_data)) {
+	switch (op) {
 	case WI_CONN_RECV:
 		conn_on_recv(conn, cqe);
 		break;
@@ -663,7 +647,7 @@ void wi_conn_complete(struct weir_conn *conn, const struct io_uring_cqe *cqe)
 		conn_on_shutdown(conn, cqe);
 		break;
 	default:
-		assert(wi_token_op(cqe->user_data) == WI_CONN_CHECK);
+		assert(op == WI_CONN_CHECK);
 		conn_on_check(conn, cqe);
 		break;
 	}
@@ -689,7 +673,7 @@ int wi_conn_connect(struct weir_conn *conn, const struct weir_addr *addr,
 	conn->connect_to = copy;
 	conn->user = user;
 	conn->touched_tick = core->clock.now_tick;
-	conn->is_checked = true; /* there is nothing to ask yet */
+	conn->alive = WI_ALIVE_ASKED; /* there is no socket to ask yet */
 	wi_conn_timer_set(conn);
 	wi_conn_state_set(conn, WEIR_CONN_CONNECTING);
 	wi_conn_mark(conn);

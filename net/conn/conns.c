@@ -176,7 +176,6 @@ static void conn_force(struct weir_conn *conn)
 	if (conn->state == WEIR_CONN_DRAINING ||
 	    conn->state == WEIR_CONN_OPEN) {
 		wi_counter_add(&wi_conn_core(conn)->stats.drain_deadlines, 1);
-		conn->reason.cause = WEIR_CLOSE_NONE;
 		wi_conn_stop(conn, WEIR_CLOSE_DRAIN_DEADLINE, 0);
 	}
 }

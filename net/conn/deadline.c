@@ -30,7 +30,7 @@ void wi_conn_watch_cancel(struct weir_conn *conn)
 {
 	struct wi_core *core = wi_conn_core(conn);
 	const uint32_t ticks = conn->is_given_up ? WI_TICKS_PER_S : 1;
-	if (conn->in_flight > 0)
+	if (conn->in_flight != 0)
 		wi_timer_set(&core->wheel, &conn->timer,
 			     core->clock.now_tick + ticks);
 	else
@@ -72,7 +72,8 @@ void wi_conn_timer_set(struct weir_conn *conn)
 	struct wi_core *core = wi_conn_core(conn);
 	const struct wi_service *service = wi_conn_service(conn);
 	uint32_t ticks = service->idle_ticks;
-	if (!conn->is_checked && (ticks == 0 || ticks > QUIET_TICKS))
+	if (conn->alive == WI_ALIVE_HEARD &&
+	    (ticks == 0 || ticks > QUIET_TICKS))
 		ticks = QUIET_TICKS;
 	if (ticks != 0)
 		wi_timer_set(&core->wheel, &conn->timer,
@@ -96,9 +97,8 @@ static void deadline_open(struct weir_conn *conn)
 		wi_conn_stop(conn, WEIR_CLOSE_IDLE, 0);
 		return;
 	}
-	if (!conn->is_checked && quiet_ticks >= QUIET_TICKS) {
-		conn->is_checked = true;
-		conn->check_wanted = true;
+	if (conn->alive == WI_ALIVE_HEARD && quiet_ticks >= QUIET_TICKS) {
+		wi_alive_set(conn, WI_ALIVE_ASK);
 		wi_conn_mark(conn);
 	}
 	wi_conn_timer_set(conn);
@@ -109,8 +109,6 @@ static void deadline_draining(struct weir_conn *conn)
 	struct wi_core *core = wi_conn_core(conn);
 	assert(!wi_tick_before(core->clock.now_tick, conn->drain_tick));
 	wi_counter_add(&core->stats.drain_deadlines, 1);
-	/* Why it was draining matters less than that it did not end. */
-	conn->reason.cause = WEIR_CLOSE_NONE;
 	wi_conn_stop(conn, WEIR_CLOSE_DRAIN_DEADLINE, 0);
 }
 

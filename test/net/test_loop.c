@@ -254,14 +254,15 @@ static void want_send(struct weir_conn *conn)
 
 static void want_check(struct weir_conn *conn)
 {
-	conn->check_wanted = true;
+	if (conn->alive == WI_ALIVE_ASKED) /* by an earlier one */
+		wi_alive_set(conn, WI_ALIVE_HEARD);
+	wi_alive_set(conn, WI_ALIVE_ASK);
 }
 
 static void want_pause(struct weir_conn *conn)
 {
 	conn->is_paused = true;
-	conn->drain_wanted = true;
-	conn->cancel_wanted = true;
+	wi_recv_set(conn, WI_RECV_UNWANTED);
 }
 
 static void want_close(struct weir_conn *conn)
@@ -293,11 +294,12 @@ START_TEST(work_that_finds_the_queue_full_is_done_once_there_is_room)
 
 	sq_jam();
 	jam_cases[_i].want(conn);
-	const uint8_t in_flight = conn->in_flight;
+	const uint16_t in_flight = conn->in_flight;
 	ck_assert_msg(!wi_conn_work(conn), "%s", jam_cases[_i].what);
 	ck_assert_uint_eq(conn->in_flight, in_flight);
-	ck_assert(!conn->send_in_flight && !conn->cancel_in_flight);
-	ck_assert(!conn->fin_in_flight);
+	ck_assert(!wi_conn_awaits(conn, WI_CONN_SEND) &&
+		  !wi_conn_awaits(conn, WI_CONN_CANCEL));
+	ck_assert(conn->fin != WI_FIN_IN_FLIGHT);
 
 	sq_heal();
 	wi_conn_mark(conn);
@@ -665,7 +667,7 @@ START_TEST(without_on_drain_a_pause_ends_all_the_same)
 	rig_turns(1);
 	wi_blocks_give(&rig.loop->core.blocks, all, WI_BLOCK_ORDER_MAX);
 	rig_turns(2);
-	ck_assert(!rig.conns[0]->is_paused && !rig.conns[0]->drain_wanted);
+	ck_assert(!rig.conns[0]->is_paused);
 	ck_assert_int_eq(weir_sim_write(rig.sim, rig.peers[0], "more", 4), 4);
 	rig_turns(4);
 	ck_assert_uint_eq(rig.loop->core.stats.recv_bytes, 4);
@@ -718,7 +720,7 @@ static void complete(struct weir_conn *conn, enum wi_conn_op op)
 		.user_data = wi_token(WI_OWNER_CONN, op, 0, 0), .res = -EIO
 	};
 	const uint64_t stale = rig.loop->core.stats.stale_completions;
-	const uint8_t in_flight = conn->in_flight;
+	const uint16_t in_flight = conn->in_flight;
 	wi_conn_complete(conn, &cqe);
 	ck_assert_uint_eq(rig.loop->core.stats.stale_completions, stale + 1);
 	ck_assert_uint_eq(conn->in_flight, in_flight);
@@ -753,13 +755,13 @@ START_TEST(a_check_that_has_not_ended_is_not_made_again)
 	struct weir_conn *conn = rig.conns[0];
 	want_check(conn);
 	ck_assert(wi_conn_work(conn));
-	const uint8_t in_flight = conn->in_flight;
-	ck_assert(conn->check_in_flight);
+	const uint16_t in_flight = conn->in_flight;
+	ck_assert(wi_conn_awaits(conn, WI_CONN_CHECK));
 	want_check(conn);
 	ck_assert(wi_conn_work(conn));
 	ck_assert_uint_eq(conn->in_flight, in_flight);
 	rig_turns(2);
-	ck_assert(!conn->check_in_flight);
+	ck_assert(!wi_conn_awaits(conn, WI_CONN_CHECK));
 	ck_assert_int_eq(conn->state, WEIR_CONN_OPEN);
 	rig_end();
 }

@@ -149,12 +149,146 @@ START_TEST(state_goes_all_the_way_round_accepted_or_connected)
 		conn.reason.cause = WEIR_CLOSE_LOCAL;
 		wi_conn_state_set(&conn, WEIR_CONN_DRAINING);
 		wi_conn_state_set(&conn, WEIR_CONN_STOPPING);
-		conn.in_flight = 1;
+		conn.in_flight = 1u << WI_CONN_CLOSE;
 		wi_conn_state_set(&conn, WEIR_CONN_CLOSING);
 		conn.in_flight = 0;
 		conn.file_slot = WI_NO_FILE;
 		wi_conn_state_set(&conn, WEIR_CONN_FREE);
 		conn.reason.cause = WEIR_CLOSE_NONE;
+	}
+}
+END_TEST
+
+/* ---- the three machines ------------------------------------------------ */
+
+/* One of them, so that all are tried by the same loop. */
+struct machine {
+	const char *name;
+	int state_count;
+	bool (*may_move)(unsigned from, unsigned to);
+	void (*set)(struct weir_conn *conn, unsigned next);
+	uint8_t *(*field)(struct weir_conn *conn);
+	unsigned next[8]; /* by state: a bit for each that may follow */
+};
+
+static bool recv_may_move(unsigned from, unsigned to)
+{
+	return wi_recv_may_move((enum wi_recv_state)from,
+				(enum wi_recv_state)to);
+}
+
+static void recv_set(struct weir_conn *conn, unsigned next)
+{
+	wi_recv_set(conn, (enum wi_recv_state)next);
+}
+
+static uint8_t *recv_field(struct weir_conn *conn)
+{
+	return &conn->recv;
+}
+
+static bool fin_may_move(unsigned from, unsigned to)
+{
+	return wi_fin_may_move((enum wi_fin_state)from, (enum wi_fin_state)to);
+}
+
+static void fin_set(struct weir_conn *conn, unsigned next)
+{
+	wi_fin_set(conn, (enum wi_fin_state)next);
+}
+
+static uint8_t *fin_field(struct weir_conn *conn)
+{
+	return &conn->fin;
+}
+
+static bool alive_may_move(unsigned from, unsigned to)
+{
+	return wi_alive_may_move((enum wi_alive_state)from,
+				 (enum wi_alive_state)to);
+}
+
+static void alive_set(struct weir_conn *conn, unsigned next)
+{
+	wi_alive_set(conn, (enum wi_alive_state)next);
+}
+
+static uint8_t *alive_field(struct weir_conn *conn)
+{
+	return &conn->alive;
+}
+
+/* By hand from the diagrams in conn_state.h, not from its tables. */
+#define TO(name) (1u << WI_##name)
+static const struct machine machines[] = {
+	{ "receive",
+	  WI_RECV_STATE_COUNT,
+	  recv_may_move,
+	  recv_set,
+	  recv_field,
+	  { [WI_RECV_IDLE] = TO(RECV_ARMED) | TO(RECV_LOOKING) | TO(RECV_ENDED),
+	    [WI_RECV_ARMED] = TO(RECV_UNWANTED) | TO(RECV_IDLE),
+	    [WI_RECV_UNWANTED] =
+		    TO(RECV_CANCELLING) | TO(RECV_ARMED) | TO(RECV_IDLE),
+	    [WI_RECV_CANCELLING] = TO(RECV_ARMED) | TO(RECV_IDLE),
+	    [WI_RECV_LOOKING] = TO(RECV_IDLE) } },
+	{ "FIN",
+	  WI_FIN_STATE_COUNT,
+	  fin_may_move,
+	  fin_set,
+	  fin_field,
+	  { [WI_FIN_NONE] = TO(FIN_IN_FLIGHT) | TO(FIN_BY_OP),
+	    [WI_FIN_BY_OP] = TO(FIN_IN_FLIGHT),
+	    [WI_FIN_IN_FLIGHT] =
+		    TO(FIN_SENT) | TO(FIN_NONE) | TO(FIN_BY_OP) } },
+	{ "liveness",
+	  WI_ALIVE_STATE_COUNT,
+	  alive_may_move,
+	  alive_set,
+	  alive_field,
+	  { [WI_ALIVE_HEARD] = TO(ALIVE_ASK),
+	    [WI_ALIVE_ASK] = TO(ALIVE_ASKED) | TO(ALIVE_HEARD),
+	    [WI_ALIVE_ASKED] = TO(ALIVE_HEARD) } },
+};
+#undef TO
+
+enum { MACHINE_COUNT = sizeof(machines) / sizeof(machines[0]) };
+
+struct machine_attempt {
+	const struct machine *machine;
+	struct weir_conn conn;
+	unsigned to;
+};
+
+static void attempt_machine(void *ctx)
+{
+	struct machine_attempt *attempt = ctx;
+	attempt->machine->set(&attempt->conn, attempt->to);
+}
+
+/* One state more on each side than there are. */
+START_TEST(machine_moves_along_its_diagram_and_aborts_elsewhere)
+{
+	const struct machine *machine = &machines[_i];
+	const unsigned none = (unsigned)machine->state_count;
+	for (unsigned from = 0; from <= none; from++) {
+		for (unsigned to = 0; to <= none; to++) {
+			struct machine_attempt attempt = {
+				.machine = machine,
+				.conn = conn_in(WEIR_CONN_OPEN),
+				.to = to,
+			};
+			uint8_t *field = machine->field(&attempt.conn);
+			const bool may = from < none && to < none &&
+					 (machine->next[from] & 1u << to) != 0;
+			*field = (uint8_t)from;
+			ck_assert_msg(machine->may_move(from, to) == may,
+				      "%s, %u to %u", machine->name, from, to);
+			ck_assert_msg(wi_aborts(attempt_machine, &attempt) ==
+					      !may,
+				      "%s, %u to %u", machine->name, from, to);
+			ck_assert_uint_eq(*field, may ? to : from);
+		}
 	}
 }
 END_TEST
@@ -171,20 +305,18 @@ static void kept_nothing(struct weir_conn *conn)
 
 static void kept_recv(struct weir_conn *conn)
 {
-	conn->in_flight = 1;
-	conn->recv_armed = true;
+	conn->in_flight = 1u << WI_CONN_RECV;
+	conn->recv = WI_RECV_ARMED;
 }
 
 static void kept_cancel(struct weir_conn *conn)
 {
-	conn->in_flight = 1;
-	conn->cancel_in_flight = true;
+	conn->in_flight = 1u << WI_CONN_CANCEL;
 }
 
 static void kept_send(struct weir_conn *conn)
 {
-	conn->in_flight = 1;
-	conn->send_in_flight = true;
+	conn->in_flight = 1u << WI_CONN_SEND;
 	conn->sendq.queued_bytes = 10;
 	conn->sendq.lent_bytes = 10;
 	conn->sendq.head = &chunk;
@@ -199,24 +331,62 @@ static void kept_stash(struct weir_conn *conn)
 
 static void broken_recv(struct weir_conn *conn)
 {
-	conn->recv_armed = true;
+	conn->recv = WI_RECV_ARMED;
+}
+
+static void broken_idle(struct weir_conn *conn)
+{
+	conn->in_flight = 1u << WI_CONN_RECV;
 }
 
 static void broken_cancel(struct weir_conn *conn)
 {
-	conn->cancel_in_flight = true;
+	conn->in_flight = 1u << WI_CONN_RECV;
+	conn->recv = WI_RECV_CANCELLING;
+}
+
+static void kept_fin(struct weir_conn *conn)
+{
+	conn->in_flight = 1u << WI_CONN_INSTALL;
+	conn->fin = WI_FIN_IN_FLIGHT;
+}
+
+static void broken_fin(struct weir_conn *conn)
+{
+	conn->fin = WI_FIN_IN_FLIGHT;
+}
+
+static void broken_fin_sent(struct weir_conn *conn)
+{
+	conn->in_flight = 1u << WI_CONN_SHUTDOWN;
+	conn->fin = WI_FIN_SENT;
+}
+
+static void broken_recv_state(struct weir_conn *conn)
+{
+	conn->recv = WI_RECV_STATE_COUNT;
+	conn->in_flight = 1u << WI_CONN_RECV;
+}
+
+static void broken_fin_state(struct weir_conn *conn)
+{
+	conn->fin = WI_FIN_STATE_COUNT;
+}
+
+static void broken_alive_state(struct weir_conn *conn)
+{
+	conn->alive = WI_ALIVE_STATE_COUNT;
 }
 
 static void broken_send_without_bytes(struct weir_conn *conn)
 {
-	conn->in_flight = 1;
-	conn->send_in_flight = true;
+	conn->in_flight = 1u << WI_CONN_SEND;
 }
 
 static void broken_bytes_without_send(struct weir_conn *conn)
 {
 	kept_send(conn);
-	conn->send_in_flight = false;
+	conn->in_flight = 0;
 }
 
 static void broken_lent(struct weir_conn *conn)
@@ -237,7 +407,7 @@ static void broken_file(struct weir_conn *conn)
 
 static void broken_in_flight(struct weir_conn *conn)
 {
-	conn->in_flight = 1;
+	conn->in_flight = 1u << WI_CONN_CHECK;
 }
 
 static void broken_queue(struct weir_conn *conn)
@@ -276,7 +446,14 @@ static const struct {
 	{ "the reason is there or gone", broken_reason,
 	  IN(FREE) | IN(CONNECTING) },
 	{ "the receive is armed and not in flight", broken_recv, 0 },
-	{ "a cancel is in flight and not counted", broken_cancel, 0 },
+	{ "a receive is in flight and the machine says none", broken_idle, 0 },
+	{ "the receive is being cancelled by no cancel", broken_cancel, 0 },
+	{ "the FIN is in flight", kept_fin, IN_ALL & ~IN(FREE) },
+	{ "the FIN is in flight without an operation", broken_fin, 0 },
+	{ "the FIN was sent and is in flight", broken_fin_sent, 0 },
+	{ "the receive is in no state at all", broken_recv_state, 0 },
+	{ "the FIN is in no state at all", broken_fin_state, 0 },
+	{ "it is neither alive nor asked", broken_alive_state, 0 },
 	{ "a send is in flight and nothing lent", broken_send_without_bytes,
 	  0 },
 	{ "bytes are lent and no send in flight", broken_bytes_without_send,
@@ -334,6 +511,9 @@ Suite *suite_state(void)
 	tcase_add_test(moving, state_move_checks_the_promises_of_the_new_state);
 	tcase_add_test(moving,
 		       state_goes_all_the_way_round_accepted_or_connected);
+	tcase_add_loop_test(
+		moving, machine_moves_along_its_diagram_and_aborts_elsewhere, 0,
+		MACHINE_COUNT);
 	suite_add_tcase(suite, moving);
 
 	tcase_add_loop_test(promises, state_promises_are_kept_or_abort, 0,

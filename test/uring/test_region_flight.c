@@ -63,7 +63,8 @@ void flight_start(struct flight *flight)
 	 * what the kernel has done by then does not matter. */
 	for (int i = 0; i < TURNS_MAX; i++) {
 		flight_turn(flight);
-		if (flight->conn != NULL && flight->conn->send_in_flight)
+		if (flight->conn != NULL &&
+		    wi_conn_awaits(flight->conn, WI_CONN_SEND))
 			return;
 	}
 	ck_abort_msg("no send stayed in flight");
