@@ -22,29 +22,6 @@ extern "C" {
 
 struct io_uring_params;
 
-/**
- * struct weir_listen_request - a listening stream socket, in one call
- * @address:       in: where to bind; out: where it is bound (port 0 resolved)
- * @address_bytes: length of @address
- * @backlog:       connections that may wait for accept, at least 1; the kernel
- *                 cuts it to net.core.somaxconn
- * @is_v6_only:    an IPv6 address leaves IPv4 alone, so that another listener
- *                 may have the same port there
- * @joins_group:   true: SO_REUSEPORT, share the port with sockets of the same
- *                 user that set it too; false: fail with -EADDRINUSE if
- *                 anybody listens there
- *
- * Accepted sockets inherit TCP_NODELAY from the listener, so that no call per
- * connection is needed (tcp(7)).
- */
-struct weir_listen_request {
-	struct sockaddr_storage address;
-	socklen_t address_bytes;
-	int backlog;
-	bool is_v6_only;
-	bool joins_group;
-};
-
 struct weir_kernel {
 	const char *name;
 	void *ctx; /* first argument of every call; owned by whoever made it */
@@ -66,20 +43,26 @@ struct weir_kernel {
 		   void **out_memory);
 	int (*unmap)(void *ctx, void *memory, size_t bytes);
 
-	/* A listener must be bound before its group's first loop accepts,
-	 * when no ring may be entered yet, and the port that the kernel chose
-	 * can be read through the ring only since 6.19: hence a call. */
-	int (*listen)(void *ctx, struct weir_listen_request *request);
+	/* madvise(2) on memory that map() gave; @advice: MADV_DONTNEED, ... */
+	int (*advise)(void *ctx, void *memory, size_t bytes, int advice);
 
-	/* Listen again on what listen() made and shutdown() has stopped: it
-	 * has kept its address, if it was not bound to port 0. -EADDRINUSE if
-	 * another has taken that. */
-	int (*listen_again)(void *ctx, int fd, int backlog);
-
-	/* setsockopt(2), for a listener and the group that it is in: before a
-	 * ring may be entered, or from a thread without one. */
+	/* socket(2), setsockopt(2), bind(2), listen(2), getsockname(2): for a
+	 * listener, which is made before its ring may be entered, and often by
+	 * a thread without one. The ring itself binds and listens since 6.11,
+	 * and tells the port that the kernel chose since 6.19. A socket is
+	 * closed on exec. */
+	int (*socket)(void *ctx, int family, int type, int protocol);
 	int (*sockopt)(void *ctx, int fd, int level, int name,
 		       const void *value, socklen_t value_bytes);
+	int (*bind)(void *ctx, int fd, const struct sockaddr *address,
+		    socklen_t address_bytes);
+	int (*listen)(void *ctx, int fd, int backlog);
+	int (*sockname)(void *ctx, int fd, struct sockaddr *out_address,
+			socklen_t *address_bytes);
+
+	/* connect(2) to AF_UNSPEC: the socket forgets a peer, and that it was
+	 * shut down. */
+	int (*disconnect)(void *ctx, int fd);
 
 	/* shutdown(2): the ring's own operation costs a worker thread. */
 	int (*shutdown)(void *ctx, int fd, int how);
@@ -91,9 +74,16 @@ struct weir_kernel {
 	int (*doorbell_ring)(void *ctx, int fd);
 
 	uint64_t (*now_ns)(void *ctx); /* monotonic */
-	/* Sleep, at most so long; a signal ends it. For who can do nothing
-	 * else: a kernel that refuses to be entered is asked again later. */
+	/* Sleep, at most so long; a signal ends it. For a thread that can do
+	 * nothing else: a kernel that refuses a call is asked again later. */
 	void (*pause)(void *ctx, uint64_t ns);
+
+	/* futex(2): sleep while *@word is @value, until another thread of this
+	 * process wakes those that wait on the word. Also ends without a wake;
+	 * the caller looks again. wake() may be called from a signal handler,
+	 * and @word need not be there any more. */
+	int (*wait)(void *ctx, const uint32_t *word, uint32_t value);
+	int (*wake)(void *ctx, const uint32_t *word);
 
 	/* Bytes that nobody can guess; at most 256. */
 	int (*random)(void *ctx, void *out_bytes, size_t byte_count);

@@ -1,7 +1,6 @@
 /* kernel_linux.c - the real kernel behind the seam
  *
- * Thin on purpose: a system call each, its errno as the result. The one
- * decision made here is how a listener is born.
+ * Thin on purpose: a system call each, its errno as the result.
  */
 #include "kernel.h"
 
@@ -12,8 +11,8 @@
 
 #include <assert.h>
 #include <errno.h>
-#include <netinet/in.h>
-#include <netinet/tcp.h>
+#include <limits.h>
+#include <linux/futex.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/eventfd.h>
@@ -23,11 +22,7 @@
 #include <time.h>
 #include <unistd.h>
 
-enum {
-	BIND_TRIES = 40,
-	BIND_PAUSE_NS = 5 * 1000 * 1000,
-	NS_PER_S = 1000 * 1000 * 1000,
-};
+enum { NS_PER_S = 1000 * 1000 * 1000 };
 
 static int linux_result(long result)
 {
@@ -82,10 +77,16 @@ static int linux_unmap(void *ctx, void *memory, size_t bytes)
 	return linux_result(munmap(memory, bytes));
 }
 
-static int linux_close(void *ctx, int fd)
+static int linux_advise(void *ctx, void *memory, size_t bytes, int advice)
 {
 	(void)ctx;
-	return linux_result(close(fd));
+	return linux_result(madvise(memory, bytes, advice));
+}
+
+static int linux_socket(void *ctx, int family, int type, int protocol)
+{
+	(void)ctx;
+	return linux_result(socket(family, type | SOCK_CLOEXEC, protocol));
 }
 
 static int linux_sockopt(void *ctx, int fd, int level, int name,
@@ -95,108 +96,43 @@ static int linux_sockopt(void *ctx, int fd, int level, int name,
 	return linux_result(setsockopt(fd, level, name, value, value_bytes));
 }
 
+static int linux_bind(void *ctx, int fd, const struct sockaddr *address,
+		      socklen_t address_bytes)
+{
+	(void)ctx;
+	return linux_result(bind(fd, address, address_bytes));
+}
+
+static int linux_listen(void *ctx, int fd, int backlog)
+{
+	(void)ctx;
+	return linux_result(listen(fd, backlog));
+}
+
+static int linux_sockname(void *ctx, int fd, struct sockaddr *out_address,
+			  socklen_t *address_bytes)
+{
+	(void)ctx;
+	return linux_result(getsockname(fd, out_address, address_bytes));
+}
+
+static int linux_disconnect(void *ctx, int fd)
+{
+	const struct sockaddr nobody = { .sa_family = AF_UNSPEC };
+	(void)ctx;
+	return linux_result(connect(fd, &nobody, sizeof(nobody)));
+}
+
 static int linux_shutdown(void *ctx, int fd, int how)
 {
 	(void)ctx;
 	return linux_result(shutdown(fd, how));
 }
 
-/* The teardown of a ring is asynchronous: after a SIGKILL its port stays bound
- * for about 10 ms, and a restart must not fail on that. */
-static void linux_pause(void *ctx, uint64_t ns)
-{
-	const struct timespec pause = {
-		.tv_sec = (time_t)(ns / NS_PER_S),
-		.tv_nsec = (long)(ns % NS_PER_S),
-	};
-	(void)ctx;
-	(void)nanosleep(&pause, NULL); /* cut short: they look again */
-}
-
-static int linux_bind(int fd, const struct weir_listen_request *request)
-{
-	int err = 0;
-	for (int i = 0; i < BIND_TRIES; i++) {
-		if (bind(fd, (const struct sockaddr *)&request->address,
-			 request->address_bytes) == 0)
-			return 0;
-		err = -errno;
-		if (err != -EADDRINUSE)
-			break;
-		linux_pause(NULL, BIND_PAUSE_NS);
-	}
-	return err;
-}
-
-static int linux_listener_options(int fd,
-				  const struct weir_listen_request *request)
-{
-	const int family = request->address.ss_family;
-	const struct {
-		int level;
-		int name;
-		bool is_wanted;
-	} options[] = {
-		{ SOL_SOCKET, SO_REUSEADDR, true },
-		{ SOL_SOCKET, SO_REUSEPORT, request->joins_group },
-		{ IPPROTO_TCP, TCP_NODELAY,
-		  family == AF_INET || family == AF_INET6 },
-		{ IPPROTO_IPV6, IPV6_V6ONLY,
-		  family == AF_INET6 && request->is_v6_only },
-	};
-	const int on = 1;
-	for (size_t i = 0; i < sizeof(options) / sizeof(options[0]); i++)
-		if (options[i].is_wanted &&
-		    setsockopt(fd, options[i].level, options[i].name, &on,
-			       sizeof(on)) < 0)
-			return -errno;
-	return 0;
-}
-
-static int linux_listener_fill(int fd, struct weir_listen_request *request)
-{
-	int err = linux_listener_options(fd, request);
-	if (err < 0)
-		return err;
-	err = linux_bind(fd, request);
-	if (err < 0)
-		return err;
-	/* Of two members that only set SO_REUSEADDR the second is refused
-	 * here rather than in bind(2). */
-	if (listen(fd, request->backlog) < 0)
-		return -errno;
-	request->address_bytes = sizeof(request->address);
-	return linux_result(getsockname(fd,
-					(struct sockaddr *)&request->address,
-					&request->address_bytes));
-}
-
-static int linux_listen(void *ctx, struct weir_listen_request *request)
+static int linux_close(void *ctx, int fd)
 {
 	(void)ctx;
-	int fd = socket(request->address.ss_family, SOCK_STREAM | SOCK_CLOEXEC,
-			0);
-	if (fd < 0)
-		return -errno;
-
-	int err = linux_listener_fill(fd, request);
-	if (err < 0) {
-		(void)close(fd); /* the first error is the one to report */
-		return err;
-	}
-	return fd;
-}
-
-/* A socket that was shut down twice has both of its directions shut, and those
- * that it accepts would inherit that; an association with nobody clears it
- * (connect(2)). */
-static int linux_listen_again(void *ctx, int fd, int backlog)
-{
-	const struct sockaddr nobody = { .sa_family = AF_UNSPEC };
-	(void)ctx;
-	if (connect(fd, &nobody, sizeof(nobody)) < 0)
-		return -errno;
-	return linux_result(listen(fd, backlog));
+	return linux_result(close(fd));
 }
 
 static int linux_doorbell_open(void *ctx)
@@ -222,6 +158,30 @@ static uint64_t linux_now_ns(void *ctx)
 	return (uint64_t)now.tv_sec * 1000000000u + (uint64_t)now.tv_nsec;
 }
 
+static void linux_pause(void *ctx, uint64_t ns)
+{
+	const struct timespec pause = {
+		.tv_sec = (time_t)(ns / NS_PER_S),
+		.tv_nsec = (long)(ns % NS_PER_S),
+	};
+	(void)ctx;
+	(void)nanosleep(&pause, NULL); /* cut short: the caller looks again */
+}
+
+static int linux_wait(void *ctx, const uint32_t *word, uint32_t value)
+{
+	(void)ctx;
+	return linux_result(syscall(SYS_futex, word, FUTEX_WAIT_PRIVATE, value,
+				    NULL, NULL, 0));
+}
+
+static int linux_wake(void *ctx, const uint32_t *word)
+{
+	(void)ctx;
+	return linux_result(syscall(SYS_futex, word, FUTEX_WAKE_PRIVATE,
+				    INT_MAX, NULL, NULL, 0));
+}
+
 /* Up to 256 bytes come whole, without an interruption: getrandom(2). */
 static int linux_random(void *ctx, void *out_bytes, size_t byte_count)
 {
@@ -238,12 +198,14 @@ static int linux_punt_workers(void *ctx)
 
 /* What the two kernels share. */
 #define LINUX_CALLS                                                            \
-	.map = linux_map, .unmap = linux_unmap, .listen = linux_listen,        \
-	.listen_again = linux_listen_again, .sockopt = linux_sockopt,          \
-	.shutdown = linux_shutdown, .doorbell_open = linux_doorbell_open,      \
+	.map = linux_map, .unmap = linux_unmap, .advise = linux_advise,        \
+	.socket = linux_socket, .sockopt = linux_sockopt, .bind = linux_bind,  \
+	.listen = linux_listen, .sockname = linux_sockname,                    \
+	.disconnect = linux_disconnect, .shutdown = linux_shutdown,            \
+	.doorbell_open = linux_doorbell_open,                                  \
 	.doorbell_ring = linux_doorbell_ring, .now_ns = linux_now_ns,          \
-	.pause = linux_pause, .random = linux_random,                          \
-	.punt_workers = linux_punt_workers
+	.pause = linux_pause, .wait = linux_wait, .wake = linux_wake,          \
+	.random = linux_random, .punt_workers = linux_punt_workers
 
 const struct weir_kernel *weir_kernel_linux(void)
 {

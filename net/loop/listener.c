@@ -187,6 +187,16 @@ static bool listener_ends(const struct wi_listeners *listeners,
 	       !wi_latecomers_go_on(&listener->latecomers, listener->accepts);
 }
 
+/* For the thread that waits in net/server for it. */
+static void listener_tell(struct wi_listeners *listeners,
+			  struct wi_listener *listener, uint32_t word)
+{
+	if (listener->told == word)
+		return;
+	wi_store_release_u32(&listener->told, word);
+	wi_event_raise(listeners->core->kernel, &listeners->acks);
+}
+
 static void listener_work(struct wi_listeners *listeners,
 			  struct wi_listener *listener)
 {
@@ -202,7 +212,7 @@ static void listener_work(struct wi_listeners *listeners,
 		/* Shut down, or about to be: that ends what is armed. */
 		if (WI_MUTANT("drained-loop-says-so-too-early",
 			      listener->state == WI_LISTENER_IDLE, true))
-			wi_store_release_u32(&listener->told, word);
+			listener_tell(listeners, listener, word);
 		return;
 	}
 	const bool is_full = listener_is_full(listeners, listener);

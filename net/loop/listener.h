@@ -17,6 +17,7 @@
 #ifndef WEIR_NET_LISTENER_H
 #define WEIR_NET_LISTENER_H
 
+#include "../core/event_count.h"
 #include "../steer.h"
 
 #include <stdbool.h>
@@ -81,6 +82,7 @@ struct wi_listeners {
 	uint32_t conn_count;      /* connections at a time */
 	uint32_t backlog;         /* of all listeners together */
 	enum wi_accepting accepting;
+	struct wi_event_count acks; /* a listener has told, or the loop ended */
 	uint32_t count;
 	struct wi_listener list[WEIR_STEER_GROUPS_MAX];
 };

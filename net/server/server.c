@@ -38,7 +38,8 @@ struct wi_server_seat *wi_server_seat(struct weir_server *server,
 static uint32_t cpus_usable(cpu_set_t *out_set)
 {
 	CPU_ZERO(out_set);
-	if (sched_getaffinity(0, sizeof(*out_set), out_set) < 0)
+	if (pthread_getaffinity_np(pthread_self(), sizeof(*out_set), out_set) !=
+	    0)
 		return 1; /* more CPUs than the set holds: one loop, unpinned */
 	return (uint32_t)CPU_COUNT(out_set);
 }
@@ -144,6 +145,8 @@ static void server_keep(struct weir_server *server,
 	server->sample_interval = opts->sample_interval;
 	server->on_log = opts->on_log;
 	server->loop_opts = opts->loop;
+	server->kernel = opts->loop.ring.kernel != NULL ? opts->loop.ring.kernel
+							: weir_kernel_default();
 	server->handlers = *handlers;
 	server->ctx = ctx;
 }
@@ -234,7 +237,26 @@ void weir_server_stop(struct weir_server *server)
 		if (loop != NULL)
 			wi_loop_stop_to(loop, count);
 	}
-	(void)wi_sub_fetch_seq_cst_u32(&server->stoppers, 1);
+	wi_server_stopper_leave(server);
+}
+
+void wi_server_stopper_leave(struct weir_server *server)
+{
+	/* The server may be closed and freed as soon as this one has left. */
+	const struct weir_kernel *kernel = server->kernel;
+	uint32_t *stoppers = &server->stoppers;
+	if (wi_sub_fetch_seq_cst_u32(stoppers, 1) == 0)
+		(void)kernel->wake(kernel->ctx, stoppers); /* cannot fail */
+}
+
+void wi_server_await_stoppers(struct weir_server *server)
+{
+	const struct weir_kernel *kernel = server->kernel;
+	uint32_t count = wi_load_seq_cst_u32(&server->stoppers);
+	while (count > 0) {
+		(void)kernel->wait(kernel->ctx, &server->stoppers, count);
+		count = wi_load_seq_cst_u32(&server->stoppers);
+	}
 }
 
 static void server_await_end(struct weir_server *server)

@@ -4,13 +4,11 @@
  * the index of the address is that of the group, and of the listener in its
  * loop.
  */
+#include "listen_socket.h"
 #include "server_priv.h"
 
 #include <errno.h>
 #include <string.h>
-#include <time.h>
-
-enum { TOLD_PAUSE_NS = 200 * 1000 };
 
 /* ---- addresses --------------------------------------------------------- */
 
@@ -83,18 +81,18 @@ static int listener_make(struct weir_server *server, uint32_t group,
 			 bool joins_group, struct weir_error *error)
 {
 	struct weir_addr *addr = &server->addrs[group];
-	struct weir_listen_request request = {
-		.address = addr->storage,
-		.address_bytes = addr->bytes,
+	const struct wi_listen_request request = {
+		.addr = *addr,
 		.backlog = backlog,
 		.is_v6_only = server->is_v6_only,
 		.joins_group = joins_group,
 	};
-	int fd = kernel->listen(kernel->ctx, &request);
+	struct weir_addr bound;
+	int fd = wi_listen_socket_open(kernel, &request, &bound);
 	if (fd < 0)
 		return listen_explain(addr, fd, error);
 	if (weir_addr_port(addr) == 0) /* others read it meanwhile */
-		addr->storage = request.address;
+		addr->storage = bound.storage;
 	return fd;
 }
 
@@ -206,14 +204,19 @@ static bool seat_has_told(const struct wi_server_seat *seat)
 	return true;
 }
 
-/* A loop has no way to wake a thread without a system call of its own, and
- * this takes it but a few turns. */
+/* The loop's thread raises `acks` for both: a listener has told, or the loop
+ * has ended. */
 static void seat_await_told(const struct wi_server_seat *seat)
 {
-	const struct timespec pause = { .tv_nsec = TOLD_PAUSE_NS };
+	const struct weir_kernel *kernel = wi_loop_kernel(seat->loop);
+	const struct wi_event_count *acks =
+		&wi_loop_listeners(seat->loop)->acks;
+	uint32_t seen = wi_event_seen(acks);
 	while (!seat_has_told(seat) &&
-	       wi_load_acquire_u32(&seat->has_ended) == 0)
-		(void)nanosleep(&pause, NULL); /* cut short: looks again */
+	       wi_load_acquire_u32(&seat->has_ended) == 0) {
+		wi_event_wait(kernel, acks, seen);
+		seen = wi_event_seen(acks);
+	}
 }
 
 void wi_seat_listen_end(struct wi_server_seat *seat)
@@ -236,8 +239,8 @@ static int seat_relisten(struct wi_server_seat *seat, struct weir_error *error)
 	const struct weir_kernel *kernel = wi_loop_kernel(seat->loop);
 	const struct wi_listeners *listeners = wi_loop_listeners(seat->loop);
 	for (uint32_t i = 0; i < listeners->count; i++) {
-		int err = kernel->listen_again(
-			kernel->ctx, listeners->list[i].fd, seat_backlog(seat));
+		int err = wi_listen_socket_reopen(kernel, listeners->list[i].fd,
+						  seat_backlog(seat));
 		if (err < 0)
 			return listen_explain(&seat->server->addrs[i], err,
 					      error);

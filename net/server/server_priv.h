@@ -23,7 +23,6 @@
 
 #include <assert.h>
 #include <pthread.h>
-#include <sched.h>
 
 /* A thread takes its ring, says so, and waits here until its listeners have
  * been made, or until the start is given up. */
@@ -59,13 +58,14 @@ struct weir_server {
 	struct weir_loop_opts loop_opts;
 	struct weir_handlers handlers;
 	void *ctx;
+	const struct weir_kernel *kernel;
 	cpu_set_t cpus; /* that this process may use */
 	struct weir_steer *steer;
 	bool owns_steer;
 
 	/* Written by any thread, and by signal handlers. */
 	uint32_t stop_requests;
-	uint32_t stoppers; /* walking over the seats now */
+	uint32_t stoppers; /* walk over the seats now; the last one wakes */
 
 	pthread_mutex_t control;
 	bool is_joined;
@@ -81,6 +81,11 @@ struct weir_server {
 
 void wi_server_lock(struct weir_server *server);
 void wi_server_unlock(struct weir_server *server);
+
+/* The end of a walk over the seats, whose begin was counted in stoppers: any
+ * thread, and signal handlers. And the wait until there is no such walk. */
+void wi_server_stopper_leave(struct weir_server *server);
+void wi_server_await_stoppers(struct weir_server *server);
 
 /* Return: its seat; NULL, and -ENOENT in @error, if there is no such loop. */
 struct wi_server_seat *wi_server_seat(struct weir_server *server,

@@ -57,6 +57,8 @@ static void seat_live_no_more(struct wi_server_seat *seat)
 {
 	struct weir_server *server = seat->server;
 	wi_store_release_u32(&seat->has_ended, 1);
+	wi_event_raise(wi_loop_kernel(seat->loop),
+		       &wi_loop_listeners(seat->loop)->acks);
 	(void)pthread_mutex_lock(&server->gate_lock);
 	server->live_count--;
 	(void)pthread_cond_broadcast(&server->gate_moved);
@@ -168,8 +170,7 @@ void wi_seat_close(struct wi_server_seat *seat)
 	struct weir_server *server = seat->server;
 	assert(!seat->is_started);
 	wi_store_seq_cst_pointer(&seat->shown, NULL);
-	while (wi_load_seq_cst_u32(&server->stoppers) > 0)
-		(void)sched_yield();
+	wi_server_await_stoppers(server);
 	wi_seat_leave(seat);
 	if (seat->is_seated)
 		wi_steer_seat_give(server->steer, seat->index);

@@ -17,7 +17,6 @@
 #include <pthread.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 
 enum {
 	LOG_BYTES = 64 * 1024,
@@ -199,13 +198,13 @@ static int object_load(struct wi_steer_bpf *bpf, struct wi_steer_object from)
 static int object_load_patiently(struct wi_steer_bpf *bpf,
 				 struct wi_steer_object from)
 {
+	const struct weir_kernel *kernel = bpf->kernel;
 	int err = -EAGAIN;
 	for (int i = 0; i < LOAD_TRIES; i++) {
 		err = object_load(bpf, from);
 		if (err != -EAGAIN)
 			break;
-		struct timespec pause = { .tv_nsec = LOAD_PAUSE_NS };
-		(void)nanosleep(&pause, NULL); /* cut short: tries once more */
+		kernel->pause(kernel->ctx, LOAD_PAUSE_NS);
 	}
 	return err;
 }

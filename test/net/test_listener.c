@@ -8,6 +8,7 @@
 
 #include "net/loop/loop_priv.h"
 #include "net/loop/loop_struct.h"
+#include "net/server/listen_socket.h"
 
 static struct wi_listener *listener_of(const struct local *local)
 {
@@ -52,8 +53,7 @@ static void listen_again(struct local *local)
 {
 	const struct weir_kernel *kernel = weir_kernel_linux();
 	ck_assert_int_eq(
-		kernel->listen_again(kernel->ctx, listener_of(local)->fd, 16),
-		0);
+		wi_listen_socket_reopen(kernel, listener_of(local)->fd, 16), 0);
 	wish(local, WI_LISTENER_ACCEPT);
 }
 

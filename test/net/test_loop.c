@@ -12,6 +12,7 @@
 #include "../sim/sim.h"
 #include "net/conn/conn_priv.h"
 #include "net/loop/loop_struct.h"
+#include "net/server/listen_socket.h"
 
 #include <arpa/inet.h>
 #include <errno.h>
@@ -158,14 +159,11 @@ static int rig_attempt(struct weir_sim *sim,
 
 static int rig_listen(void)
 {
-	const struct sockaddr_in address = { .sin_family = AF_INET,
-					     .sin_port = htons(PORT) };
-	struct weir_listen_request request = {
-		.address_bytes = sizeof(address),
+	struct wi_listen_request request = {
 		.backlog = (int)weir_loop_backlog(rig.loop),
 	};
-	memcpy(&request.address, &address, sizeof(address));
-	const int fd = rig.kernel.listen(rig.kernel.ctx, &request);
+	ck_assert_int_eq(weir_addr_parse("0.0.0.0", PORT, &request.addr), 0);
+	const int fd = wi_listen_socket_open(&rig.kernel, &request, NULL);
 	ck_assert_int_ge(fd, 0);
 	return fd;
 }

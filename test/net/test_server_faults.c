@@ -29,9 +29,13 @@ enum faulty_call {
 	CALL_NONE = 0,
 	CALL_SETUP,
 	CALL_ENABLE,
+	CALL_SOCKET,
+	CALL_OPTION, /* of a listener */
+	CALL_BIND,
 	CALL_LISTEN,
+	CALL_NAME,
 	CALL_LISTEN_AGAIN,
-	CALL_SOCKOPT,
+	CALL_STEER, /* the option by which one is steered to */
 };
 
 static struct {
@@ -39,7 +43,7 @@ static struct {
 	/* Written while no thread is in such a call. */
 	enum faulty_call call;
 	int err;
-	struct weir_server *stop_first; /* ahead of listen_again() */
+	struct weir_server *stop_first; /* ahead of disconnect() */
 	int backlog_least;              /* that was asked for */
 } faulty;
 
@@ -83,31 +87,61 @@ static int faulty_register(void *ctx, int ring_fd, uint32_t opcode, void *arg,
 					   arg_count);
 }
 
-static int faulty_listen(void *ctx, struct weir_listen_request *request)
+static int faulty_socket(void *ctx, int family, int type, int protocol)
+{
+	const struct weir_kernel *real = weir_kernel_linux();
+	const int err = faulty_err(CALL_SOCKET);
+	(void)ctx;
+	return err < 0 ? err : real->socket(real->ctx, family, type, protocol);
+}
+
+static int faulty_bind(void *ctx, int fd, const struct sockaddr *address,
+		       socklen_t address_bytes)
+{
+	const struct weir_kernel *real = weir_kernel_linux();
+	const int err = faulty_err(CALL_BIND);
+	(void)ctx;
+	return err < 0 ? err
+		       : real->bind(real->ctx, fd, address, address_bytes);
+}
+
+static int faulty_listen(void *ctx, int fd, int backlog)
 {
 	const struct weir_kernel *real = weir_kernel_linux();
 	const int err = faulty_err(CALL_LISTEN);
 	(void)ctx;
-	if (request->backlog < faulty.backlog_least)
-		faulty.backlog_least = request->backlog;
-	return err < 0 ? err : real->listen(real->ctx, request);
+	if (backlog < faulty.backlog_least)
+		faulty.backlog_least = backlog;
+	return err < 0 ? err : real->listen(real->ctx, fd, backlog);
 }
 
-static int faulty_listen_again(void *ctx, int fd, int backlog)
+static int faulty_sockname(void *ctx, int fd, struct sockaddr *out_address,
+			   socklen_t *address_bytes)
+{
+	const struct weir_kernel *real = weir_kernel_linux();
+	const int err = faulty_err(CALL_NAME);
+	(void)ctx;
+	return err < 0 ? err
+		       : real->sockname(real->ctx, fd, out_address,
+					address_bytes);
+}
+
+static int faulty_disconnect(void *ctx, int fd)
 {
 	const struct weir_kernel *real = weir_kernel_linux();
 	const int err = faulty_err(CALL_LISTEN_AGAIN);
 	(void)ctx;
 	if (faulty.stop_first != NULL)
 		weir_server_stop(faulty.stop_first);
-	return err < 0 ? err : real->listen_again(real->ctx, fd, backlog);
+	return err < 0 ? err : real->disconnect(real->ctx, fd);
 }
 
 static int faulty_sockopt(void *ctx, int fd, int level, int name,
 			  const void *value, socklen_t value_bytes)
 {
 	const struct weir_kernel *real = weir_kernel_linux();
-	const int err = faulty_err(CALL_SOCKOPT);
+	const int err =
+		faulty_err(name == SO_INCOMING_CPU ? CALL_STEER : CALL_OPTION);
 	(void)ctx;
 	return err < 0 ? err
 		       : real->sockopt(real->ctx, fd, level, name, value,
@@ -122,8 +156,11 @@ static struct weir_kernel *faulty_init(void)
 	faulty.kernel.setup = faulty_setup;
 	faulty.kernel.enter = faulty_enter;
 	faulty.kernel.register_op = faulty_register;
+	faulty.kernel.socket = faulty_socket;
+	faulty.kernel.bind = faulty_bind;
 	faulty.kernel.listen = faulty_listen;
-	faulty.kernel.listen_again = faulty_listen_again;
+	faulty.kernel.sockname = faulty_sockname;
+	faulty.kernel.disconnect = faulty_disconnect;
 	faulty.kernel.sockopt = faulty_sockopt;
 	return &faulty.kernel;
 }
@@ -188,13 +225,18 @@ static bool is_drained(struct weir_server *server, uint32_t index)
 /* ---- the start --------------------------------------------------------- */
 
 static const struct {
+	enum faulty_call call;
 	int err;
 	const char *hint;
 } listen_cases[] = {
-	{ -EACCES, "CAP_NET_BIND_SERVICE" },
-	{ -EADDRINUSE, "is in use" },
-	{ -EADDRNOTAVAIL, "is no address of this host" },
-	{ -ENOBUFS, "cannot listen on 127.0.0.1" },
+	{ CALL_BIND, -EACCES, "CAP_NET_BIND_SERVICE" },
+	{ CALL_BIND, -EADDRINUSE, "is in use" },
+	{ CALL_BIND, -EADDRNOTAVAIL, "is no address of this host" },
+	{ CALL_LISTEN, -EADDRINUSE, "is in use" },
+	{ CALL_SOCKET, -EMFILE, "cannot listen on 127.0.0.1" },
+	{ CALL_OPTION, -ENOPROTOOPT, "cannot listen on 127.0.0.1" },
+	{ CALL_LISTEN, -ENOBUFS, "cannot listen on 127.0.0.1" },
+	{ CALL_NAME, -ENOBUFS, "cannot listen on 127.0.0.1" },
 };
 
 START_TEST(a_listener_that_cannot_be_had_is_explained)
@@ -206,7 +248,7 @@ START_TEST(a_listener_that_cannot_be_had_is_explained)
 	};
 	struct weir_server *server = NULL;
 	struct weir_error error = { .code = 0 };
-	faulty.call = CALL_LISTEN;
+	faulty.call = listen_cases[_i].call;
 	faulty.err = listen_cases[_i].err;
 	expect(weir_server_open(&server, &opts, &none, NULL, &error),
 	       listen_cases[_i].err, &error, listen_cases[_i].hint);
@@ -372,8 +414,9 @@ struct change_case {
 static const struct change_case add_cases[] = {
 	{ CALL_SETUP, -ENOMEM, "", false },
 	{ CALL_ENABLE, -ENOMEM, "cannot enable the ring of loop 1", false },
+	{ CALL_SOCKET, -EMFILE, "cannot listen", false },
 	{ CALL_LISTEN, -EMFILE, "cannot listen", false },
-	{ CALL_SOCKOPT, -EPERM, "loop 1 cannot be steered to", true },
+	{ CALL_STEER, -EPERM, "loop 1 cannot be steered to", true },
 };
 
 START_TEST(a_loop_that_cannot_be_added_leaves_the_server_as_it_was)
@@ -425,7 +468,8 @@ END_TEST
 
 static const struct change_case resume_cases[] = {
 	{ CALL_LISTEN_AGAIN, -EADDRINUSE, "is in use", false },
-	{ CALL_SOCKOPT, -EPERM, "loop 1 cannot be steered to", true },
+	{ CALL_LISTEN, -EADDRINUSE, "is in use", false },
+	{ CALL_STEER, -EPERM, "loop 1 cannot be steered to", true },
 };
 
 START_TEST(a_loop_that_cannot_be_resumed_stays_drained)
@@ -570,7 +614,7 @@ START_TEST(a_loop_is_not_freed_while_somebody_may_look_at_it)
 						      __ATOMIC_RELAXED));
 		(void)sched_yield();
 	}
-	(void)wi_sub_fetch_seq_cst_u32(&server->stoppers, 1);
+	wi_server_stopper_leave(server);
 	ck_assert_int_eq(pthread_join(thread, NULL), 0);
 	ck_assert_int_eq(removal.result, 0);
 	ck_assert_ptr_null(server->seats[0].loop);

@@ -8,6 +8,8 @@
 #include "../steer/steer_rig.h"
 #include "../suites.h"
 
+#include "net/server/listen_socket.h"
+
 #include <errno.h>
 #include <poll.h>
 #include <sched.h>
@@ -597,12 +599,9 @@ END_TEST
 static bool has_ipv6(void)
 {
 	const struct weir_kernel *kernel = weir_kernel_default();
-	struct weir_addr addr;
-	ck_assert_int_eq(weir_addr_parse("::1", 0, &addr), 0);
-	struct weir_listen_request request = { .address = addr.storage,
-					       .address_bytes = addr.bytes,
-					       .backlog = 1 };
-	int fd = kernel->listen(kernel->ctx, &request);
+	struct wi_listen_request request = { .backlog = 1 };
+	ck_assert_int_eq(weir_addr_parse("::1", 0, &request.addr), 0);
+	int fd = wi_listen_socket_open(kernel, &request, NULL);
 	if (fd >= 0)
 		(void)kernel->close(kernel->ctx, fd);
 	return fd >= 0;

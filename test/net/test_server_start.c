@@ -249,14 +249,14 @@ static int third_register(void *ctx, int ring_fd, uint32_t opcode, void *arg,
 	return real->register_op(real->ctx, ring_fd, opcode, arg, arg_count);
 }
 
-static int third_listen(void *ctx, struct weir_listen_request *request)
+static int third_listen(void *ctx, int fd, int backlog)
 {
 	struct third *third = ctx;
 	const struct weir_kernel *real = weir_kernel_default();
 	/* The first is the probe that looks for strangers. */
 	if (third->fails_listen && ++third->listens == 4)
 		return -ENOMEM;
-	return real->listen(real->ctx, request);
+	return real->listen(real->ctx, fd, backlog);
 }
 
 static int third_doorbell(void *ctx)

@@ -1,6 +1,8 @@
 /* diff_play.c - a script on one kernel, and its story */
 #include "diff.h"
 
+#include "net/server/listen_socket.h"
+
 #include <assert.h>
 #include <errno.h>
 #include <stdlib.h>
@@ -344,7 +346,7 @@ static const struct weir_handlers handlers = {
 static void start(struct player *player)
 {
 	const struct weir_kernel *kernel = player->world->kernel;
-	struct weir_listen_request request = { .backlog = 16 };
+	struct wi_listen_request request = { .backlog = 16 };
 	struct weir_addr addr;
 	const struct weir_loop_opts opts = {
 		.ring = { .kernel = kernel,
@@ -361,13 +363,10 @@ static void start(struct player *player)
 	};
 	int err = weir_loop_open(&player->loop, &opts, &handlers, player, NULL);
 	assert(err == 0);
-	err = weir_addr_parse("127.0.0.1", 0, &addr);
+	err = weir_addr_parse("127.0.0.1", 0, &request.addr);
 	assert(err == 0);
-	request.address = addr.storage;
-	request.address_bytes = addr.bytes;
-	const int fd = kernel->listen(kernel->ctx, &request);
+	const int fd = wi_listen_socket_open(kernel, &request, &addr);
 	assert(fd >= 0);
-	addr.storage = request.address;
 	player->port = weir_addr_port(&addr);
 	weir_loop_listen(player->loop, fd);
 	err = weir_loop_enable(player->loop);

@@ -56,10 +56,34 @@ static int failing_map(void *ctx, size_t bytes, int fd, uint64_t offset,
 				     out_memory);
 }
 
-static int failing_listen(void *ctx, struct weir_listen_request *request)
+static int failing_socket(void *ctx, int family, int type, int protocol)
 {
 	const int err = failing_call(ctx);
-	return err < 0 ? err : real()->listen(real()->ctx, request);
+	return err < 0 ? err
+		       : real()->socket(real()->ctx, family, type, protocol);
+}
+
+static int failing_bind(void *ctx, int fd, const struct sockaddr *address,
+			socklen_t address_bytes)
+{
+	const int err = failing_call(ctx);
+	return err < 0 ? err
+		       : real()->bind(real()->ctx, fd, address, address_bytes);
+}
+
+static int failing_listen(void *ctx, int fd, int backlog)
+{
+	const int err = failing_call(ctx);
+	return err < 0 ? err : real()->listen(real()->ctx, fd, backlog);
+}
+
+static int failing_sockname(void *ctx, int fd, struct sockaddr *out_address,
+			    socklen_t *address_bytes)
+{
+	const int err = failing_call(ctx);
+	return err < 0 ? err
+		       : real()->sockname(real()->ctx, fd, out_address,
+					  address_bytes);
 }
 
 static int failing_sockopt(void *ctx, int fd, int level, int name,
@@ -101,7 +125,10 @@ void failing_init(struct failing *failing, uint32_t fails_at, bool is_for_ever,
 	failing->kernel.enter = failing_enter;
 	failing->kernel.register_op = failing_register;
 	failing->kernel.map = failing_map;
+	failing->kernel.socket = failing_socket;
+	failing->kernel.bind = failing_bind;
 	failing->kernel.listen = failing_listen;
+	failing->kernel.sockname = failing_sockname;
 	failing->kernel.sockopt = failing_sockopt;
 	failing->kernel.doorbell_open = failing_doorbell_open;
 	failing->kernel.random = failing_random;

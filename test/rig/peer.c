@@ -1,5 +1,7 @@
 #include "peer.h"
 
+#include "net/server/listen_socket.h"
+
 #include <dirent.h>
 #include <errno.h>
 #include <netinet/tcp.h>
@@ -600,16 +602,13 @@ void echo_end(struct echo *echo, struct weir_loop_stats *out_stats)
 
 static int local_listen(struct local *local, const struct weir_kernel *kernel)
 {
-	struct weir_addr addr;
-	ck_assert_int_eq(weir_addr_parse("127.0.0.1", 0, &addr), 0);
-	struct weir_listen_request request = {
-		.address = addr.storage,
-		.address_bytes = addr.bytes,
+	struct wi_listen_request request = {
 		.backlog = (int)weir_loop_backlog(local->loop),
 	};
-	int fd = kernel->listen(kernel->ctx, &request);
+	struct weir_addr addr;
+	ck_assert_int_eq(weir_addr_parse("127.0.0.1", 0, &request.addr), 0);
+	int fd = wi_listen_socket_open(kernel, &request, &addr);
 	ck_assert_msg(fd >= 0, "listen: %s", strerror(-fd));
-	addr.storage = request.address;
 	local->port = weir_addr_port(&addr);
 	return fd;
 }

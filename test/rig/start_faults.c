@@ -60,18 +60,59 @@ static int faults_unmap(void *ctx, void *memory, size_t bytes)
 	return under->unmap(under->ctx, memory, bytes);
 }
 
-static int faults_listen(void *ctx, struct weir_listen_request *request)
+static int faults_socket(void *ctx, int family, int type, int protocol)
 {
 	struct start_faults *faults = ctx;
 	const struct weir_kernel *under = faults->under;
-	return fails(faults) ? faults->err : under->listen(under->ctx, request);
+	return fails(faults)
+		       ? faults->err
+		       : under->socket(under->ctx, family, type, protocol);
 }
 
-static int faults_listen_again(void *ctx, int fd, int backlog)
+static int faults_bind(void *ctx, int fd, const struct sockaddr *address,
+		       socklen_t address_bytes)
 {
 	struct start_faults *faults = ctx;
 	const struct weir_kernel *under = faults->under;
-	return under->listen_again(under->ctx, fd, backlog);
+	return fails(faults)
+		       ? faults->err
+		       : under->bind(under->ctx, fd, address, address_bytes);
+}
+
+static int faults_listen(void *ctx, int fd, int backlog)
+{
+	struct start_faults *faults = ctx;
+	const struct weir_kernel *under = faults->under;
+	return fails(faults) ? faults->err
+			     : under->listen(under->ctx, fd, backlog);
+}
+
+static int faults_sockname(void *ctx, int fd, struct sockaddr *out_address,
+			   socklen_t *address_bytes)
+{
+	struct start_faults *faults = ctx;
+	const struct weir_kernel *under = faults->under;
+	return fails(faults) ? faults->err
+			     : under->sockname(under->ctx, fd, out_address,
+					       address_bytes);
+}
+
+static void faults_pause(void *ctx, uint64_t ns)
+{
+	struct start_faults *faults = ctx;
+	faults->under->pause(faults->under->ctx, ns);
+}
+
+static int faults_wait(void *ctx, const uint32_t *word, uint32_t value)
+{
+	struct start_faults *faults = ctx;
+	return faults->under->wait(faults->under->ctx, word, value);
+}
+
+static int faults_wake(void *ctx, const uint32_t *word)
+{
+	struct start_faults *faults = ctx;
+	return faults->under->wake(faults->under->ctx, word);
 }
 
 static int faults_sockopt(void *ctx, int fd, int level, int name,
@@ -135,8 +176,13 @@ void start_faults_init(struct start_faults *faults,
 			    .register_op = faults_register,
 			    .map = faults_map,
 			    .unmap = faults_unmap,
+			    .socket = faults_socket,
+			    .bind = faults_bind,
 			    .listen = faults_listen,
-			    .listen_again = faults_listen_again,
+			    .sockname = faults_sockname,
+			    .pause = faults_pause,
+			    .wait = faults_wait,
+			    .wake = faults_wake,
 			    .sockopt = faults_sockopt,
 			    .shutdown = faults_shutdown,
 			    .close = faults_close,

@@ -12,6 +12,7 @@
 
 #include "../../net/loop/loop_priv.h"
 #include "../../net/loop/loop_struct.h"
+#include "../../net/server/listen_socket.h"
 
 #include <errno.h>
 #include <string.h>
@@ -379,17 +380,15 @@ static bool case_open(struct play *play)
 	};
 	const struct weir_kernel *kernel = weir_sim_kernel(play->sim);
 	const struct weir_loop_opts opts = case_opts(play->what, play->sim);
-	struct weir_listen_request request = { .backlog = 4 };
-	struct weir_addr addr;
+	struct wi_listen_request request = { .backlog = 4 };
 
 	if (weir_loop_open(&play->loop, &opts, &handlers, play, NULL) < 0) {
 		weir_sim_violate(play->sim, "the loop does not open");
 		return false;
 	}
-	(void)weir_addr_parse("127.0.0.1", PORT, &addr); /* it is one */
-	request.address = addr.storage;
-	request.address_bytes = addr.bytes;
-	weir_loop_listen(play->loop, kernel->listen(kernel->ctx, &request));
+	(void)weir_addr_parse("127.0.0.1", PORT, &request.addr); /* it is one */
+	weir_loop_listen(play->loop,
+			 wi_listen_socket_open(kernel, &request, NULL));
 	(void)weir_loop_enable(play->loop);
 	wi_sample_init(&play->loop->sample, play->what->sample_every, 0);
 	if (play->what->outbound_turn == 0)

@@ -170,39 +170,87 @@ static int sim_unmap(void *ctx, void *memory, size_t bytes)
 	return 0;
 }
 
-static int sim_listen(void *ctx, struct weir_listen_request *request)
+static int sim_advise(void *ctx, void *memory, size_t bytes, int advice)
 {
-	struct weir_sim *sim = ctx;
-	const int file = sim_file_take(sim, SIM_LISTENER);
-	if (file < 0)
-		return file;
-	int err = sim_net_listen(sim, file, request);
-	if (err < 0) {
-		sim->files[file].kind = SIM_FREE;
-		return err;
-	}
-	return sim_fd_take(sim, file);
+	(void)ctx;
+	/* What a private mapping gives back reads as zeros again. */
+	return madvise(memory, bytes, advice) < 0 ? -errno : 0;
 }
 
-static int sim_listen_again(void *ctx, int fd, int backlog)
+static int sim_socket(void *ctx, int family, int type, int protocol)
 {
 	struct weir_sim *sim = ctx;
-	const int file = sim_fd_file(sim, fd);
-	if (file == SIM_NONE)
-		return -EBADF;
-	if (sim->files[file].kind != SIM_LISTENER)
-		return -EOPNOTSUPP;
-	return sim_net_listen_again(sim, file, backlog);
+	(void)family;
+	(void)protocol;
+	if (type != SOCK_STREAM)
+		return -EPROTONOSUPPORT; /* datagrams: by the ring alone */
+	const int file = sim_file_take(sim, SIM_STREAM);
+	if (file < 0)
+		return file;
+	const int fd = sim_fd_take(sim, file);
+	if (fd < 0)
+		sim_file_drop(sim, file);
+	return fd;
 }
 
 static int sim_sockopt(void *ctx, int fd, int level, int name,
 		       const void *value, socklen_t value_bytes)
 {
-	(void)level;
-	(void)name;
-	(void)value;
-	(void)value_bytes;
-	return sim_fd_file(ctx, fd) == SIM_NONE ? -EBADF : -ENOPROTOOPT;
+	struct weir_sim *sim = ctx;
+	const int file = sim_fd_file(sim, fd);
+	int on = 0;
+	if (file == SIM_NONE)
+		return -EBADF;
+	if (value_bytes >= sizeof(on))
+		memcpy(&on, value, sizeof(on));
+	if (level != SOL_SOCKET) /* none changes what is simulated */
+		return 0;
+	switch (name) {
+	case SO_REUSEADDR: /* a port is free at once */
+		return 0;
+	case SO_REUSEPORT:
+		sim->files[file].is_in_group = on != 0;
+		return 0;
+	default:
+		return -ENOPROTOOPT;
+	}
+}
+
+static int sim_bind(void *ctx, int fd, const struct sockaddr *address,
+		    socklen_t address_bytes)
+{
+	struct weir_sim *sim = ctx;
+	const int file = sim_fd_file(sim, fd);
+	return file == SIM_NONE
+		       ? -EBADF
+		       : sim_net_bind(sim, file, address, address_bytes);
+}
+
+static int sim_listen(void *ctx, int fd, int backlog)
+{
+	struct weir_sim *sim = ctx;
+	const int file = sim_fd_file(sim, fd);
+	return file == SIM_NONE ? -EBADF : sim_net_listen(sim, file, backlog);
+}
+
+static int sim_sockname(void *ctx, int fd, struct sockaddr *out_address,
+			socklen_t *address_bytes)
+{
+	struct weir_sim *sim = ctx;
+	const int file = sim_fd_file(sim, fd);
+	return file == SIM_NONE
+		       ? -EBADF
+		       : sim_net_name(sim, file, out_address, address_bytes);
+}
+
+/* A listener here forgets by itself that it was shut down. */
+static int sim_disconnect(void *ctx, int fd)
+{
+	struct weir_sim *sim = ctx;
+	const int file = sim_fd_file(sim, fd);
+	if (file == SIM_NONE)
+		return -EBADF;
+	return sim->files[file].kind == SIM_LISTENER ? 0 : -EOPNOTSUPP;
 }
 
 static int sim_shutdown(void *ctx, int fd, int how)
@@ -254,6 +302,20 @@ static void sim_pause(void *ctx, uint64_t ns)
 {
 	struct weir_sim *sim = ctx;
 	sim->now_ns += ns;
+}
+
+/* One thread plays them all, so none could wake it. */
+static int sim_wait(void *ctx, const uint32_t *word, uint32_t value)
+{
+	(void)ctx;
+	return *word != value ? -EAGAIN : -EDEADLK;
+}
+
+static int sim_wake(void *ctx, const uint32_t *word)
+{
+	(void)ctx;
+	(void)word;
+	return 0;
 }
 
 static uint64_t sim_now_ns(void *ctx)
@@ -389,15 +451,21 @@ int weir_sim_open(struct weir_sim **out_sim, struct weir_tape *tape,
 		.register_op = sim_ring_register,
 		.map = sim_map,
 		.unmap = sim_unmap,
-		.listen = sim_listen,
-		.listen_again = sim_listen_again,
+		.advise = sim_advise,
+		.socket = sim_socket,
 		.sockopt = sim_sockopt,
+		.bind = sim_bind,
+		.listen = sim_listen,
+		.sockname = sim_sockname,
+		.disconnect = sim_disconnect,
 		.shutdown = sim_shutdown,
 		.close = sim_close,
 		.doorbell_open = sim_doorbell_open,
 		.doorbell_ring = sim_doorbell_ring,
 		.now_ns = sim_now_ns,
 		.pause = sim_pause,
+		.wait = sim_wait,
+		.wake = sim_wake,
 		.random = sim_random,
 	};
 	weir_sim_reset(sim, tape, opts);

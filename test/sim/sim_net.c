@@ -17,21 +17,6 @@ static uint32_t min_u32(uint32_t a, uint32_t b)
 	return a < b ? a : b;
 }
 
-static uint16_t address_port(const struct sockaddr_storage *address)
-{
-	struct sockaddr_in in; /* the port lies alike in both families */
-	memcpy(&in, address, sizeof(in));
-	return ntohs(in.sin_port);
-}
-
-static void address_port_set(struct sockaddr_storage *address, uint16_t port)
-{
-	struct sockaddr_in in;
-	memcpy(&in, address, sizeof(in));
-	in.sin_port = htons(port);
-	memcpy(address, &in, sizeof(in));
-}
-
 /* Of a wire that takes no time. */
 static void wire_rest(struct weir_sim *sim)
 {
@@ -65,34 +50,63 @@ static int port_seat(const struct weir_sim *sim, int index, uint16_t port)
 	return seat;
 }
 
-int sim_net_listen(struct weir_sim *sim, int index,
-		   struct weir_listen_request *request)
+/* The port lies alike in both families. */
+int sim_net_bind(struct weir_sim *sim, int index,
+		 const struct sockaddr *address, socklen_t address_bytes)
 {
 	struct sim_file *file = &sim->files[index];
-	uint16_t port = address_port(&request->address);
+	struct sockaddr_in in;
+	if (file->kind != SIM_STREAM || file->port != 0 ||
+	    address_bytes < sizeof(in))
+		return -EINVAL;
+	memcpy(&in, address, sizeof(in));
+	uint16_t port = ntohs(in.sin_port);
 	if (port == 0)
 		port = sim->next_port++;
-	if (!port_is_free(sim, port, request->joins_group))
+	if (!port_is_free(sim, port, file->is_in_group))
 		return -EADDRINUSE;
-	address_port_set(&request->address, port);
 	file->port = port;
-	file->seat = port_seat(sim, index, port);
-	file->is_in_group = request->joins_group;
-	file->is_listening = true;
-	file->backlog =
-		request->backlog < SIM_BACKLOG ? request->backlog : SIM_BACKLOG;
+	file->family = in.sin_family;
 	return 0;
 }
 
-int sim_net_listen_again(struct weir_sim *sim, int index, int backlog)
+int sim_net_name(const struct weir_sim *sim, int index,
+		 struct sockaddr *out_address, socklen_t *address_bytes)
+{
+	const struct sim_file *file = &sim->files[index];
+	struct sockaddr_in6 in6 = { .sin6_family = AF_INET6,
+				    .sin6_port = htons(file->port),
+				    .sin6_addr = IN6ADDR_LOOPBACK_INIT };
+	struct sockaddr_in in = { .sin_family = AF_INET,
+				  .sin_port = htons(file->port),
+				  .sin_addr = { htonl(INADDR_LOOPBACK) } };
+	const bool is_v6 = file->family == AF_INET6;
+	const void *name = is_v6 ? (const void *)&in6 : &in;
+	const socklen_t bytes = is_v6 ? sizeof(in6) : sizeof(in);
+	memcpy(out_address, name,
+	       bytes < *address_bytes ? bytes : *address_bytes);
+	*address_bytes = bytes;
+	return 0;
+}
+
+/* For the first time, or after a shutdown. */
+int sim_net_listen(struct weir_sim *sim, int index, int backlog)
 {
 	struct sim_file *file = &sim->files[index];
+	if (file->kind != SIM_STREAM && file->kind != SIM_LISTENER)
+		return -EOPNOTSUPP;
+	if (file->kind == SIM_STREAM && file->port == 0)
+		return -EINVAL; /* not bound, or connected */
 	if (!file->is_listening &&
 	    !port_is_free(sim, file->port, file->is_in_group))
 		return -EADDRINUSE;
+	if (file->kind == SIM_STREAM)
+		file->seat = port_seat(sim, index, file->port);
+	else
+		sim->events++;
+	file->kind = SIM_LISTENER;
 	file->is_listening = true;
 	file->backlog = backlog < SIM_BACKLOG ? backlog : SIM_BACKLOG;
-	sim->events++;
 	return 0;
 }
 

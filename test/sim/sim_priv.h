@@ -103,7 +103,8 @@ struct sim_file {
 	enum sim_side side; /* STREAM: which end of it */
 	int ring;           /* RING */
 	bool is_connecting; /* STREAM */
-	uint16_t port;      /* LISTENER */
+	uint16_t family;    /* LISTENER, or bound to become one */
+	uint16_t port;      /* the same */
 	int seat;           /* LISTENER: of those that had this port */
 	bool is_peers;      /* LISTENER */
 	bool is_listening;  /* not shut down */
@@ -308,9 +309,11 @@ int sim_fd_take(struct weir_sim *sim, int file);
 int sim_fd_file(const struct weir_sim *sim, int fd);
 
 /* ---- sim_net.c ---- */
-int sim_net_listen(struct weir_sim *sim, int file,
-		   struct weir_listen_request *request);
-int sim_net_listen_again(struct weir_sim *sim, int file, int backlog);
+int sim_net_bind(struct weir_sim *sim, int file, const struct sockaddr *address,
+		 socklen_t address_bytes);
+int sim_net_name(const struct weir_sim *sim, int file,
+		 struct sockaddr *out_address, socklen_t *address_bytes);
+int sim_net_listen(struct weir_sim *sim, int file, int backlog);
 void sim_net_listen_end(struct weir_sim *sim, int file);
 int sim_net_accept(struct weir_sim *sim, int listener); /* conn or -EAGAIN */
 void sim_net_close(struct weir_sim *sim, int conn, enum sim_side side);

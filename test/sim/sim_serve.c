@@ -18,15 +18,17 @@ static int serve_listen(struct weir_sim *sim, struct weir_loop *loop,
 		.sin_port = htons(port),
 		.sin_addr = { htonl(INADDR_LOOPBACK) },
 	};
-	struct weir_listen_request request = {
-		.address_bytes = sizeof(address),
-		.backlog = (int)weir_loop_backlog(loop),
-	};
-	memcpy(&request.address, &address, sizeof(address));
-	const int fd = kernel->listen(kernel->ctx, &request);
-	if (fd >= 0)
-		weir_loop_listen(loop, fd);
-	return fd < 0 ? fd : 0;
+	const int fd = kernel->socket(kernel->ctx, AF_INET, SOCK_STREAM, 0);
+	if (fd < 0)
+		return fd;
+	weir_loop_listen(loop, fd); /* closes it, too */
+	int err =
+		kernel->bind(kernel->ctx, fd, (const struct sockaddr *)&address,
+			     sizeof(address));
+	if (err == 0)
+		err = kernel->listen(kernel->ctx, fd,
+				     (int)weir_loop_backlog(loop));
+	return err;
 }
 
 /* Return: as weir_loop_turn(), 0 too if a rule was broken. */

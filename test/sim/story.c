@@ -11,6 +11,7 @@
 #include "../../uring/abi.h"
 
 #include "../../net/loop/loop_struct.h"
+#include "../../net/server/listen_socket.h"
 
 #include <errno.h>
 #include <string.h>
@@ -152,14 +153,11 @@ void run_heal(struct sim_run *run)
 static int run_listener(struct sim_run *run)
 {
 	const struct weir_kernel *kernel = weir_sim_kernel(run->sim);
-	struct weir_listen_request request = { .backlog = 16,
-					       .joins_group = true };
-	struct weir_addr addr;
+	struct wi_listen_request request = { .backlog = 16,
+					     .joins_group = true };
 
-	(void)weir_addr_parse("127.0.0.1", RUN_PORT, &addr); /* it is one */
-	request.address = addr.storage;
-	request.address_bytes = addr.bytes;
-	return kernel->listen(kernel->ctx, &request);
+	(void)weir_addr_parse("127.0.0.1", RUN_PORT, &request.addr);
+	return wi_listen_socket_open(kernel, &request, NULL);
 }
 
 /* What loop.h says of @block_memory_bytes. */

@@ -13,6 +13,7 @@
 
 #include "../../net/loop/loop_priv.h"
 #include "../../net/loop/loop_struct.h"
+#include "../../net/server/listen_socket.h"
 #include "../../net/steer/steer_rule.h"
 
 #include <errno.h>
@@ -185,7 +186,7 @@ static bool act_resume(struct handover *handover, uint32_t index)
 		return false;
 	check_drained(handover, index);
 	weir_sim_note(handover->run->sim, "loop %u is resumed", index);
-	if (kernel->listen_again(kernel->ctx, loop->listener_fd, 16) < 0)
+	if (wi_listen_socket_reopen(kernel, loop->listener_fd, 16) < 0)
 		weir_sim_violate(handover->run->sim,
 				 "its own address is taken");
 	wi_listener_wish(listener_of(handover, index), WI_LISTENER_ACCEPT);

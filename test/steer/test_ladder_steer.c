@@ -316,14 +316,14 @@ struct twin {
 	int first;
 };
 
-static int twin_listen(void *ctx, struct weir_listen_request *request)
+static int twin_listen(void *ctx, int fd, int backlog)
 {
 	struct twin *twin = ctx;
 	const struct weir_kernel *real = weir_kernel_linux();
 	if (twin->first >= 0)
-		return dup(twin->first);
-	twin->first = real->listen(real->ctx, request);
-	return twin->first;
+		return dup2(twin->first, fd) < 0 ? -errno : 0;
+	twin->first = fd;
+	return real->listen(real->ctx, fd, backlog);
 }
 
 START_TEST(means_that_chooses_another_listener_is_found_out)

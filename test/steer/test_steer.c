@@ -11,6 +11,7 @@
 #include "../suites.h"
 
 #include "net/server.h"
+#include "net/server/listen_socket.h"
 #include "net/steer/steer_priv.h"
 
 #include <elf.h>
@@ -277,18 +278,14 @@ static struct weir_steer *steer_by(enum weir_steer_policy policy,
 static void listeners_open(int *out_fds, int count)
 {
 	const struct weir_kernel *real = weir_kernel_linux();
-	struct sockaddr_in address = {
-		.sin_family = AF_INET,
-		.sin_addr.s_addr = htonl(INADDR_LOOPBACK),
-	};
-	struct weir_listen_request request = {
-		.address_bytes = sizeof(address),
+	struct wi_listen_request request = {
 		.backlog = 1,
 		.joins_group = true,
 	};
-	memcpy(&request.address, &address, sizeof(address));
+	ck_assert_int_eq(weir_addr_parse("127.0.0.1", 0, &request.addr), 0);
 	for (int i = 0; i < count; i++) {
-		out_fds[i] = real->listen(real->ctx, &request);
+		out_fds[i] =
+			wi_listen_socket_open(real, &request, &request.addr);
 		ck_assert_int_ge(out_fds[i], 0);
 	}
 }

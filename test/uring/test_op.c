@@ -3,7 +3,6 @@
  * What a comment in op.h promises of a result is provoked here: the success,
  * and each error that a process can bring about for itself.
  */
-#include "../rig/apart.h"
 #include "../rig/support.h"
 #include "../suites.h"
 
@@ -16,8 +15,10 @@
 #include <fcntl.h>
 #include <netinet/tcp.h>
 #include <poll.h>
+#include <pthread.h>
 #include <stdlib.h>
 #include <sys/eventfd.h>
+#include <sys/mman.h>
 #include <sys/syscall.h>
 #include <sys/uio.h>
 #include <unistd.h>
@@ -932,165 +933,26 @@ END_TEST
 
 /* ---- the kernel's own calls -------------------------------------------- */
 
-static struct weir_listen_request loopback_request(bool joins_group)
-{
-	struct weir_listen_request request = {
-		.address_bytes = sizeof(struct sockaddr_in),
-		.backlog = 8,
-		.joins_group = joins_group,
-	};
-	struct sockaddr_in address = {
-		.sin_family = AF_INET,
-		.sin_addr.s_addr = htonl(INADDR_LOOPBACK),
-	};
-	memcpy(&request.address, &address, sizeof(address));
-	return request;
-}
-
-START_TEST(listener_gets_a_port_and_hands_no_delay_down)
-{
-	const struct weir_kernel *kernel = weir_kernel_linux();
-	struct weir_listen_request request = loopback_request(false);
-	struct sockaddr_in address;
-	int seen = 0;
-	socklen_t seen_bytes = sizeof(seen);
-	int listener = kernel->listen(kernel->ctx, &request);
-	ck_assert_int_ge(listener, 0);
-	ck_assert_uint_eq(request.address_bytes, sizeof(address));
-	memcpy(&address, &request.address, sizeof(address));
-	ck_assert_uint_ne(address.sin_port, 0);
-
-	int client = wi_connect(&address);
-	int server = accept(listener, NULL, NULL);
-	ck_assert_int_ge(server, 0);
-	ck_assert_int_eq(getsockopt(server, IPPROTO_TCP, TCP_NODELAY, &seen,
-				    &seen_bytes),
-			 0);
-	ck_assert_int_ne(seen, 0);
-	ck_assert_int_eq(kernel->close(kernel->ctx, client), 0);
-	ck_assert_int_eq(kernel->close(kernel->ctx, server), 0);
-	ck_assert_int_eq(kernel->close(kernel->ctx, listener), 0);
-	ck_assert_int_eq(kernel->close(kernel->ctx, listener), -EBADF);
-}
-END_TEST
-
-static const struct {
-	const char *when;
-	bool first_joins;
-	bool second_joins;
-	int want; /* 0: a descriptor */
-} shared_ports[] = {
-	{ "both join the group", true, true, 0 },
-	{ "neither joins", false, false, -EADDRINUSE },
-	{ "only the first joins", true, false, -EADDRINUSE },
-	{ "only the second joins", false, true, -EADDRINUSE },
-};
-START_TEST(port_is_shared_only_by_those_who_join)
-{
-	const struct weir_kernel *kernel = weir_kernel_linux();
-	struct weir_listen_request request =
-		loopback_request(shared_ports[_i].first_joins);
-	int first = kernel->listen(kernel->ctx, &request);
-	ck_assert_int_ge(first, 0);
-	request.joins_group = shared_ports[_i].second_joins;
-	int second = kernel->listen(kernel->ctx, &request);
-	ck_assert_msg(shared_ports[_i].want == 0
-			      ? second >= 0
-			      : second == shared_ports[_i].want,
-		      "when %s: got %d", shared_ports[_i].when, second);
-	if (second >= 0)
-		ck_assert_int_eq(close(second), 0);
-	ck_assert_int_eq(close(first), 0);
-}
-END_TEST
-
-START_TEST(listener_may_be_a_unix_socket)
-{
-	const struct weir_kernel *kernel = weir_kernel_linux();
-	struct weir_listen_request request = {
-		.address.ss_family = AF_UNIX,
-		.address_bytes = sizeof(sa_family_t), /* autobind, unix(7) */
-		.backlog = 1,
-	};
-	int listener = kernel->listen(kernel->ctx, &request);
-	ck_assert_msg(listener >= 0, "listen: %s", strerror(-listener));
-	ck_assert_uint_gt(request.address_bytes, sizeof(sa_family_t));
-	int client = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
-	ck_assert_int_ge(client, 0);
-	ck_assert_int_eq(connect(client, (struct sockaddr *)&request.address,
-				 request.address_bytes),
-			 0);
-	ck_assert_int_eq(close(client), 0);
-	ck_assert_int_eq(close(listener), 0);
-
-	/* A group of them is not to be had on newer kernels. */
-	request.joins_group = true;
-	request.address_bytes = sizeof(sa_family_t);
-	listener = kernel->listen(kernel->ctx, &request);
-	if (listener >= 0)
-		ck_assert_int_eq(close(listener), 0);
-	else
-		ck_assert_int_eq(listener, -EOPNOTSUPP);
-}
-END_TEST
-
-START_TEST(listener_that_cannot_be_is_refused_and_leaks_nothing)
-{
-	const struct weir_kernel *kernel = weir_kernel_linux();
-	struct weir_listen_request request = loopback_request(false);
-	int lowest = dup(0);
-	ck_assert_int_ge(lowest, 0);
-	ck_assert_int_eq(close(lowest), 0);
-
-	request.address.ss_family = 9999;
-	ck_assert_int_eq(kernel->listen(kernel->ctx, &request), -EAFNOSUPPORT);
-	request = loopback_request(false);
-	request.address_bytes = 3;
-	ck_assert_int_eq(kernel->listen(kernel->ctx, &request), -EINVAL);
-	request = loopback_request(true);
-	/* 192.0.2.1 is for documentation: no host has it. RFC 5737 */
-	((struct sockaddr_in *)(void *)&request.address)->sin_addr.s_addr =
-		htonl(0xc0000201);
-	ck_assert_int_eq(kernel->listen(kernel->ctx, &request), -EADDRNOTAVAIL);
-
-	int again = dup(0);
-	ck_assert_int_eq(again, lowest);
-	ck_assert_int_eq(close(again), 0);
-}
-END_TEST
-
-static int listen_apart(void *ctx, struct weir_error *error)
-{
-	static const struct apart_denial denial = { .err = -EADDRINUSE,
-						    .number = SYS_listen };
-	const struct weir_kernel *kernel = weir_kernel_linux();
-	(void)error;
-	return apart_deny(&denial) ? kernel->listen(kernel->ctx, ctx)
-				   : -ENOTRECOVERABLE;
-}
-
-/* Between bind(2) and listen(2) another may have begun to listen: that takes
- * luck, so a filter says it. */
-START_TEST(port_that_is_lost_after_bind_is_refused_and_leaks_nothing)
-{
-	struct weir_listen_request request = loopback_request(false);
-	struct weir_error error;
-	int lowest = dup(0);
-	ck_assert_int_ge(lowest, 0);
-	ck_assert_int_eq(close(lowest), 0);
-	ck_assert_int_eq(apart_run(listen_apart, &request, &error),
-			 -EADDRINUSE);
-	int again = dup(0);
-	ck_assert_int_eq(again, lowest);
-	ck_assert_int_eq(close(again), 0);
-}
-END_TEST
-
 START_TEST(kernel_calls_on_nothing_give_their_errno)
 {
 	const struct weir_kernel *kernel = weir_kernel_linux();
 	void *memory = NULL;
+	struct sockaddr address = { .sa_family = AF_INET };
+	socklen_t bytes = sizeof(address);
+	const int value = 1;
 	ck_assert_str_eq(kernel->name, "linux");
+	ck_assert_int_eq(kernel->socket(kernel->ctx, 9999, SOCK_STREAM, 0),
+			 -EAFNOSUPPORT);
+	ck_assert_int_eq(kernel->sockopt(kernel->ctx, -1, SOL_SOCKET,
+					 SO_REUSEADDR, &value, sizeof(value)),
+			 -EBADF);
+	ck_assert_int_eq(
+		kernel->bind(kernel->ctx, -1, &address, sizeof(address)),
+		-EBADF);
+	ck_assert_int_eq(kernel->listen(kernel->ctx, -1, 1), -EBADF);
+	ck_assert_int_eq(kernel->sockname(kernel->ctx, -1, &address, &bytes),
+			 -EBADF);
+	ck_assert_int_eq(kernel->disconnect(kernel->ctx, -1), -EBADF);
 	ck_assert_int_eq(kernel->shutdown(kernel->ctx, -1, SHUT_RDWR), -EBADF);
 	ck_assert_int_eq(kernel->doorbell_ring(kernel->ctx, -1), -EBADF);
 	ck_assert_int_eq(kernel->map(kernel->ctx, 0, -1, 0, &memory), -EINVAL);
@@ -1098,6 +960,13 @@ START_TEST(kernel_calls_on_nothing_give_their_errno)
 	ck_assert_int_eq(kernel->map(kernel->ctx, 4096, -1, 0, &memory), 0);
 	ck_assert_ptr_nonnull(memory);
 	ck_assert_uint_eq(*(uint8_t *)memory, 0);
+	/* What is given back is zero when it is touched again. */
+	*(uint8_t *)memory = 1;
+	ck_assert_int_eq(
+		kernel->advise(kernel->ctx, memory, 4096, MADV_DONTNEED), 0);
+	ck_assert_uint_eq(*(uint8_t *)memory, 0);
+	ck_assert_int_eq(kernel->advise(kernel->ctx, memory, 4096, -1),
+			 -EINVAL);
 	ck_assert_int_eq(kernel->unmap(kernel->ctx, memory, 4096), 0);
 	ck_assert_int_eq(kernel->random(kernel->ctx, memory, 8), -EFAULT);
 	/* Newer than 6.12: a message of which there is none. */
@@ -1125,20 +994,40 @@ static TCase *add_case(Suite *suite, const char *name)
 	return tcase;
 }
 
+static uint32_t gate; /* a word to wait on */
+
+static void *gate_open(void *ctx)
+{
+	const struct weir_kernel *kernel = ctx;
+	__atomic_store_n(&gate, 1, __ATOMIC_RELEASE);
+	(void)kernel->wake(kernel->ctx, &gate);
+	return NULL;
+}
+
+START_TEST(wait_ends_when_another_thread_changes_the_word_and_wakes)
+{
+	const struct weir_kernel *kernel = weir_kernel_linux();
+	pthread_t thread;
+	__atomic_store_n(&gate, 0, __ATOMIC_RELAXED);
+	/* Not that value: no sleep. */
+	ck_assert_int_eq(kernel->wait(kernel->ctx, &gate, 1), -EAGAIN);
+	ck_assert_int_eq(
+		pthread_create(&thread, NULL, gate_open, (void *)kernel), 0);
+	while (__atomic_load_n(&gate, __ATOMIC_ACQUIRE) == 0)
+		(void)kernel->wait(kernel->ctx, &gate, 0);
+	ck_assert_int_eq(pthread_join(thread, NULL), 0);
+	ck_assert_int_eq(kernel->wake(kernel->ctx, &gate), 0); /* none waits */
+}
+END_TEST
+
 Suite *suite_op(void)
 {
 	Suite *suite = suite_create("op");
 	TCase *tcase = add_case(suite, "kernel");
-	tcase_add_test(tcase, listener_gets_a_port_and_hands_no_delay_down);
-	tcase_add_test(tcase, listener_may_be_a_unix_socket);
-	tcase_add_loop_test(tcase, port_is_shared_only_by_those_who_join, 0,
-			    COUNT_OF(shared_ports));
-	tcase_add_test(tcase,
-		       listener_that_cannot_be_is_refused_and_leaks_nothing);
+	tcase_add_test(tcase, kernel_calls_on_nothing_give_their_errno);
 	tcase_add_test(
 		tcase,
-		port_that_is_lost_after_bind_is_refused_and_leaks_nothing);
-	tcase_add_test(tcase, kernel_calls_on_nothing_give_their_errno);
+		wait_ends_when_another_thread_changes_the_word_and_wakes);
 	if (!wi_kernel_has_rings())
 		return suite;
 

@@ -403,46 +403,6 @@ START_TEST(kernel_refuses_what_the_asserts_refuse)
 }
 END_TEST
 
-/* What a server's drain and resume rest on. Shut down twice, a listener passes
- * on to all whom it accepts that their stream has ended, unless that is
- * cleared: found as a bug here. */
-START_TEST(listener_that_was_shut_down_listens_again_at_its_address)
-{
-	const struct weir_kernel *kernel = weir_kernel_linux();
-	struct rig rig;
-	struct sockaddr_in address;
-	char byte = 0;
-	rig_open(&rig);
-	/* One that let the kernel choose its port would lose it. */
-	int holder = wi_port_hold(&address);
-	struct weir_listen_request request = { .address_bytes = sizeof(address),
-					       .backlog = 8 };
-	memcpy(&request.address, &address, sizeof(address));
-	int listener = kernel->listen(kernel->ctx, &request);
-	ck_assert_int_ge(listener, 0);
-	for (int shutdowns = 1; shutdowns <= 2; shutdowns++) {
-		for (int i = 0; i < shutdowns; i++)
-			(void)shutdown(listener, SHUT_RDWR); /* ENOTCONN */
-		ck_assert_int_eq(kernel->listen_again(kernel->ctx, listener, 8),
-				 0);
-		int client = wi_connect(&address);
-		struct io_uring_sqe *sqe = rig_take(&rig);
-		weir_op_accept(sqe, listener, NULL, NULL, 0);
-		int fd = rig_do(&rig, sqe);
-		ck_assert_int_ge(fd, 0);
-		wi_write_all(client, "x", 1);
-		wi_read_all(fd, &byte, 1);
-		ck_assert_int_eq(byte, 'x');
-		ck_assert_int_eq(close(fd), 0);
-		ck_assert_int_eq(close(client), 0);
-	}
-	ck_assert_int_eq(kernel->listen_again(kernel->ctx, -1, 8), -EBADF);
-	ck_assert_int_eq(close(listener), 0);
-	ck_assert_int_eq(close(holder), 0);
-	rig_close(&rig);
-}
-END_TEST
-
 Suite *suite_op_accept(void)
 {
 	Suite *suite = suite_create("op-accept");
@@ -469,9 +429,6 @@ Suite *suite_op_accept(void)
 		tcase,
 		shutdown_of_the_listener_ends_an_armed_accept_with_einval, 0,
 		forms);
-	tcase_add_test(
-		tcase,
-		listener_that_was_shut_down_listens_again_at_its_address);
 	tcase_add_loop_test(tcase, cancel_ends_an_armed_accept_of_any_form, 0,
 			    forms);
 	tcase_add_test(tcase, accept_at_a_slot_drops_what_the_slot_held);

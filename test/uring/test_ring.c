@@ -6,6 +6,7 @@
 #include "../rig/support.h"
 #include "../suites.h"
 
+#include "net/server/listen_socket.h"
 #include "uring/bufring.h"
 #include "uring/filetab.h"
 #include "uring/op.h"
@@ -1084,18 +1085,18 @@ END_TEST
 /* ---- closing ----------------------------------------------------------- */
 
 /* Binds @address, which a ring that is being torn down may still hold. Each
- * listen tries for 50 ms by itself. */
+ * open tries for 200 ms by itself. */
 static int listen_again(const struct sockaddr_in *address)
 {
 	const struct weir_kernel *kernel = weir_kernel_linux();
-	struct weir_listen_request request = {
-		.address_bytes = sizeof(*address),
+	struct wi_listen_request request = {
+		.addr.bytes = sizeof(*address),
 		.backlog = 4,
 	};
-	memcpy(&request.address, address, sizeof(*address));
+	memcpy(&request.addr.storage, address, sizeof(*address));
 	int fd = -EADDRINUSE;
 	for (int i = 0; i < 200 && fd == -EADDRINUSE; i++)
-		fd = kernel->listen(kernel->ctx, &request);
+		fd = wi_listen_socket_open(kernel, &request, NULL);
 	return fd;
 }
 

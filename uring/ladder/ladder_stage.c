@@ -9,6 +9,7 @@
 enum {
 	SQ_ENTRIES = 8,
 	TABLE_SLOTS = 4,
+	BACKLOG = 4,
 	WAIT_NS = 1000000000,
 	WAIT_TRIES_MAX = 100000, /* should the clock stand still */
 };
@@ -191,36 +192,71 @@ int wi_stage_do(struct wi_stage *stage)
 /* ---- sockets ---------------------------------------------------------------
  */
 
-static struct weir_listen_request stage_where(bool joins_group)
+static void stage_where(struct wi_stage_address *out_where)
 {
 	const struct sockaddr_in address = {
 		.sin_family = AF_INET,
 		.sin_addr.s_addr = htonl(INADDR_LOOPBACK),
 	};
-	struct weir_listen_request where = {
-		.address_bytes = sizeof(address),
-		.backlog = 4,
-		.joins_group = joins_group,
-	};
-	memcpy(&where.address, &address, sizeof(address));
-	return where;
+	*out_where =
+		(struct wi_stage_address){ .address_bytes = sizeof(address) };
+	memcpy(&out_where->address, &address, sizeof(address));
 }
 
-int wi_stage_listen(struct wi_stage *stage, struct weir_listen_request *where)
+/* Binds @fd to @where, which becomes the address that it has. */
+static int stage_bind(const struct wi_stage *stage, int fd, bool joins_group,
+		      struct wi_stage_address *where)
 {
-	*where = stage_where(false);
-	stage->listener = stage->kernel->listen(stage->kernel->ctx, where);
+	const struct weir_kernel *kernel = stage->kernel;
+	struct sockaddr *address = (struct sockaddr *)&where->address;
+	const int on = 1;
+	int err = 0;
+	if (joins_group)
+		err = kernel->sockopt(kernel->ctx, fd, SOL_SOCKET, SO_REUSEPORT,
+				      &on, sizeof(on));
+	if (err >= 0)
+		err = kernel->bind(kernel->ctx, fd, address,
+				   where->address_bytes);
+	if (err >= 0)
+		err = kernel->listen(kernel->ctx, fd, BACKLOG);
+	where->address_bytes = sizeof(where->address);
+	if (err >= 0)
+		err = kernel->sockname(kernel->ctx, fd, address,
+				       &where->address_bytes);
+	return err;
+}
+
+/* Return: the descriptor. */
+static int stage_listener(const struct wi_stage *stage, bool joins_group,
+			  struct wi_stage_address *where)
+{
+	const struct weir_kernel *kernel = stage->kernel;
+	const int fd = kernel->socket(kernel->ctx, AF_INET, SOCK_STREAM, 0);
+	if (fd < 0)
+		return fd;
+	const int err = stage_bind(stage, fd, joins_group, where);
+	if (err < 0) {
+		(void)kernel->close(kernel->ctx, fd);
+		return err;
+	}
+	return fd;
+}
+
+int wi_stage_listen(struct wi_stage *stage, struct wi_stage_address *where)
+{
+	stage_where(where);
+	stage->listener = stage_listener(stage, false, where);
 	return stage->listener < 0 ? stage->listener : 0;
 }
 
 int wi_stage_listen_twice(struct wi_stage *stage,
-			  struct weir_listen_request *where)
+			  struct wi_stage_address *where)
 {
-	*where = stage_where(true);
-	stage->listener = stage->kernel->listen(stage->kernel->ctx, where);
+	stage_where(where);
+	stage->listener = stage_listener(stage, true, where);
 	if (stage->listener < 0)
 		return stage->listener;
-	stage->second = stage->kernel->listen(stage->kernel->ctx, where);
+	stage->second = stage_listener(stage, true, where);
 	return stage->second < 0 ? stage->second : 0;
 }
 
@@ -233,7 +269,7 @@ int wi_stage_socket(struct wi_stage *stage)
 }
 
 int wi_stage_connect(struct wi_stage *stage,
-		     const struct weir_listen_request *where)
+		     const struct wi_stage_address *where)
 {
 	stage->near = wi_stage_socket(stage);
 	if (stage->near < 0)
@@ -247,7 +283,7 @@ int wi_stage_connect(struct wi_stage *stage,
 
 int wi_stage_pair(struct wi_stage *stage)
 {
-	struct weir_listen_request where;
+	struct wi_stage_address where;
 	int err = wi_stage_listen(stage, &where);
 	if (err < 0)
 		return err;

@@ -11,6 +11,12 @@
 
 #include "../ring_priv.h"
 
+/* Where a listener is bound; port 0 resolved. */
+struct wi_stage_address {
+	struct sockaddr_storage address;
+	socklen_t address_bytes;
+};
+
 /**
  * struct wi_stage - zero but for kernel and forced_off, until it is opened
  * @near, @far: the two ends of a connection over loopback
@@ -52,9 +58,9 @@ void wi_stage_close(struct wi_stage *stage);
  * two that share a port, a connection, a group of buffers. */
 int wi_stage_page(struct wi_stage *stage);
 int wi_stage_table(struct wi_stage *stage);
-int wi_stage_listen(struct wi_stage *stage, struct weir_listen_request *where);
+int wi_stage_listen(struct wi_stage *stage, struct wi_stage_address *where);
 int wi_stage_listen_twice(struct wi_stage *stage,
-			  struct weir_listen_request *where);
+			  struct wi_stage_address *where);
 int wi_stage_pair(struct wi_stage *stage);
 int wi_stage_bufs(struct wi_stage *stage, uint32_t buf_count,
 		  uint32_t buf_bytes, uint16_t flags);
@@ -62,7 +68,7 @@ int wi_stage_bufs(struct wi_stage *stage, uint32_t buf_count,
 /* A descriptor for a TCP socket, made by the ring. */
 int wi_stage_socket(struct wi_stage *stage);
 int wi_stage_connect(struct wi_stage *stage,
-		     const struct weir_listen_request *where);
+		     const struct wi_stage_address *where);
 
 /* An entry with a tag of its own; there is always room. */
 struct io_uring_sqe *wi_stage_sqe(struct wi_stage *stage, uint8_t opcode,

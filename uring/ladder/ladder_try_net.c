@@ -39,7 +39,7 @@ int wi_try_file_table(struct wi_stage *stage)
 
 int wi_try_accept(struct wi_stage *stage)
 {
-	struct weir_listen_request where;
+	struct wi_stage_address where;
 	struct io_uring_cqe cqe;
 	int err = wi_stage_open(stage);
 	if (err >= 0)

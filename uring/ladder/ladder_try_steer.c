@@ -33,7 +33,7 @@ enum {
 /* ---- the trial -------------------------------------------------------------
  */
 
-static int steer_open(struct wi_stage *stage, struct weir_listen_request *where)
+static int steer_open(struct wi_stage *stage, struct wi_stage_address *where)
 {
 	int err = wi_stage_open(stage);
 	return err < 0 ? err : wi_stage_listen_twice(stage, where);
@@ -48,7 +48,7 @@ static uint64_t steer_accept(struct wi_stage *stage, int listener)
 /* One connection, which must come to the second listener; the first one's
  * accept is armed with @wrong. */
 static int steer_once(struct wi_stage *stage,
-		      const struct weir_listen_request *where, uint64_t wrong)
+		      const struct wi_stage_address *where, uint64_t wrong)
 {
 	const struct weir_kernel *kernel = stage->kernel;
 	struct io_uring_cqe cqe;
@@ -74,7 +74,7 @@ static int steer_once(struct wi_stage *stage,
 }
 
 static int steer_see(struct wi_stage *stage,
-		     const struct weir_listen_request *where)
+		     const struct wi_stage_address *where)
 {
 	const uint64_t wrong = steer_accept(stage, stage->listener);
 	int err = 0;
@@ -126,7 +126,7 @@ static void pin_restore(const struct pin *pin)
 static int steer_by_cpu(struct wi_stage *stage,
 			int (*choose)(const struct wi_stage *stage, int cpu))
 {
-	struct weir_listen_request where;
+	struct wi_stage_address where;
 	struct pin pin;
 	int err = steer_open(stage, &where);
 	if (err < 0)
@@ -256,7 +256,7 @@ static int bpf_program_open(int map_fd)
 }
 
 static int steer_by_program(struct wi_stage *stage,
-			    const struct weir_listen_request *where, int map_fd)
+			    const struct wi_stage_address *where, int map_fd)
 {
 	int err = bpf_map_put(map_fd, stage->second);
 	if (err < 0)
@@ -272,7 +272,7 @@ static int steer_by_program(struct wi_stage *stage,
 
 int wi_try_steer_ebpf(struct wi_stage *stage)
 {
-	struct weir_listen_request where;
+	struct wi_stage_address where;
 	int err = steer_open(stage, &where);
 	if (err < 0)
 		return err;
