@@ -41,6 +41,7 @@ static const struct {
 	{ "server-faults", suite_server_faults },
 	{ "server-roll", suite_server_roll },
 	{ "kernel-eventfd", suite_kernel_eventfd },
+	{ "calls", suite_calls },
 	{ "listen-socket", suite_listen_socket },
 	{ "listener", suite_listener },
 	{ "load-report", suite_load_report },

@@ -48,6 +48,7 @@ Suite *suite_server(void);
 Suite *suite_server_faults(void);
 Suite *suite_server_roll(void);
 Suite *suite_kernel_eventfd(void);
+Suite *suite_calls(void);
 Suite *suite_listen_socket(void);
 Suite *suite_listener(void);
 Suite *suite_load_report(void);
