@@ -38,7 +38,6 @@ struct weir_loop;
  * @on_close: the socket is closed, or given up: the kernel did not complete an
  *            operation on it in time; the last call for @conn. Comes without
  *            an on_open only if an outbound connection could not be made
- * @on_tick:  every tick_interval_ms of the loop
  *
  * All are called on the loop's thread and must not block. They may call
  * anything in conn.h and loop.h, closing included; none of them is entered
@@ -51,7 +50,6 @@ struct weir_handlers {
 	void (*on_drain)(struct weir_conn *conn, void *ctx);
 	void (*on_close)(struct weir_conn *conn,
 			 const struct weir_close_reason *reason, void *ctx);
-	void (*on_tick)(struct weir_loop *loop, void *ctx);
 };
 
 /**

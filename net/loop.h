@@ -19,8 +19,36 @@ extern "C" {
 #endif
 #pragma GCC visibility push(default)
 
+struct weir_server;
+
 /* As an option: no deadline. */
 #define WEIR_NO_TIMEOUT UINT32_MAX
+
+/**
+ * struct weir_loop_hooks - what a loop calls for itself, not for a connection
+ * @on_start: once, before any handler; for what the loop's thread needs of its
+ *            own. A negative errno is what opening the server, or
+ *            weir_loop_enable(), then fails with; @on_stop does not follow
+ * @on_stop:  once after an @on_start that did not fail, or was NULL, and after
+ *            the last handler: as the loop ends, by an error too, or as a
+ *            server gives up its start. A loop of its own that is closed
+ *            before it has ended calls it in weir_loop_close()
+ * @on_tick:  every tick_interval_ms, in between: never with a handler
+ * @ctx:      passed to each of them
+ *
+ * All are called on the loop's thread; a NULL member is not called. @on_tick
+ * may call what a handler may. @on_start may as well, but in a server that is
+ * being opened, or gets one more loop, it may make no call of server.h that
+ * waits for a loop or changes one; what it has begun by weir_loop_connect()
+ * ends without a callback if the start fails. @on_stop may read: there is no
+ * connection any more.
+ */
+struct weir_loop_hooks {
+	int (*on_start)(struct weir_loop *loop, void *ctx);
+	void (*on_stop)(struct weir_loop *loop, void *ctx);
+	void (*on_tick)(struct weir_loop *loop, void *ctx);
+	void *ctx;
+};
 
 /**
  * struct weir_loop_opts - zero is the sensible default
@@ -48,9 +76,10 @@ extern "C" {
  *                      that the kernel does not complete though it was
  *                      cancelled is given up after as long, or a second if
  *                      that is longer; WEIR_NO_TIMEOUT: never
- * @tick_interval_ms:   of on_tick; 0 for never
+ * @tick_interval_ms:   of hooks.on_tick; 0 for never
  * @batch_wait_us:      how long a busy loop may wait for a fuller batch, at
  *                      most 50; 0 for 50; WEIR_NO_TIMEOUT: do not wait
+ * @hooks:              start, stop and ticks of the loop
  */
 struct weir_loop_opts {
 	struct weir_ring_opts ring;
@@ -67,6 +96,7 @@ struct weir_loop_opts {
 	uint32_t drain_timeout_ms;
 	uint32_t tick_interval_ms;
 	uint32_t batch_wait_us;
+	struct weir_loop_hooks hooks;
 };
 
 /**
@@ -102,9 +132,10 @@ void weir_loop_listen(struct weir_loop *loop, int listener_fd);
 uint32_t weir_loop_backlog(const struct weir_loop *loop);
 
 /**
- * weir_loop_enable() - the calling thread becomes the loop's
+ * weir_loop_enable() - the calling thread becomes the loop's; hooks.on_start
  *
- * Return: 0; -EBADFD if enabled before.
+ * Return: 0; -EBADFD if enabled before; what on_start failed with: then the
+ *         loop can only be closed.
  */
 int weir_loop_enable(struct weir_loop *loop);
 
@@ -161,6 +192,13 @@ uint64_t weir_loop_now_ns(const struct weir_loop *loop);
 
 /** weir_loop_index() - position in its server; 0 for a loop of its own. */
 uint32_t weir_loop_index(const struct weir_loop *loop);
+
+/** weir_loop_server() - its server; NULL for a loop of its own. Thread: any. */
+struct weir_server *weir_loop_server(const struct weir_loop *loop);
+
+/** weir_loop_user() - the user's pointer, NULL at first. Thread: the loop's. */
+void *weir_loop_user(const struct weir_loop *loop);
+void weir_loop_user_set(struct weir_loop *loop, void *user);
 
 /**
  * weir_loop_ladder() - as weir_ladder_read(), and what the loop has found out

@@ -63,7 +63,8 @@ struct weir_server_opts {
 
 /**
  * weir_server_open() - rings, listeners, threads: all of them or none
- * @out_server: written on success only; from then on it serves
+ * @out_server: written on success only, before any handler is called; from
+ *              then on it serves
  * @handlers:   copied; called on the loops' threads, with @ctx
  * @error:      filled on failure: one line; may be NULL
  *

@@ -137,12 +137,12 @@ static void loop_tick(struct weir_loop *loop)
 {
 	const uint64_t interval_ns =
 		(uint64_t)loop->opts.tick_interval_ms * NS_PER_MS;
-	const struct wi_service *service = &loop->conns.service;
+	const struct weir_loop_hooks *hooks = &loop->opts.hooks;
 
 	/* A late loop skips ticks rather than making up for them. */
 	loop->next_tick_ns = loop->core.clock.now_ns + interval_ns;
-	if (service->handlers.on_tick != NULL)
-		service->handlers.on_tick(loop, service->ctx);
+	if (hooks->on_tick != NULL)
+		hooks->on_tick(loop, hooks->ctx);
 }
 
 static void loop_timers(struct weir_loop *loop, uint64_t before_ns)
@@ -201,8 +201,11 @@ int weir_loop_turn(struct weir_loop *loop, uint64_t timeout_ns)
 	wi_stop_look(loop);
 	WI_MUTANT("no-bug-at-all", loop_flush(loop), loop_flush(loop));
 	int err = loop_enter(loop, timeout_ns);
-	if (err < 0)
+	if (err < 0) {
+		if (loop->stop.phase == WI_ENDED)
+			wi_loop_stopped(loop);
 		return err;
+	}
 
 	const uint64_t recvs_before = core->stats.recvs;
 	const uint64_t enobufs_before = core->stats.recv_enobufs;
@@ -219,7 +222,10 @@ int weir_loop_turn(struct weir_loop *loop, uint64_t timeout_ns)
 	loop_gauges(loop);
 	wi_load_report_turn(&loop->load_report, core,
 			    loop->conns.pool.used_count, recvs);
-	return wi_stop_advance(loop) ? 1 : loop->stop.err;
+	if (wi_stop_advance(loop))
+		return 1;
+	wi_loop_stopped(loop);
+	return loop->stop.err;
 }
 
 int weir_loop_run(struct weir_loop *loop)
@@ -228,6 +234,7 @@ int weir_loop_run(struct weir_loop *loop)
 	do {
 		result = weir_loop_turn(loop, WEIR_TIMEOUT_NEVER);
 	} while (result > 0);
+	wi_loop_stopped(loop); /* of an error it has not ended */
 	return result;
 }
 
@@ -260,6 +267,21 @@ uint64_t weir_loop_now_ns(const struct weir_loop *loop)
 uint32_t weir_loop_index(const struct weir_loop *loop)
 {
 	return loop->index;
+}
+
+struct weir_server *weir_loop_server(const struct weir_loop *loop)
+{
+	return loop->server;
+}
+
+void *weir_loop_user(const struct weir_loop *loop)
+{
+	return loop->user;
+}
+
+void weir_loop_user_set(struct weir_loop *loop, void *user)
+{
+	loop->user = user;
 }
 
 /* Nothing is known of what was neither used nor refused. */
@@ -324,8 +346,10 @@ const struct weir_kernel *wi_loop_kernel(const struct weir_loop *loop)
 	return loop->core.kernel;
 }
 
-void wi_loop_index_set(struct weir_loop *loop, uint32_t index)
+void wi_loop_server_set(struct weir_loop *loop, struct weir_server *server,
+			uint32_t index)
 {
+	loop->server = server;
 	loop->index = index;
 }
 

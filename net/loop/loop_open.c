@@ -3,6 +3,7 @@
  * One arena holds all that a loop will ever use: sizes are added up, mapped as
  * address space, and carved. Nothing is allocated after that.
  */
+#include "loop_priv.h"
 #include "loop_struct.h"
 
 #include "../../uring/diagnose.h"
@@ -312,15 +313,42 @@ uint32_t weir_loop_backlog(const struct weir_loop *loop)
 	return loop->opts.backlog;
 }
 
-int weir_loop_enable(struct weir_loop *loop)
+int wi_loop_take_ring(struct weir_loop *loop)
 {
 	return weir_ring_enable(&loop->core.ring);
+}
+
+int wi_loop_start(struct weir_loop *loop)
+{
+	const struct weir_loop_hooks *hooks = &loop->opts.hooks;
+	int err = 0;
+	if (hooks->on_start != NULL)
+		err = hooks->on_start(loop, hooks->ctx);
+	loop->has_started = err >= 0;
+	return err < 0 ? err : 0;
+}
+
+void wi_loop_stopped(struct weir_loop *loop)
+{
+	const struct weir_loop_hooks *hooks = &loop->opts.hooks;
+	if (!loop->has_started)
+		return;
+	loop->has_started = false;
+	if (hooks->on_stop != NULL)
+		hooks->on_stop(loop, hooks->ctx);
+}
+
+int weir_loop_enable(struct weir_loop *loop)
+{
+	int err = wi_loop_take_ring(loop);
+	return err < 0 ? err : wi_loop_start(loop);
 }
 
 void weir_loop_close(struct weir_loop *loop)
 {
 	if (loop == NULL)
 		return;
+	wi_loop_stopped(loop);
 	/* The ring first: the kernel lets go of all that lies in the arena. */
 	weir_bufring_close(&loop->core.bufs.bufring);
 	weir_ring_close(&loop->core.ring);

@@ -13,8 +13,17 @@ struct wi_listeners;
 /* The kernel that it runs on. Any thread. */
 const struct weir_kernel *wi_loop_kernel(const struct weir_loop *loop);
 
-/* Its position in the server. */
-void wi_loop_index_set(struct weir_loop *loop, uint32_t index);
+/* Whose it is, and its position there. */
+void wi_loop_server_set(struct weir_loop *loop, struct weir_server *server,
+			uint32_t index);
+
+/* The first half of weir_loop_enable(), and the second: on_start. */
+int wi_loop_take_ring(struct weir_loop *loop);
+int wi_loop_start(struct weir_loop *loop);
+
+/* on_stop, unless it was called or there was no start: no handler is called
+ * any more. */
+void wi_loop_stopped(struct weir_loop *loop);
 
 /* It publishes its load in this seat of @steer from now on. @on_log: a line,
  * when the collapse guard has stepped; may be NULL. */

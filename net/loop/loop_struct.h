@@ -31,6 +31,9 @@ struct weir_loop {
 	struct wi_sample sample; /* of the CPUs that packets came on */
 
 	uint32_t index;
+	struct weir_server *server; /* NULL: a loop of its own */
+	void *user;
+	bool has_started;           /* on_stop is owed */
 	struct weir_loop_opts opts; /* every default resolved */
 	struct wi_arena arena;      /* holds all of the above as well */
 };

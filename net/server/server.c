@@ -217,8 +217,8 @@ int weir_server_open(struct weir_server **out_server,
 		weir_server_close(server);
 		return err;
 	}
+	*out_server = server; /* a handler may look there as soon as one runs */
 	server_run(server, loop_count);
-	*out_server = server;
 	return 0;
 }
 

@@ -41,10 +41,11 @@ struct wi_server_seat {
 	struct wi_steer_counts counts_before;
 	uint32_t joined_count; /* its listeners in groups, from the first on */
 	int cpu;               /* or -1 */
-	int result;         /* of weir_loop_enable(), then of weir_loop_run() */
-	enum wi_gate gate;  /* the gate lock's */
-	bool is_ready;      /* the gate lock's: took its ring, or failed */
-	uint32_t has_ended; /* its thread's: the loop turns no more */
+	int result;          /* of enabling its loop, then of weir_loop_run() */
+	const char *refusal; /* why, if enabling it has failed */
+	enum wi_gate gate;   /* the gate lock's */
+	bool is_ready;       /* the gate lock's: took its ring, or failed */
+	uint32_t has_ended;  /* its thread's: the loop turns no more */
 };
 
 struct weir_server {

@@ -65,13 +65,25 @@ static void seat_live_no_more(struct wi_server_seat *seat)
 	(void)pthread_mutex_unlock(&server->gate_lock);
 }
 
+static int seat_enable(struct wi_server_seat *seat)
+{
+	seat->refusal = "cannot enable the ring";
+	int err = wi_loop_take_ring(seat->loop);
+	if (err < 0)
+		return err;
+	seat->refusal = "on_start refuses the start";
+	return wi_loop_start(seat->loop);
+}
+
 static void *seat_main(void *arg)
 {
 	struct wi_server_seat *seat = arg;
 	seat_pin(seat);
-	seat->result = weir_loop_enable(seat->loop);
-	if (seat_wait_at_gate(seat) == WI_GATE_GIVEN_UP)
+	seat->result = seat_enable(seat);
+	if (seat_wait_at_gate(seat) == WI_GATE_GIVEN_UP) {
+		wi_loop_stopped(seat->loop);
 		return NULL;
+	}
 	seat->result = weir_loop_run(seat->loop);
 	/* Connections would still be steered to a loop that is gone: a server
 	 * that has lost one ends, and join tells why. */
@@ -107,7 +119,7 @@ int wi_seat_open(struct wi_server_seat *seat, int cpu, struct weir_error *error)
 				 &server->handlers, server->ctx, error);
 	if (err < 0)
 		return err;
-	wi_loop_index_set(seat->loop, seat->index);
+	wi_loop_server_set(seat->loop, server, seat->index);
 	seat->cpu = cpu;
 	seat->gate = WI_GATE_SHUT;
 	seat->is_ready = false;
@@ -126,9 +138,9 @@ int wi_seat_start(struct wi_server_seat *seat, struct weir_error *error)
 				      seat->index, strerror(-err));
 	seat_await_ready(seat);
 	if (seat->result < 0)
-		return weir_error_set(error, seat->result,
-				      "cannot enable the ring of loop %u: %s",
-				      seat->index, strerror(-seat->result));
+		return weir_error_set(error, seat->result, "%s of loop %u: %s",
+				      seat->refusal, seat->index,
+				      strerror(-seat->result));
 	/* Only now is it known whether it could be pinned. */
 	err = wi_steer_seat_take(server->steer, seat->index, seat->cpu, error);
 	if (err < 0)

@@ -430,19 +430,19 @@ static void closing_on_tick(struct weir_loop *loop, void *ctx)
 
 START_TEST(a_commit_after_a_close_does_not_stop_the_draining)
 {
+	struct misuse misuse = { .large = calloc(1, LARGE_BYTES) };
 	/* Without a deadline: a connection that does not end hangs the test. */
 	const struct weir_loop_opts opts = {
 		.drain_timeout_ms = WEIR_NO_TIMEOUT,
 		.tick_interval_ms = 1,
+		.hooks = { .on_tick = closing_on_tick, .ctx = &misuse },
 	};
-	struct misuse misuse = { .large = calloc(1, LARGE_BYTES) };
 	struct local *local = &misuse.local;
 	uint8_t *got = malloc(LARGE_BYTES + 4);
 	size_t count = 0;
 
 	local_start(local, &opts,
-		    &(struct weir_handlers){ .on_data = filling_on_data,
-					     .on_tick = closing_on_tick });
+		    &(struct weir_handlers){ .on_data = filling_on_data });
 	int fd = peer_open_narrow(local->port);
 	peer_send(fd, "go", 2);
 	local_turn_until(local, &misuse.shown, 1);

@@ -397,5 +397,6 @@ Suite *suite_server(void)
 	suite_add_tcase(suite, tcase_limit());
 	suite_add_tcase(suite, tcase_server_peers());
 	suite_add_tcase(suite, tcase_server_outbound());
+	suite_add_tcase(suite, tcase_hooks());
 	return suite;
 }

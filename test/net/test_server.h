@@ -9,5 +9,6 @@ enum { SERVER_TEST_TIMEOUT_S = 60 };
 TCase *tcase_server_start(void);
 TCase *tcase_server_peers(void);
 TCase *tcase_server_outbound(void);
+TCase *tcase_hooks(void);
 
 #endif

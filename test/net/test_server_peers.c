@@ -399,11 +399,12 @@ static void ticking(struct weir_loop *loop, void *ctx)
 
 START_TEST(ticks_come_without_any_connection)
 {
-	const struct weir_server_opts opts = {
-		.loop = { .tick_interval_ms = 1 },
-	};
 	struct echo echo = { .server = NULL };
-	echo_start(&echo, &opts, &(struct weir_handlers){ .on_tick = ticking });
+	const struct weir_server_opts opts = {
+		.loop = { .tick_interval_ms = 1,
+			  .hooks = { .on_tick = ticking, .ctx = &echo } },
+	};
+	echo_start(&echo, &opts, NULL);
 	echo_wait_drains(&echo, 20);
 	echo_end(&echo, NULL);
 }

@@ -575,13 +575,16 @@ static void misuse_play(struct sim_run *run, bool only_closes)
 		.on_data = misuse_on_data,
 		.on_drain = misuse_on_drain,
 		.on_close = misuse_on_close,
-		.on_tick = misuse_on_tick,
 	};
 	struct misuse misuse = { .run = run,
 				 .opts = run_draw_loop(run),
 				 .only_closes = only_closes };
 
 	run->is_free = true;
+	misuse.opts.hooks = (struct weir_loop_hooks){
+		.on_tick = misuse_on_tick,
+		.ctx = &misuse,
+	};
 	misuse.opts.tick_interval_ms = RUN_DRAW(run->tape, 0, 1, 50, 500);
 	if (misuse.opts.tick_interval_ms == 1) /* it would take too long */
 		run->faults &= ~(uint32_t)WEIR_FAULT_NEVER;

@@ -471,12 +471,13 @@ void story_outbound(struct sim_run *run)
 		.on_data = outbound_on_data,
 		.on_drain = outbound_on_drain,
 		.on_close = outbound_on_close,
-		.on_tick = outbound_on_tick,
 	};
 	struct outbound outbound = { .run = run };
 	struct weir_loop_opts opts = run_draw_loop(run);
 
 	opts.tick_interval_ms = 1000;
+	opts.hooks = (struct weir_loop_hooks){ .on_tick = outbound_on_tick,
+					       .ctx = &outbound };
 	outbound.is_heavy = weir_tape_below(run->tape, 8) == 1;
 	if (outbound.is_heavy) {
 		opts.send_bytes_max = 8192;

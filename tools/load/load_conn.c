@@ -313,7 +313,7 @@ static void load_conn_judge_wait(struct load_conn *conn, uint64_t now_ns)
 	load_conn_give_up(conn);
 }
 
-static void load_conn_on_tick(struct weir_loop *loop, void *ctx)
+void load_conn_on_tick(struct weir_loop *loop, void *ctx)
 {
 	(void)loop;
 	struct load_thread *thread = ctx;
@@ -330,6 +330,5 @@ struct weir_handlers load_conn_handlers(void)
 		.on_data = load_conn_on_data,
 		.on_drain = load_conn_on_drain,
 		.on_close = load_conn_on_close,
-		.on_tick = load_conn_on_tick,
 	};
 }

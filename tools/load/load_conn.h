@@ -45,6 +45,9 @@ struct load_conn {
 /** load_conn_handlers() - for weir_loop_open(); ctx is the load_thread. */
 struct weir_handlers load_conn_handlers(void);
 
+/** load_conn_on_tick() - the loop's; ctx is the load_thread as well. */
+void load_conn_on_tick(struct weir_loop *loop, void *ctx);
+
 /** load_conn_send() - as many requests as depth, plan and queue allow. */
 void load_conn_send(struct load_conn *conn, uint64_t now_ns);
 

@@ -59,6 +59,7 @@ int load_thread_open(struct load_thread *thread, struct weir_error *error)
 		.idle_timeout_ms = WEIR_NO_TIMEOUT,
 		.tick_interval_ms = load_thread_tick_ms(plan),
 		.batch_wait_us = plan->batch_wait_us,
+		.hooks = { .on_tick = load_conn_on_tick, .ctx = thread },
 	};
 	const struct weir_handlers handlers = load_conn_handlers();
 
