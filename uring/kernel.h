@@ -101,26 +101,9 @@ struct weir_kernel {
 const struct weir_kernel *weir_kernel_linux(void);
 
 /**
- * weir_kernel_eventfd() - the same, but a loop sleeps in poll(2)
- *
- * For valgrind, which runs one thread at a time and takes io_uring_enter(2)
- * for a call that does not sleep (3.19): with this one, programs with several
- * loops run under memcheck, helgrind and DRD. Costs two system calls more per
- * wait and a turn without work now and then; there is no min-wait, no
- * registered ring and no wait region.
- *
- * Return: a constant that lives as long as the process. Thread: any.
- */
-const struct weir_kernel *weir_kernel_eventfd(void);
-
-/** weir_kernel_eventfd_waits() - how often it has waited, in this process. */
-uint64_t weir_kernel_eventfd_waits(void);
-
-/**
  * weir_kernel_default() - what a ring gets whose options name no kernel
  *
- * weir_kernel_eventfd() if the environment has WEIR_WAIT=eventfd, else
- * weir_kernel_linux(). Thread: any.
+ * Return: weir_kernel_linux(). Thread: any.
  */
 const struct weir_kernel *weir_kernel_default(void);
 

@@ -5,16 +5,14 @@
 #include "kernel.h"
 
 #include "abi.h"
+#include "enter_priv.h"
 #include "handover.h"
-#include "kernel_priv.h"
 #include "punt.h"
 
 #include <assert.h>
 #include <errno.h>
 #include <limits.h>
 #include <linux/futex.h>
-#include <stdlib.h>
-#include <string.h>
 #include <sys/eventfd.h>
 #include <sys/mman.h>
 #include <sys/random.h>
@@ -196,17 +194,6 @@ static int linux_punt_workers(void *ctx)
 	return weir_punt_workers((pid_t)syscall(SYS_gettid));
 }
 
-/* What the two kernels share. */
-#define LINUX_CALLS                                                            \
-	.map = linux_map, .unmap = linux_unmap, .advise = linux_advise,        \
-	.socket = linux_socket, .sockopt = linux_sockopt, .bind = linux_bind,  \
-	.listen = linux_listen, .sockname = linux_sockname,                    \
-	.disconnect = linux_disconnect, .shutdown = linux_shutdown,            \
-	.doorbell_open = linux_doorbell_open,                                  \
-	.doorbell_ring = linux_doorbell_ring, .now_ns = linux_now_ns,          \
-	.pause = linux_pause, .wait = linux_wait, .wake = linux_wake,          \
-	.random = linux_random, .punt_workers = linux_punt_workers
-
 const struct weir_kernel *weir_kernel_linux(void)
 {
 	static const struct weir_kernel kernel = {
@@ -214,29 +201,25 @@ const struct weir_kernel *weir_kernel_linux(void)
 		.setup = linux_setup,
 		.enter = wi_linux_enter,
 		.register_op = linux_register,
+		.map = linux_map,
+		.unmap = linux_unmap,
+		.advise = linux_advise,
+		.socket = linux_socket,
+		.sockopt = linux_sockopt,
+		.bind = linux_bind,
+		.listen = linux_listen,
+		.sockname = linux_sockname,
+		.disconnect = linux_disconnect,
+		.shutdown = linux_shutdown,
 		.close = linux_close,
-		LINUX_CALLS,
+		.doorbell_open = linux_doorbell_open,
+		.doorbell_ring = linux_doorbell_ring,
+		.now_ns = linux_now_ns,
+		.pause = linux_pause,
+		.wait = linux_wait,
+		.wake = linux_wake,
+		.random = linux_random,
+		.punt_workers = linux_punt_workers,
 	};
 	return &kernel;
-}
-
-const struct weir_kernel *weir_kernel_eventfd(void)
-{
-	static const struct weir_kernel kernel = {
-		.name = "linux-eventfd",
-		.setup = wi_eventfd_setup,
-		.enter = wi_eventfd_enter,
-		.register_op = wi_eventfd_register,
-		.close = wi_eventfd_close,
-		LINUX_CALLS,
-	};
-	return &kernel;
-}
-
-const struct weir_kernel *weir_kernel_default(void)
-{
-	const char *wait = getenv(WI_WAIT_VARIABLE);
-	return wait != NULL && strcmp(wait, "eventfd") == 0
-		       ? weir_kernel_eventfd()
-		       : weir_kernel_linux();
 }

@@ -1,4 +1,4 @@
-/* kernel_eventfd.c - the real kernel, but nobody sleeps inside the ring's call
+/* kernel_eventfd.c - the real kernel, but no thread sleeps in the ring's call
  *
  *     enter(submit n, wait for one)
  *       = io_uring_enter(n, 0) -> poll(eventfd) -> io_uring_enter(0, 0)
@@ -12,21 +12,20 @@
  * A signal that was meant for a completion seen long ago costs one turn without
  * work. One can be missing: a read of an eventfd that ends while another thread
  * writes to that one is signalled once and never again (seen on 6.18: a signal
- * inside of a signal is put off, and the second time forgotten). So nobody
- * sleeps longer than SLICE_NS without a look.
+ * inside of a signal is put off, and the second time forgotten). So no sleep
+ * is longer than SLICE_NS.
  */
-#include "kernel.h"
+#include "kernel_eventfd.h"
 
-#include "abi.h"
-#include "barrier.h"
-#include "kernel_priv.h"
+#include "uring/abi.h"
+#include "uring/barrier.h"
 
 #include <assert.h>
 #include <errno.h>
 #include <poll.h>
+#include <pthread.h>
 #include <string.h>
 #include <sys/eventfd.h>
-#include <sys/syscall.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -39,6 +38,11 @@ enum {
 static uint32_t event_fds[RINGS_MAX];
 static uint64_t wait_count;
 
+static const struct weir_kernel *real(void)
+{
+	return weir_kernel_linux();
+}
+
 static int eventfd_watch(int ring_fd)
 {
 	if (ring_fd >= RINGS_MAX)
@@ -46,9 +50,9 @@ static int eventfd_watch(int ring_fd)
 	int fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
 	if (fd < 0)
 		return -errno;
-	if (syscall(WEIR_NR_IO_URING_REGISTER, ring_fd, IORING_REGISTER_EVENTFD,
-		    &fd, 1) < 0) {
-		const int err = -errno;
+	const int err = real()->register_op(real()->ctx, ring_fd,
+					    IORING_REGISTER_EVENTFD, &fd, 1);
+	if (err < 0) {
 		(void)close(fd); /* the first error is the one to report */
 		return err;
 	}
@@ -56,11 +60,11 @@ static int eventfd_watch(int ring_fd)
 	return 0;
 }
 
-int wi_eventfd_setup(void *ctx, uint32_t entry_count,
-		     struct io_uring_params *params)
+static int eventfd_setup(void *ctx, uint32_t entry_count,
+			 struct io_uring_params *params)
 {
-	const struct weir_kernel *linux_kernel = weir_kernel_linux();
-	const int ring_fd = linux_kernel->setup(ctx, entry_count, params);
+	const int ring_fd = real()->setup(real()->ctx, entry_count, params);
+	(void)ctx;
 	if (ring_fd < 0)
 		return ring_fd;
 	const int err = eventfd_watch(ring_fd);
@@ -108,17 +112,18 @@ static int eventfd_wait(int event_fd, const struct timespec *timeout)
 	return 0;
 }
 
-int wi_eventfd_enter(void *ctx, int ring_fd, uint32_t submit_count,
-		     uint32_t min_complete, uint32_t flags, const void *arg,
-		     size_t arg_bytes)
+static int eventfd_enter(void *ctx, int ring_fd, uint32_t submit_count,
+			 uint32_t min_complete, uint32_t flags, const void *arg,
+			 size_t arg_bytes)
 {
 	struct timespec timeout;
+	(void)ctx;
 	(void)arg_bytes;
 	assert(ring_fd < RINGS_MAX); /* setup saw to it */
 	const bool has_timeout = eventfd_timeout(flags, arg, &timeout);
 	flags &= ~(uint32_t)IORING_ENTER_EXT_ARG;
-	const int submitted =
-		wi_linux_enter(ctx, ring_fd, submit_count, 0, flags, NULL, 0);
+	const int submitted = real()->enter(real()->ctx, ring_fd, submit_count,
+					    0, flags, NULL, 0);
 	/* What could not be submitted whole does not wait, as in the kernel. */
 	if (submitted < 0 || (uint32_t)submitted < submit_count ||
 	    min_complete == 0)
@@ -126,34 +131,56 @@ int wi_eventfd_enter(void *ctx, int ring_fd, uint32_t submit_count,
 	const uint32_t event_fd = wi_load_relaxed_u32(&event_fds[ring_fd]);
 	int waited = eventfd_wait((int)event_fd, has_timeout ? &timeout : NULL);
 	if (waited == 0)
-		waited = wi_linux_enter(ctx, ring_fd, 0, 0, flags, NULL, 0);
+		waited = real()->enter(real()->ctx, ring_fd, 0, 0, flags, NULL,
+				       0);
 	return submitted > 0 ? submitted : waited;
 }
 
 /* A ring that is named by an index, or waits by a region, could not be told
  * apart, or would not show how long: uring/ goes without both. */
-int wi_eventfd_register(void *ctx, int ring_fd, uint32_t opcode, void *arg,
-			uint32_t arg_count)
+static int eventfd_register(void *ctx, int ring_fd, uint32_t opcode, void *arg,
+			    uint32_t arg_count)
 {
+	(void)ctx;
 	if (opcode == IORING_REGISTER_RING_FDS ||
 	    opcode == IORING_REGISTER_MEM_REGION)
 		return -EINVAL;
-	return weir_kernel_linux()->register_op(ctx, ring_fd, opcode, arg,
-						arg_count);
+	return real()->register_op(real()->ctx, ring_fd, opcode, arg,
+				   arg_count);
 }
 
-int wi_eventfd_close(void *ctx, int fd)
+static int eventfd_close(void *ctx, int fd)
 {
+	(void)ctx;
 	if (fd < RINGS_MAX) {
 		const uint32_t event_fd = wi_load_relaxed_u32(&event_fds[fd]);
 		wi_store_relaxed_u32(&event_fds[fd], 0);
 		if (event_fd != 0)
 			(void)close((int)event_fd);
 	}
-	return weir_kernel_linux()->close(ctx, fd);
+	return real()->close(real()->ctx, fd);
 }
 
-uint64_t weir_kernel_eventfd_waits(void)
+static struct weir_kernel kernel;
+
+static void kernel_init(void)
+{
+	kernel = *real(); /* all other calls; it has no use for ctx */
+	kernel.name = "linux-eventfd";
+	kernel.setup = eventfd_setup;
+	kernel.enter = eventfd_enter;
+	kernel.register_op = eventfd_register;
+	kernel.close = eventfd_close;
+}
+
+const struct weir_kernel *kernel_eventfd(void)
+{
+	static pthread_once_t once = PTHREAD_ONCE_INIT;
+	(void)pthread_once(&once, kernel_init);
+	return &kernel;
+}
+
+uint64_t kernel_eventfd_waits(void)
 {
 	return wi_load_relaxed_u64(&wait_count);
 }
