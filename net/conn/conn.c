@@ -14,7 +14,7 @@ void wi_conn_mark(struct weir_conn *conn)
 	if (conn->is_marked)
 		return;
 	conn->is_marked = true;
-	wi_marks_add(&conn->conns->marks, weir_conn_index(conn));
+	wi_marks_add(&conn->conns->marks, wi_conn_index(conn));
 }
 
 void wi_conn_reason_set(struct weir_conn *conn, enum weir_close_cause cause,

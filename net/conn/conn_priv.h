@@ -101,6 +101,13 @@ static inline bool wi_conn_awaits(const struct weir_conn *conn,
 	return (conn->in_flight & 1u << op) != 0;
 }
 
+/* Its slot, as weir_conn_index(), but inline and unchecked: each completion is
+ * checked against it by wi_pool_find(). */
+static inline uint32_t wi_conn_index(const struct weir_conn *conn)
+{
+	return conn->slot.link;
+}
+
 static inline struct wi_core *wi_conn_core(const struct weir_conn *conn)
 {
 	return conn->conns->core;

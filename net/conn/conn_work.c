@@ -22,7 +22,7 @@ enum {
 static uint64_t conn_token(const struct weir_conn *conn, enum wi_conn_op op)
 {
 	return wi_token(WI_OWNER_CONN, op, conn->slot.generation,
-			weir_conn_index(conn));
+			wi_conn_index(conn));
 }
 
 static struct io_uring_sqe *conn_sqe(struct weir_conn *conn, enum wi_conn_op op)
