@@ -75,6 +75,7 @@ static const struct {
 	{ "register", suite_register },
 	{ "resize", suite_resize },
 	{ "restrict", suite_restrict },
+	{ "soft", suite_soft },
 	{ "zerocopy", suite_zerocopy },
 	{ "sim", suite_sim },
 	{ "sim-main", suite_sim_main },

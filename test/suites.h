@@ -21,6 +21,7 @@ Suite *suite_region(void);
 Suite *suite_register(void);
 Suite *suite_resize(void);
 Suite *suite_restrict(void);
+Suite *suite_soft(void);
 Suite *suite_zerocopy(void);
 Suite *suite_op(void);
 Suite *suite_handover(void);

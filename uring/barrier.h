@@ -105,6 +105,15 @@ static inline uint32_t wi_load_acquire_u32(const uint32_t *word)
 	return value;
 }
 
+/* For the tail of a buffer ring, as the kernel's side reads it (soft/). */
+static inline uint16_t wi_load_acquire_u16(const uint16_t *word)
+{
+	wi_order_atomic(word, sizeof(*word));
+	const uint16_t value = __atomic_load_n(word, __ATOMIC_ACQUIRE);
+	wi_order_acquire(word);
+	return value;
+}
+
 /* Release: our writes (SQEs) and reads (CQEs) are finished before the kernel
  * can see the index move past them. A command to another thread, and that
  * thread's acknowledgement, are such a word too. */

@@ -66,7 +66,7 @@ enum { WI_REGION_GRAIN = 8 };
 
 /* What AddressSanitizer keeps of eight bytes: lent is what its own interface
  * writes, given up what it writes for a freed block of the heap. So the
- * simulated kernel can tell them apart (test/sim/sim_copy.c). */
+ * simulated kernel can tell them apart (soft/soft_copy.c). */
 enum {
 	WI_SHADOW_LENT = 0xf7,
 	WI_SHADOW_GIVEN_UP = 0xfd,

@@ -7,10 +7,10 @@
 #include "../rig/aborts.h"
 #include "../rig/range.h"
 #include "../rig/support.h"
-#include "../sim/sim_copy.h"
 #include "../suites.h"
 #include "net/conn/sendq.h"
 #include "net/conn/stash.h"
+#include "uring/soft/soft_copy.h"
 
 #include <errno.h>
 
@@ -73,7 +73,7 @@ static void stream_verify_lent(const uint8_t *bytes, uint32_t from,
 	while (byte_count > 0) {
 		const uint32_t some =
 			byte_count < sizeof(copy) ? byte_count : sizeof(copy);
-		sim_copy(copy, bytes, some);
+		wi_soft_copy(copy, bytes, some);
 		stream_verify(copy, from, some);
 		bytes += some;
 		from += some;

@@ -4,7 +4,7 @@
  */
 #include "model_lies.h"
 
-#include "../sim/sim_copy.h"
+#include "uring/soft/soft_copy.h"
 
 #include "uring/barrier.h"
 
@@ -133,12 +133,12 @@ static int wrong_enter(void *ctx, int ring_fd, uint32_t submit_count,
 						wrong.offsets.cqes);
 	const uint32_t mask = wrong_word(wrong.offsets.ring_mask);
 	for (uint32_t i = tail; i != wrong_word(wrong.offsets.tail); i++) {
-		struct io_uring_cqe cqe; /* as the kernel: see sim_copy.h */
-		sim_copy(&cqe, &cqes[i & mask], sizeof(cqe));
+		struct io_uring_cqe cqe; /* as the kernel: see soft_copy.h */
+		wi_soft_copy(&cqe, &cqes[i & mask], sizeof(cqe));
 		const uint64_t op = cqe.user_data - 1;
 		if (op < wrong.program->op_count)
 			wrong.error->change(&wrong.program->ops[op], &cqe);
-		sim_copy(&cqes[i & mask], &cqe, sizeof(cqe));
+		wi_soft_copy(&cqes[i & mask], &cqe, sizeof(cqe));
 	}
 	return result;
 }

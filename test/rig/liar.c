@@ -1,6 +1,6 @@
 #include "liar.h"
 
-#include "../sim/sim_copy.h"
+#include "uring/soft/soft_copy.h"
 
 #include "uring/barrier.h"
 
@@ -62,14 +62,14 @@ static void liar_submit(struct liar *liar, uint32_t count)
 		struct io_uring_sqe *entry =
 			&liar->sqes[liar->sqe_index++ & mask];
 		struct io_uring_sqe sqe;
-		sim_copy(&sqe, entry, sizeof(sqe));
+		wi_soft_copy(&sqe, entry, sizeof(sqe));
 		if (sqe.user_data < LIAR_OPS_MAX)
 			liar->entries[sqe.user_data] = sqe;
 		if (!liar->lie.has_other_bytes ||
 		    sqe.opcode != liar->lie.opcode)
 			continue;
 		send_others(liar, &sqe);
-		sim_copy(entry, &sqe, sizeof(sqe));
+		wi_soft_copy(entry, &sqe, sizeof(sqe));
 	}
 }
 
@@ -119,9 +119,9 @@ static int liar_enter(void *ctx, int ring_fd, uint32_t submit_count,
 			&cqes[liar->cqe_index++ &
 			      (liar->params.cq_entries - 1)];
 		struct io_uring_cqe cqe;
-		sim_copy(&cqe, entry, sizeof(cqe));
+		wi_soft_copy(&cqe, entry, sizeof(cqe));
 		liar_complete(liar, &cqe);
-		sim_copy(entry, &cqe, sizeof(cqe));
+		wi_soft_copy(entry, &cqe, sizeof(cqe));
 	}
 	return result;
 }

@@ -591,7 +591,8 @@ void weir_sim_residue(const struct weir_sim *sim,
 			sim->conns[i].is_used && sim->conns[i].has_server;
 	for (int i = 0; i < SIM_RINGS; i++)
 		for (uint32_t s = 0;
-		     sim->rings[i].is_used && s < sim->rings[i].slot_count; s++)
+		     sim->rings[i].is_used && s < sim->rings[i].slots.count;
+		     s++)
 			out_residue->slots +=
-				sim->rings[i].slots[s] != SIM_NONE;
+				sim->rings[i].slots.files[s] != SIM_NONE;
 }

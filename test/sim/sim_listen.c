@@ -141,7 +141,8 @@ int sim_op_connect_prepare(struct sim_op *op)
 	if (op->sqe.len != 0 || op->sqe.buf_index != 0 ||
 	    op->sqe.rw_flags != 0 || op->sqe.splice_fd_in != 0)
 		return -EINVAL;
-	sim_copy(&in, address, sizeof(in)); /* copied: move_addr_to_kernel() */
+	wi_soft_copy(&in, address,
+		     sizeof(in)); /* copied: move_addr_to_kernel() */
 	op->port = ntohs(in.sin_port);
 	return 0;
 }

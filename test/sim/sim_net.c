@@ -288,8 +288,8 @@ int sim_net_read(struct weir_sim *sim, int index, enum sim_side side,
 		return read_nothing(conn, side);
 	const uint32_t at = (uint32_t)(pipe->read % SIM_PIPE_BYTES_MAX);
 	const uint32_t whole = min_u32(count, SIM_PIPE_BYTES_MAX - at);
-	sim_copy(out, pipe->bytes + at, whole);
-	sim_copy(out + whole, pipe->bytes, count - whole);
+	wi_soft_copy(out, pipe->bytes + at, whole);
+	wi_soft_copy(out + whole, pipe->bytes, count - whole);
 	pipe->read += count;
 	sim->events++;
 	return (int)count;
@@ -312,8 +312,8 @@ int sim_net_write(struct weir_sim *sim, int index, enum sim_side side,
 		return byte_count == 0 ? 0 : -EAGAIN;
 	const uint32_t at = (uint32_t)(pipe->written % SIM_PIPE_BYTES_MAX);
 	const uint32_t whole = min_u32(count, SIM_PIPE_BYTES_MAX - at);
-	sim_copy(pipe->bytes + at, in, whole);
-	sim_copy(pipe->bytes, in + whole, count - whole);
+	wi_soft_copy(pipe->bytes + at, in, whole);
+	wi_soft_copy(pipe->bytes, in + whole, count - whole);
 	pipe->written += count;
 	sim->events++;
 	wire_rest(sim);

@@ -63,9 +63,7 @@ uint32_t sim_op_buffer_flags(struct sim_op *op)
 {
 	if (!op->has_buffer)
 		return 0;
-	return IORING_CQE_F_BUFFER |
-	       (op->buffer_goes_on ? IORING_CQE_F_BUF_MORE : 0) |
-	       (uint32_t)op->buffer_id << IORING_CQE_BUFFER_SHIFT;
+	return wi_soft_group_flags(op->buffer_id, op->buffer_goes_on);
 }
 
 /* CQE_SKIP_SUCCESS. A MSG_WAITALL that is short is no success. */
@@ -151,8 +149,8 @@ static int op_read(struct weir_sim *sim, struct sim_op *op)
 		return -EINVAL;
 	if (file->value == 0)
 		return SIM_OP_WAITS;
-	sim_copy((void *)(uintptr_t)op->sqe.addr, &file->value,
-		 sizeof(file->value));
+	wi_soft_copy((void *)(uintptr_t)op->sqe.addr, &file->value,
+		     sizeof(file->value));
 	file->value = 0;
 	return (int)sizeof(file->value);
 }
@@ -394,7 +392,7 @@ static int op_find_file(const struct weir_sim *sim, int ring,
 			const struct io_uring_sqe *sqe)
 {
 	return (sqe->flags & IOSQE_FIXED_FILE) != 0
-		       ? sim_slot_file(&sim->rings[ring], sqe->fd)
+		       ? wi_soft_slots_file(&sim->rings[ring].slots, sqe->fd)
 		       : sim_fd_file(sim, sqe->fd);
 }
 
@@ -548,7 +546,7 @@ static bool op_is_ready(const struct weir_sim *sim, const struct sim_op *op)
 		return file->value > 0;
 	case IORING_OP_TIMEOUT:
 		return sim->now_ns >= op->due_ns ||
-		       sim->rings[op->ring].posted >= op->due_count;
+		       sim->rings[op->ring].soft.posted >= op->due_count;
 	case IORING_OP_CONNECT:
 		return sim_op_connect_is_ready(sim, op);
 	case IORING_OP_POLL_ADD:
@@ -606,4 +604,34 @@ void sim_op_step(struct weir_sim *sim, struct sim_op *op)
 void sim_op_run(struct weir_sim *sim, uint32_t index)
 {
 	sim_op_step(sim, &sim->ops[sim->runnable[index]]);
+}
+
+/* ---- of what is gone --------------------------------------------------- */
+
+void sim_op_haunt(struct weir_sim *sim, int ring)
+{
+	struct wi_soft_group *group = &sim->rings[ring].groups.list[0];
+	const uint32_t which = weir_tape_below(sim->tape, sim->dead_count);
+	const uint64_t token = sim->dead_tokens[which];
+	if (sim->dead_rings[which] != ring)
+		return; /* it haunts another */
+	const struct io_uring_buf *buf = NULL;
+	if (group->is_used && !group->is_incremental &&
+	    weir_tape_below(sim->tape, 2) == 1) {
+		sim_group_look(sim, group);
+		buf = wi_soft_group_peek(group);
+	}
+
+	sim->dead_rings[which] = sim->dead_rings[--sim->dead_count];
+	sim->dead_tokens[which] = sim->dead_tokens[sim->dead_count];
+	weir_sim_note(sim, "fault: a completion for %016llx, which is gone",
+		      (unsigned long long)token);
+	if (buf == NULL) {
+		(void)sim_ring_post(sim, ring, token, -ECANCELED, 0, false);
+		return;
+	}
+	const uint16_t id = buf->bid;
+	(void)wi_soft_group_commit(group, 1, 1); /* not incremental */
+	(void)sim_ring_post(sim, ring, token, 1, wi_soft_group_flags(id, false),
+			    false);
 }

@@ -6,7 +6,8 @@
 static int cancel_file(const struct weir_sim *sim, const struct sim_op *op)
 {
 	return (op->sqe.cancel_flags & IORING_ASYNC_CANCEL_FD_FIXED) != 0
-		       ? sim_slot_file(&sim->rings[op->ring], op->sqe.fd)
+		       ? wi_soft_slots_file(&sim->rings[op->ring].slots,
+					    op->sqe.fd)
 		       : sim_fd_file(sim, op->sqe.fd);
 }
 
@@ -23,8 +24,8 @@ static int cancel_target_file(const struct weir_sim *sim,
 	    target->sqe.opcode != IORING_OP_SHUTDOWN)
 		return target->file;
 	return (target->sqe.flags & IOSQE_FIXED_FILE) != 0
-		       ? sim_slot_file(&sim->rings[target->ring],
-				       target->sqe.fd)
+		       ? wi_soft_slots_file(&sim->rings[target->ring].slots,
+					    target->sqe.fd)
 		       : sim_fd_file(sim, target->sqe.fd);
 }
 

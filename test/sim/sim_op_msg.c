@@ -101,14 +101,14 @@ static int msg_data(struct weir_sim *sim, const struct io_uring_sqe *sqe,
 static int slot_put(struct weir_sim *sim, int target, uint32_t file_index,
 		    int file)
 {
-	struct sim_ring *ring = &sim->rings[target];
+	struct wi_soft_slots *slots = &sim->rings[target].slots;
 	if (file_index == IORING_FILE_INDEX_ALLOC)
-		return sim_slot_take(ring, file);
-	if (file_index == 0 || file_index > ring->slot_count)
+		return wi_soft_slots_take(slots, file);
+	if (file_index == 0 || file_index > slots->count)
 		return -EINVAL;
-	if (ring->slots[file_index - 1] != SIM_NONE)
-		sim_file_drop(sim, ring->slots[file_index - 1]);
-	ring->slots[file_index - 1] = file;
+	const int before = wi_soft_slots_set(slots, file_index - 1, file);
+	if (before != SIM_NONE)
+		sim_file_drop(sim, before);
 	return 0;
 }
 
@@ -120,8 +120,8 @@ static int msg_descriptor(struct weir_sim *sim, const struct sim_op *op,
 		return -EINVAL;
 	if (!sim->rings[target].is_enabled)
 		return -EBADFD;
-	const int file =
-		sim_slot_file(&sim->rings[op->ring], (int32_t)sqe->addr3);
+	const int file = wi_soft_slots_file(&sim->rings[op->ring].slots,
+					    (int32_t)sqe->addr3);
 	if (file == SIM_NONE)
 		return -EBADF;
 	const int slot = slot_put(sim, target, sqe->file_index, file);

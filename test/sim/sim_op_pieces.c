@@ -36,15 +36,37 @@ int sim_op_pieces_read(struct sim_op *op, const struct iovec *iov, size_t count)
 {
 	if (count > SIM_IOVS)
 		return -EMSGSIZE;
-	sim_copy(op->iov, iov, count * sizeof(iov[0]));
+	wi_soft_copy(op->iov, iov, count * sizeof(iov[0]));
 	op->iov_count = (uint32_t)count;
 	for (size_t i = 0; i < count; i++)
 		op->all += (uint32_t)op->iov[i].iov_len;
 	return 0;
 }
 
+struct wi_soft_group *sim_op_group(struct weir_sim *sim,
+				   const struct sim_op *op)
+{
+	return wi_soft_group_find(&sim->rings[op->ring].groups,
+				  op->sqe.buf_group);
+}
+
+void sim_group_look(struct weir_sim *sim, struct wi_soft_group *group)
+{
+	const char *wrong = wi_soft_group_check(group);
+	if (wrong != NULL)
+		weir_sim_violate(sim, wrong);
+}
+
+int sim_group_take(struct weir_sim *sim, struct wi_soft_group *group,
+		   uint32_t max_bytes, enum wi_soft_take_mode mode,
+		   uint32_t guess, struct wi_soft_take *out_take)
+{
+	sim_group_look(sim, group);
+	return wi_soft_group_take(group, max_bytes, mode, guess, out_take);
+}
+
 void sim_op_pieces_take(struct weir_sim *sim, struct sim_op *op,
-			const struct sim_take *take)
+			const struct wi_soft_take *take)
 {
 	memcpy(op->iov, take->iov, take->count * sizeof(take->iov[0]));
 	op->iov_count = take->count;

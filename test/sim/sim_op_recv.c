@@ -80,9 +80,8 @@ static uint32_t recv_guess(struct weir_sim *sim, const struct sim_op *op)
 /* io_recv_buf_select(). */
 int sim_op_recv_take(struct weir_sim *sim, struct sim_op *op)
 {
-	struct sim_group *group =
-		sim_group_find(&sim->rings[op->ring], op->sqe.buf_group);
-	struct sim_take take;
+	struct wi_soft_group *group = sim_op_group(sim, op);
+	struct wi_soft_take take;
 	uint32_t max = op->want;
 
 	if (group == NULL)
@@ -95,10 +94,11 @@ int sim_op_recv_take(struct weir_sim *sim, struct sim_op *op)
 		if (op->limit != 0 && (max == 0 || op->limit < max))
 			max = op->limit;
 	}
+	const uint32_t guess = recv_guess(sim, op);
 	int err = sim_group_take(sim, group, max,
-				 recv_is_bundle(op) ? SIM_TAKE_MANY
-						    : SIM_TAKE_ONE,
-				 recv_guess(sim, op), &take);
+				 recv_is_bundle(op) ? WI_SOFT_TAKE_MANY
+						    : WI_SOFT_TAKE_ONE,
+				 guess, &take);
 	if (err < 0)
 		return err;
 	sim_op_pieces_take(sim, op, &take);
@@ -152,15 +152,14 @@ static uint32_t recv_touched(const struct sim_op *op, uint32_t bytes)
  * filled in twice; bufring.h says not to do it. */
 void sim_op_recv_commit(struct weir_sim *sim, struct sim_op *op, uint32_t bytes)
 {
-	struct sim_group *group =
-		sim_group_find(&sim->rings[op->ring], op->sqe.buf_group);
+	struct wi_soft_group *group = sim_op_group(sim, op);
 
 	if (!recv_selects(op))
 		return;
 	op->buffer_goes_on = false;
 	if (group != NULL && (!op->has_buffer || recv_is_bundle(op)))
-		op->buffer_goes_on = !sim_group_commit(group, bytes,
-						       recv_touched(op, bytes));
+		op->buffer_goes_on = !wi_soft_group_commit(
+			group, bytes, recv_touched(op, bytes));
 	op->has_buffer = true;
 }
 

@@ -50,8 +50,8 @@ int sim_op_send_prepare(struct sim_op *op)
 		struct msghdr message;
 		if (send_is_bundle(op))
 			return -EINVAL;
-		sim_copy(&message, (const void *)(uintptr_t)sqe->addr,
-			 sizeof(message));
+		wi_soft_copy(&message, (const void *)(uintptr_t)sqe->addr,
+			     sizeof(message));
 		op->message = message;
 		return sim_op_pieces_read(op, message.msg_iov,
 					  message.msg_iovlen);
@@ -67,23 +67,24 @@ int sim_op_send_prepare(struct sim_op *op)
 /* io_send_select_buffer(): taken at once, whatever becomes of the send. */
 static int send_take(struct weir_sim *sim, struct sim_op *op)
 {
-	struct sim_group *group =
-		sim_group_find(&sim->rings[op->ring], op->sqe.buf_group);
-	struct sim_take take;
+	struct wi_soft_group *group = sim_op_group(sim, op);
+	struct wi_soft_take take;
 
 	if (group == NULL)
 		return -ENOENT;
 	/* The kernel gives the size as known: there is no guess in a send. */
-	int err = sim_group_take(
-		sim, group, op->want != 0 ? op->want : INT_MAX,
-		send_is_bundle(op) ? SIM_TAKE_MANY : SIM_TAKE_ONE, 1, &take);
+	int err = sim_group_take(sim, group, op->want != 0 ? op->want : INT_MAX,
+				 send_is_bundle(op) ? WI_SOFT_TAKE_MANY
+						    : WI_SOFT_TAKE_ONE,
+				 1, &take);
 	if (err < 0)
 		return err;
 	sim_op_pieces_take(sim, op, &take);
 	op->is_last_buffer = take.is_last;
 	op->buffer_id = take.id;
 	op->has_buffer = true;
-	op->buffer_goes_on = !sim_group_commit(group, take.bytes, take.count);
+	op->buffer_goes_on =
+		!wi_soft_group_commit(group, take.bytes, take.count);
 	return 0;
 }
 

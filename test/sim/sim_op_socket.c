@@ -19,7 +19,7 @@ int sim_op_accept(struct weir_sim *sim, struct sim_op *op)
 	if (file < 0)
 		return file;
 	sim->files[file].conn = conn;
-	const int slot = sim_slot_take(ring, file);
+	const int slot = wi_soft_slots_take(&ring->slots, file);
 	if (slot < 0) { /* the client is dropped, as on 6.18 */
 		sim_file_drop(sim, file);
 		return slot;
@@ -44,8 +44,9 @@ static int *close_entry(struct weir_sim *sim, const struct sim_op *op)
 		return sim_fd_file(sim, op->sqe.fd) == SIM_NONE
 			       ? NULL
 			       : &sim->fds[op->sqe.fd];
-	return sim_slot_file(ring, slot) == SIM_NONE ? NULL
-						     : &ring->slots[slot];
+	return wi_soft_slots_file(&ring->slots, slot) == SIM_NONE
+		       ? NULL
+		       : &ring->slots.files[slot];
 }
 
 int sim_op_close(struct weir_sim *sim, struct sim_op *op)
@@ -80,9 +81,10 @@ int sim_op_socket(struct weir_sim *sim, struct sim_op *op)
 		sim_file_take(sim, is_datagram ? SIM_DATAGRAMS : SIM_STREAM);
 	if (file < 0)
 		return file;
-	const int made = op->sqe.file_index == 0
-				 ? sim_fd_take(sim, file)
-				 : sim_slot_take(&sim->rings[op->ring], file);
+	const int made =
+		op->sqe.file_index == 0
+			? sim_fd_take(sim, file)
+			: wi_soft_slots_take(&sim->rings[op->ring].slots, file);
 	if (made < 0)
 		sim_file_drop(sim, file);
 	return made;
@@ -104,7 +106,7 @@ static int socket_option(const struct sim_op *op)
 		return -EOPNOTSUPP;
 	if (op->sqe.optname != SO_INCOMING_CPU)
 		return -ENOPROTOOPT; /* no other is simulated */
-	sim_copy((void *)(uintptr_t)op->sqe.optval, &cpu, bytes);
+	wi_soft_copy((void *)(uintptr_t)op->sqe.optval, &cpu, bytes);
 	return (int)bytes;
 }
 

@@ -31,14 +31,15 @@ int sim_op_timeout_prepare(struct weir_sim *sim, struct sim_op *op)
 	/* Its interrupt comes late: even one of no time may be cancelled after
 	 * many an enter (sim-model, program 302997, on a busy machine). */
 	op->due_ns += LATE_NS * weir_tape_below(sim->tape, 2);
-	op->due_count = sqe->off == 0 ? UINT64_MAX
-				      : sim->rings[op->ring].posted + sqe->off;
+	op->due_count = sqe->off == 0
+				? UINT64_MAX
+				: sim->rings[op->ring].soft.posted + sqe->off;
 	return 0;
 }
 
 int sim_op_timeout(struct weir_sim *sim, struct sim_op *op)
 {
-	if (sim->rings[op->ring].posted >= op->due_count)
+	if (sim->rings[op->ring].soft.posted >= op->due_count)
 		return 0;
 	return sim->now_ns >= op->due_ns ? -ETIME : SIM_OP_WAITS;
 }

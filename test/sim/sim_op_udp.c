@@ -13,7 +13,7 @@ static uint16_t port_of(uint64_t address)
 	struct sockaddr_in in; /* the port lies alike in both families */
 	if (address == 0)
 		return 0;
-	sim_copy(&in, (const void *)(uintptr_t)address, sizeof(in));
+	wi_soft_copy(&in, (const void *)(uintptr_t)address, sizeof(in));
 	return ntohs(in.sin_port);
 }
 
@@ -61,7 +61,8 @@ static socklen_t name_write(void *memory, socklen_t room, uint16_t port)
 		.sin_addr.s_addr = htonl(INADDR_LOOPBACK),
 	};
 	if (memory != NULL)
-		sim_copy(memory, &in, room < sizeof(in) ? room : sizeof(in));
+		wi_soft_copy(memory, &in,
+			     room < sizeof(in) ? room : sizeof(in));
 	return sizeof(in);
 }
 
@@ -90,7 +91,7 @@ static int udp_recv_framed(struct weir_sim *sim, struct sim_op *op,
 	};
 	out.namelen =
 		name_write(memory + sizeof(out), name_bytes, info->from_port);
-	sim_copy(memory, &out, sizeof(out));
+	wi_soft_copy(memory, &out, sizeof(out));
 	info->is_empty = result == 0;
 	return (int)front + result;
 }

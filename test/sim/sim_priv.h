@@ -11,9 +11,12 @@
 #define WEIR_SIM_PRIV_H
 
 #include "sim.h"
-#include "sim_copy.h"
 
 #include "../../uring/abi.h"
+#include "../../uring/soft/soft_copy.h"
+#include "../../uring/soft/soft_group.h"
+#include "../../uring/soft/soft_ring.h"
+#include "../../uring/soft/soft_slots.h"
 
 #include <assert.h>
 #include <limits.h>
@@ -29,14 +32,13 @@ enum {
 	SIM_SLOTS = 32768, /* what a loop asks for by default, and as many */
 	SIM_OPS = 256,
 	SIM_OVERFLOW = 512,
-	SIM_GROUPS = 4,
 	SIM_LISTENERS = 16,
 	SIM_BACKLOG = 64,
 	SIM_STEPS = 64, /* peers */
 	SIM_DEAD = 8,
 	SIM_WORKED = 4,
 	SIM_PIPE_BYTES_MAX = 16384,
-	SIM_IOVS = 32,
+	SIM_IOVS = WI_SOFT_PIECES,
 	SIM_DATAGRAM_COUNT = 32,
 	SIM_DATAGRAM_BYTES = 65507,
 	SIM_MAPS = 32,
@@ -168,29 +170,13 @@ struct sim_op {
 	struct iovec iov[SIM_IOVS];
 };
 
-struct sim_group {
-	bool is_used;
-	bool is_incremental;
-	uint16_t id;
-	uint16_t head;
-	uint32_t entry_count;
-	uint32_t min_left;
-	struct io_uring_buf *ring;
-	uint16_t seen;      /* entries before this one are in: */
-	uint64_t ids[1024]; /* a bit for each buffer that is in the ring */
-};
-
 struct sim_ring {
 	bool is_used;
 	bool is_enabled;
 	uint32_t setup_flags;
-	uint32_t sq_entries;
-	uint32_t cq_entries;
-	uint8_t *memory; /* indices and completions; see sim_ring.c */
-	struct io_uring_sqe *sqes;
-	struct io_uring_cqe overflow[SIM_OVERFLOW];
-	uint32_t overflow_count;
-	uint64_t posted; /* completions */
+	struct wi_soft_ring soft;
+	struct wi_soft_slots slots;
+	struct wi_soft_groups groups;
 	/* What kernel workers have done: the last few, any order. */
 	struct {
 		uint64_t token;
@@ -198,10 +184,9 @@ struct sim_ring {
 	} worked[SIM_WORKED];
 	uint32_t worked_count; /* since the start */
 	uint32_t iov_cached;   /* the longest array of pieces so far */
-	int slots[SIM_SLOTS];  /* files, or SIM_NONE */
-	uint32_t slot_count;
-	uint32_t slot_hint; /* ALLOC begins after the last used */
-	struct sim_group groups[SIM_GROUPS];
+	/* Memory of the soft ring's parts. */
+	struct io_uring_cqe overflow[SIM_OVERFLOW];
+	int slot_files[SIM_SLOTS];
 };
 
 struct sim_step {
@@ -484,43 +469,16 @@ void sim_note_op(struct weir_sim *sim, const struct sim_op *op,
 void sim_note_result(struct weir_sim *sim, const struct sim_op *op,
 		     const char *what, int res);
 
-/* ---- sim_slot.c ---- */
-int sim_slots_register(struct sim_ring *ring, const void *arg);
-int sim_slots_update(struct weir_sim *sim, struct sim_ring *ring,
-		     const void *arg, uint32_t count);
-int sim_slot_take(struct sim_ring *ring, int file); /* or -ENFILE */
-int sim_slot_file(const struct sim_ring *ring, int32_t slot);
-
-/* ---- sim_group.c ---- */
-int sim_group_register(struct sim_ring *ring, const void *arg);
-int sim_group_unregister(struct sim_ring *ring, const void *arg);
-int sim_group_status(struct sim_ring *ring, void *arg);
-struct sim_group *sim_group_find(struct sim_ring *ring, uint16_t id);
-/* The next one, still in the ring; NULL: none. */
-const struct io_uring_buf *sim_group_peek(struct weir_sim *sim,
-					  struct sim_group *group);
-
-enum sim_take_mode { SIM_TAKE_ONE, SIM_TAKE_MANY };
-
-struct sim_take {
-	struct iovec iov[SIM_IOVS];
-	uint32_t count;
-	uint32_t bytes;
-	uint16_t id;  /* of the first */
-	bool is_last; /* none is left in the group */
-	bool is_cut;  /* the last one by the size that was asked for */
-};
-
-/* Shows buffers for up to @max_bytes; 0: not known, then @guess of them.
- * Return: 0; -ENOBUFS. */
-int sim_group_take(struct weir_sim *sim, struct sim_group *group,
-		   uint32_t max_bytes, enum sim_take_mode mode, uint32_t guess,
-		   struct sim_take *out_take);
-/* Takes them, @bytes and @count of them. Return: false if the last one is not
- * used up (incremental). */
-bool sim_group_commit(struct sim_group *group, uint32_t bytes, uint32_t count);
-
 /* ---- sim_op_pieces.c ---- */
+/* The group of provided buffers that the entry names; NULL: none. */
+struct wi_soft_group *sim_op_group(struct weir_sim *sim,
+				   const struct sim_op *op);
+/* A rule is broken if the program lends a buffer twice, or too many. */
+void sim_group_look(struct weir_sim *sim, struct wi_soft_group *group);
+/* As wi_soft_group_take(), after such a look. */
+int sim_group_take(struct weir_sim *sim, struct wi_soft_group *group,
+		   uint32_t max_bytes, enum wi_soft_take_mode mode,
+		   uint32_t guess, struct wi_soft_take *out_take);
 /* The piece at @at. */
 struct iovec sim_op_piece(const struct sim_op *op, uint32_t at);
 /* The entry's own buffer; an array; what its group has shown. */
@@ -528,7 +486,7 @@ void sim_op_pieces_one(struct sim_op *op);
 int sim_op_pieces_read(struct sim_op *op, const struct iovec *iov,
 		       size_t count); /* 0 or -EMSGSIZE */
 void sim_op_pieces_take(struct weir_sim *sim, struct sim_op *op,
-			const struct sim_take *take);
+			const struct wi_soft_take *take);
 
 /* ---- sim_ring.c ---- */
 int sim_ring_setup(void *ctx, uint32_t entry_count,

@@ -1,93 +1,41 @@
-/* sim_ring.c - set-up, registration, enter; completions and their overflow
+/* sim_ring.c - set-up, registration, enter
  *
- * The indices, entries and completions lie in plain memory with the kernel's
- * layout, so uring/ reads and writes them as it always does.
+ * The queues themselves, buffer groups and slots: uring/soft/.
  */
-#include "sim_copy.h"
 #include "sim_priv.h"
-
-#include "../../uring/barrier.h"
 
 #include <errno.h>
 
 enum {
-	SQ_HEAD = 0,
-	SQ_TAIL = 4,
-	SQ_MASK = 8,
-	SQ_ENTRIES = 12,
-	SQ_FLAGS = 16,
-	SQ_DROPPED = 20,
-	CQ_HEAD = 64,
-	CQ_TAIL = 68,
-	CQ_MASK = 72,
-	CQ_ENTRIES = 76,
-	CQ_OVERFLOW = 80,
-	CQ_FLAGS = 84,
-	CQES = 128,
 	TASKRUN_BATCH = 20, /* DEFER_TASKRUN hands out so many per enter */
 	ONE_IN_FOUR = 64,
 	STEPS_MAX = 4000, /* in one enter; then it is "interrupted" */
 	STEP_NS = 1000,
 	LATE_WAKE = 48, /* of 256 */
 	NS_PER_S = 1000000000,
+	SLOT_EMPTY = -1, /* of FILES_UPDATE */
+	SLOT_KEEP = -2,
 };
-
-static uint32_t *ring_word(const struct sim_ring *ring, size_t offset)
-{
-	return (uint32_t *)(void *)(ring->memory + offset);
-}
-
-static uint32_t power_of_two(uint32_t count)
-{
-	uint32_t power = 1;
-	while (power < count)
-		power <<= 1;
-	return power;
-}
 
 /* ---- set-up ------------------------------------------------------------ */
 
-static void ring_offsets(struct io_uring_params *params)
-{
-	params->sq_off = (struct io_sqring_offsets){
-		.head = SQ_HEAD,
-		.tail = SQ_TAIL,
-		.ring_mask = SQ_MASK,
-		.ring_entries = SQ_ENTRIES,
-		.flags = SQ_FLAGS,
-		.dropped = SQ_DROPPED,
-		.array = CQES + params->cq_entries *
-					(uint32_t)sizeof(struct io_uring_cqe),
-	};
-	params->cq_off = (struct io_cqring_offsets){
-		.head = CQ_HEAD,
-		.tail = CQ_TAIL,
-		.ring_mask = CQ_MASK,
-		.ring_entries = CQ_ENTRIES,
-		.overflow = CQ_OVERFLOW,
-		.cqes = CQES,
-		.flags = CQ_FLAGS,
-	};
-}
-
 static int ring_memory(struct weir_sim *sim, struct sim_ring *ring,
-		       const struct io_uring_params *params)
+		       struct io_uring_params *params)
 {
 	const struct weir_kernel *kernel = &sim->kernel;
 	void *memory = NULL;
 	void *sqes = NULL;
-	const size_t bytes =
-		params->sq_off.array + params->sq_entries * sizeof(uint32_t);
+	size_t bytes;
+	size_t sqes_bytes;
+	wi_soft_ring_shape(params, &bytes, &sqes_bytes);
 	int err = kernel->map(sim, bytes, -1, 0, &memory);
 	if (err == 0)
-		err = kernel->map(
-			sim, params->sq_entries * sizeof(struct io_uring_sqe),
-			-1, 0, &sqes);
+		err = kernel->map(sim, sqes_bytes, -1, 0, &sqes);
 	if (err < 0)
 		return err;
 	sim->mappings -= 2; /* of the kernel's own */
-	ring->memory = memory;
-	ring->sqes = sqes;
+	wi_soft_ring_init(&ring->soft, params, memory, sqes, ring->overflow,
+			  SIM_OVERFLOW);
 	return 0;
 }
 
@@ -104,36 +52,23 @@ int sim_ring_setup(void *ctx, uint32_t entry_count,
 	if (index == SIM_RINGS)
 		return -ENOMEM;
 	struct sim_ring *ring = &sim->rings[index];
-	uint32_t sq_entries = power_of_two(entry_count);
-	uint32_t cq_entries = power_of_two(params->cq_entries);
-	if (sim->opts.sq_entries != 0)
-		sq_entries = sim->opts.sq_entries;
-	if (sim->opts.cq_entries != 0)
-		cq_entries = sim->opts.cq_entries;
-	params->sq_entries = sq_entries;
-	params->cq_entries = cq_entries;
+	params->sq_entries = sim->opts.sq_entries != 0
+				     ? sim->opts.sq_entries
+				     : wi_soft_ring_round(entry_count);
+	params->cq_entries = sim->opts.cq_entries != 0
+				     ? sim->opts.cq_entries
+				     : wi_soft_ring_round(params->cq_entries);
 	params->features = IORING_FEAT_NODROP | IORING_FEAT_EXT_ARG |
 			   IORING_FEAT_MIN_TIMEOUT | IORING_FEAT_NO_IOWAIT |
 			   IORING_FEAT_RECVSEND_BUNDLE;
-	ring_offsets(params);
-	ring->overflow_count = 0;
-	ring->slot_count = 0;
-	ring->slot_hint = 0;
-	ring->posted = 0;
+	wi_soft_slots_init(&ring->slots, ring->slot_files, 0);
+	wi_soft_groups_init(&ring->groups);
 	ring->worked_count = 0;
 	ring->iov_cached = 1;
-	for (int i = 0; i < SIM_GROUPS; i++)
-		ring->groups[i].is_used = false;
 	int err = ring_memory(sim, ring, params);
 	if (err < 0)
 		return err;
-	*ring_word(ring, SQ_MASK) = sq_entries - 1;
-	*ring_word(ring, SQ_ENTRIES) = sq_entries;
-	*ring_word(ring, CQ_MASK) = cq_entries - 1;
-	*ring_word(ring, CQ_ENTRIES) = cq_entries;
 	ring->setup_flags = params->flags;
-	ring->sq_entries = sq_entries;
-	ring->cq_entries = cq_entries;
 	ring->is_enabled = (params->flags & IORING_SETUP_R_DISABLED) == 0;
 	const int file = sim_file_take(sim, SIM_RING);
 	if (file < 0)
@@ -145,81 +80,43 @@ int sim_ring_setup(void *ctx, uint32_t entry_count,
 
 void *sim_ring_map(struct weir_sim *sim, int index, uint64_t offset)
 {
-	struct sim_ring *ring = &sim->rings[index];
-	return offset == IORING_OFF_SQES ? (void *)ring->sqes
-					 : (void *)ring->memory;
+	return wi_soft_ring_map(&sim->rings[index].soft, offset);
 }
 
 void sim_ring_close(struct weir_sim *sim, int index)
 {
 	struct sim_ring *ring = &sim->rings[index];
 	sim_ops_end(sim, index);
-	for (uint32_t i = 0; i < ring->slot_count; i++)
-		if (ring->slots[i] != SIM_NONE)
-			sim_file_drop(sim, ring->slots[i]);
+	for (uint32_t i = 0; i < ring->slots.count; i++)
+		if (ring->slots.files[i] != SIM_NONE)
+			sim_file_drop(sim, ring->slots.files[i]);
 	ring->is_used = false;
-}
-
-/* ---- completions ----------------------------------------------------------
- */
-
-static uint32_t cq_ready(const struct sim_ring *ring)
-{
-	return *ring_word(ring, CQ_TAIL) -
-	       wi_load_acquire_u32(ring_word(ring, CQ_HEAD));
-}
-
-static void cq_write(struct sim_ring *ring, const struct io_uring_cqe *cqe)
-{
-	struct io_uring_cqe *cqes =
-		(struct io_uring_cqe *)(void *)(ring->memory + CQES);
-	const uint32_t tail = *ring_word(ring, CQ_TAIL);
-	sim_copy(&cqes[tail & (ring->cq_entries - 1)], cqe, sizeof(*cqe));
-	wi_store_release_u32(ring_word(ring, CQ_TAIL), tail + 1);
 }
 
 bool sim_ring_post(struct weir_sim *sim, int index, uint64_t user_data, int res,
 		   uint32_t flags, bool only_if_room)
 {
-	struct sim_ring *ring = &sim->rings[index];
+	struct wi_soft_ring *soft = &sim->rings[index].soft;
 	const struct io_uring_cqe cqe = { .user_data = user_data,
 					  .res = res,
 					  .flags = flags };
-	const bool has_room =
-		ring->overflow_count == 0 && cq_ready(ring) < ring->cq_entries;
 
-	if (!has_room && only_if_room)
+	if (only_if_room && !wi_soft_ring_has_room(soft))
 		return false;
 	sim_hash_add(sim, user_data);
 	sim_hash_add(sim, (uint64_t)(uint32_t)res << 32 | flags);
 	sim->events++;
-	ring->posted++;
-	if (has_room) {
-		cq_write(ring, &cqe);
+	switch (wi_soft_ring_post(soft, &cqe)) {
+	case WI_SOFT_POSTED:
 		return true;
-	}
-	if (ring->overflow_count == SIM_OVERFLOW) {
+	case WI_SOFT_OVERFLOWED:
+		weir_sim_note(sim, "the completion queue overflows");
+		return false;
+	default:
 		weir_sim_violate(sim, "the overflow list of the simulation is "
 				      "full");
 		return false;
 	}
-	ring->overflow[ring->overflow_count++] = cqe;
-	*ring_word(ring, SQ_FLAGS) |= IORING_SQ_CQ_OVERFLOW;
-	weir_sim_note(sim, "the completion queue overflows");
-	return false;
-}
-
-static void cq_flush(struct sim_ring *ring)
-{
-	uint32_t moved = 0;
-	while (moved < ring->overflow_count &&
-	       cq_ready(ring) < ring->cq_entries)
-		cq_write(ring, &ring->overflow[moved++]);
-	ring->overflow_count -= moved;
-	memmove(&ring->overflow[0], &ring->overflow[moved],
-		ring->overflow_count * sizeof(ring->overflow[0]));
-	if (ring->overflow_count == 0)
-		*ring_word(ring, SQ_FLAGS) &= ~(uint32_t)IORING_SQ_CQ_OVERFLOW;
 }
 
 /* ---- enter ------------------------------------------------------------- */
@@ -250,8 +147,8 @@ static struct enter_limit enter_limit(const struct weir_sim *sim,
 
 bool sim_ring_has_news(const struct weir_sim *sim, int index)
 {
-	const struct sim_ring *ring = &sim->rings[index];
-	return cq_ready(ring) > 0 || ring->overflow_count > 0;
+	const struct wi_soft_ring *soft = &sim->rings[index].soft;
+	return wi_soft_ring_ready(soft) > 0 || soft->overflow_count > 0;
 }
 
 static bool step_is_ready(const struct weir_sim *sim,
@@ -340,9 +237,7 @@ static bool world_step(struct weir_sim *sim, int ring, enum sim_runner run)
 			       << weir_tape_below(sim->tape, 16);
 	/* Once all that it has said is read: then its slot may be another's. */
 	if (ring != SIM_NONE && sim->dead_count > 0 &&
-	    cq_ready(&sim->rings[ring]) == 0 &&
-	    sim->rings[ring].overflow_count == 0 &&
-	    sim_fault(sim, WEIR_FAULT_STALE))
+	    !sim_ring_has_news(sim, ring) && sim_fault(sim, WEIR_FAULT_STALE))
 		sim_op_haunt(sim, ring);
 	if (pick < ops) {
 		sim_op_run(sim, pick);
@@ -406,12 +301,11 @@ static int enter_most(struct weir_sim *sim, uint32_t submit_count)
 static int enter_submit(struct weir_sim *sim, int index, uint32_t submit_count)
 {
 	struct sim_ring *ring = &sim->rings[index];
-	const uint32_t head = *ring_word(ring, SQ_HEAD);
-	uint32_t count = wi_load_acquire_u32(ring_word(ring, SQ_TAIL)) - head;
+	uint32_t count = wi_soft_ring_submitted(&ring->soft);
 
 	if (count > submit_count)
 		count = submit_count;
-	if (count > ring->sq_entries) {
+	if (count > ring->soft.sq_entry_count) {
 		weir_sim_violate(sim, "more entries than the queue has");
 		return -EINVAL;
 	}
@@ -419,9 +313,7 @@ static int enter_submit(struct weir_sim *sim, int index, uint32_t submit_count)
 		count = weir_tape_below(sim->tape, count + 1);
 	for (uint32_t i = 0; i < count; i++) {
 		struct io_uring_sqe sqe;
-		sim_copy(&sqe, &ring->sqes[(head + i) & (ring->sq_entries - 1)],
-			 sizeof(sqe));
-		wi_store_release_u32(ring_word(ring, SQ_HEAD), head + i + 1);
+		wi_soft_ring_take(&ring->soft, &sqe);
 		if (!sim_op_submit(sim, index, &sqe) &&
 		    (ring->setup_flags & IORING_SETUP_SUBMIT_ALL) == 0)
 			return (int)i + 1; /* the rest stays in the queue */
@@ -456,7 +348,7 @@ static void enter_task_work(struct weir_sim *sim, int ring,
 static int enter_nap(struct weir_sim *sim, int index, uint32_t min_complete,
 		     const struct enter_limit *limit)
 {
-	const uint32_t ready = cq_ready(&sim->rings[index]);
+	const uint32_t ready = wi_soft_ring_ready(&sim->rings[index].soft);
 	uint64_t wake_ns = UINT64_MAX;
 
 	if (ready >= min_complete || sim->violation != NULL)
@@ -476,7 +368,7 @@ static int enter_wait(struct weir_sim *sim, int index, uint32_t min_complete,
 	const struct sim_ring *ring = &sim->rings[index];
 
 	for (int i = 0; i < STEPS_MAX; i++) {
-		const uint32_t ready = cq_ready(ring);
+		const uint32_t ready = wi_soft_ring_ready(&ring->soft);
 		const uint64_t waited_ns = sim->now_ns - limit->start_ns;
 		if (sim->violation != NULL)
 			return 0;
@@ -562,7 +454,7 @@ int sim_ring_enter(void *ctx, int ring_fd, uint32_t submit_count,
 	 * for the rest. */
 	if ((uint32_t)submitted < submit_count)
 		min_complete = 0;
-	cq_flush(&sim->rings[index]);
+	wi_soft_ring_flush(&sim->rings[index].soft);
 	/* Once after the submission, and once before the wait. */
 	if (submitted > 0)
 		enter_task_work(sim, index, min_complete);
@@ -582,6 +474,49 @@ static int register_probe(void *arg, uint32_t count)
 	(void)count;
 	probe->last_op = IORING_OP_LAST - 1;
 	return 0;
+}
+
+static int register_slots(struct sim_ring *ring, const void *arg)
+{
+	const struct io_uring_rsrc_register *table = arg;
+	if (ring->slots.count > 0)
+		return -EBUSY;
+	if (table->nr > SIM_SLOTS)
+		return -EMFILE;
+	wi_soft_slots_init(&ring->slots, ring->slot_files, table->nr);
+	return 0;
+}
+
+/* As __io_sqe_files_update(): up to the first that is refused. */
+static int update_slots(struct weir_sim *sim, struct wi_soft_slots *slots,
+			const void *arg, uint32_t count)
+{
+	const struct io_uring_rsrc_update *update = arg;
+	const int32_t *fds = (const void *)(uintptr_t)update->data;
+	uint32_t done = 0;
+
+	if (slots->count == 0)
+		return -ENXIO;
+	if (count == 0 || count > slots->count ||
+	    update->offset > slots->count - count)
+		return -EINVAL;
+	for (; done < count; done++) {
+		const int file = sim_fd_file(sim, fds[done]);
+		if (fds[done] == SLOT_KEEP)
+			continue;
+		const int before = wi_soft_slots_set(
+			slots, update->offset + done, SIM_NONE);
+		if (before != SIM_NONE)
+			sim_file_drop(sim, before);
+		if (fds[done] == SLOT_EMPTY)
+			continue;
+		if (file == SIM_NONE || sim->files[file].kind == SIM_RING)
+			return done > 0 ? (int)done : -EBADF;
+		sim_file_hold(sim, file);
+		(void)wi_soft_slots_set(slots, update->offset + done,
+					file); /* it was empty */
+	}
+	return (int)done;
 }
 
 int sim_ring_register(void *ctx, int ring_fd, uint32_t opcode, void *arg,
@@ -609,15 +544,15 @@ int sim_ring_register(void *ctx, int ring_fd, uint32_t opcode, void *arg,
 	case IORING_UNREGISTER_RING_FDS:
 		return 1;
 	case IORING_REGISTER_FILES2:
-		return sim_slots_register(ring, arg);
+		return register_slots(ring, arg);
 	case IORING_REGISTER_FILES_UPDATE:
-		return sim_slots_update(sim, ring, arg, arg_count);
+		return update_slots(sim, &ring->slots, arg, arg_count);
 	case IORING_REGISTER_PBUF_RING:
-		return sim_group_register(ring, arg);
+		return wi_soft_group_register(&ring->groups, arg);
 	case IORING_REGISTER_PBUF_STATUS:
-		return sim_group_status(ring, arg);
+		return wi_soft_group_status(&ring->groups, arg);
 	case IORING_UNREGISTER_PBUF_RING:
-		return sim_group_unregister(ring, arg);
+		return wi_soft_group_unregister(&ring->groups, arg);
 	default:
 		return -EINVAL;
 	}

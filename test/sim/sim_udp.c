@@ -62,8 +62,8 @@ static bool datagram_put(struct weir_sim *sim, const struct sim_file *from,
 	datagram->order = sim->order++;
 	datagram->byte_count = 0;
 	for (uint32_t i = 0; i < iov_count; i++) {
-		sim_copy(datagram->bytes + datagram->byte_count,
-			 iov[i].iov_base, iov[i].iov_len);
+		wi_soft_copy(datagram->bytes + datagram->byte_count,
+			     iov[i].iov_base, iov[i].iov_len);
 		datagram->byte_count += (uint32_t)iov[i].iov_len;
 	}
 	return true;
@@ -200,7 +200,7 @@ int sim_udp_recv(struct weir_sim *sim, int index, const struct iovec *iov,
 		uint32_t bytes = datagram->byte_count - done;
 		if (bytes > iov[i].iov_len)
 			bytes = (uint32_t)iov[i].iov_len;
-		sim_copy(iov[i].iov_base, datagram->bytes + done, bytes);
+		wi_soft_copy(iov[i].iov_base, datagram->bytes + done, bytes);
 		done += bytes;
 	}
 	*out_info = (struct sim_udp_info){

@@ -8,9 +8,9 @@
 #include "../rig/aborts.h"
 #include "../rig/range.h"
 #include "../rig/support.h"
-#include "../sim/sim_copy.h"
 #include "../suites.h"
 #include "test_region_flight.h"
+#include "uring/soft/soft_copy.h"
 
 #include "net/conn/sendq.h"
 #include "uring/bufring.h"
@@ -182,13 +182,13 @@ struct copy {
 static void copy_out(void *ctx)
 {
 	const struct copy *copy = ctx;
-	sim_copy(copy->lent, copy->own, 100);
+	wi_soft_copy(copy->lent, copy->own, 100);
 }
 
 static void copy_in(void *ctx)
 {
 	const struct copy *copy = ctx;
-	sim_copy(copy->own, copy->lent, 100);
+	wi_soft_copy(copy->own, copy->lent, 100);
 }
 
 START_TEST(simulated_kernel_passes_where_memory_is_lent_and_nowhere_else)

@@ -1,0 +1,29 @@
+/* soft_copy.h - how a kernel in this process reads and writes lent memory
+ *
+ * What a ring has lent to its kernel is poisoned (region.h): the kernel alone
+ * may pass. Memory that was given up, or freed, or never was, it meets as any
+ * code does: AddressSanitizer reports it.
+ */
+#ifndef WEIR_URING_SOFT_COPY_H
+#define WEIR_URING_SOFT_COPY_H
+
+#include "../region.h"
+
+#include <string.h>
+
+#ifdef WI_ASAN
+
+/* Either side, or both, may be lent memory. */
+void wi_soft_copy(void *to, const void *from, size_t byte_count);
+
+#else
+
+static inline void wi_soft_copy(void *to, const void *from, size_t byte_count)
+{
+	if (byte_count > 0) /* a send of nothing has no address */
+		memcpy(to, from, byte_count);
+}
+
+#endif
+
+#endif
