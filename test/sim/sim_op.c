@@ -87,7 +87,7 @@ static void op_post(struct weir_sim *sim, const struct sim_op *op, int res,
 	(void)sim_ring_post(sim, op->ring, op->sqe.user_data, res, flags, true);
 }
 
-static bool op_is_recv(const struct sim_op *op)
+bool sim_op_is_recv(const struct sim_op *op)
 {
 	return op->sqe.opcode == IORING_OP_RECV ||
 	       op->sqe.opcode == IORING_OP_RECVMSG;
@@ -98,7 +98,7 @@ void sim_op_moved(struct weir_sim *sim, const struct sim_op *op, int res)
 	if (res <= 0 || op->file == SIM_NONE ||
 	    sim->files[op->file].kind != SIM_STREAM)
 		return;
-	if (op_is_recv(op))
+	if (sim_op_is_recv(op))
 		sim->traffic.received_bytes += (uint32_t)res;
 	else if (op->sqe.opcode == IORING_OP_SEND ||
 		 op->sqe.opcode == IORING_OP_SENDMSG || sim_op_is_zerocopy(op))
@@ -244,90 +244,9 @@ static bool op_is_never(struct weir_sim *sim, const struct sim_op *op)
 	       weir_tape_below(sim->tape, 4) == 1;
 }
 
-/* Its file is one that receives come for. */
-static bool op_can_wait(const struct weir_sim *sim, const struct sim_op *op)
-{
-	if (op->file == SIM_NONE)
-		return false;
-	const struct sim_file *file = &sim->files[op->file];
-	return file->kind == SIM_DATAGRAMS ||
-	       (file->kind == SIM_STREAM && file->conn != SIM_NONE);
-}
-
-static bool op_can_read(const struct weir_sim *sim, const struct sim_op *op)
-{
-	const struct sim_file *file = &sim->files[op->file];
-	return file->kind == SIM_DATAGRAMS
-		       ? sim_udp_can_read(sim, op->file)
-		       : sim_net_can_read(sim, file->conn, file->side);
-}
-
-static uint32_t op_wakes(const struct weir_sim *sim, const struct sim_op *op)
-{
-	const struct sim_file *file = &sim->files[op->file];
-	return file->kind == SIM_DATAGRAMS
-		       ? file->wakes
-		       : sim_net_wakes(sim, file->conn, file->side);
-}
-
-uint32_t sim_op_data_wakes(const struct weir_sim *sim, const struct sim_op *op)
-{
-	const struct sim_file *file = &sim->files[op->file];
-	return file->kind == SIM_STREAM
-		       ? sim_net_data_wakes(sim, file->conn, file->side)
-		       : 0;
-}
-
-/* Once for each thing that has come, and is not looked at yet: poll_refs. */
-uint32_t sim_op_activations(const struct weir_sim *sim, const struct sim_op *op)
-{
-	return op_can_wait(sim, op) ? op_wakes(sim, op) - op->wakes : 0;
-}
-
-void sim_op_arm(struct weir_sim *sim, struct sim_op *op)
-{
-	op->is_armed = true;
-	if (!op_can_wait(sim, op))
-		return;
-	op->wakes = op_wakes(sim, op);
-	op->data_wakes = sim_op_data_wakes(sim, op);
-	op->is_woken =
-		(op->sqe.msg_flags & MSG_DONTWAIT) != 0 || op_can_read(sim, op);
-}
-
-static bool op_polls_first(const struct sim_op *op)
-{
-	return (op_is_recv(op) || op->sqe.opcode == IORING_OP_SEND ||
-		sim_op_is_zerocopy(op)) &&
-	       (op->sqe.ioprio & IORING_RECVSEND_POLL_FIRST) != 0;
-}
-
-/* How often it was woken since it was armed: poll_refs. */
-static uint32_t op_activations(const struct weir_sim *sim,
-			       const struct sim_op *op)
-{
-	const bool was_polled = op->is_retried || op_polls_first(op);
-	if (!op->is_armed || !was_polled || !op_is_recv(op) ||
-	    !op_can_wait(sim, op))
-		return 0;
-	return op->is_woken + sim_op_activations(sim, op);
-}
-
-/* Another has taken what it was woken for. After one wake-up it tries all the
- * same, and may find no buffer; after two, or once requeued, the kernel looks
- * at the socket first (io_poll_check_events()). */
-static bool op_was_woken_in_vain(struct weir_sim *sim, const struct sim_op *op)
-{
-	if (!op_is_recv(op) || !op->is_armed ||
-	    (op->sqe.msg_flags & MSG_DONTWAIT) != 0)
-		return false;
-	return op_can_wait(sim, op) && !op_can_read(sim, op) &&
-	       weir_tape_below(sim->tape, 2) == 1;
-}
-
 static void op_go(struct weir_sim *sim, struct sim_op *op)
 {
-	if (op_was_woken_in_vain(sim, op)) {
+	if (sim_op_was_woken_in_vain(sim, op)) {
 		sim_op_arm(sim, op);
 		return;
 	}
@@ -335,7 +254,7 @@ static void op_go(struct weir_sim *sim, struct sim_op *op)
 	if (fault == 0 && op_is_never(sim, op))
 		fault = WEIR_SIM_NEVER;
 	op->due_flags = 0;
-	op->activations = op_activations(sim, op);
+	op->activations = sim_op_woken_count(sim, op);
 	op->is_armed = false;
 	if (fault == WEIR_SIM_NEVER) {
 		op_lose(sim, op);
@@ -456,7 +375,7 @@ static bool op_is_put_off(struct weir_sim *sim, const struct sim_op *op)
 	/* Tried as it is submitted, without a wait: io_accept(). */
 	if (op->sqe.opcode == IORING_OP_ACCEPT)
 		return false;
-	if (op_polls_first(op))
+	if (sim_op_polls_first(op))
 		return true;
 	return !sim->opts.is_prompt &&
 	       weir_tape_chance(sim->tape, ONE_IN_EIGHT);
@@ -465,7 +384,7 @@ static bool op_is_put_off(struct weir_sim *sim, const struct sim_op *op)
 /* It waits for a file, and is not tried before that is ready. */
 static bool op_waits_for_file(const struct sim_op *op)
 {
-	return op_is_recv(op) || op->sqe.opcode == IORING_OP_TIMEOUT;
+	return sim_op_is_recv(op) || op->sqe.opcode == IORING_OP_TIMEOUT;
 }
 
 bool sim_op_submit(struct weir_sim *sim, int ring,
@@ -495,7 +414,7 @@ bool sim_op_submit(struct weir_sim *sim, int ring,
 	if (!op_hold_file(sim, op))
 		return true;
 	/* Both together are -EAGAIN, whatever there is: sim-model. */
-	if (op_polls_first(op) && (sqe->msg_flags & MSG_DONTWAIT) != 0) {
+	if (sim_op_polls_first(op) && (sqe->msg_flags & MSG_DONTWAIT) != 0) {
 		op_fail(sim, op, -EAGAIN);
 		return true;
 	}
@@ -509,81 +428,6 @@ bool sim_op_submit(struct weir_sim *sim, int ring,
 }
 
 /* ---- going on ---------------------------------------------------------- */
-
-/* A wake-up counts also if another has taken the bytes since: it tries, and
- * looks for a buffer first. */
-static bool op_is_woken(const struct weir_sim *sim, const struct sim_op *op)
-{
-	return op->is_woken || !op_can_wait(sim, op) ||
-	       op_wakes(sim, op) != op->wakes;
-}
-
-static bool op_is_ready(const struct weir_sim *sim, const struct sim_op *op)
-{
-	if (op->is_lost)
-		return false;
-	if (op->is_message)
-		return sim_op_message_is_next(sim, op);
-	if (op->is_late && !op->is_cancelled)
-		return sim->moments >= op->acts_at;
-	if (op->is_cancelled || op->has_acted)
-		return true;
-	const struct sim_file *file =
-		op->file == SIM_NONE ? NULL : &sim->files[op->file];
-	switch (op->sqe.opcode) {
-	case IORING_OP_RECV:
-	case IORING_OP_RECVMSG:
-		return op_is_woken(sim, op);
-	case IORING_OP_SEND:
-	case IORING_OP_SENDMSG:
-	case IORING_OP_SEND_ZC:
-	case IORING_OP_SENDMSG_ZC:
-		return file->conn == SIM_NONE ||
-		       sim_net_can_write(sim, file->conn, file->side);
-	case IORING_OP_ACCEPT:
-		return file->queued > 0 || !file->is_listening;
-	case IORING_OP_READ:
-		return file->value > 0;
-	case IORING_OP_TIMEOUT:
-		return sim->now_ns >= op->due_ns ||
-		       sim->rings[op->ring].soft.posted >= op->due_count;
-	case IORING_OP_CONNECT:
-		return sim_op_connect_is_ready(sim, op);
-	case IORING_OP_POLL_ADD:
-		return sim_op_poll_is_ready(sim, op);
-	default:
-		return true;
-	}
-}
-
-/* Whether it is among those that are looked for. */
-static bool op_can_run(const struct weir_sim *sim, const struct sim_op *op,
-		       int ring, enum sim_runner run)
-{
-	return op->is_used && op->ring == ring &&
-	       !(run == SIM_RUN_TASK_WORK && op->is_late &&
-		 !op->is_cancelled) &&
-	       !(run == SIM_RUN_BESIDE && !op->is_late) &&
-	       !(run != SIM_RUN_WAITING && op->requeued == sim->enters) &&
-	       op_is_ready(sim, op);
-}
-
-bool sim_op_any_runs(const struct weir_sim *sim, int ring, enum sim_runner run)
-{
-	for (int i = 0; i < sim->op_high; i++)
-		if (op_can_run(sim, &sim->ops[i], ring, run))
-			return true;
-	return false;
-}
-
-uint32_t sim_op_runnable(struct weir_sim *sim, int ring, enum sim_runner run)
-{
-	uint32_t count = 0;
-	for (int i = 0; i < sim->op_high; i++)
-		if (op_can_run(sim, &sim->ops[i], ring, run))
-			sim->runnable[count++] = (uint16_t)i;
-	return count;
-}
 
 void sim_op_step(struct weir_sim *sim, struct sim_op *op)
 {
@@ -604,34 +448,4 @@ void sim_op_step(struct weir_sim *sim, struct sim_op *op)
 void sim_op_run(struct weir_sim *sim, uint32_t index)
 {
 	sim_op_step(sim, &sim->ops[sim->runnable[index]]);
-}
-
-/* ---- of what is gone --------------------------------------------------- */
-
-void sim_op_haunt(struct weir_sim *sim, int ring)
-{
-	struct wi_soft_group *group = &sim->rings[ring].groups.list[0];
-	const uint32_t which = weir_tape_below(sim->tape, sim->dead_count);
-	const uint64_t token = sim->dead_tokens[which];
-	if (sim->dead_rings[which] != ring)
-		return; /* it haunts another */
-	const struct io_uring_buf *buf = NULL;
-	if (group->is_used && !group->is_incremental &&
-	    weir_tape_below(sim->tape, 2) == 1) {
-		sim_group_look(sim, group);
-		buf = wi_soft_group_peek(group);
-	}
-
-	sim->dead_rings[which] = sim->dead_rings[--sim->dead_count];
-	sim->dead_tokens[which] = sim->dead_tokens[sim->dead_count];
-	weir_sim_note(sim, "fault: a completion for %016llx, which is gone",
-		      (unsigned long long)token);
-	if (buf == NULL) {
-		(void)sim_ring_post(sim, ring, token, -ECANCELED, 0, false);
-		return;
-	}
-	const uint16_t id = buf->bid;
-	(void)wi_soft_group_commit(group, 1, 1); /* not incremental */
-	(void)sim_ring_post(sim, ring, token, 1, wi_soft_group_flags(id, false),
-			    false);
 }

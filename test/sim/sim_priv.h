@@ -34,7 +34,8 @@ enum {
 	SIM_OVERFLOW = 512,
 	SIM_LISTENERS = 16,
 	SIM_BACKLOG = 64,
-	SIM_STEPS = 64, /* peers */
+	SIM_STEPS = 64,       /* peers */
+	SIM_STEPS_MAX = 4000, /* in one enter; then it is "interrupted" */
 	SIM_DEAD = 8,
 	SIM_WORKED = 4,
 	SIM_PIPE_BYTES_MAX = 16384,
@@ -379,20 +380,28 @@ uint64_t sim_threads_due_ns(const struct weir_sim *sim); /* or UINT64_MAX */
 /* False: the kernel refuses the entry itself. */
 bool sim_op_submit(struct weir_sim *sim, int ring,
 		   const struct io_uring_sqe *sqe);
-bool sim_op_any_runs(const struct weir_sim *sim, int ring, enum sim_runner run);
-/* How many could go on now, remembered until the next such look; and the next
- * step of the one of them with this index. */
-uint32_t sim_op_runnable(struct weir_sim *sim, int ring, enum sim_runner run);
+/* The next step of the one that has this index among the runnable. */
 void sim_op_run(struct weir_sim *sim, uint32_t index);
 /* The next step of one. */
 void sim_op_step(struct weir_sim *sim, struct sim_op *op);
+void sim_ops_end(struct weir_sim *sim, int ring);
+bool sim_op_is_recv(const struct sim_op *op);
+
+/* ---- sim_op_wait.c ---- */
 /* Things that have come since it was armed; and bytes alone, in all. */
 uint32_t sim_op_activations(const struct weir_sim *sim,
 			    const struct sim_op *op);
 uint32_t sim_op_data_wakes(const struct weir_sim *sim, const struct sim_op *op);
 /* It waits for its file from here on. */
 void sim_op_arm(struct weir_sim *sim, struct sim_op *op);
-void sim_ops_end(struct weir_sim *sim, int ring);
+bool sim_op_polls_first(const struct sim_op *op);
+bool sim_op_any_runs(const struct weir_sim *sim, int ring, enum sim_runner run);
+/* How many could go on now, remembered until the next such look. */
+uint32_t sim_op_runnable(struct weir_sim *sim, int ring, enum sim_runner run);
+/* How often it was woken since it was armed: poll_refs. */
+uint32_t sim_op_woken_count(const struct weir_sim *sim,
+			    const struct sim_op *op);
+bool sim_op_was_woken_in_vain(struct weir_sim *sim, const struct sim_op *op);
 /* A completion of an operation whose stream is gone. */
 void sim_op_haunt(struct weir_sim *sim, int ring);
 
@@ -487,6 +496,12 @@ int sim_op_pieces_read(struct sim_op *op, const struct iovec *iov,
 		       size_t count); /* 0 or -EMSGSIZE */
 void sim_op_pieces_take(struct weir_sim *sim, struct sim_op *op,
 			const struct wi_soft_take *take);
+
+/* ---- sim_world.c ---- */
+/* One thing happens, while @ring waits or SIM_NONE does. False: nothing can. */
+bool sim_world_step(struct weir_sim *sim, int ring, enum sim_runner run);
+/* When something can that time alone holds back; or UINT64_MAX. */
+uint64_t sim_world_due_ns(const struct weir_sim *sim);
 
 /* ---- sim_ring.c ---- */
 int sim_ring_setup(void *ctx, uint32_t entry_count,
