@@ -1,89 +1,84 @@
-/* suites.h - one suite per module, run by main.c */
+/* suites.h - how a test file registers its suite, and what uring_test asks of
+ * it
+ *
+ *     WI_SUITE(pace, "pace", WI_RUNGS)   at the end of test_pace.c
+ *     {
+ *             TCase *tcase = tcase_create("pace");
+ *             ...
+ *             suite_add_tcase(suite, tcase);
+ *     }
+ *
+ * That, and the file's name in meson.build, is all. The record goes into a
+ * section of the program, which main.c reads from end to end: there is no list.
+ */
 #ifndef WEIR_TEST_SUITES_H
 #define WEIR_TEST_SUITES_H
 
 #include <check.h>
 
-Suite *suite_frame(void);
-Suite *suite_abi(void);
-Suite *suite_diagnose(void);
-Suite *suite_ladder(void);
-Suite *suite_ladder_lies(void);
-Suite *suite_ladder_steer(void);
-Suite *suite_punt(void);
-Suite *suite_doctor(void);
-Suite *suite_ring(void);
-Suite *suite_bufring(void);
-Suite *suite_bufring_inc(void);
-Suite *suite_buftab(void);
-Suite *suite_filetab(void);
-Suite *suite_region(void);
-Suite *suite_register(void);
-Suite *suite_resize(void);
-Suite *suite_restrict(void);
-Suite *suite_soft(void);
-Suite *suite_zerocopy(void);
-Suite *suite_op(void);
-Suite *suite_handover(void);
-Suite *suite_op_accept(void);
-Suite *suite_op_file(void);
-Suite *suite_op_misuse(void);
-Suite *suite_op_sync(void);
-Suite *suite_op_cancel(void);
-Suite *suite_op_wait(void);
-Suite *suite_op_send(void);
-Suite *suite_op_recv(void);
-Suite *suite_op_socket(void);
-Suite *suite_token(void);
-Suite *suite_blocks(void);
-Suite *suite_timer(void);
-Suite *suite_sendq(void);
-Suite *suite_addr(void);
-Suite *suite_state(void);
-Suite *suite_close_text(void);
-Suite *suite_hist(void);
-Suite *suite_cli(void);
-Suite *suite_conn(void);
-Suite *suite_seam(void);
-Suite *suite_server(void);
-Suite *suite_server_faults(void);
-Suite *suite_server_roll(void);
-Suite *suite_kernel_eventfd(void);
-Suite *suite_calls(void);
-Suite *suite_listen_socket(void);
-Suite *suite_listener(void);
-Suite *suite_load_report(void);
-Suite *suite_loop(void);
-Suite *suite_batching(void);
-Suite *suite_steer(void);
-Suite *suite_steer_rule(void);
-Suite *suite_steer_table(void);
-Suite *suite_steer_guard(void);
-Suite *suite_fuzz(void);
-Suite *suite_sim(void);
-Suite *suite_sim_main(void);
-Suite *suite_exhaust(void);
-Suite *suite_start_sweep(void);
-Suite *suite_sim_model(void);
-Suite *suite_sim_op(void);
-Suite *suite_sim_diff(void);
-Suite *suite_stop(void);
-Suite *suite_memory(void);
-Suite *suite_process(void);
-Suite *suite_process_steer(void);
-Suite *suite_steer_spread(void);
-Suite *suite_steer_change(void);
-Suite *suite_steer_faults(void);
-Suite *suite_sweep_cut(void);
-Suite *suite_sweep_limits(void);
-Suite *suite_sweep_output(void);
-Suite *suite_sweep_loss(void);
-Suite *suite_sweep_inject(void);
-Suite *suite_sweep_time(void);
+/* What `uring_test --list FLAG` selects; name, word, what it means. The scripts
+ * choose by these. A flag is wrong if it is missing: see tools/check. */
+/* clang-format off */
+#define WI_SUITE_FLAGS(X)                                                      \
+	X(CROWD, "crowd", "clients by the thousand: half a minute of CPU")     \
+	X(THREADS, "threads", "more than one thread runs code of weir")        \
+	X(RUNGS, "rungs", "opens rings of the real kernel: the ladder matters") \
+	X(BPF, "bpf", "a build without the steering program changes it")       \
+	X(MEMCHECK, "memcheck", "over in seconds under valgrind, and leaves "  \
+	  "the process as it was")                                             \
+	X(SWEEP, "sweep", "whole programs in trouble")
+/* clang-format on */
 
-/* What `uring_test --child <name> <argument>` runs, in a process of its own:
- * programs for strace and the like. Each returns an exit code. */
-int child_ring_nops(const char *expectation);
-int child_handover(const char *name);
+enum wi_suite_flag_index {
+#define WI_SUITE_INDEX(id, word, what) WI_FLAG_##id,
+	WI_SUITE_FLAGS(WI_SUITE_INDEX)
+#undef WI_SUITE_INDEX
+		WI_FLAG_COUNT /* stays last */
+};
+
+enum {
+#define WI_SUITE_BIT(id, word, what) WI_##id = 1 << WI_FLAG_##id,
+	WI_SUITE_FLAGS(WI_SUITE_BIT)
+#undef WI_SUITE_BIT
+};
+
+struct wi_suite {
+	const char *name;
+	void (*fill)(Suite *suite);
+	unsigned flags;
+};
+
+/* Pointers, rather than the records: no compiler pads between them. */
+#define WI_REGISTER(section_name, type, record)                                \
+	static const type *const record##_place                                \
+		__attribute__((used, section(section_name))) = &(record)
+
+/* Followed by the body of a function that fills `suite`. */
+#define WI_SUITE(id, suite_name, suite_flags)                                  \
+	static void suite_##id(Suite *suite);                                  \
+	static const struct wi_suite suite_##id##_record = {                   \
+		.name = (suite_name),                                          \
+		.fill = suite_##id,                                            \
+		.flags = (suite_flags),                                        \
+	};                                                                     \
+	WI_REGISTER("wi_suites", struct wi_suite, suite_##id##_record);        \
+	static void suite_##id(Suite *suite)
+
+/* What `uring_test --child NAME ARGUMENT` runs, in a process of its own: a
+ * program for strace and the like. Returns an exit code. */
+struct wi_child {
+	const char *name;
+	int (*run)(const char *argument);
+};
+
+/* Followed by the body of a function of `argument`. */
+#define WI_CHILD(id, child_name)                                               \
+	static int child_##id(const char *argument);                           \
+	static const struct wi_child child_##id##_record = {                   \
+		.name = (child_name),                                          \
+		.run = child_##id,                                             \
+	};                                                                     \
+	WI_REGISTER("wi_children", struct wi_child, child_##id##_record);      \
+	static int child_##id(const char *argument)
 
 #endif

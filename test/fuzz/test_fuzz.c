@@ -84,9 +84,8 @@ START_TEST(a_ring_without_what_is_new_keeps_them_too)
 }
 END_TEST
 
-Suite *suite_fuzz(void)
+WI_SUITE(fuzz, "fuzz", 0)
 {
-	Suite *suite = suite_create("fuzz");
 	TCase *tcase = tcase_create("fuzz");
 	tcase_set_timeout(tcase, 60);
 	tcase_add_loop_test(tcase, what_the_corpus_holds_keeps_its_promises, 0,
@@ -95,5 +94,4 @@ Suite *suite_fuzz(void)
 	tcase_add_loop_test(tcase, a_ring_without_what_is_new_keeps_them_too, 0,
 			    sizeof(rungs_off) / sizeof(rungs_off[0]));
 	suite_add_tcase(suite, tcase);
-	return suite;
 }

@@ -221,9 +221,8 @@ START_TEST(addr_text_fits_where_it_says_it_does)
 }
 END_TEST
 
-Suite *suite_addr(void)
+WI_SUITE(addr, "addr", WI_MEMCHECK)
 {
-	Suite *suite = suite_create("addr");
 	TCase *tcase = tcase_create("addr");
 
 	tcase_add_loop_test(tcase,
@@ -239,5 +238,4 @@ Suite *suite_addr(void)
 	tcase_add_test(tcase, addr_of_another_family_has_no_port_and_no_text);
 	tcase_add_test(tcase, addr_text_fits_where_it_says_it_does);
 	suite_add_tcase(suite, tcase);
-	return suite;
 }

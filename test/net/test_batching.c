@@ -129,9 +129,8 @@ START_TEST(bufs_circulate_as_few_as_a_turn_needs_and_more_when_they_run_out)
 }
 END_TEST
 
-Suite *suite_batching(void)
+WI_SUITE(batching, "batching", WI_RUNGS | WI_MEMCHECK)
 {
-	Suite *suite = suite_create("batching");
 	TCase *batching = tcase_create("batching");
 	tcase_add_loop_test(batching, pace_waits_for_what_it_may_expect, 0,
 			    sizeof(pace_cases) / sizeof(pace_cases[0]));
@@ -143,5 +142,4 @@ Suite *suite_batching(void)
 		bufs,
 		bufs_circulate_as_few_as_a_turn_needs_and_more_when_they_run_out);
 	suite_add_tcase(suite, bufs);
-	return suite;
 }

@@ -601,9 +601,8 @@ START_TEST(blocks_misuse_aborts)
 }
 END_TEST
 
-Suite *suite_blocks(void)
+WI_SUITE(blocks, "blocks", 0)
 {
-	Suite *suite = suite_create("blocks");
 	TCase *sizes = tcase_create("sizes");
 	TCase *story = tcase_create("take and give");
 	TCase *chance = tcase_create("chance");
@@ -651,5 +650,4 @@ Suite *suite_blocks(void)
 			    blocks_never_overlap_and_all_merge_after_random_use,
 			    0, 3);
 	suite_add_tcase(suite, chance);
-	return suite;
 }

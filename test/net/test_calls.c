@@ -438,14 +438,12 @@ START_TEST(no_object_of_net_asks_for_a_system_call)
 }
 END_TEST
 
-Suite *suite_calls(void)
+WI_SUITE(calls, "calls", 0)
 {
-	Suite *suite = suite_create("calls");
 	TCase *tcase = tcase_create("calls");
 	tcase_add_test(tcase, no_source_of_net_calls_the_kernel_or_sleeps);
 	tcase_add_loop_test(tcase, search_finds_calls_and_nothing_else, 0,
 			    (int)COUNT_OF(search_cases));
 	tcase_add_test(tcase, no_object_of_net_asks_for_a_system_call);
 	suite_add_tcase(suite, tcase);
-	return suite;
 }

@@ -155,9 +155,8 @@ START_TEST(close_text_fits_where_it_says_it_does)
 }
 END_TEST
 
-Suite *suite_close_text(void)
+WI_SUITE(close_text, "close-text", WI_MEMCHECK)
 {
-	Suite *suite = suite_create("close-text");
 	TCase *tcase = tcase_create("close-text");
 
 	tcase_add_loop_test(tcase, close_cause_has_its_name_and_its_text, 0,
@@ -172,5 +171,4 @@ Suite *suite_close_text(void)
 	tcase_add_loop_test(tcase, close_text_fits_where_it_says_it_does, 0,
 			    CAUSE_COUNT);
 	suite_add_tcase(suite, tcase);
-	return suite;
 }

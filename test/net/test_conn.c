@@ -497,14 +497,12 @@ static TCase *tcase_on_data(void)
 	return tcase;
 }
 
-Suite *suite_conn(void)
+WI_SUITE(conn, "conn", WI_RUNGS | WI_THREADS)
 {
-	Suite *suite = suite_create("conn");
 	if (!wi_kernel_has_rings())
-		return suite;
+		return;
 	suite_add_tcase(suite, tcase_frames());
 	suite_add_tcase(suite, tcase_on_data());
 	suite_add_tcase(suite, tcase_conn_misuse());
 	suite_add_tcase(suite, tcase_conn_flow());
-	return suite;
 }

@@ -261,9 +261,8 @@ START_TEST(listener_that_was_shut_down_listens_again_at_its_address)
 }
 END_TEST
 
-Suite *suite_listen_socket(void)
+WI_SUITE(listen_socket, "listen-socket", 0)
 {
-	Suite *suite = suite_create("listen-socket");
 	TCase *tcase = tcase_create("listen-socket");
 	tcase_add_test(tcase, listener_gets_a_port_and_hands_no_delay_down);
 	tcase_add_test(tcase, listener_may_be_a_unix_socket);
@@ -279,5 +278,4 @@ Suite *suite_listen_socket(void)
 		tcase,
 		listener_that_was_shut_down_listens_again_at_its_address);
 	suite_add_tcase(suite, tcase);
-	return suite;
 }

@@ -107,9 +107,8 @@ START_TEST(no_more_than_a_backlog_of_latecomers_are_waited_for)
 }
 END_TEST
 
-Suite *suite_listener(void)
+WI_SUITE(listener, "listener", WI_RUNGS | WI_MEMCHECK)
 {
-	Suite *suite = suite_create("listener");
 	TCase *tcase = tcase_create("wishes");
 	tcase_add_test(
 		tcase,
@@ -119,5 +118,4 @@ Suite *suite_listener(void)
 	tcase_add_test(tcase,
 		       no_more_than_a_backlog_of_latecomers_are_waited_for);
 	suite_add_tcase(suite, tcase);
-	return suite;
 }

@@ -220,9 +220,8 @@ START_TEST(a_loop_that_takes_a_seat_starts_without_what_was_left_there)
 }
 END_TEST
 
-Suite *suite_load_report(void)
+WI_SUITE(load_report, "load-report", 0)
 {
-	Suite *suite = suite_create("load-report");
 	TCase *tcase = tcase_create("load");
 	tcase_add_test(tcase, work_decays_to_a_third_in_160_ms_and_to_nothing);
 	tcase_add_test(tcase, a_turn_publishes_connections_and_the_time);
@@ -238,5 +237,4 @@ Suite *suite_load_report(void)
 		who_comes_at_the_end_of_the_wait_is_not_given_up_as_well);
 	tcase_add_test(tcase, a_step_of_the_guard_is_told_if_anybody_listens);
 	suite_add_tcase(suite, tcase);
-	return suite;
 }

@@ -765,9 +765,8 @@ START_TEST(a_check_that_has_not_ended_is_not_made_again)
 }
 END_TEST
 
-Suite *suite_loop(void)
+WI_SUITE(loop, "loop", 0)
 {
-	Suite *suite = suite_create("loop");
 	TCase *tcase = tcase_create("hands");
 	tcase_set_timeout(tcase, 60);
 	tcase_add_loop_test(
@@ -812,5 +811,4 @@ Suite *suite_loop(void)
 	tcase_add_test(tcase, ticks_that_nobody_wants_go_by);
 	tcase_add_test(tcase, no_turn_waits_for_more_than_a_batch);
 	suite_add_tcase(suite, tcase);
-	return suite;
 }

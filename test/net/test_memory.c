@@ -244,7 +244,7 @@ START_TEST(an_idle_connection_costs_at_most_256_bytes)
 	enum { IDLE = 2000, LIMIT_BYTES = 256, PAGE_BYTES = 4096 };
 	static int fds[IDLE];
 #if WI_HAS_SANITIZER
-	wi_skip_unless(false, "a sanitizer's shadow would be measured");
+	wi_skip_unless_built(false, "a sanitizer's shadow would be measured");
 #endif
 	struct kept kept = kept_start(IDLE + 1);
 	int warm = peer_open(kept.port);
@@ -296,20 +296,18 @@ START_TEST(ten_thousand_idle_connections_are_held_and_all_answer)
 }
 END_TEST
 
-Suite *suite_memory(void)
+WI_SUITE(memory, "memory", WI_RUNGS | WI_THREADS)
 {
-	Suite *suite = suite_create("memory");
 	TCase *tcase = tcase_create("memory");
 	tcase_set_timeout(tcase, MEMORY_TEST_TIMEOUT_S);
 	suite_add_tcase(suite, tcase);
 	tcase_add_test(tcase, a_slot_is_three_cache_lines);
 	if (!wi_kernel_has_rings())
-		return suite;
+		return;
 #ifdef COUNTS_ALLOCATIONS
 	tcase_add_test(tcase, a_hundred_thousand_messages_allocate_nothing);
 #endif
 	tcase_add_test(tcase, an_idle_connection_costs_at_most_256_bytes);
 	tcase_add_test(tcase,
 		       ten_thousand_idle_connections_are_held_and_all_answer);
-	return suite;
 }

@@ -994,9 +994,8 @@ START_TEST(stash_keeps_the_stream_over_random_appends_and_uses)
 }
 END_TEST
 
-Suite *suite_sendq(void)
+WI_SUITE(sendq, "sendq", 0)
 {
-	Suite *suite = suite_create("sendq");
 	TCase *queue = tcase_create("send queue");
 	TCase *kept = tcase_create("stash");
 
@@ -1068,5 +1067,4 @@ Suite *suite_sendq(void)
 			    stash_keeps_the_stream_over_random_appends_and_uses,
 			    0, 8);
 	suite_add_tcase(suite, kept);
-	return suite;
 }

@@ -387,16 +387,14 @@ static TCase *tcase_limit(void)
 	return tcase;
 }
 
-Suite *suite_server(void)
+WI_SUITE(server, "server", WI_RUNGS | WI_THREADS)
 {
-	Suite *suite = suite_create("server");
 	if (!wi_kernel_has_rings())
-		return suite;
+		return;
 	suite_add_tcase(suite, tcase_server_start());
 	suite_add_tcase(suite, tcase_rings());
 	suite_add_tcase(suite, tcase_limit());
 	suite_add_tcase(suite, tcase_server_peers());
 	suite_add_tcase(suite, tcase_server_outbound());
 	suite_add_tcase(suite, tcase_hooks());
-	return suite;
 }

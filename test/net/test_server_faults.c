@@ -394,8 +394,9 @@ static int open_without_affinity(void *ctx, struct weir_error *error)
 
 START_TEST(where_the_cpus_cannot_be_told_one_loop_serves)
 {
-	wi_skip_unless(!WI_HAS_SANITIZER,
-		       "a sanitizer asks for the CPUs in every new thread");
+	wi_skip_unless_built(
+		!WI_HAS_SANITIZER,
+		"a sanitizer asks for the CPUs in every new thread");
 	struct weir_error error = { .code = 0 };
 	ck_assert_int_eq(wi_in_child(open_without_affinity, NULL, &error), 1);
 }
@@ -677,9 +678,8 @@ START_TEST(loops_without_any_weight_may_all_be_removed)
 }
 END_TEST
 
-Suite *suite_server_faults(void)
+WI_SUITE(server_faults, "server-faults", WI_RUNGS | WI_THREADS | WI_BPF)
 {
-	Suite *suite = suite_create("server-faults");
 	TCase *tcase = tcase_create("faults");
 	tcase_set_timeout(tcase, FAULTS_TEST_TIMEOUT_S);
 	tcase_add_loop_test(tcase, a_listener_that_cannot_be_had_is_explained,
@@ -707,5 +707,4 @@ Suite *suite_server_faults(void)
 	tcase_add_test(tcase, the_last_loop_with_a_weight_keeps_it);
 	tcase_add_test(tcase, loops_without_any_weight_may_all_be_removed);
 	suite_add_tcase(suite, tcase);
-	return suite;
 }

@@ -798,9 +798,8 @@ START_TEST(one_in_so_many_sockets_is_asked_for_its_cpu)
 }
 END_TEST
 
-Suite *suite_server_roll(void)
+WI_SUITE(server_roll, "server-roll", WI_RUNGS | WI_THREADS | WI_BPF)
 {
-	Suite *suite = suite_create("server-roll");
 	TCase *tcase = tcase_create("roll");
 	tcase_set_timeout(tcase, ROLL_TEST_TIMEOUT_S);
 	tcase_add_loop_test(tcase,
@@ -835,5 +834,4 @@ Suite *suite_server_roll(void)
 	tcase_add_test(tcase, addresses_that_cannot_all_be_had_are_refused);
 	tcase_add_test(tcase, one_in_so_many_sockets_is_asked_for_its_cpu);
 	suite_add_tcase(suite, tcase);
-	return suite;
 }

@@ -239,9 +239,8 @@ START_TEST(loop_allocates_nothing_at_all)
 }
 END_TEST
 
-Suite *suite_start_sweep(void)
+WI_SUITE(start_sweep, "start-sweep", WI_RUNGS | WI_THREADS | WI_BPF)
 {
-	Suite *suite = suite_create("start-sweep");
 	TCase *tcase = tcase_create("start-sweep");
 	const int ways = (int)(sizeof(sweep_ways) / sizeof(sweep_ways[0]));
 	tcase_set_timeout(tcase, 120);
@@ -252,5 +251,4 @@ Suite *suite_start_sweep(void)
 	tcase_add_loop_test(tcase, server_without_memory_says_so, 0, 2);
 	tcase_add_test(tcase, loop_allocates_nothing_at_all);
 	suite_add_tcase(suite, tcase);
-	return suite;
 }

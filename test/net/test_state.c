@@ -488,9 +488,8 @@ START_TEST(state_promises_are_kept_or_abort)
 }
 END_TEST
 
-Suite *suite_state(void)
+WI_SUITE(state, "state", WI_MEMCHECK)
 {
-	Suite *suite = suite_create("state");
 	TCase *table = tcase_create("table");
 	TCase *moving = tcase_create("moves");
 	TCase *promises = tcase_create("promises");
@@ -519,5 +518,4 @@ Suite *suite_state(void)
 	tcase_add_loop_test(promises, state_promises_are_kept_or_abort, 0,
 			    PROMISE_COUNT * WEIR_CONN_STATE_COUNT);
 	suite_add_tcase(suite, promises);
-	return suite;
 }

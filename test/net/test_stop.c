@@ -560,13 +560,11 @@ static TCase *tcase_anywhere(void)
 	return tcase;
 }
 
-Suite *suite_stop(void)
+WI_SUITE(stop, "stop", WI_RUNGS | WI_THREADS | WI_BPF)
 {
-	Suite *suite = suite_create("stop");
 	if (!wi_kernel_has_rings())
-		return suite;
+		return;
 	suite_add_tcase(suite, tcase_drain());
 	suite_add_tcase(suite, tcase_force());
 	suite_add_tcase(suite, tcase_anywhere());
-	return suite;
 }

@@ -228,19 +228,18 @@ START_TEST(a_connection_may_be_cut_at_every_byte)
 }
 END_TEST
 
-Suite *suite_sweep_cut(void)
+WI_SUITE(sweep_cut, "sweep-cut", WI_RUNGS | WI_THREADS | WI_SWEEP)
 {
-	Suite *suite = suite_create("sweep-cut");
 	TCase *tcase = tcase_create("cut");
 	tcase_set_timeout(tcase, SWEEP_TEST_TIMEOUT_S);
 	suite_add_tcase(suite, tcase);
 	if (tools_dir() == NULL) {
-		wi_skip_report("sweep-cut", "WEIR_TOOLS_DIR is not set");
-		return suite;
+		wi_skip_note("sweep-cut", "this build has no tools",
+			     WI_SKIP_ASKED);
+		return;
 	}
 	if (!wi_kernel_has_rings())
-		return suite;
+		return;
 	tcase_add_loop_test(tcase, a_connection_may_be_cut_at_every_byte, 0,
 			    CUT_COUNT);
-	return suite;
 }

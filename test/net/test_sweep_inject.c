@@ -226,8 +226,9 @@ START_TEST(each_call_that_fails_is_overcome_or_explained)
 	const struct sweep *sweep = &sweeps[_i];
 	struct tally tally = { 0 };
 	wi_skip_unless(may_inject(), "no strace, or it may not trace");
-	wi_skip_unless(!WI_HAS_SANITIZER || strcmp(sweep->call, "mmap") != 0,
-		       "a sanitizer does not live without mmap");
+	wi_skip_unless_built(!WI_HAS_SANITIZER ||
+				     strcmp(sweep->call, "mmap") != 0,
+			     "a sanitizer does not live without mmap");
 	scratch_open();
 	/* LeakSanitizer, where it is built in, cannot look while it is traced.
 	 */
@@ -346,23 +347,22 @@ START_TEST(each_call_of_a_load_that_fails_is_overcome_or_explained)
 }
 END_TEST
 
-Suite *suite_sweep_inject(void)
+WI_SUITE(sweep_inject, "sweep-inject", WI_RUNGS | WI_THREADS | WI_SWEEP)
 {
-	Suite *suite = suite_create("sweep-inject");
 	TCase *tcase = tcase_create("inject");
 	tcase_set_timeout(tcase, SWEEP_TEST_TIMEOUT_S);
 	suite_add_tcase(suite, tcase);
 	if (tools_dir() == NULL) {
-		wi_skip_report("sweep-inject", "WEIR_TOOLS_DIR is not set");
-		return suite;
+		wi_skip_note("sweep-inject", "this build has no tools",
+			     WI_SKIP_ASKED);
+		return;
 	}
 	if (!wi_kernel_has_rings())
-		return suite;
+		return;
 	tcase_add_loop_test(tcase,
 			    each_call_that_fails_is_overcome_or_explained, 0,
 			    (int)(sizeof(sweeps) / sizeof(sweeps[0])));
 	tcase_add_loop_test(
 		tcase, each_call_of_a_load_that_fails_is_overcome_or_explained,
 		0, (int)(sizeof(load_sweeps) / sizeof(load_sweeps[0])));
-	return suite;
 }

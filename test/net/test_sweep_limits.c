@@ -469,9 +469,9 @@ START_TEST(a_sandbox_without_rings_is_named)
 	static const char *const echo[] = { ONE_LOOP, NULL };
 	static const char *const load[] = { "weir-load", "--port", "1", NULL };
 	static struct outcome outcome;
-	wi_skip_unless(!WI_HAS_SANITIZER ||
-			       forbidden_cases[_i].prepare == prepare_forbidden,
-		       "a sanitizer does not live without /proc");
+	wi_skip_unless_built(!WI_HAS_SANITIZER || forbidden_cases[_i].prepare ==
+							  prepare_forbidden,
+			     "a sanitizer does not live without /proc");
 	forbidden_errno = forbidden_cases[_i].err;
 	sweep_now_trying("seccomp, %s", forbidden_cases[_i].what);
 	struct program program =
@@ -491,8 +491,8 @@ END_TEST
 START_TEST(without_proc_it_serves)
 {
 	static struct outcome outcome;
-	wi_skip_unless(!WI_HAS_SANITIZER,
-		       "a sanitizer does not live without /proc");
+	wi_skip_unless_built(!WI_HAS_SANITIZER,
+			     "a sanitizer does not live without /proc");
 	sweep_now_trying("no /proc");
 	scratch_open();
 	struct program echo = sweep_start_after(
@@ -508,7 +508,8 @@ START_TEST(without_proc_it_serves)
 		ck_assert_int_ne(echo.port, 0);
 		free(sweep_expect_clean(&outcome));
 	} else {
-		wi_skip_report(__func__, "no mount namespace to be had");
+		wi_skip_note(__func__, "no mount namespace to be had",
+			     WI_SKIP_HOST);
 	}
 	scratch_close();
 }
@@ -557,18 +558,18 @@ END_TEST
 
 #define COUNT_OF(table) ((int)(sizeof(table) / sizeof((table)[0])))
 
-Suite *suite_sweep_limits(void)
+WI_SUITE(sweep_limits, "sweep-limits", WI_RUNGS | WI_THREADS | WI_SWEEP)
 {
-	Suite *suite = suite_create("sweep-limits");
 	TCase *tcase = tcase_create("limits");
 	tcase_set_timeout(tcase, SWEEP_TEST_TIMEOUT_S);
 	suite_add_tcase(suite, tcase);
 	if (tools_dir() == NULL) {
-		wi_skip_report("sweep-limits", "WEIR_TOOLS_DIR is not set");
-		return suite;
+		wi_skip_note("sweep-limits", "this build has no tools",
+			     WI_SKIP_ASKED);
+		return;
 	}
 	if (!wi_kernel_has_rings())
-		return suite;
+		return;
 	tcase_add_test(tcase, a_full_table_lets_the_next_in_when_one_has_left);
 	tcase_add_loop_test(
 		tcase, too_few_descriptors_for_the_connections_are_one_line, 0,
@@ -588,5 +589,4 @@ Suite *suite_sweep_limits(void)
 		a_report_that_cannot_be_written_is_one_line_after_the_service);
 	tcase_add_test(tcase,
 		       a_port_file_that_cannot_be_written_ends_the_service);
-	return suite;
 }

@@ -134,20 +134,19 @@ START_TEST(a_bad_wire_changes_no_byte_and_trips_no_deadline)
 }
 END_TEST
 
-Suite *suite_sweep_loss(void)
+WI_SUITE(sweep_loss, "sweep-loss", WI_RUNGS | WI_THREADS | WI_SWEEP)
 {
-	Suite *suite = suite_create("sweep-loss");
 	TCase *tcase = tcase_create("loss");
 	tcase_set_timeout(tcase, SWEEP_TEST_TIMEOUT_S);
 	suite_add_tcase(suite, tcase);
 	if (tools_dir() == NULL) {
-		wi_skip_report("sweep-loss", "WEIR_TOOLS_DIR is not set");
-		return suite;
+		wi_skip_note("sweep-loss", "this build has no tools",
+			     WI_SKIP_ASKED);
+		return;
 	}
 	if (!wi_kernel_has_rings())
-		return suite;
+		return;
 	tcase_add_loop_test(tcase,
 			    a_bad_wire_changes_no_byte_and_trips_no_deadline, 0,
 			    (int)(sizeof(loss_cases) / sizeof(loss_cases[0])));
-	return suite;
 }

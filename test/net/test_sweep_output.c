@@ -313,22 +313,21 @@ static void add_programs(TCase *tcase)
 		       a_full_stdout_costs_what_was_said_there_and_no_more);
 }
 
-Suite *suite_sweep_output(void)
+WI_SUITE(sweep_output, "sweep-output", WI_RUNGS | WI_THREADS | WI_SWEEP)
 {
-	Suite *suite = suite_create("sweep-output");
 	TCase *tcase = tcase_create("output");
 	tcase_set_timeout(tcase, SWEEP_TEST_TIMEOUT_S);
 	suite_add_tcase(suite, tcase);
 	if (!wi_kernel_has_rings())
-		return suite;
+		return;
 	if (tools_dir() != NULL)
 		add_programs(tcase);
 	else
-		wi_skip_report("weir-echo", "WEIR_TOOLS_DIR is not set");
+		wi_skip_note("weir-echo", "this build has no tools",
+			     WI_SKIP_ASKED);
 	tcase_add_test(tcase, a_peer_that_is_gone_raises_no_signal);
 	tcase_add_test(tcase,
 		       a_program_that_the_application_starts_inherits_nothing);
 	tcase_add_test(tcase, children_under_load_change_no_byte);
 	tcase_add_test(tcase, a_turn_in_a_child_is_refused_and_harms_nobody);
-	return suite;
 }

@@ -359,14 +359,13 @@ START_TEST(a_server_in_a_storm_of_signals_answers_every_byte)
 }
 END_TEST
 
-Suite *suite_sweep_time(void)
+WI_SUITE(sweep_time, "sweep-time", WI_RUNGS | WI_THREADS | WI_SWEEP)
 {
-	Suite *suite = suite_create("sweep-time");
 	TCase *tcase = tcase_create("time");
 	tcase_set_timeout(tcase, SWEEP_TEST_TIMEOUT_S);
 	suite_add_tcase(suite, tcase);
 	if (!wi_kernel_has_rings())
-		return suite;
+		return;
 	tcase_add_loop_test(
 		tcase, a_late_loop_hears_who_has_spoken_and_closes_who_has_not,
 		0, 2);
@@ -375,10 +374,10 @@ Suite *suite_sweep_time(void)
 	tcase_add_test(tcase,
 		       a_server_in_a_storm_of_signals_answers_every_byte);
 	if (tools_dir() == NULL) {
-		wi_skip_report("SIGSTOP", "WEIR_TOOLS_DIR is not set");
-		return suite;
+		wi_skip_note("SIGSTOP", "this build has no tools",
+			     WI_SKIP_ASKED);
+		return;
 	}
 	tcase_add_test(tcase,
 		       after_a_stop_of_seconds_nobody_is_closed_who_has_spoken);
-	return suite;
 }

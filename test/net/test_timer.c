@@ -522,9 +522,8 @@ START_TEST(timer_cleared_from_a_wheel_that_has_none_aborts)
 }
 END_TEST
 
-Suite *suite_timer(void)
+WI_SUITE(timer, "timer", 0)
 {
-	Suite *suite = suite_create("timer");
 	TCase *one = tcase_create("one timer");
 	TCase *anew = tcase_create("clear and set anew");
 	TCase *chance = tcase_create("chance");
@@ -579,5 +578,4 @@ Suite *suite_timer(void)
 		ticks, tick_begins_at_the_time_that_is_nearest_of_its_name, 0,
 		sizeof(tick_ns_cases) / sizeof(tick_ns_cases[0]));
 	suite_add_tcase(suite, ticks);
-	return suite;
 }

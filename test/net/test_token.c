@@ -365,9 +365,8 @@ START_TEST(token_and_pool_misuse_aborts)
 }
 END_TEST
 
-Suite *suite_token(void)
+WI_SUITE(token, "token", 0)
 {
-	Suite *suite = suite_create("token");
 	TCase *token = tcase_create("token");
 	TCase *slot_pool = tcase_create("pool");
 
@@ -395,5 +394,4 @@ Suite *suite_token(void)
 	tcase_add_loop_test(slot_pool, token_and_pool_misuse_aborts, 0,
 			    sizeof(misuses) / sizeof(misuses[0]));
 	suite_add_tcase(suite, slot_pool);
-	return suite;
 }

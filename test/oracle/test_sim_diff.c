@@ -145,9 +145,8 @@ START_TEST(each_freedom_is_some_scripts)
 }
 END_TEST
 
-Suite *suite_sim_diff(void)
+WI_SUITE(sim_diff, "sim-diff", 0)
 {
-	Suite *suite = suite_create("sim-diff");
 	TCase *named = tcase_create("named");
 	TCase *drawn = tcase_create("drawn");
 	tcase_set_timeout(named, 60);
@@ -163,5 +162,4 @@ Suite *suite_sim_diff(void)
 			    (int)diff_freedom_count);
 	suite_add_tcase(suite, named);
 	suite_add_tcase(suite, drawn);
-	return suite;
 }

@@ -181,9 +181,8 @@ START_TEST(a_model_that_is_wrong_is_refuted)
 }
 END_TEST
 
-Suite *suite_sim_model(void)
+WI_SUITE(sim_model, "sim-model", 0)
 {
-	Suite *suite = suite_create("sim-model");
 	TCase *tcase = tcase_create("model");
 	tcase_set_timeout(tcase, 300);
 	tcase_add_test(tcase, what_the_kernel_does_the_model_allows);
@@ -192,5 +191,4 @@ Suite *suite_sim_model(void)
 	tcase_add_loop_test(tcase, a_model_that_is_wrong_is_refuted, 0,
 			    model_error_count);
 	suite_add_tcase(suite, tcase);
-	return suite;
 }

@@ -1050,9 +1050,8 @@ START_TEST(frame_misuse_aborts)
 }
 END_TEST
 
-Suite *suite_frame(void)
+WI_SUITE(frame, "frame", 0)
 {
-	Suite *suite = suite_create("frame");
 	TCase *single = tcase_create("single inputs");
 	TCase *formats = tcase_create("every format");
 	TCase *chance = tcase_create("chance");
@@ -1101,5 +1100,4 @@ Suite *suite_frame(void)
 			    COUNT_OF(text_cases));
 	tcase_add_loop_test(edges, frame_misuse_aborts, 0, 5);
 	suite_add_tcase(suite, edges);
-	return suite;
 }

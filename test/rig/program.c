@@ -17,7 +17,12 @@
 
 const char *tools_dir(void)
 {
-	return getenv("WEIR_TOOLS_DIR");
+	const char *dir = getenv("WEIR_TOOLS_DIR");
+#ifdef WEIR_TEST_TOOLS_DIR /* where this build has put them */
+	if (dir == NULL)
+		dir = WEIR_TEST_TOOLS_DIR;
+#endif
+	return dir;
 }
 
 static char scratch[64]; /* a folder for the files of one test */

@@ -1,8 +1,8 @@
 /* program.h - weir-echo and weir-load as whole programs: start them, read what
  * they say, look into their JSON
  *
- * They are looked for in $WEIR_TOOLS_DIR. The calls fail the running test with
- * a sentence rather than return an error.
+ * They are looked for in $WEIR_TOOLS_DIR, or where the build has put them. The
+ * calls fail the running test with a sentence rather than return an error.
  */
 #ifndef WEIR_TEST_PROGRAM_H
 #define WEIR_TEST_PROGRAM_H
@@ -30,7 +30,7 @@ struct outcome {
 	char err[PROGRAM_TEXT_BYTES];
 };
 
-/* NULL: there are none to test. */
+/* NULL: this build has none. */
 const char *tools_dir(void);
 
 /* A folder for the files of one test: echo.json, load.json and trace. */

@@ -11,14 +11,6 @@
 
 /* ---- skipping ---------------------------------------------------------- */
 
-void wi_skip_report(const char *test, const char *reason)
-{
-	const char *suffix = strstr(test, "_fn"); /* Check's, to __func__ */
-	int test_chars = suffix != NULL ? (int)(suffix - test) : 200;
-	(void)printf("skipped: %.*s: %s\n", test_chars, test, reason);
-	(void)fflush(stdout); /* the test's process may not end by exit() */
-}
-
 bool wi_is_forced_off(enum weir_rung_id id)
 {
 	weir_rung_set set = 0;
@@ -28,12 +20,18 @@ bool wi_is_forced_off(enum weir_rung_id id)
 	return (set & weir_rung_bit(id)) != 0;
 }
 
+bool wi_is_deep(void)
+{
+	const char *deep = getenv("WEIR_DEEP");
+	return deep != NULL && strcmp(deep, "0") != 0 && deep[0] != '\0';
+}
+
 bool wi_kernel_has_rings(void)
 {
 	struct weir_ring ring;
 	struct weir_error error;
 	if (weir_ring_open(&ring, NULL, &error) < 0) {
-		wi_skip_report("all that need a ring", error.text);
+		wi_skip_note("all that need a ring", error.text, WI_SKIP_HOST);
 		return false;
 	}
 	weir_ring_close(&ring);

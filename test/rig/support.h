@@ -7,6 +7,8 @@
 #ifndef WEIR_TEST_SUPPORT_H
 #define WEIR_TEST_SUPPORT_H
 
+#include "skips.h"
+
 #include "uring/abi.h"
 #include "uring/diagnose.h"
 #include "uring/error.h"
@@ -40,23 +42,39 @@ struct weir_ring_opts;
 #define WI_HAS_SANITIZER 0
 #endif
 
-/* Leaves the running test, which then counts as passed, with a line that says
- * why. A macro because a function cannot return from its caller. */
+/* Leaves the running test, which then counts as skipped, with a line that says
+ * why: the kernel or the machine lacks something. A macro because a function
+ * cannot return from its caller. */
 #define wi_skip_unless(condition, reason)                                      \
+	wi_skip_as(WI_SKIP_HOST, condition, reason)
+
+/* The same where it was asked for: this build is without the part. */
+#define wi_skip_unless_built(condition, reason)                                \
+	wi_skip_as(WI_SKIP_ASKED, condition, reason)
+
+/* The same in the first tier: the test depends on the clock of a machine that
+ * may be busy, or its length is its point. */
+#define wi_skip_unless_deep(reason)                                            \
+	wi_skip_as(WI_SKIP_ASKED, wi_is_deep(),                                \
+		   "not in the first tier: " reason)
+
+#define wi_skip_as(kind, condition, reason)                                    \
 	do {                                                                   \
 		if (!(condition)) {                                            \
-			wi_skip_report(__func__, reason);                      \
+			wi_skip_note(__func__, reason, kind);                  \
 			return;                                                \
 		}                                                              \
 	} while (0)
 
 /* Leaves it if WEIR_FORCE_OFF names @id: then there is nothing to see. */
 #define wi_skip_if_forced_off(id)                                              \
-	wi_skip_unless(!wi_is_forced_off(id), "WEIR_FORCE_OFF names the rung")
+	wi_skip_unless_built(!wi_is_forced_off(id),                            \
+			     "WEIR_FORCE_OFF names the rung")
 
 bool wi_is_forced_off(enum weir_rung_id id);
 
-void wi_skip_report(const char *test, const char *reason);
+/* $WEIR_DEEP is set: the deep tier runs the long form of a test. */
+bool wi_is_deep(void);
 
 /* True if this kernel lets us make a ring at all; if not, it has said why. */
 bool wi_kernel_has_rings(void);

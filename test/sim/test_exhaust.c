@@ -253,9 +253,8 @@ START_TEST(a_run_that_never_ends_breaks_a_rule)
 }
 END_TEST
 
-Suite *suite_exhaust(void)
+WI_SUITE(exhaust, "exhaust", 0)
 {
-	Suite *suite = suite_create("exhaust");
 	TCase *tcase = tcase_create("exhaust");
 	tcase_set_timeout(tcase, 240);
 	tcase_add_checked_fixture(tcase, setup, teardown);
@@ -271,5 +270,4 @@ Suite *suite_exhaust(void)
 	tcase_add_test(tcase, a_run_that_never_ends_breaks_a_rule);
 	suite_add_tcase(suite, tcase);
 	suite_add_tcase(suite, tcase_sim_never());
-	return suite;
 }

@@ -292,9 +292,8 @@ START_TEST(no_rule_is_broken)
 }
 END_TEST
 
-Suite *suite_sim(void)
+WI_SUITE(sim, "sim", 0)
 {
-	Suite *suite = suite_create("sim");
 	TCase *tcase = tcase_create("sim");
 	tcase_set_timeout(tcase, 120);
 	tcase_add_test(tcase, a_seed_always_writes_the_same_tape);
@@ -314,5 +313,4 @@ Suite *suite_sim(void)
 	tcase_add_loop_test(tcase, no_rule_is_broken, 0, 10);
 	suite_add_tcase(suite, tcase);
 	suite_add_tcase(suite, tcase_sim_tapes());
-	return suite;
 }

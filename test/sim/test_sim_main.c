@@ -367,7 +367,8 @@ static TCase *tcase_weir_sim(void)
 	TCase *tcase = tcase_create("weir-sim");
 	tcase_set_timeout(tcase, 60);
 	if (tools_dir() == NULL) {
-		wi_skip_report("weir-sim", "WEIR_TOOLS_DIR is not set");
+		wi_skip_note("weir-sim", "this build has no tools",
+			     WI_SKIP_ASKED);
 		return tcase;
 	}
 	tcase_add_test(tcase, weir_sim_tells_which_seed_a_process_died_of);
@@ -377,9 +378,8 @@ static TCase *tcase_weir_sim(void)
 	return tcase;
 }
 
-Suite *suite_sim_main(void)
+WI_SUITE(sim_main, "sim-main", 0)
 {
-	Suite *suite = suite_create("sim-main");
 	TCase *tcase = tcase_create("sim-main");
 
 	tcase_set_timeout(tcase, 60);
@@ -398,5 +398,4 @@ Suite *suite_sim_main(void)
 	tcase_add_test(tcase, loop_that_waits_for_ever_is_told);
 	suite_add_tcase(suite, tcase);
 	suite_add_tcase(suite, tcase_weir_sim());
-	return suite;
 }

@@ -483,9 +483,8 @@ START_TEST(nothing_happens_that_is_not_known_to_happen)
 }
 END_TEST
 
-Suite *suite_sim_op(void)
+WI_SUITE(sim_op, "sim-op", 0)
 {
-	Suite *suite = suite_create("sim-op");
 	TCase *both = tcase_create("both");
 	tcase_set_timeout(both, 30);
 #define BOTH(test) tcase_add_loop_test(both, test, 0, SIM_BENCH_COUNT)
@@ -509,5 +508,4 @@ Suite *suite_sim_op(void)
 	tcase_add_test(alone, an_operation_on_what_is_closed_is_a_violation);
 	suite_add_tcase(suite, alone);
 	suite_add_tcase(suite, tcase_sim_udp());
-	return suite;
 }

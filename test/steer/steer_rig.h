@@ -52,8 +52,8 @@ void rig_source_ipv6(uint32_t index, struct weir_addr *out_source);
 #define wi_steer_enter_or_skip()                                               \
 	do {                                                                   \
 		wi_skip_if_forced_off(WEIR_RUNG_STEER_EBPF);                   \
-		wi_skip_unless(weir_steer_is_built(),                          \
-			       "this build has no steering program");          \
+		wi_skip_unless_built(weir_steer_is_built(),                    \
+				     "this build has no steering program");    \
 		wi_netns_enter_or_skip();                                      \
 	} while (0)
 

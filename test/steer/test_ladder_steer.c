@@ -344,14 +344,13 @@ START_TEST(means_that_chooses_another_listener_is_found_out)
 }
 END_TEST
 
-Suite *suite_ladder_steer(void)
+WI_SUITE(ladder_steer, "ladder-steer", WI_RUNGS | WI_THREADS | WI_BPF)
 {
-	Suite *suite = suite_create("ladder-steer");
 	TCase *tcase = tcase_create("ladder-steer");
 	tcase_set_timeout(tcase, 60);
 	suite_add_tcase(suite, tcase);
 	if (!wi_kernel_has_rings())
-		return suite;
+		return;
 	tcase_add_loop_test(
 		tcase,
 		rung_of_steering_is_on_where_kernel_and_capabilities_allow_it,
@@ -366,5 +365,4 @@ Suite *suite_ladder_steer(void)
 	tcase_add_loop_test(tcase,
 			    means_that_chooses_another_listener_is_found_out, 0,
 			    COUNT_OF(steers));
-	return suite;
 }

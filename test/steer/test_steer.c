@@ -171,7 +171,8 @@ START_TEST(a_build_without_the_program_names_the_build)
 {
 	const struct weir_steer_opts opts = { .policy = WEIR_STEER_CPU };
 	struct weir_steer *steer = NULL;
-	wi_skip_unless(!weir_steer_is_built(), "this build has the program");
+	wi_skip_unless_built(!weir_steer_is_built(),
+			     "this build has the program");
 	wi_skip_if_forced_off(WEIR_RUNG_STEER_EBPF);
 	ck_assert_int_eq(weir_steer_open(&steer, &opts, NULL), 0);
 	const struct weir_rung *rung = &steer->rungs[0];
@@ -617,8 +618,8 @@ static int open_without_sys(void *ctx, struct weir_error *error)
 START_TEST(without_sys_the_cpus_cannot_be_counted)
 {
 	struct weir_error error = { .code = 0 };
-	wi_skip_unless(weir_steer_is_built(),
-		       "this build has no steering program");
+	wi_skip_unless_built(weir_steer_is_built(),
+			     "this build has no steering program");
 	const int err = wi_in_child(open_without_sys, NULL, &error);
 	wi_skip_unless(err != 1, "may not mount");
 	ck_assert_int_eq(err, -ENOENT);
@@ -627,9 +628,8 @@ START_TEST(without_sys_the_cpus_cannot_be_counted)
 }
 END_TEST
 
-Suite *suite_steer(void)
+WI_SUITE(steer, "steer", WI_RUNGS | WI_BPF)
 {
-	Suite *suite = suite_create("steer");
 	TCase *tcase = tcase_create("steer");
 	tcase_set_timeout(tcase, 60);
 	tcase_add_test(tcase, policies_have_names_that_are_read_back);
@@ -665,5 +665,4 @@ Suite *suite_steer(void)
 			    0, COUNT_OF(load_errs));
 	tcase_add_test(tcase, without_sys_the_cpus_cannot_be_counted);
 	suite_add_tcase(suite, tcase);
-	return suite;
 }

@@ -574,12 +574,11 @@ static TCase *tcase_processes(void)
 	return tcase;
 }
 
-Suite *suite_steer_change(void)
+WI_SUITE(steer_change, "steer-change",
+	 WI_RUNGS | WI_THREADS | WI_BPF | WI_CROWD)
 {
-	Suite *suite = suite_create("steer-change");
 	if (!wi_kernel_has_rings())
-		return suite;
+		return;
 	suite_add_tcase(suite, tcase_changes());
 	suite_add_tcase(suite, tcase_processes());
-	return suite;
 }

@@ -650,12 +650,12 @@ END_TEST
 
 /* ---- the suite --------------------------------------------------------- */
 
-Suite *suite_steer_faults(void)
+WI_SUITE(steer_faults, "steer-faults",
+	 WI_RUNGS | WI_THREADS | WI_BPF | WI_CROWD)
 {
-	Suite *suite = suite_create("steer-faults");
 	TCase *tcase = tcase_create("faults");
 	if (!wi_kernel_has_rings())
-		return suite;
+		return;
 	tcase_set_timeout(tcase, STEER_TEST_TIMEOUT_S);
 	tcase_add_test(tcase,
 		       a_loop_beyond_the_limit_is_refused_and_the_others_serve);
@@ -680,5 +680,4 @@ Suite *suite_steer_faults(void)
 		       the_guard_steps_when_one_cpu_sends_all_and_steps_back);
 	tcase_add_test(tcase, the_guard_stays_out_of_what_cannot_collapse);
 	suite_add_tcase(suite, tcase);
-	return suite;
 }

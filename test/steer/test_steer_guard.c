@@ -397,9 +397,8 @@ START_TEST(of_all_who_ask_one_is_told)
 }
 END_TEST
 
-Suite *suite_steer_guard(void)
+WI_SUITE(steer_guard, "steer-guard", WI_THREADS | WI_BPF)
 {
-	Suite *suite = suite_create("steer-guard");
 	TCase *tcase = tcase_create("steer-guard");
 	const int case_count = sizeof(judge_cases) / sizeof(judge_cases[0]);
 
@@ -422,5 +421,4 @@ Suite *suite_steer_guard(void)
 	tcase_add_test(tcase, a_late_look_begins_a_whole_window);
 	tcase_add_test(tcase, of_all_who_ask_one_is_told);
 	suite_add_tcase(suite, tcase);
-	return suite;
 }

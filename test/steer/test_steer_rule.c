@@ -544,9 +544,8 @@ START_TEST(sources_of_one_bucket_part_under_another_seed)
 }
 END_TEST
 
-Suite *suite_steer_rule(void)
+WI_SUITE(steer_rule, "steer-rule", 0)
 {
-	Suite *suite = suite_create("steer-rule");
 	TCase *tcase = tcase_create("steer-rule");
 	const int cpu_count = sizeof(cpu_cases) / sizeof(cpu_cases[0]);
 	const int load_count = sizeof(load_cases) / sizeof(load_cases[0]);
@@ -570,5 +569,4 @@ Suite *suite_steer_rule(void)
 	tcase_add_test(tcase, neighbouring_sources_spread_over_all_buckets);
 	tcase_add_test(tcase, sources_of_one_bucket_part_under_another_seed);
 	suite_add_tcase(suite, tcase);
-	return suite;
 }

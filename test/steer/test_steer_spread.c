@@ -452,8 +452,9 @@ START_TEST(cpu_serves_each_client_where_its_packets_are)
 	/* Uneven, so that an even spread would be seen. */
 	static const uint32_t counts[2] = { 3000, 7000 };
 	int cpus[2];
-	wi_skip_unless(!means_is_forced_off(cpu_cases[_i].means),
-		       "WEIR_FORCE_OFF names the rung, or it is not built");
+	wi_skip_unless_built(
+		!means_is_forced_off(cpu_cases[_i].means),
+		"WEIR_FORCE_OFF names the rung, or it is not built");
 	wi_skip_unless(crowd_cpus(cpus) == 2, "it takes two CPUs");
 	wi_netns_enter_or_skip();
 	struct steered steered;
@@ -646,12 +647,12 @@ END_TEST
 
 /* ---- the suite --------------------------------------------------------- */
 
-Suite *suite_steer_spread(void)
+WI_SUITE(steer_spread, "steer-spread",
+	 WI_RUNGS | WI_THREADS | WI_BPF | WI_CROWD)
 {
-	Suite *suite = suite_create("steer-spread");
 	TCase *tcase = tcase_create("spread");
 	if (!wi_kernel_has_rings())
-		return suite;
+		return;
 	tcase_set_timeout(tcase, STEER_TEST_TIMEOUT_S);
 	tcase_add_test(tcase, the_crowd_counts_what_the_server_counts);
 	tcase_add_test(tcase, the_crowd_tells_refused_from_reset);
@@ -670,5 +671,4 @@ Suite *suite_steer_spread(void)
 			    COUNT_OF(weight_cases));
 	tcase_add_test(tcase, each_address_has_its_own_group_of_listeners);
 	suite_add_tcase(suite, tcase);
-	return suite;
 }

@@ -659,9 +659,8 @@ START_TEST(a_reader_never_meets_a_seat_of_neither_table)
 }
 END_TEST
 
-Suite *suite_steer_table(void)
+WI_SUITE(steer_table, "steer-table", WI_BPF)
 {
-	Suite *suite = suite_create("steer-table");
 	TCase *tcase = tcase_create("steer-table");
 	const int n_count = sizeof(seat_counts) / sizeof(seat_counts[0]);
 
@@ -698,5 +697,4 @@ Suite *suite_steer_table(void)
 		       more_seats_than_fit_on_a_cpu_are_left_out_and_said);
 	tcase_add_test(tcase, a_reader_never_meets_a_seat_of_neither_table);
 	suite_add_tcase(suite, tcase);
-	return suite;
 }

@@ -456,9 +456,8 @@ START_TEST(pattern_differs_between_connections_and_between_messages)
 }
 END_TEST
 
-Suite *suite_cli(void)
+WI_SUITE(cli, "cli", WI_MEMCHECK)
 {
-	Suite *suite = suite_create("cli");
 	TCase *tcase = tcase_create("cli");
 
 	tcase_add_loop_test(tcase, cli_stores_a_number_with_its_unit, 0,
@@ -485,5 +484,4 @@ Suite *suite_cli(void)
 		tcase,
 		pattern_differs_between_connections_and_between_messages);
 	suite_add_tcase(suite, tcase);
-	return suite;
 }

@@ -379,15 +379,14 @@ START_TEST(doctor_behind_a_filter_says_so_and_fails)
 }
 END_TEST
 
-Suite *suite_doctor(void)
+WI_SUITE(doctor, "doctor", WI_RUNGS | WI_BPF)
 {
-	Suite *suite = suite_create("doctor");
 	TCase *tcase = tcase_create("doctor");
 	tcase_set_timeout(tcase, 60);
 	suite_add_tcase(suite, tcase);
 	tcase_add_test(tcase, doctor_behind_a_filter_says_so_and_fails);
 	if (!wi_kernel_has_rings())
-		return suite;
+		return;
 	tcase_add_loop_test(tcase, doctor_says_and_ends_as_documented, 0,
 			    COUNT_OF(runs));
 	tcase_add_test(tcase, doctor_json_has_every_rung_and_every_limit);
@@ -398,5 +397,4 @@ Suite *suite_doctor(void)
 	tcase_add_loop_test(tcase,
 			    doctor_wants_migration_where_no_program_does_it, 0,
 			    COUNT_OF(migrations));
-	return suite;
 }

@@ -156,9 +156,8 @@ START_TEST(hist_merge_of_an_empty_one_changes_nothing)
 }
 END_TEST
 
-Suite *suite_hist(void)
+WI_SUITE(hist, "hist", WI_MEMCHECK)
 {
-	Suite *suite = suite_create("hist");
 	TCase *tcase = tcase_create("hist");
 
 	tcase_add_loop_test(
@@ -172,5 +171,4 @@ Suite *suite_hist(void)
 	tcase_add_test(tcase, hist_merge_equals_one_histogram_of_everything);
 	tcase_add_test(tcase, hist_merge_of_an_empty_one_changes_nothing);
 	suite_add_tcase(suite, tcase);
-	return suite;
 }

@@ -531,22 +531,22 @@ END_TEST
 
 #define COUNT_OF(table) ((int)(sizeof(table) / sizeof((table)[0])))
 
-Suite *suite_process(void)
+WI_SUITE(process, "process", WI_RUNGS | WI_THREADS | WI_BPF)
 {
-	Suite *suite = suite_create("process");
 	TCase *tcase = tcase_create("process");
 	tcase_set_timeout(tcase, PROGRAM_TIMEOUT_S);
 	suite_add_tcase(suite, tcase);
 	if (tools_dir() == NULL) {
-		wi_skip_report("process", "WEIR_TOOLS_DIR is not set");
-		return suite;
+		wi_skip_note("process", "this build has no tools",
+			     WI_SKIP_ASKED);
+		return;
 	}
 	tcase_add_loop_test(tcase, a_wrong_option_is_one_line_and_status_2, 0,
 			    COUNT_OF(wrong_cases));
 	tcase_add_loop_test(tcase, help_and_version_are_answers_and_not_errors,
 			    0, 2);
 	if (!wi_kernel_has_rings())
-		return suite;
+		return;
 	tcase_add_test(tcase, a_port_in_use_is_one_line_and_status_1);
 	tcase_add_test(tcase, a_server_that_is_not_there_is_status_1);
 	tcase_add_loop_test(tcase, every_byte_that_a_load_sends_comes_back, 0,
@@ -567,5 +567,4 @@ Suite *suite_process(void)
 	tcase_add_test(tcase,
 		       after_sigkill_under_load_the_same_port_serves_again);
 	tcase_add_test(tcase, interrupted_enters_change_nothing);
-	return suite;
 }

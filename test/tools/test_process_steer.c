@@ -328,7 +328,8 @@ START_TEST(the_launcher_pattern_leaves_no_thread_a_capability)
 {
 	static struct outcome outcome;
 #ifdef HAS_TSAN
-	wi_skip_unless(false, "the sanitizer has a thread before main() has");
+	wi_skip_unless_built(false,
+			     "the sanitizer has a thread before main() has");
 #endif
 	wi_skip_unless(has_program(), "the steering program cannot be had");
 	wi_skip_unless(has_setpriv(), "no root, or no setpriv that knows bpf");
@@ -440,18 +441,18 @@ START_TEST(a_port_is_shared_by_those_who_say_join)
 }
 END_TEST
 
-Suite *suite_process_steer(void)
+WI_SUITE(process_steer, "process-steer", WI_RUNGS | WI_THREADS | WI_BPF)
 {
-	Suite *suite = suite_create("process-steer");
 	TCase *tcase = tcase_create("process-steer");
 	tcase_set_timeout(tcase, PROGRAM_TIMEOUT_S);
 	suite_add_tcase(suite, tcase);
 	if (tools_dir() == NULL) {
-		wi_skip_report("process-steer", "WEIR_TOOLS_DIR is not set");
-		return suite;
+		wi_skip_note("process-steer", "this build has no tools",
+			     WI_SKIP_ASKED);
+		return;
 	}
 	if (!wi_kernel_has_rings())
-		return suite;
+		return;
 	tcase_add_test(
 		tcase,
 		the_program_is_loaded_after_the_kernel_was_interrupted_in_a_row);
@@ -470,5 +471,4 @@ Suite *suite_process_steer(void)
 		0, 2);
 	tcase_add_test(tcase, all_addresses_serve_on_the_port_of_the_first);
 	tcase_add_test(tcase, a_port_is_shared_by_those_who_say_join);
-	return suite;
 }

@@ -99,17 +99,15 @@ START_TEST(kernel_answers_the_query_as_our_header_expects)
 }
 END_TEST
 
-Suite *suite_abi(void)
+WI_SUITE(abi, "abi", WI_RUNGS)
 {
-	Suite *suite = suite_create("abi");
 	TCase *tcase = tcase_create("abi");
 	tcase_add_test(tcase, system_call_numbers_are_those_of_this_machine);
 	tcase_add_test(tcase, kernel_timespec_is_that_of_this_machine);
 	suite_add_tcase(suite, tcase);
 	if (!wi_kernel_has_rings())
-		return suite;
+		return;
 	tcase_add_loop_test(tcase, kernel_has_every_operation_that_6_1_has, 0,
 			    sizeof(needed_ops) / sizeof(needed_ops[0]));
 	tcase_add_test(tcase, kernel_answers_the_query_as_our_header_expects);
-	return suite;
 }

@@ -387,12 +387,11 @@ START_TEST(group_without_memory_or_lock_limit_says_so)
 }
 END_TEST
 
-Suite *suite_bufring(void)
+WI_SUITE(bufring, "bufring", WI_RUNGS)
 {
-	Suite *suite = suite_create("bufring");
 	TCase *tcase = tcase_create("bufring");
 	if (!wi_kernel_has_rings())
-		return suite;
+		return;
 	tcase_set_timeout(tcase, 120);
 	tcase_add_loop_test(
 		tcase,
@@ -416,5 +415,4 @@ Suite *suite_bufring(void)
 		group_that_is_taken_says_eexist_and_leaves_the_first_alone);
 	tcase_add_test(tcase, group_without_memory_or_lock_limit_says_so);
 	suite_add_tcase(suite, tcase);
-	return suite;
 }

@@ -722,12 +722,11 @@ START_TEST(misuse_of_a_group_meets_its_assert)
 }
 END_TEST
 
-Suite *suite_bufring_inc(void)
+WI_SUITE(bufring_inc, "bufring-inc", WI_RUNGS)
 {
-	Suite *suite = suite_create("bufring-inc");
 	TCase *tcase = tcase_create("bufring-inc");
 	if (!wi_kernel_has_rings())
-		return suite;
+		return;
 	tcase_set_timeout(tcase, 60);
 	tcase_add_loop_test(
 		tcase, bytes_come_in_order_and_buffers_go_round_in_every_mode,
@@ -773,5 +772,4 @@ Suite *suite_bufring_inc(void)
 	tcase_add_loop_test(tcase, misuse_of_a_group_meets_its_assert, 0,
 			    COUNT_OF(misuses));
 	suite_add_tcase(suite, tcase);
-	return suite;
 }

@@ -299,12 +299,11 @@ START_TEST(refusals_of_the_kernel_are_passed_on)
 }
 END_TEST
 
-Suite *suite_buftab(void)
+WI_SUITE(buftab, "buftab", WI_RUNGS | WI_MEMCHECK)
 {
-	Suite *suite = suite_create("buftab");
 	TCase *tcase = tcase_create("buftab");
 	if (!wi_kernel_has_rings())
-		return suite;
+		return;
 	tcase_add_loop_test(tcase, table_is_opened_or_refused_with_the_limit, 0,
 			    COUNT_OF(sizes));
 	tcase_add_test(tcase,
@@ -321,5 +320,4 @@ Suite *suite_buftab(void)
 			    COUNT_OF(clones));
 	tcase_add_test(tcase, refusals_of_the_kernel_are_passed_on);
 	suite_add_tcase(suite, tcase);
-	return suite;
 }

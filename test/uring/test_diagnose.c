@@ -542,9 +542,8 @@ START_TEST(ladder_of_a_ring_not_yet_enabled_has_no_registered_descriptor)
 }
 END_TEST
 
-Suite *suite_diagnose(void)
+WI_SUITE(diagnose, "diagnose", WI_RUNGS | WI_THREADS)
 {
-	Suite *suite = suite_create("diagnose");
 	TCase *tcase = tcase_create("diagnose");
 	tcase_set_timeout(tcase, 60);
 	suite_add_tcase(suite, tcase);
@@ -558,7 +557,7 @@ Suite *suite_diagnose(void)
 	tcase_add_test(tcase, unlimited_locked_memory_is_told_as_such);
 	tcase_add_test(tcase, error_keeps_its_code_and_cuts_its_text);
 	if (!wi_kernel_has_rings())
-		return suite;
+		return;
 	tcase_add_test(tcase, kernel_that_is_too_old_is_named_by_what_it_lacks);
 	tcase_add_test(tcase, kernel_that_does_not_answer_the_probe_is_refused);
 	tcase_add_test(tcase, ring_without_a_descriptor_left_names_the_limit);
@@ -573,5 +572,4 @@ Suite *suite_diagnose(void)
 	tcase_add_test(
 		tcase,
 		ladder_of_a_ring_not_yet_enabled_has_no_registered_descriptor);
-	return suite;
 }

@@ -152,12 +152,11 @@ START_TEST(operation_in_flight_keeps_its_file_when_the_slot_changes)
 }
 END_TEST
 
-Suite *suite_filetab(void)
+WI_SUITE(filetab, "filetab", WI_RUNGS | WI_MEMCHECK)
 {
-	Suite *suite = suite_create("filetab");
 	TCase *tcase = tcase_create("filetab");
 	if (!wi_kernel_has_rings())
-		return suite;
+		return;
 	tcase_add_loop_test(tcase,
 			    kernel_picks_from_the_range_or_the_range_is_refused,
 			    0, COUNT_OF(ranges));
@@ -169,5 +168,4 @@ Suite *suite_filetab(void)
 		tcase, operation_in_flight_keeps_its_file_when_the_slot_changes,
 		0, 2);
 	suite_add_tcase(suite, tcase);
-	return suite;
 }

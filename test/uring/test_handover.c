@@ -286,10 +286,10 @@ static int racer_await(const struct racer *racer)
 	return is_written || racer->is_late ? 0 : HAS_FAILED;
 }
 
-int child_handover(const char *name)
+WI_CHILD(handover, "handover")
 {
 	for (size_t i = 0; i < sizeof(racers) / sizeof(racers[0]); i++)
-		if (strcmp(racers[i].name, name) == 0)
+		if (strcmp(racers[i].name, argument) == 0)
 			return racer_await(&racers[i]);
 	return HAS_FAILED;
 }
@@ -326,9 +326,8 @@ START_TEST(race_is_seen_but_where_the_order_was_told)
 END_TEST
 #endif
 
-Suite *suite_handover(void)
+WI_SUITE(handover, "handover", WI_RUNGS | WI_THREADS | WI_MEMCHECK)
 {
-	Suite *suite = suite_create("handover");
 	TCase *threads = tcase_create("between threads");
 	tcase_add_test(
 		threads,
@@ -346,5 +345,4 @@ Suite *suite_handover(void)
 			    0, sizeof(racers) / sizeof(racers[0]));
 #endif
 	suite_add_tcase(suite, threads);
-	return suite;
 }

@@ -314,9 +314,8 @@ START_TEST(descriptors_are_given_back)
 }
 END_TEST
 
-Suite *suite_kernel_eventfd(void)
+WI_SUITE(kernel_eventfd, "kernel-eventfd", WI_RUNGS | WI_THREADS | WI_MEMCHECK)
 {
-	Suite *suite = suite_create("kernel-eventfd");
 	TCase *tcase = tcase_create("sleeping in poll");
 	tcase_add_test(tcase, build_alone_chooses_the_kernel);
 	tcase_add_test(tcase, what_is_done_at_once_is_there_after_the_enter);
@@ -333,5 +332,4 @@ Suite *suite_kernel_eventfd(void)
 			    0, COUNT_OF(other_fds));
 	tcase_add_test(tcase, descriptors_are_given_back);
 	suite_add_tcase(suite, tcase);
-	return suite;
 }

@@ -617,9 +617,8 @@ static void suite_add_refusals(Suite *suite)
 	tcase_add_test(tcase, loopback_that_is_down_is_named);
 }
 
-Suite *suite_ladder(void)
+WI_SUITE(ladder, "ladder", WI_RUNGS)
 {
-	Suite *suite = suite_create("ladder");
 	TCase *tcase = tcase_create("ladder");
 	tcase_set_timeout(tcase, 60);
 	suite_add_tcase(suite, tcase);
@@ -629,7 +628,7 @@ Suite *suite_ladder(void)
 	tcase_add_test(tcase, all_is_every_rung_that_is_not_required);
 	tcase_add_test(tcase, names_are_all_different);
 	if (!wi_kernel_has_rings())
-		return suite;
+		return;
 	tcase_add_test(tcase, each_rung_of_this_kernel_is_on_or_says_why_not);
 	tcase_add_loop_test(
 		tcase, rung_that_is_forced_off_leaves_the_others_as_they_are, 0,
@@ -647,5 +646,4 @@ Suite *suite_ladder(void)
 		malformed_entry_loses_nothing_behind_it_without_submit_all);
 	tcase_add_test(tcase, ring_tells_what_it_was_refused);
 	suite_add_refusals(suite);
-	return suite;
 }

@@ -259,14 +259,13 @@ START_TEST(second_that_is_over_is_not_waited_for)
 }
 END_TEST
 
-Suite *suite_ladder_lies(void)
+WI_SUITE(ladder_lies, "ladder-lies", WI_RUNGS | WI_BPF)
 {
-	Suite *suite = suite_create("ladder-lies");
 	TCase *tcase = tcase_create("lies");
 	tcase_set_timeout(tcase, 60);
 	suite_add_tcase(suite, tcase);
 	if (!wi_kernel_has_rings())
-		return suite;
+		return;
 	tcase_add_loop_test(tcase,
 			    operation_that_does_something_else_is_found_out, 0,
 			    COUNT_OF(lies));
@@ -274,5 +273,4 @@ Suite *suite_ladder_lies(void)
 			    COUNT_OF(answers));
 	tcase_add_loop_test(tcase, second_that_is_over_is_not_waited_for, 0,
 			    COUNT_OF(leaps));
-	return suite;
 }

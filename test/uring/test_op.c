@@ -1020,16 +1020,15 @@ START_TEST(wait_ends_when_another_thread_changes_the_word_and_wakes)
 }
 END_TEST
 
-Suite *suite_op(void)
+WI_SUITE(op, "op", WI_RUNGS | WI_THREADS)
 {
-	Suite *suite = suite_create("op");
 	TCase *tcase = add_case(suite, "kernel");
 	tcase_add_test(tcase, kernel_calls_on_nothing_give_their_errno);
 	tcase_add_test(
 		tcase,
 		wait_ends_when_another_thread_changes_the_word_and_wakes);
 	if (!wi_kernel_has_rings())
-		return suite;
+		return;
 
 	tcase = add_case(suite, "nop and read");
 	tcase_add_test(tcase, nop_gives_zero_and_its_user_data);
@@ -1086,5 +1085,4 @@ Suite *suite_op(void)
 		cancel_of_a_receive_with_data_on_its_way_ends_it_all_the_same);
 	tcase_add_test(tcase, cancel_of_one_slot_leaves_the_others);
 	tcase_add_test(tcase, cancel_of_a_token_finds_one_or_says_enoent);
-	return suite;
 }

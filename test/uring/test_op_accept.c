@@ -403,15 +403,14 @@ START_TEST(kernel_refuses_what_the_asserts_refuse)
 }
 END_TEST
 
-Suite *suite_op_accept(void)
+WI_SUITE(op_accept, "op-accept", WI_RUNGS)
 {
-	Suite *suite = suite_create("op-accept");
 	TCase *tcase = tcase_create("accept");
 	const int forms = (int)COUNT_OF(accept_forms);
 	tcase_set_timeout(tcase, 60);
 	suite_add_tcase(suite, tcase);
 	if (!wi_kernel_has_rings())
-		return suite;
+		return;
 	tcase_add_loop_test(tcase,
 			    accept_gives_a_descriptor_with_the_flags_asked_for,
 			    0, COUNT_OF(accept_flags));
@@ -441,5 +440,4 @@ Suite *suite_op_accept(void)
 	tcase_add_test(tcase, full_completion_queue_ends_a_multishot_accept);
 	tcase_add_loop_test(tcase, kernel_refuses_what_the_asserts_refuse, 0,
 			    2);
-	return suite;
 }

@@ -387,14 +387,13 @@ START_TEST(cancel_of_any_cannot_name_an_opcode_or_a_descriptor)
 }
 END_TEST
 
-Suite *suite_op_cancel(void)
+WI_SUITE(op_cancel, "op-cancel", WI_RUNGS | WI_MEMCHECK)
 {
-	Suite *suite = suite_create("op-cancel");
 	TCase *tcase = tcase_create("cancel");
 	tcase_set_timeout(tcase, 60);
 	suite_add_tcase(suite, tcase);
 	if (!wi_kernel_has_rings())
-		return suite;
+		return;
 	tcase_add_loop_test(tcase,
 			    cancel_finds_those_it_names_and_leaves_the_others,
 			    0, COUNT_OF(cancels));
@@ -415,5 +414,4 @@ Suite *suite_op_cancel(void)
 	tcase_add_loop_test(tcase,
 			    cancel_of_any_cannot_name_an_opcode_or_a_descriptor,
 			    0, 2);
-	return suite;
 }

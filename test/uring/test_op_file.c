@@ -516,14 +516,13 @@ START_TEST(table_is_filled_by_number_or_by_choice)
 }
 END_TEST
 
-Suite *suite_op_file(void)
+WI_SUITE(op_file, "op-file", WI_RUNGS | WI_MEMCHECK)
 {
-	Suite *suite = suite_create("op-file");
 	TCase *tcase = tcase_create("file");
 	tcase_set_timeout(tcase, 60);
 	suite_add_tcase(suite, tcase);
 	if (!wi_kernel_has_rings())
-		return suite;
+		return;
 	tcase_add_test(
 		tcase,
 		write_and_read_go_on_at_the_file_s_position_or_at_a_given_one);
@@ -546,5 +545,4 @@ Suite *suite_op_file(void)
 	tcase_add_loop_test(tcase, kernel_refuses_what_the_asserts_refuse, 0,
 			    COUNT_OF(refused));
 	tcase_add_test(tcase, table_is_filled_by_number_or_by_choice);
-	return suite;
 }

@@ -380,13 +380,11 @@ START_TEST(zero_copy_receive_fills_its_entry)
 }
 END_TEST
 
-Suite *suite_op_misuse(void)
+WI_SUITE(op_misuse, "op-misuse", WI_RUNGS | WI_MEMCHECK)
 {
-	Suite *suite = suite_create("op-misuse");
 	TCase *tcase = tcase_create("misuse");
 	suite_add_tcase(suite, tcase);
 	tcase_add_loop_test(tcase, misuse_meets_its_assert, 0,
 			    COUNT_OF(misuses));
 	tcase_add_test(tcase, zero_copy_receive_fills_its_entry);
-	return suite;
 }

@@ -999,16 +999,15 @@ START_TEST(length_of_the_message_caps_the_buffer)
 }
 END_TEST
 
-Suite *suite_op_recv(void)
+WI_SUITE(op_recv, "op-recv", WI_RUNGS | WI_MEMCHECK)
 {
-	Suite *suite = suite_create("op-recv");
 	TCase *tcase = tcase_create("receive");
 	const int form_count = (int)COUNT_OF(forms);
 	tcase_set_timeout(tcase, 60);
 	suite_add_tcase(suite, tcase);
 	tcase_add_test(tcase, message_shorter_than_its_header_is_refused);
 	if (!wi_kernel_has_rings())
-		return suite;
+		return;
 	tcase_add_test(tcase, recv_waits_and_brings_bytes_then_the_end);
 	tcase_add_test(tcase,
 		       recv_with_waitall_waits_for_the_last_byte_or_the_end);
@@ -1074,5 +1073,4 @@ Suite *suite_op_recv(void)
 			    0, COUNT_OF(refused));
 	tcase_add_test(tcase, skip_on_a_multishot_would_hide_the_end_of_stream);
 	tcase_add_test(tcase, length_of_the_message_caps_the_buffer);
-	return suite;
 }

@@ -728,16 +728,15 @@ START_TEST(kernel_refuses_what_the_helpers_do_not_offer)
 }
 END_TEST
 
-Suite *suite_op_send(void)
+WI_SUITE(op_send, "op-send", WI_RUNGS | WI_MEMCHECK)
 {
-	Suite *suite = suite_create("op-send");
 	TCase *tcase = tcase_create("send");
 	const int form_count = (int)COUNT_OF(forms);
 	const int zero_copy_count = form_count - PLAIN_FORMS;
 	tcase_set_timeout(tcase, 60);
 	suite_add_tcase(suite, tcase);
 	if (!wi_kernel_has_rings())
-		return suite;
+		return;
 	tcase_add_loop_test(tcase, send_delivers_what_it_was_given, 0,
 			    form_count);
 	tcase_add_loop_test(tcase, send_on_what_is_no_connection_says_why, 0,
@@ -784,5 +783,4 @@ Suite *suite_op_send(void)
 	tcase_add_test(tcase, memory_outside_the_registered_buffer_says_efault);
 	tcase_add_loop_test(tcase, kernel_refuses_what_the_helpers_do_not_offer,
 			    0, COUNT_OF(refused));
-	return suite;
 }

@@ -457,14 +457,13 @@ START_TEST(time_stamps_need_large_completions)
 }
 END_TEST
 
-Suite *suite_op_socket(void)
+WI_SUITE(op_socket, "op-socket", WI_RUNGS | WI_MEMCHECK)
 {
-	Suite *suite = suite_create("op-socket");
 	TCase *tcase = tcase_create("socket");
 	tcase_set_timeout(tcase, 60);
 	suite_add_tcase(suite, tcase);
 	if (!wi_kernel_has_rings())
-		return suite;
+		return;
 	tcase_add_loop_test(tcase,
 			    socket_is_made_or_refused_as_by_the_system_call, 0,
 			    COUNT_OF(sockets));
@@ -486,5 +485,4 @@ Suite *suite_op_socket(void)
 	tcase_add_loop_test(tcase, command_on_what_is_no_socket_is_refused, 0,
 			    COUNT_OF(commands));
 	tcase_add_test(tcase, time_stamps_need_large_completions);
-	return suite;
 }

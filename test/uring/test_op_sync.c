@@ -409,14 +409,13 @@ START_TEST(wait_for_any_names_the_one_that_was_woken)
 }
 END_TEST
 
-Suite *suite_op_sync(void)
+WI_SUITE(op_sync, "op-sync", WI_RUNGS)
 {
-	Suite *suite = suite_create("op-sync");
 	TCase *tcase = tcase_create("sync");
 	tcase_set_timeout(tcase, 60);
 	suite_add_tcase(suite, tcase);
 	if (!wi_kernel_has_rings())
-		return suite;
+		return;
 	tcase_add_loop_test(tcase, nop_gives_the_result_it_was_told_to, 0,
 			    COUNT_OF(results));
 	tcase_add_loop_test(tcase, chain_goes_on_or_breaks, 0,
@@ -439,5 +438,4 @@ Suite *suite_op_sync(void)
 	tcase_add_test(tcase,
 		       futex_wait_on_another_value_or_mask_does_not_meet);
 	tcase_add_test(tcase, wait_for_any_names_the_one_that_was_woken);
-	return suite;
 }

@@ -600,14 +600,13 @@ START_TEST(kernel_refuses_what_the_helpers_do_not_offer)
 }
 END_TEST
 
-Suite *suite_op_wait(void)
+WI_SUITE(op_wait, "op-wait", WI_RUNGS | WI_MEMCHECK)
 {
-	Suite *suite = suite_create("op-wait");
 	TCase *tcase = tcase_create("wait");
 	tcase_set_timeout(tcase, 60);
 	suite_add_tcase(suite, tcase);
 	if (!wi_kernel_has_rings())
-		return suite;
+		return;
 	tcase_add_loop_test(tcase, poll_tells_what_is_there_at_once, 0,
 			    COUNT_OF(polls));
 	tcase_add_test(tcase, poll_waits_for_an_event_and_ends);
@@ -650,5 +649,4 @@ Suite *suite_op_wait(void)
 	tcase_add_test(tcase, linked_timeout_moves_to_another_time);
 	tcase_add_loop_test(tcase, kernel_refuses_what_the_helpers_do_not_offer,
 			    0, COUNT_OF(refused));
-	return suite;
 }

@@ -246,15 +246,14 @@ START_TEST(workers_are_told_by_their_names)
 }
 END_TEST
 
-Suite *suite_punt(void)
+WI_SUITE(punt, "punt", WI_RUNGS | WI_THREADS)
 {
-	Suite *suite = suite_create("punt");
 	TCase *tcase = tcase_create("punt");
 	tcase_set_timeout(tcase, 60);
 	suite_add_tcase(suite, tcase);
 	tcase_add_test(tcase, workers_are_told_by_their_names);
 	if (!wi_kernel_has_rings())
-		return suite;
+		return;
 	tcase_add_test(tcase, operations_that_are_polled_for_leave_no_worker);
 	tcase_add_test(
 		tcase,
@@ -262,5 +261,4 @@ Suite *suite_punt(void)
 	tcase_add_test(tcase, echo_server_has_no_worker_from_start_to_drain);
 	tcase_add_test(tcase,
 		       echo_server_without_install_slot_reports_its_workers);
-	return suite;
 }

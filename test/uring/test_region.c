@@ -43,9 +43,10 @@ START_TEST(payload_touched_in_flight_meets_an_assert)
 {
 	static struct flight flight;
 #ifdef WI_ASAN
-	wi_skip_unless(false, "the sanitizer is first");
+	wi_skip_unless_built(false, "the sanitizer is first");
 #endif
-	wi_skip_unless(WI_DEBUG_REGIONS, "built without -Ddebug_regions=true");
+	wi_skip_unless_built(WI_DEBUG_REGIONS,
+			     "built without -Ddebug_regions=true");
 	wi_skip_unless(wi_kernel_has_rings(), "no rings here");
 	flight_start(&flight);
 	ck_assert(wi_aborts(touch_and_land, &flight));
@@ -223,9 +224,8 @@ END_TEST
 
 #endif
 
-Suite *suite_region(void)
+WI_SUITE(region, "region", WI_RUNGS | WI_MEMCHECK)
 {
-	Suite *suite = suite_create("region");
 	TCase *tcase = tcase_create("region");
 	tcase_set_timeout(tcase, 60);
 	tcase_add_test(tcase,
@@ -242,5 +242,4 @@ Suite *suite_region(void)
 		simulated_kernel_passes_where_memory_is_lent_and_nowhere_else);
 #endif
 	suite_add_tcase(suite, tcase);
-	return suite;
 }

@@ -447,12 +447,11 @@ START_TEST(refusal_of_each_call_is_passed_on)
 }
 END_TEST
 
-Suite *suite_register(void)
+WI_SUITE(register, "register", WI_RUNGS | WI_THREADS)
 {
-	Suite *suite = suite_create("register");
 	TCase *tcase = tcase_create("register");
 	if (!wi_kernel_has_rings())
-		return suite;
+		return;
 	tcase_add_loop_test(tcase, eventfd_is_readable_once_a_completion_came,
 			    0, 2);
 	tcase_add_test(tcase, what_is_no_eventfd_is_refused);
@@ -481,5 +480,4 @@ Suite *suite_register(void)
 	tcase_add_loop_test(tcase, refusal_of_each_call_is_passed_on, 0,
 			    COUNT_OF(calls));
 	suite_add_tcase(suite, tcase);
-	return suite;
 }

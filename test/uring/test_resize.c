@@ -327,12 +327,11 @@ START_TEST(refused_region_leaves_a_ring_that_waits_all_the_same)
 }
 END_TEST
 
-Suite *suite_resize(void)
+WI_SUITE(resize, "resize", WI_RUNGS | WI_THREADS | WI_MEMCHECK)
 {
-	Suite *suite = suite_create("resize");
 	TCase *tcase = tcase_create("resize");
 	if (!wi_kernel_has_rings())
-		return suite;
+		return;
 	tcase_set_timeout(tcase, 60);
 	tcase_add_loop_test(
 		tcase, pending_entries_move_over_or_the_ring_stays_as_it_was, 0,
@@ -353,5 +352,4 @@ Suite *suite_resize(void)
 		tcase, refused_region_leaves_a_ring_that_waits_all_the_same, 0,
 		2);
 	suite_add_tcase(suite, tcase);
-	return suite;
 }

@@ -166,12 +166,11 @@ START_TEST(list_without_an_operation_or_with_an_unknown_one_is_refused)
 }
 END_TEST
 
-Suite *suite_restrict(void)
+WI_SUITE(restrict, "restrict", WI_RUNGS)
 {
-	Suite *suite = suite_create("restrict");
 	TCase *tcase = tcase_create("restrict");
 	if (!wi_kernel_has_rings())
-		return suite;
+		return;
 	tcase_add_loop_test(tcase,
 			    restricted_ring_does_what_is_allowed_and_no_more, 0,
 			    COUNT_OF(entries));
@@ -184,5 +183,4 @@ Suite *suite_restrict(void)
 		list_without_an_operation_or_with_an_unknown_one_is_refused, 0,
 		2);
 	suite_add_tcase(suite, tcase);
-	return suite;
 }

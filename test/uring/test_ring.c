@@ -1199,8 +1199,8 @@ END_TEST
 /* ---- under strace ------------------------------------------------------ */
 
 /* In the child: 1000 NOPs in random batches. Exits with 0 if each came back
- * once, and if an enter really met what @expectation names. */
-int child_ring_nops(const char *expectation)
+ * once, and if an enter really met what @argument names. */
+WI_CHILD(ring_nops, "ring-nops")
 {
 	struct weir_ring ring;
 	const struct weir_ring_opts opts = { .sq_entry_count = 8 };
@@ -1231,11 +1231,11 @@ int child_ring_nops(const char *expectation)
 		weir_ring_reaped(&ring, ready);
 	}
 	struct weir_ring_stats stats = stats_of(&ring);
-	bool is_met = (strcmp(expectation, "interrupted") == 0 &&
+	bool is_met = (strcmp(argument, "interrupted") == 0 &&
 		       stats.enters_interrupted > 0) ||
-		      (strcmp(expectation, "refused") == 0 &&
+		      (strcmp(argument, "refused") == 0 &&
 		       stats.enters_refused > 0) ||
-		      (strcmp(expectation, "short") == 0 && short_enters > 0);
+		      (strcmp(argument, "short") == 0 && short_enters > 0);
 	weir_ring_close(&ring);
 	if (came != 1000 || taken != 1000)
 		return 5;
@@ -1405,15 +1405,13 @@ static void add_close(Suite *suite)
 	suite_add_tcase(suite, tcase);
 }
 
-Suite *suite_ring(void)
+WI_SUITE(ring, "ring", WI_RUNGS | WI_THREADS)
 {
-	Suite *suite = suite_create("ring");
 	if (!wi_kernel_has_rings())
-		return suite;
+		return;
 	add_open(suite);
 	add_submit(suite);
 	add_complete(suite);
 	add_wait(suite);
 	add_close(suite);
-	return suite;
 }

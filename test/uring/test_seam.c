@@ -200,17 +200,15 @@ END_TEST
 
 /* ---- the suite ---------------------------------------------------------- */
 
-Suite *suite_seam(void)
+WI_SUITE(seam, "seam", WI_RUNGS | WI_THREADS)
 {
-	Suite *suite = suite_create("seam");
 	TCase *tcase = tcase_create("sweep");
 	tcase_set_timeout(tcase, 120);
 	suite_add_tcase(suite, tcase);
 	if (!wi_kernel_has_rings())
-		return suite;
+		return;
 	tcase_add_loop_test(tcase, what_cannot_be_opened_leaves_nothing_behind,
 			    0, COUNT_OF(openings));
 	tcase_add_loop_test(tcase, a_trial_that_is_refused_anywhere_says_so, 0,
 			    WEIR_RUNG_COUNT);
-	return suite;
 }

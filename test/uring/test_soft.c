@@ -487,9 +487,8 @@ START_TEST(ring_without_a_table_has_no_slot)
 }
 END_TEST
 
-Suite *suite_soft(void)
+WI_SUITE(soft, "soft", 0)
 {
-	Suite *suite = suite_create("soft");
 	TCase *ring = tcase_create("ring");
 	tcase_add_test(ring, weir_ring_runs_on_a_soft_ring_round_and_round);
 	tcase_add_test(ring, completions_that_overflow_come_later_and_in_order);
@@ -513,5 +512,4 @@ Suite *suite_soft(void)
 	tcase_add_test(slots, slots_are_taken_round_from_the_last_one);
 	tcase_add_test(slots, ring_without_a_table_has_no_slot);
 	suite_add_tcase(suite, slots);
-	return suite;
 }

@@ -498,12 +498,11 @@ START_TEST(misuse_of_a_send_meets_its_assert)
 }
 END_TEST
 
-Suite *suite_zerocopy(void)
+WI_SUITE(zerocopy, "zerocopy", WI_RUNGS | WI_MEMCHECK)
 {
-	Suite *suite = suite_create("zerocopy");
 	TCase *tcase = tcase_create("zerocopy");
 	if (!wi_kernel_has_rings())
-		return suite;
+		return;
 	tcase_set_timeout(tcase, 60);
 	tcase_add_loop_test(tcase,
 			    bytes_arrive_and_memory_comes_back_in_every_form, 0,
@@ -522,5 +521,4 @@ Suite *suite_zerocopy(void)
 	tcase_add_loop_test(tcase, misuse_of_a_send_meets_its_assert, 0,
 			    COUNT_OF(misuses));
 	suite_add_tcase(suite, tcase);
-	return suite;
 }
