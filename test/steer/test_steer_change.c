@@ -18,6 +18,15 @@ enum {
 	GUARD_OFF = 100,
 };
 
+/* How many connections come before and after a change. A fault that hits one in
+ * a hundred escapes 500 of them in 0.99^500 = 0.7 % of all runs; one that hits
+ * one in a thousand escapes the 5000 of the deep tier as seldom. What happens in
+ * the moment of the change itself does not depend on them. */
+static uint32_t some(uint32_t count)
+{
+	return wi_is_deep() ? count : count / 10;
+}
+
 static void many_sources(uint32_t index, struct weir_addr *out_source)
 {
 	rig_source_ipv4(index % SOURCES, out_source);
@@ -109,7 +118,7 @@ static void both_families(uint32_t index, struct weir_addr *out_source)
 START_TEST(a_loop_that_is_drained_gets_nothing_and_nobody_notices)
 {
 	wi_steer_enter_or_skip();
-	enum { GONE = 1, MORE = 5000 };
+	enum { GONE = 1 };
 	struct steered steered;
 	struct crowd crowd;
 	struct weir_error error;
@@ -131,7 +140,7 @@ START_TEST(a_loop_that_is_drained_gets_nothing_and_nobody_notices)
 	}
 	crowd_pin(&opts, cpus);
 	crowd_start(&crowd, &opts);
-	crowd_pass(&crowd, 2000);
+	crowd_pass(&crowd, some(2000));
 	ck_assert_uint_gt(steered_share(&steered, GONE).arrived, 0);
 
 	ck_assert_int_eq(weir_server_drain_loop(steered.server, GONE, &error),
@@ -141,7 +150,7 @@ START_TEST(a_loop_that_is_drained_gets_nothing_and_nobody_notices)
 	ck_assert(steered_share(&steered, GONE).is_drained);
 	crowd_settle(&crowd);
 	const uint64_t chosen = steered_share(&steered, GONE).chosen;
-	crowd_pass(&crowd, MORE);
+	crowd_pass(&crowd, some(5000));
 	ck_assert_uint_eq(steered_share(&steered, GONE).arrived, arrived);
 	ck_assert_uint_eq(steered_share(&steered, GONE).chosen, chosen);
 	while (steered_share(&steered, GONE).conns_open > 0)
@@ -149,7 +158,7 @@ START_TEST(a_loop_that_is_drained_gets_nothing_and_nobody_notices)
 
 	ck_assert_int_eq(weir_server_resume_loop(steered.server, GONE, &error),
 			 0);
-	crowd_pass(&crowd, 2000);
+	crowd_pass(&crowd, some(2000));
 	ck_assert(!steered_share(&steered, GONE).is_drained);
 	ck_assert_uint_gt(steered_share(&steered, GONE).arrived, arrived);
 	if (drain_cases[_i].policy == WEIR_STEER_KERNEL)
@@ -274,7 +283,8 @@ END_TEST
 START_TEST(each_loop_may_be_drained_in_turn)
 {
 	wi_steer_enter_or_skip();
-	enum { LOOPS = 3, ROUNDS = 4 };
+	enum { LOOPS = 3 };
+	const uint32_t rounds = wi_is_deep() ? 4 : 1;
 	struct steered steered;
 	struct crowd crowd;
 	struct weir_error error;
@@ -287,7 +297,7 @@ START_TEST(each_loop_may_be_drained_in_turn)
 			  });
 	const struct weir_addr target = steered_addr(&steered);
 	crowd_flow(&crowd, &target, cpus);
-	for (uint32_t i = 0; i < LOOPS * ROUNDS; i++) {
+	for (uint32_t i = 0; i < LOOPS * rounds; i++) {
 		const uint32_t loop = i % LOOPS;
 		const uint32_t next = (loop + 1) % LOOPS;
 		ck_assert_int_eq(
@@ -319,7 +329,7 @@ END_TEST
 START_TEST(policies_are_replaced_under_load)
 {
 	wi_steer_enter_or_skip();
-	enum { ROUNDS = 8 };
+	const int rounds = wi_is_deep() ? 8 : 2;
 	struct steered steered;
 	struct crowd crowd;
 	struct weir_error error = { .code = 0 };
@@ -335,7 +345,7 @@ START_TEST(policies_are_replaced_under_load)
 		});
 	const struct weir_addr target = steered_addr(&steered);
 	crowd_flow(&crowd, &target, cpus);
-	for (int i = 0; i < ROUNDS * WEIR_STEER_POLICY_COUNT; i++) {
+	for (int i = 0; i < rounds * WEIR_STEER_POLICY_COUNT; i++) {
 		const enum weir_steer_policy policy =
 			(enum weir_steer_policy)(i % WEIR_STEER_POLICY_COUNT);
 		ck_assert_msg(
@@ -412,7 +422,7 @@ END_TEST
 START_TEST(loops_come_and_go_under_load)
 {
 	wi_steer_enter_or_skip();
-	enum { ROUNDS = 5 };
+	const uint32_t rounds = wi_is_deep() ? 5 : 2;
 	struct steered steered;
 	struct crowd crowd;
 	struct weir_error error = { .code = 0 };
@@ -426,7 +436,7 @@ START_TEST(loops_come_and_go_under_load)
 			  });
 	const struct weir_addr target = steered_addr(&steered);
 	crowd_flow(&crowd, &target, cpus);
-	for (uint32_t i = 0; i < ROUNDS; i++) {
+	for (uint32_t i = 0; i < rounds; i++) {
 		const uint32_t gone = i % 2;
 		crowd_pass(&crowd, 300);
 		int added = weir_server_add_loop(steered.server, -1, &error);
@@ -467,8 +477,6 @@ END_TEST
 
 /* ---- a second process on the port -------------------------------------- */
 
-enum { SHORT_ONES = 20000 };
-
 static const struct {
 	enum weir_steer_policy policy;
 	bool a_stays; /* B goes again */
@@ -489,6 +497,7 @@ START_TEST(a_second_process_joins_and_one_leaves_with_no_client_lost)
 			      .guard_percent = GUARD_OFF },
 	};
 	const bool a_stays = join_cases[_i].a_stays;
+	const uint32_t short_ones = some(20000);
 	struct member members[2];
 	struct member_report reports[2];
 	struct member *goes = &members[a_stays ? 1 : 0];
@@ -509,18 +518,18 @@ START_TEST(a_second_process_joins_and_one_leaves_with_no_client_lost)
 	};
 	crowd_pin(&opts, cpus);
 	crowd_start(&crowd, &opts);
-	crowd_wait_tried(&crowd, SHORT_ONES / 5);
+	crowd_wait_tried(&crowd, short_ones / 5);
 	ck_assert_uint_eq(member_serve(&members[1], port), port);
 	/* However many have come while it started. */
-	crowd_pass(&crowd, SHORT_ONES * 3 / 10);
+	crowd_pass(&crowd, short_ones * 3 / 10);
 	/* The newcomer has all new ones; who stays takes them back. */
 	if (a_stays)
 		member_take_over(stays);
 	crowd_settle(&crowd);
 	member_stop(goes);
 	member_end(goes, &reports[0]);
-	crowd_pass(&crowd, SHORT_ONES / 5);
-	crowd_wait_tried(&crowd, SHORT_ONES);
+	crowd_pass(&crowd, short_ones / 5);
+	crowd_wait_tried(&crowd, short_ones);
 	crowd_stop(&crowd);
 	crowd_join(&crowd);
 	crowd_expect_all_served(&crowd);
@@ -533,7 +542,7 @@ START_TEST(a_second_process_joins_and_one_leaves_with_no_client_lost)
 		ck_assert_int_eq(reports[i].result, 0);
 		ck_assert_uint_eq(reports[i].drops, 0);
 		ck_assert_uint_eq(reports[i].errors, 0);
-		ck_assert_msg(reports[i].accepts > SHORT_ONES / 20,
+		ck_assert_msg(reports[i].accepts > short_ones / 20,
 			      "who %s has accepted %llu of %llu",
 			      i == 0 ? "goes" : "stays",
 			      (unsigned long long)reports[i].accepts,

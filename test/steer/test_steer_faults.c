@@ -23,7 +23,7 @@
 
 enum {
 	ENOUGH = 2000000, /* more than any of these tests comes to */
-	SOME = 2000,
+	SOME = 300,
 	SOURCES = 200,
 	GUARD_OFF = 100,
 };
@@ -249,7 +249,7 @@ START_TEST(a_listener_that_is_shut_behind_its_servers_back_costs_hardly_any)
 	ck_assert_uint_eq(steered_stats(&steered).missed, 0);
 	ck_assert_int_eq(
 		shutdown(listener_find(weir_addr_port(&target)), SHUT_RDWR), 0);
-	crowd_pass(&crowd, 5000);
+	crowd_pass(&crowd, wi_is_deep() ? 5000 : 500);
 	/* It is still in the tables, and the hash steps in. */
 	ck_assert_uint_gt(steered_stats(&steered).missed, 0);
 	crowd_stop(&crowd);
@@ -553,6 +553,7 @@ static void crowds_alternate(struct crowd_opts *opts, const int cpus[2])
 
 START_TEST(the_guard_steps_when_one_cpu_sends_all_and_steps_back)
 {
+	wi_skip_unless_deep("windows of 200 ms decide");
 	wi_steer_enter_or_skip();
 	int cpus[2];
 	wi_skip_unless(crowd_cpus(cpus) >= 2, "there is one CPU");

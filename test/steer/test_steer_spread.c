@@ -14,7 +14,18 @@
 
 #define COUNT_OF(table) ((int)(sizeof(table) / sizeof((table)[0])))
 
-enum { MANY = 10000, GUARD_OFF = 100 };
+enum {
+	MANY_MAX = 10000,
+	GUARD_OFF = 100,
+};
+
+/* How many connections a test makes. Where a count is exact, ten thousand show
+ * no more than a thousand: they take each loop's turn 250 times and more. Where
+ * chance has a say, the test tells how much. The deep tier makes all. */
+static uint32_t many(void)
+{
+	return wi_is_deep() ? MANY_MAX : 1000;
+}
 
 /* 16 sources: none runs out of ports. */
 static void few_sources(uint32_t index, struct weir_addr *out_source)
@@ -29,13 +40,14 @@ START_TEST(the_crowd_counts_what_the_server_counts)
 	wi_netns_enter_or_skip();
 	struct steered steered;
 	struct crowd crowd;
+	const uint32_t count = many();
 	uint64_t served = 0;
 
 	steered_start(&steered, &(struct weir_server_opts){
 					.loop_count = 3, .is_unpinned = true });
 	const struct weir_addr target = steered_addr(&steered);
 	crowd_run(&crowd, &(struct crowd_opts){
-				  .count = MANY,
+				  .count = count,
 				  .targets = &target,
 				  .target_count = 1,
 				  .source = few_sources,
@@ -43,13 +55,13 @@ START_TEST(the_crowd_counts_what_the_server_counts)
 				  .thread_count = 2,
 			  });
 	crowd_expect_all_served(&crowd);
-	ck_assert_uint_eq(crowd.tried, MANY);
-	ck_assert_uint_eq(crowd.counts.opened, MANY);
+	ck_assert_uint_eq(crowd.tried, count);
+	ck_assert_uint_eq(crowd.counts.opened, count);
 	for (uint32_t i = 0; i < 3; i++)
 		served += crowd_served_by(&crowd, i, 0);
-	ck_assert_uint_eq(served, MANY);
-	ck_assert_uint_eq(steered_accepts(&steered), MANY);
-	steered_wait_closes(&steered, MANY);
+	ck_assert_uint_eq(served, count);
+	ck_assert_uint_eq(steered_accepts(&steered), count);
+	steered_wait_closes(&steered, count);
 	crowd_end(&crowd);
 	steered_end(&steered);
 }
@@ -107,6 +119,7 @@ START_TEST(round_robin_is_exact_to_one_for_each_cpu_that_sends)
 	uint64_t arrived[CROWD_LOOPS_MAX];
 	uint64_t least = UINT64_MAX;
 	uint64_t most = 0;
+	const uint32_t count = many();
 
 	steered_start_by_program(
 		&steered, &(struct weir_server_opts){
@@ -115,7 +128,7 @@ START_TEST(round_robin_is_exact_to_one_for_each_cpu_that_sends)
 			  });
 	const struct weir_addr target = steered_addr(&steered);
 	crowd_run(&crowd, &(struct crowd_opts){
-				  .count = MANY,
+				  .count = count,
 				  .targets = &target,
 				  .target_count = 1,
 				  .source = few_sources,
@@ -139,7 +152,7 @@ START_TEST(round_robin_is_exact_to_one_for_each_cpu_that_sends)
 		most = share.chosen > most ? share.chosen : most;
 	}
 	ck_assert_uint_le(most - least, turn_cases[_i].cpu_count);
-	ck_assert_uint_eq(steered_stats(&steered).chosen, MANY);
+	ck_assert_uint_eq(steered_stats(&steered).chosen, count);
 	ck_assert_uint_eq(steered_stats(&steered).missed, 0);
 	ck_assert_double_eq_tol(steered_stats(&steered).imbalance,
 				crowd_imbalance(arrived, loop_count), 1e-9);
@@ -150,7 +163,14 @@ END_TEST
 
 /* ---- source-hash ------------------------------------------------------- */
 
-enum { SOURCES = 200, TRIPS = 50, HASH_LOOPS = 4 };
+enum { SOURCES = 200, HASH_LOOPS = 4 };
+
+/* Of each source; the rule says where all of them must end, so that a few are
+ * as good as many. */
+static uint32_t trips(void)
+{
+	return wi_is_deep() ? 50 : 5;
+}
 
 static void ipv4_sources(uint32_t index, struct weir_addr *out_source)
 {
@@ -170,7 +190,7 @@ static const struct {
 	{ "::1", ipv6_sources },
 };
 
-/* All sources, TRIPS times each: who serves which of them. */
+/* All sources, trips() times each: who serves which of them. */
 static void homes_find(const struct crowd_opts *opts,
 		       const struct weir_steer *steer, uint8_t homes[SOURCES])
 {
@@ -223,7 +243,7 @@ START_TEST(source_hash_sends_a_source_to_one_loop_always)
 				 });
 	const struct weir_addr target = steered_addr(&steered);
 	struct crowd_opts opts = {
-		.count = SOURCES * TRIPS,
+		.count = SOURCES * trips(),
 		.targets = &target,
 		.target_count = 1,
 		.source = family_cases[_i].source,
@@ -255,11 +275,19 @@ END_TEST
 
 /* ---- least-loaded ------------------------------------------------------ */
 
-enum { LOAD_LOOPS = 4, SAMPLE_EVERY = 500, SAMPLED_FROM = MANY / 2 };
+enum { LOAD_LOOPS = 4, SAMPLE_EVERY = 500 };
 
-/* Some stay; the others go after 1 to 4000 later ones: thousands are open at a
- * time. What a loop holds is off by as many as were closed, or are under way,
- * since it was last scheduled: dozens, of which this makes a few percent. */
+/* What a loop holds is off by as many as were closed, or are under way, since
+ * it was last scheduled. In 80 runs beside a busy machine these were 7 at most,
+ * of the 1000 that a loop of the long form holds. The short form is sampled
+ * from 2000 connections on, of which 440 and more are open on each loop: the
+ * limit of 1.1 then means 44, six times the worst that was seen. */
+static uint32_t load_count(void)
+{
+	return wi_is_deep() ? MANY_MAX : 4000;
+}
+
+/* Some stay; the others go after 1 to 4000 later ones of their thread. */
 static uint32_t mixed_lives(uint32_t index)
 {
 	if (index % 50 == 7)
@@ -273,7 +301,7 @@ static double samples_worst(const struct crowd *crowd)
 	double worst = 0;
 	for (uint32_t i = 0; i < crowd->sample_count; i++) {
 		uint64_t held[LOAD_LOOPS];
-		if (crowd->samples[i].tried < SAMPLED_FROM)
+		if (crowd->samples[i].tried < crowd->opts.count / 2)
 			continue;
 		for (uint32_t loop = 0; loop < LOAD_LOOPS; loop++)
 			held[loop] = crowd->samples[i].held[loop];
@@ -298,7 +326,7 @@ static double load_run(enum weir_steer_policy policy)
 		steered_start_by_program(&steered, &server_opts);
 	const struct weir_addr target = steered_addr(&steered);
 	struct crowd_opts opts = {
-		.count = MANY,
+		.count = load_count(),
 		.targets = &target,
 		.target_count = 1,
 		.source = few_sources,
@@ -309,7 +337,7 @@ static double load_run(enum weir_steer_policy policy)
 	crowd_pin(&opts, cpus);
 	crowd_run(&crowd, &opts);
 	crowd_expect_all_served(&crowd);
-	ck_assert_uint_ge(crowd.sample_count, MANY / SAMPLE_EVERY);
+	ck_assert_uint_ge(crowd.sample_count, opts.count / SAMPLE_EVERY);
 	const double worst = samples_worst(&crowd);
 	crowd_end(&crowd);
 	steered_end(&steered);
@@ -376,6 +404,7 @@ static void loads_make_uneven(struct steered *steered,
  * program knows of them. */
 START_TEST(least_loaded_counts_what_it_sends_between_two_looks)
 {
+	wi_skip_unless_deep("a pause of half a second counts");
 	wi_steer_enter_or_skip();
 	static const uint8_t hold = STEERED_HOLD;
 	struct steered steered;
@@ -450,7 +479,7 @@ static bool means_is_forced_off(enum weir_steer_means means)
 START_TEST(cpu_serves_each_client_where_its_packets_are)
 {
 	/* Uneven, so that an even spread would be seen. */
-	static const uint32_t counts[2] = { 3000, 7000 };
+	const uint32_t counts[2] = { many() * 3 / 10, many() * 7 / 10 };
 	int cpus[2];
 	wi_skip_unless_built(
 		!means_is_forced_off(cpu_cases[_i].means),
@@ -530,17 +559,47 @@ static const struct {
 	{ WEIR_STEER_SOURCE_HASH, { 3, 0, 1 }, 3 },
 };
 
+/* 2 % of them must be more than what is under way at a time, 16, and than a
+ * round of turns on each CPU, 2 x 8. */
+static uint32_t weight_count_of(enum weir_steer_policy policy)
+{
+	if (policy == WEIR_STEER_LEAST_LOADED)
+		return wi_is_deep() ? MANY_MAX : 2500; /* 2 %: 50 */
+	return wi_is_deep() ? MANY_MAX : 1000;         /* 2 %: 20 */
+}
+
+/* By source only chance makes a share, and it is the rule's to keep: the
+ * deviation of 20,000 sources is 0.35 %. That takes no connection each; those
+ * that there are show that the program goes by the rule. */
+static void expect_homes(const struct weir_steer *steer,
+			 const struct crowd *crowd, const double *shares,
+			 uint32_t loop_count)
+{
+	enum { HOMES = 20000 };
+	uint32_t homes[CROWD_LOOPS_MAX] = { 0 };
+	for (uint32_t i = 0; i < HOMES; i++) {
+		struct weir_addr source;
+		rig_source_ipv4(i, &source);
+		const uint32_t home = rig_home_of(steer, &source);
+		homes[home]++;
+		if (i < crowd->opts.count)
+			ck_assert_uint_eq(crowd->loop_of[i], home);
+	}
+	for (uint32_t i = 0; i < loop_count; i++)
+		ck_assert_double_eq_tol((double)homes[i] / HOMES, shares[i],
+					0.02);
+}
+
 START_TEST(weights_are_kept_within_two_percent)
 {
 	wi_steer_enter_or_skip();
 	const enum weir_steer_policy policy = weight_cases[_i].policy;
 	const uint32_t loop_count = weight_cases[_i].loop_count;
 	const uint32_t *weights = weight_cases[_i].weights;
-	/* As many sources: chance is worth 0.35 % of them. */
-	const uint32_t count =
-		policy == WEIR_STEER_SOURCE_HASH ? 2 * MANY : MANY;
+	const uint32_t count = weight_count_of(policy);
 	struct steered steered;
 	struct crowd crowd;
+	double shares[CROWD_LOOPS_MAX];
 	uint32_t sum = 0;
 	int cpus[2];
 
@@ -569,16 +628,21 @@ START_TEST(weights_are_kept_within_two_percent)
 	crowd_expect_all_served(&crowd);
 	for (uint32_t i = 0; i < loop_count; i++)
 		sum += weights[i];
+	for (uint32_t i = 0; i < loop_count; i++)
+		shares[i] = (double)weights[i] / sum;
+	if (policy == WEIR_STEER_SOURCE_HASH)
+		expect_homes(steer, &crowd, shares, loop_count);
 	for (uint32_t i = 0; i < loop_count; i++) {
 		const struct weir_loop_share share = steered_share(&steered, i);
-		const double want = (double)weights[i] / sum;
 		const double got = (double)share.arrived / count;
 		ck_assert_uint_eq(share.weight, weights[i]);
-		ck_assert_msg(fabs(got - want) <= 0.02 &&
-				      (weights[i] != 0 || got == 0),
+		ck_assert(weights[i] != 0 || got == 0);
+		if (policy == WEIR_STEER_SOURCE_HASH) /* it has too few */
+			continue;
+		ck_assert_msg(fabs(got - shares[i]) <= 0.02,
 			      "%s: loop %u of weight %u got %.4f, not %.4f",
 			      weir_steer_policy_name(policy), i, weights[i],
-			      got, want);
+			      got, shares[i]);
 	}
 	crowd_end(&crowd);
 	steered_end(&steered);
@@ -604,6 +668,7 @@ START_TEST(each_address_has_its_own_group_of_listeners)
 	static const struct weir_server_address also = { .address = "::1" };
 	struct steered steered;
 	struct crowd crowd;
+	const uint32_t count = many();
 	int cpus[2];
 
 	(void)crowd_cpus(cpus);
@@ -623,7 +688,7 @@ START_TEST(each_address_has_its_own_group_of_listeners)
 	ck_assert_int_eq(targets[1].storage.ss_family, AF_INET6);
 	ck_assert_uint_ne(weir_addr_port(&targets[1]), 0);
 	crowd_run(&crowd, &(struct crowd_opts){
-				  .count = MANY,
+				  .count = count,
 				  .targets = targets,
 				  .target_count = 2,
 				  .source = both_families,
@@ -633,12 +698,12 @@ START_TEST(each_address_has_its_own_group_of_listeners)
 	crowd_expect_all_served(&crowd);
 	for (uint32_t family = 0; family < 2; family++) {
 		uint64_t served[LOOPS] = { 0 };
-		for (uint32_t i = family; i < MANY; i += 2)
+		for (uint32_t i = family; i < count; i += 2)
 			served[crowd.loop_of[i]]++;
 		for (uint32_t i = 0; i < LOOPS; i++)
-			ck_assert_uint_le(served[i], MANY / 2 / LOOPS + 1);
+			ck_assert_uint_le(served[i], count / 2 / LOOPS + 1);
 	}
-	ck_assert_uint_eq(steered_stats(&steered).chosen, MANY);
+	ck_assert_uint_eq(steered_stats(&steered).chosen, count);
 	ck_assert_uint_eq(steered_stats(&steered).missed, 0);
 	crowd_end(&crowd);
 	steered_end(&steered);
