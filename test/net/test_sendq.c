@@ -1026,7 +1026,7 @@ WI_SUITE(sendq, "sendq", 0)
 	tcase_add_loop_test(
 		queue,
 		sendq_keeps_the_stream_over_random_pushes_and_short_sends, 0,
-		8);
+		wi_is_deep() ? 8 : 2);
 	tcase_add_loop_test(queue, sendq_and_stash_misuse_aborts, 0,
 			    sizeof(misuses) / sizeof(misuses[0]));
 	suite_add_tcase(suite, queue);
@@ -1065,6 +1065,6 @@ WI_SUITE(sendq, "sendq", 0)
 	tcase_add_test(kept, stash_moves_to_the_front_once_it_is_paid_for);
 	tcase_add_loop_test(kept,
 			    stash_keeps_the_stream_over_random_appends_and_uses,
-			    0, 8);
+			    0, wi_is_deep() ? 8 : 2);
 	suite_add_tcase(suite, kept);
 }

@@ -190,6 +190,7 @@ START_TEST(after_a_stop_of_seconds_nobody_is_closed_who_has_spoken)
 	uint64_t idle_ms = 1000;
 	int fds[CROWD];
 
+	wi_skip_unless_deep("seconds of the real clock pass");
 	sweep_now_trying("SIGSTOP");
 	scratch_open();
 	while (!stopped_start(&echo, idle_ms, fds)) {
@@ -306,6 +307,7 @@ START_TEST(a_loop_in_a_storm_of_signals_answers_every_byte)
 	struct local local = { .loop = NULL };
 	struct storm_load load = { .port = 0 };
 	struct weir_loop_stats stats;
+	wi_skip_unless_deep("when a signal comes is the clock's choice");
 
 	local_start(&local, NULL, NULL);
 	storm_load_start(&load, local.port);
@@ -342,6 +344,7 @@ START_TEST(a_server_in_a_storm_of_signals_answers_every_byte)
 	struct echo echo = { .server = NULL };
 	struct storm_load load = { .port = 0 };
 	struct weir_loop_stats stats;
+	wi_skip_unless_deep("when a signal comes is the clock's choice");
 
 	/* The loops' alone: this thread waits as well, and could be meant. */
 	storm_block(SIG_BLOCK);

@@ -14,7 +14,8 @@
 #include <stdlib.h>
 
 enum {
-	PROGRAMS = 3000,
+	PROGRAMS = 1000,
+	PROGRAMS_DEEP = 10000,
 	OUTCOMES_MAX = 1 << 20,
 	COMPLAINTS_MAX = 3,
 	LIES = 10,             /* of a kind */
@@ -94,7 +95,9 @@ START_TEST(what_the_kernel_does_the_model_allows)
 	uint64_t most = 0;
 	uint64_t most_seed = 0;
 	const uint64_t first = setting("WEIR_MODEL_SEED", 1);
-	const uint64_t end = first + setting("WEIR_MODEL_PROGRAMS", PROGRAMS);
+	const uint64_t end =
+		first + setting("WEIR_MODEL_PROGRAMS",
+				wi_is_deep() ? PROGRAMS_DEEP : PROGRAMS);
 
 	ck_assert_ptr_nonnull(set);
 	model_real_open(&kernel);

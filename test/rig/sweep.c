@@ -25,11 +25,6 @@ const char *sweep_tried(void)
 	return trying;
 }
 
-bool sweep_is_long(void)
-{
-	return getenv("WEIR_SWEEP") != NULL;
-}
-
 /* ---- the server -------------------------------------------------------- */
 
 void sweep_await(int fd)

@@ -25,9 +25,6 @@ void sweep_now_trying(const char *format, ...)
 	__attribute__((format(printf, 1, 2)));
 const char *sweep_tried(void);
 
-/* $WEIR_SWEEP is set: go on where the suite stops for lack of time. */
-bool sweep_is_long(void);
-
 /* As echo_program(), but a server that ends before it serves has port 0. */
 struct program sweep_start(const char *const *args);
 struct program sweep_start_after(void (*prepare)(void),

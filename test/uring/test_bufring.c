@@ -123,14 +123,16 @@ static const struct {
 };
 START_TEST(buffers_go_round_past_the_wrap_of_the_tail_with_their_bytes)
 {
-	enum { TOTAL = 70001 };
+	/* The tail has 16 bits. Once past its wrap is enough in the first tier:
+	 * with most buffers, where the ring's own index wraps elsewhere. */
 	const uint32_t buf_count = rounds[_i].buf_count;
+	const uint32_t total = buf_count == 64 || wi_is_deep() ? 70001 : 5001;
 	struct rig rig;
 	uint32_t number = 0;
 	uint64_t state = 0x9e3779b97f4a7c15ULL;
 	rig_open(&rig, buf_count, rounds[_i].forbidden);
 	rig_arm(&rig, GROUP, 0);
-	while (number < TOTAL) {
+	while (number < total) {
 		uint32_t batch = 1 + wi_random(&state) % buf_count;
 		for (uint32_t i = 0; i < batch; i++)
 			rig_send(&rig, number + i);
