@@ -32,22 +32,28 @@ enum {
  * include itself. */
 static const struct {
 	const char *room;
-	const char *may[8];
 	bool is_flat; /* what lies in its folders is not its own */
+	const char *may[8];
 } arrows[] = {
-	{ "uring", { "uring" } }, /* with its folders */
+	{ "uring", false, { "uring" } }, /* with its folders */
 	/* Flat in net/: the public face. */
-	{ "net", { "uring" }, true },
-	{ "net/core", { "net", "uring" } }, /* net: stats.h alone, see below */
-	{ "net/conn", { "net", "net/core", "uring" } },
-	{ "net/steer", { "net", "net/core", "uring" } },
-	{ "net/loop", { "net", "net/core", "net/conn", "net/steer", "uring" } },
+	{ "net", true, { "uring" } },
+	{ "net/core",
+	  false,
+	  { "net", "uring" } }, /* net: stats.h alone, see below */
+	{ "net/conn", false, { "net", "net/core", "uring" } },
+	{ "net/steer", false, { "net", "net/core", "uring" } },
+	{ "net/loop",
+	  false,
+	  { "net", "net/core", "net/conn", "net/steer", "uring" } },
 	{ "net/server",
+	  false,
 	  { "net", "net/core", "net/loop", "net/steer", "uring" } },
-	{ "proto", { NULL } },
-	{ "tools", { "net", "uring", "proto", "test/sim" } },
+	{ "proto", false, { NULL } },
+	{ "tools", false, { "net", "uring", "proto", "test/sim" } },
 	/* The simulation looks inside what it plays. */
 	{ "test/sim",
+	  false,
 	  { "net", "net/core", "net/conn", "net/loop", "net/server",
 	    "net/steer", "uring" } },
 };

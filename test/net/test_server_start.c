@@ -348,10 +348,36 @@ END_TEST
 
 #define COUNT_OF(table) ((int)(sizeof(table) / sizeof((table)[0])))
 
+/* The matrix of tools/check forces off the rungs whose role is "used", and no
+ * other: a role that says too little would leave a fallback untested. */
+START_TEST(a_server_stands_on_no_rung_that_is_only_known)
+{
+	const struct weir_server_opts opts = { .loop_count = 2 };
+	struct weir_rung rungs[WEIR_RUNG_COUNT];
+	struct echo echo = { .server = NULL };
+
+	echo_start(&echo, &opts, NULL);
+	const int fd = peer_open(echo_port(&echo));
+	peer_round_trip(fd, 1);
+	peer_close(fd);
+	echo_wait_closes(&echo, 1);
+	weir_server_ladder(echo.server, rungs);
+	for (int i = 0; i < WEIR_RUNG_COUNT; i++)
+		ck_assert_msg(rungs[i].role != WEIR_ROLE_KNOWN ||
+				      rungs[i].state == WEIR_RUNG_UNTRIED ||
+				      rungs[i].state == WEIR_RUNG_FORCED_OFF,
+			      "%s is %s, and its role is not 'used'",
+			      rungs[i].name,
+			      weir_rung_state_name(rungs[i].state));
+	echo_end(&echo, NULL);
+}
+END_TEST
+
 TCase *tcase_server_start(void)
 {
 	TCase *tcase = tcase_create("start");
 	tcase_set_timeout(tcase, SERVER_TEST_TIMEOUT_S);
+	tcase_add_test(tcase, a_server_stands_on_no_rung_that_is_only_known);
 	tcase_add_test(tcase, a_port_that_a_plain_listener_has_is_in_use);
 	tcase_add_test(tcase, a_port_that_another_server_has_is_in_use);
 	tcase_add_test(tcase, servers_that_join_a_group_share_a_port);

@@ -117,14 +117,16 @@ configure() {
 }
 
 # build DIR [MESON OPTION]...: configures and compiles, without a line for each
-# file where nobody watches.
+# file where nobody watches: all, or what build_targets names.
+build_targets=()
 build() {
 	local dir=$1
 	local -a quiet=()
 	[ -t 1 ] || quiet=(--quiet)
 	step "Building $dir ($(${CC:-gcc} --version | head -n 1))"
 	configure "$@"
-	ninja "${quiet[@]}" -C "$dir" || die "$dir does not compile; the lines above say why"
+	ninja "${quiet[@]}" -C "$dir" "${build_targets[@]}" ||
+		die "$dir does not compile; the lines above say why"
 }
 
 # wait_for_file FILE PID LOG [TRIES]: until FILE has content; fails, with what
@@ -140,6 +142,88 @@ wait_for_file() {
 	printf '%s: the server did not start; the lines above say why\n' \
 		"${0##*/}" >&2
 	return 1
+}
+
+# ---- what a part costs, and what came of it
+
+clock_ticks=$(getconf CLK_TCK)
+
+# clock_read: sets cpu_ms, the CPU time (user and system) of this shell and of
+# all processes that it, or one of them, has waited for; and wall_ms.
+clock_read() {
+	local line
+	local -a fields
+	read -r line <"/proc/$BASHPID/stat"
+	read -r -a fields <<<"${line##*) }" # after the name: state, ppid, ...
+	cpu_ms=$(((fields[11] + fields[12] + fields[13] + fields[14]) * 1000 / clock_ticks))
+	wall_ms=$((${EPOCHREALTIME/[.,]/} / 1000))
+}
+
+# timed COMMAND...: leaves what it costs in part_cpu_ms and part_wall_ms.
+# shellcheck disable=SC2034 # used by the scripts that source this
+timed() {
+	local cpu wall status=0
+	clock_read
+	cpu=$cpu_ms
+	wall=$wall_ms
+	"$@" || status=$?
+	clock_read
+	part_cpu_ms=$((cpu_ms - cpu))
+	part_wall_ms=$((wall_ms - wall))
+	return $status
+}
+
+# counts_read LOG: what its last two lines say, in run_tests, run_cases,
+# run_skipped, run_passed and run_failed:
+#     865 tests (3,510 cases), 7 skipped
+#     858 passed, 0 failed
+# Without the first one each that passed or failed is a test of one case.
+# Status 1: it has no such last line.
+counts_read() {
+	local -a lines
+	mapfile -t lines < <(tail -n 2 "$1")
+	run_tests=0 run_cases=0 run_skipped=0 run_passed=0 run_failed=0
+	[ ${#lines[@]} -gt 0 ] || return 1
+	[[ ${lines[-1]} =~ ^([0-9]+)\ passed,\ ([0-9]+)\ failed$ ]] || return 1
+	run_passed=${BASH_REMATCH[1]}
+	run_failed=${BASH_REMATCH[2]}
+	run_tests=$((run_passed + run_failed))
+	run_cases=$run_tests
+	if [[ ${lines[0]//,/} =~ ^([0-9]+)\ tests\ \(([0-9]+)\ cases\)\ ([0-9]+)\ skipped$ ]]; then
+		run_tests=${BASH_REMATCH[1]}
+		run_cases=${BASH_REMATCH[2]}
+		run_skipped=${BASH_REMATCH[3]}
+	fi
+}
+
+# counts_add: what counts_read has found, to tests, cases, skipped, passed and
+# failed.
+tests=0 cases=0 skipped=0 passed=0 failed=0
+counts_add() {
+	tests=$((tests + run_tests))
+	cases=$((cases + run_cases))
+	skipped=$((skipped + run_skipped))
+	passed=$((passed + run_passed))
+	failed=$((failed + run_failed))
+}
+
+# count_one passed|failed: one more test of one case.
+count_one() {
+	run_tests=1 run_cases=1 run_skipped=0 run_passed=0 run_failed=0
+	printf -v "run_$1" 1
+	counts_add
+}
+
+# counts_print: the last two lines.
+counts_print() {
+	printf '%s tests (%s cases), %d skipped\n' "$(grouped "$tests")" \
+		"$(grouped "$cases")" "$skipped"
+	printf '%d passed, %d failed\n' "$passed" "$failed"
+}
+
+# seconds MS: 12345 as 12.3
+seconds() {
+	printf '%d.%d' $(($1 / 1000)) $(($1 % 1000 / 100))
 }
 
 # grouped NUMBER: 1234567 as 1,234,567
