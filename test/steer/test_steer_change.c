@@ -20,8 +20,8 @@ enum {
 
 /* How many connections come before and after a change. A fault that hits one in
  * a hundred escapes 500 of them in 0.99^500 = 0.7 % of all runs; one that hits
- * one in a thousand escapes the 5000 of the deep tier as seldom. What happens in
- * the moment of the change itself does not depend on them. */
+ * one in a thousand escapes the 5000 of the deep tier as seldom. What happens
+ * in the moment of the change itself does not depend on them. */
 static uint32_t some(uint32_t count)
 {
 	return wi_is_deep() ? count : count / 10;
