@@ -195,13 +195,10 @@ static void tree_read(void)
 	ck_assert_uint_gt(tree.link_count, 500);
 }
 
-static bool tree_is_missing(const char *test)
-{
-	if (tree.file_count > 0)
-		return false;
-	wi_skip_report(test, "the sources are not at " WEIR_SOURCE_DIR);
-	return true;
-}
+/* A macro, for the name of the test. */
+#define SKIP_WITHOUT_SOURCES()                                                 \
+	wi_skip_unless(tree.file_count > 0,                                    \
+		       "the sources are not where they were built")
 
 /* ---- from room to room --------------------------------------------------- */
 
@@ -244,8 +241,7 @@ static bool core_may_include(const char *path)
 
 START_TEST(includes_follow_the_arrows_between_the_rooms)
 {
-	if (tree_is_missing("includes_follow_the_arrows_between_the_rooms"))
-		return;
+	SKIP_WITHOUT_SOURCES();
 	for (uint32_t i = 0; i < tree.link_count; i++) {
 		const char *from = tree.files[tree.links[i].from];
 		const char *to = tree.files[tree.links[i].to];
@@ -268,8 +264,7 @@ END_TEST
 
 START_TEST(every_folder_is_a_room_of_the_table)
 {
-	if (tree_is_missing("every_folder_is_a_room_of_the_table"))
-		return;
+	SKIP_WITHOUT_SOURCES();
 	for (uint32_t i = 0; i < tree.file_count; i++)
 		ck_assert_msg(room_of(tree.files[i]) < COUNT_OF(arrows), "%s",
 			      tree.files[i]);
@@ -301,8 +296,7 @@ static void circle_search(uint32_t file)
 
 START_TEST(no_include_leads_back_to_where_it_came_from)
 {
-	if (tree_is_missing("no_include_leads_back_to_where_it_came_from"))
-		return;
+	SKIP_WITHOUT_SOURCES();
 	for (uint32_t i = 0; i < tree.file_count; i++)
 		if (seen[i] == UNSEEN)
 			circle_search(i);
