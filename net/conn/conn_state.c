@@ -1,5 +1,6 @@
 #include "conn_state.h"
 
+#include "../core/observe.h"
 #include "conn_priv.h"
 
 #include <assert.h>
@@ -70,6 +71,7 @@ bool wi_conn_may_move(enum weir_conn_state from, enum weir_conn_state to)
 
 void wi_conn_state_set(struct weir_conn *conn, enum weir_conn_state next)
 {
+	wi_observe_move(conn, next);
 	assert(wi_conn_may_move(conn->state, next));
 	conn->state = next;
 	wi_conn_check(conn);

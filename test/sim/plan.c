@@ -5,8 +5,6 @@
 
 #include <string.h>
 
-static struct sim_plan *watcher;
-
 /* ---- what and where ---------------------------------------------------- */
 
 static enum sim_row plan_row(uint64_t token, uint8_t opcode)
@@ -195,62 +193,29 @@ static void plan_see(struct sim_plan *plan, const struct weir_loop *loop,
 	}
 }
 
-static void watch(const struct weir_loop *loop, const struct io_uring_cqe *cqe)
+/* The plan leaves out connections that are gone, and the doorbell. */
+static bool plan_minds(const struct weir_loop *loop, uint64_t token)
 {
-	if (watcher != NULL && watcher->loop == loop)
-		plan_see(watcher, loop, cqe);
+	const uint32_t owner = wi_token_owner(token);
+	if (owner == WI_OWNER_CONN)
+		return wi_pool_find(&loop->conns.pool, token) != NULL;
+	return owner == WI_OWNER_LISTENER || owner == WI_OWNER_SAMPLE;
 }
 
-/* The link puts these in front of the functions of net/ (ld, --wrap). */
-/* NOLINTBEGIN(bugprone-reserved-identifier,readability-identifier-naming) */
-void __real_wi_conn_complete(struct weir_conn *conn,
-			     const struct io_uring_cqe *cqe);
-void __wrap_wi_conn_complete(struct weir_conn *conn,
-			     const struct io_uring_cqe *cqe);
-void __real_wi_listeners_complete(struct wi_listeners *listeners,
-				  const struct io_uring_cqe *cqe);
-void __wrap_wi_listeners_complete(struct wi_listeners *listeners,
-				  const struct io_uring_cqe *cqe);
-void __real_wi_sample_complete(struct wi_sample *sample, struct wi_core *core,
-			       const struct io_uring_cqe *cqe);
-void __wrap_wi_sample_complete(struct wi_sample *sample, struct wi_core *core,
-			       const struct io_uring_cqe *cqe);
-void __real_wi_conn_state_set(struct weir_conn *conn,
-			      enum weir_conn_state next);
-void __wrap_wi_conn_state_set(struct weir_conn *conn,
-			      enum weir_conn_state next);
-
-void __wrap_wi_conn_complete(struct weir_conn *conn,
-			     const struct io_uring_cqe *cqe)
-{
-	watch(conn->conns->loop, cqe);
-	__real_wi_conn_complete(conn, cqe);
-}
-
-void __wrap_wi_listeners_complete(struct wi_listeners *listeners,
-				  const struct io_uring_cqe *cqe)
-{
-	watch(listeners->conns->loop, cqe);
-	__real_wi_listeners_complete(listeners, cqe);
-}
-
-void __wrap_wi_sample_complete(struct wi_sample *sample, struct wi_core *core,
+static void plan_on_completion(void *ctx, const struct weir_loop *loop,
 			       const struct io_uring_cqe *cqe)
 {
-	const size_t offset = offsetof(struct weir_loop, sample);
-	watch((const struct weir_loop *)(const void *)((const char *)sample -
-						       offset),
-	      cqe);
-	__real_wi_sample_complete(sample, core, cqe);
+	struct sim_plan *plan = ctx;
+	if (plan->loop == loop && plan_minds(loop, cqe->user_data))
+		plan_see(plan, loop, cqe);
 }
 
-void __wrap_wi_conn_state_set(struct weir_conn *conn, enum weir_conn_state next)
+static void plan_on_move(void *ctx, const struct weir_conn *conn, unsigned next)
 {
-	if (watcher != NULL && next < WEIR_CONN_STATE_COUNT)
-		watcher->moves[conn->state][next]++;
-	__real_wi_conn_state_set(conn, next);
+	struct sim_plan *plan = ctx;
+	if (next < WEIR_CONN_STATE_COUNT)
+		plan->moves[conn->state][next]++;
 }
-/* NOLINTEND(bugprone-reserved-identifier,readability-identifier-naming) */
 
 /* ---- the plan itself --------------------------------------------------------
  */
@@ -268,7 +233,12 @@ void sim_plan_start(struct sim_plan *plan, struct weir_sim *sim)
 	plan->live_count = 0;
 	memset(plan->row_attempts, 0, sizeof(plan->row_attempts));
 	memset(plan->places, 0, sizeof(plan->places));
-	watcher = plan;
+	plan->observer = (struct wi_observer){
+		.ctx = plan,
+		.on_completion = plan_on_completion,
+		.on_move = plan_on_move,
+	};
+	wi_observe(&plan->observer);
 	plan->enters = 0;
 	weir_sim_on_attempt(sim, plan_attempt, plan);
 	weir_sim_on_enter(sim, plan_enter, plan);
@@ -300,7 +270,7 @@ bool sim_plan_has_lost(const struct sim_plan *plan)
 
 void sim_plan_end(void)
 {
-	watcher = NULL;
+	wi_observe(NULL);
 }
 
 uint32_t sim_plan_moves(const struct sim_plan *plan)

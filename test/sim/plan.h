@@ -3,8 +3,7 @@
  *     attempt of an operation --> the plan: is it the n-th of its kind, in
  *     that state? --> its errno --> completion --> net/ --> a cell is hit
  *
- * One plan at a time can watch: the link wraps the functions of net/ that take
- * a completion and that move a connection (sim_watch_link_args of meson).
+ * One plan at a time can watch: it is the observer of net/core/observe.h.
  */
 #ifndef WEIR_SIM_PLAN_H
 #define WEIR_SIM_PLAN_H
@@ -13,6 +12,7 @@
 #include "sim.h"
 
 #include "../../net/conn/conn_state.h"
+#include "../../net/core/observe.h"
 
 struct weir_loop;
 
@@ -48,6 +48,7 @@ struct sim_given {
 
 struct sim_plan {
 	struct weir_sim *sim;
+	struct wi_observer observer;
 	const struct weir_loop *loop; /* NULL: not open */
 	struct sim_fault faults[SIM_PLAN_FAULTS];
 	uint32_t fault_count;
