@@ -11,7 +11,7 @@
 #include "../uring/ladder.h"
 #include "../uring/ring.h"
 #include "addr.h"
-#include "conn.h"
+#include "service.h"
 #include "stats.h"
 
 #ifdef __cplusplus
@@ -20,9 +20,6 @@ extern "C" {
 #pragma GCC visibility push(default)
 
 struct weir_server;
-
-/* As an option: no deadline. */
-#define WEIR_NO_TIMEOUT UINT32_MAX
 
 /**
  * struct weir_loop_hooks - what a loop calls for itself, not for a connection
@@ -60,22 +57,14 @@ struct weir_loop_hooks {
  *                      descriptor limit leaves room for
  * @buf_count:          receive buffers, a power of two; 0 for 1024
  * @buf_bytes:          size of each; 0 for 16 KiB
- * @message_bytes_max:  input kept for one connection; 0 for 1 MiB + 16
- * @send_high_bytes:    above this queue length reading pauses; 0 for 256 KiB
- * @send_low_bytes:     at or below it resumes; 0 for a quarter of high
- * @send_bytes_max:     longest queue; 0 for 4 MiB
  * @block_memory_bytes: address space for queues and kept input of all
  *                      connections, touched on demand; 0 for 512 MiB. The
  *                      last three sixteenths are for those who hold little.
  *                      A connection holds none while nothing is pending, and
- *                      never more than 6 * @send_bytes_max +
- *                      4 * (@message_bytes_max + 2 * @buf_count * @buf_bytes) +
- *                      8 KiB: queues and input lie in blocks of a power of two
- * @idle_timeout_ms:    0 for 75 s
- * @drain_timeout_ms:   from close or stop to force; 0 for 5 s. An operation
- *                      that the kernel does not complete though it was
- *                      cancelled is given up after as long, or a second if
- *                      that is longer; WEIR_NO_TIMEOUT: never
+ *                      never more than 6 * send_bytes_max +
+ *                      4 * (message_bytes_max + 2 * @buf_count * @buf_bytes) +
+ *                      8 KiB, by its service: queues and input lie in blocks
+ *                      of a power of two
  * @tick_interval_ms:   of hooks.on_tick; 0 for never
  * @batch_wait_us:      how long a busy loop may wait for a fuller batch, at
  *                      most 50; 0 for 50; WEIR_NO_TIMEOUT: do not wait
@@ -87,13 +76,7 @@ struct weir_loop_opts {
 	uint32_t backlog;
 	uint32_t buf_count;
 	uint32_t buf_bytes;
-	size_t message_bytes_max;
-	size_t send_high_bytes;
-	size_t send_low_bytes;
-	size_t send_bytes_max;
 	size_t block_memory_bytes;
-	uint32_t idle_timeout_ms;
-	uint32_t drain_timeout_ms;
 	uint32_t tick_interval_ms;
 	uint32_t batch_wait_us;
 	struct weir_loop_hooks hooks;
@@ -103,7 +86,6 @@ struct weir_loop_opts {
  * weir_loop_open() - make a loop, with all the memory it will ever use
  * @out_loop: written on success only
  * @opts:     NULL for all defaults; copied
- * @handlers: copied; @ctx is passed to each of them
  * @error:    filled on failure; may be NULL
  *
  * Return: 0; -EINVAL for an option out of range; -EOPNOTSUPP if a rung that a
@@ -111,17 +93,24 @@ struct weir_loop_opts {
  *         weir_ring_open() returns. Thread: any.
  */
 int weir_loop_open(struct weir_loop **out_loop,
-		   const struct weir_loop_opts *opts,
-		   const struct weir_handlers *handlers, void *ctx,
-		   struct weir_error *error);
+		   const struct weir_loop_opts *opts, struct weir_error *error);
 
 /**
  * weir_loop_listen() - accept on this listener once the loop runs
- * @listener_fd: listening; shut down when the loop stops, and closed by
- *               weir_loop_close(). Before the loop's first turn; once for each
- *               address, at most WEIR_STEER_GROUPS_MAX times.
+ * @service:     of the connections that it accepts
+ * @listener_fd: listening; on success it is the loop's: shut down when the loop
+ *               stops, and closed by weir_loop_close()
+ * @error:       filled on failure; may be NULL
+ *
+ * For a loop of its own; those of a server have the listeners of
+ * weir_server_opts. Before the loop's first turn; once for each address.
+ *
+ * Return: 0; -EINVAL for a service that weir_service_check() refuses, and for
+ *         a loop of a server; -ENOSPC beyond WEIR_STEER_GROUPS_MAX listeners
+ *         or WEIR_SERVICES_MAX services.
  */
-void weir_loop_listen(struct weir_loop *loop, int listener_fd);
+int weir_loop_listen(struct weir_loop *loop, const struct weir_service *service,
+		     int listener_fd, struct weir_error *error);
 
 /**
  * weir_loop_backlog() - the backlog that its listener should have
@@ -141,6 +130,7 @@ int weir_loop_enable(struct weir_loop *loop);
 
 /**
  * weir_loop_connect() - open an outbound connection
+ * @service:  of the connection
  * @addr:     where to; copied
  * @user:     what weir_conn_user() will return
  * @out_conn: may be NULL
@@ -148,10 +138,13 @@ int weir_loop_enable(struct weir_loop *loop);
  * on_open follows when it is connected, or else on_close.
  *
  * Return: 0; -EAGAIN if all connections are in use; -ESHUTDOWN while the loop
- *         stops. Thread: the loop's.
+ *         stops; -EINVAL for a service that weir_service_check() refuses;
+ *         -ENOSPC beyond WEIR_SERVICES_MAX services. Thread: the loop's.
  */
-int weir_loop_connect(struct weir_loop *loop, const struct weir_addr *addr,
-		      void *user, struct weir_conn **out_conn);
+int weir_loop_connect(struct weir_loop *loop,
+		      const struct weir_service *service,
+		      const struct weir_addr *addr, void *user,
+		      struct weir_conn **out_conn);
 
 /**
  * weir_loop_turn() - one turn; sleeps at most @timeout_ns
@@ -174,7 +167,8 @@ int weir_loop_run(struct weir_loop *loop);
  *
  * What arrived before the loop sees this is still shown to on_data; then every
  * connection is drained as by weir_conn_close(), with WEIR_CLOSE_STOPPED. The
- * drain deadline counts from the first call; a second call forces at once.
+ * loop's drain deadline (service.h) counts from the first call; a second call
+ * forces at once.
  *
  * Thread: any; async-signal-safe.
  */

@@ -12,18 +12,22 @@ extern "C" {
 
 struct weir_server;
 
-/* A further address, as weir_server_opts has its first. */
-struct weir_server_address {
+/**
+ * struct weir_listen - an address to listen on, and what is served there
+ * @service: of the connections that come in
+ * @address: numeric, NULL for "0.0.0.0"
+ * @port:    0 lets the kernel choose: see weir_server_addr()
+ */
+struct weir_listen {
+	const struct weir_service *service;
 	const char *address;
 	uint16_t port;
 };
 
 /**
- * struct weir_server_opts - zero is the sensible default
- * @address:        numeric, NULL for "0.0.0.0"
- * @port:           0 lets the kernel choose: see weir_server_port()
- * @also:           shape [also_count], further addresses to listen on
- * @also_count:     at most WEIR_STEER_GROUPS_MAX - 1
+ * struct weir_server_opts - of all but @listen zero is the sensible default
+ * @listen:         shape [listen_count]; copied, but for the services
+ * @listen_count:   1 to WEIR_STEER_GROUPS_MAX
  * @loop_count:     0 for one per CPU that this process may use
  * @loop_count_max: how many weir_server_add_loop() may make of them; 0 for
  *                  64, or loop_count if that is more
@@ -42,14 +46,12 @@ struct weir_server_address {
  *                  for its SO_INCOMING_CPU, one at a time: of a batch that is
  *                  accepted at once perhaps only the first; 0: none
  * @on_log:         one line, now and then: the collapse guard has stepped.
- *                  On a loop's thread, with the handlers' ctx; NULL: not told
+ *                  On a loop's thread, with @log_ctx; NULL: not told
  * @loop:           for each loop
  */
 struct weir_server_opts {
-	const char *address;
-	uint16_t port;
-	const struct weir_server_address *also;
-	uint32_t also_count;
+	const struct weir_listen *listen;
+	uint32_t listen_count;
 	uint32_t loop_count;
 	uint32_t loop_count_max;
 	bool is_unpinned;
@@ -58,6 +60,7 @@ struct weir_server_opts {
 	struct weir_steer *steer;
 	uint32_t sample_interval;
 	void (*on_log)(const char *line, void *ctx);
+	void *log_ctx;
 	struct weir_loop_opts loop;
 };
 
@@ -65,7 +68,6 @@ struct weir_server_opts {
  * weir_server_open() - rings, listeners, threads: all of them or none
  * @out_server: written on success only, before any handler is called; from
  *              then on it serves
- * @handlers:   copied; called on the loops' threads, with @ctx
  * @error:      filled on failure: one line; may be NULL
  *
  * The threads block all signals, so that they reach the caller's.
@@ -75,7 +77,6 @@ struct weir_server_opts {
  */
 int weir_server_open(struct weir_server **out_server,
 		     const struct weir_server_opts *opts,
-		     const struct weir_handlers *handlers, void *ctx,
 		     struct weir_error *error);
 
 /**

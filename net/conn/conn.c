@@ -14,7 +14,7 @@ void wi_conn_mark(struct weir_conn *conn)
 	if (conn->is_marked)
 		return;
 	conn->is_marked = true;
-	wi_marks_add(&conn->conns->marks, wi_conn_index(conn));
+	wi_marks_add(&wi_conn_conns(conn)->marks, wi_conn_index(conn));
 }
 
 void wi_conn_reason_set(struct weir_conn *conn, enum weir_close_cause cause,
@@ -37,7 +37,7 @@ void wi_conn_reason_set(struct weir_conn *conn, enum weir_close_cause cause,
 void wi_conn_drain(struct weir_conn *conn, enum weir_close_cause cause)
 {
 	struct wi_core *core = wi_conn_core(conn);
-	const struct wi_service *service = wi_conn_service(conn);
+	const struct wi_service *service = conn->service;
 	if (conn->state == WEIR_CONN_CONNECTING) {
 		wi_conn_stop(conn, cause, 0);
 		return;
@@ -114,7 +114,7 @@ static void conn_pause(struct weir_conn *conn)
 uint8_t *weir_conn_reserve(struct weir_conn *conn, size_t byte_count)
 {
 	struct wi_core *core = wi_conn_core(conn);
-	const struct wi_service *service = wi_conn_service(conn);
+	const struct wi_service *service = conn->service;
 	size_t limit = service->send_bytes_max;
 
 	assert(byte_count > 0);
@@ -150,7 +150,7 @@ uint8_t *weir_conn_reserve(struct weir_conn *conn, size_t byte_count)
 
 void weir_conn_commit(struct weir_conn *conn, size_t byte_count)
 {
-	const struct wi_service *service = wi_conn_service(conn);
+	const struct wi_service *service = conn->service;
 	/* Closed between reserve and commit: the bytes are not sent, and a
 	 * long queue is no reason to stop reading up to the peer's FIN. */
 	if (WI_MUTANT("commit-after-close-is-queued",
@@ -187,7 +187,7 @@ size_t weir_conn_queued_bytes(const struct weir_conn *conn)
 
 void weir_conn_need(struct weir_conn *conn, size_t byte_count)
 {
-	const struct wi_service *service = wi_conn_service(conn);
+	const struct wi_service *service = conn->service;
 	size_t limit = service->message_bytes_max;
 	if (conn->state != WEIR_CONN_OPEN)
 		return;
@@ -235,10 +235,10 @@ void weir_conn_user_set(struct weir_conn *conn, void *user)
 
 struct weir_loop *weir_conn_loop(const struct weir_conn *conn)
 {
-	return conn->conns->loop;
+	return wi_conn_conns(conn)->loop;
 }
 
 uint32_t weir_conn_index(const struct weir_conn *conn)
 {
-	return wi_pool_index(&conn->conns->pool, &conn->slot);
+	return wi_pool_index(&wi_conn_conns(conn)->pool, &conn->slot);
 }

@@ -18,7 +18,7 @@
 static uint32_t input_show(struct weir_conn *conn, const uint8_t *bytes,
 			   uint32_t byte_count)
 {
-	const struct wi_service *service = wi_conn_service(conn);
+	const struct wi_service *service = conn->service;
 
 	conn->need_bytes = 0;
 	if (service->handlers.on_data == NULL)
@@ -41,7 +41,7 @@ static uint32_t input_show(struct weir_conn *conn, const uint8_t *bytes,
 static size_t input_limit(const struct weir_conn *conn)
 {
 	const struct weir_bufring *bufring = &wi_conn_core(conn)->bufs.bufring;
-	const struct wi_service *service = wi_conn_service(conn);
+	const struct wi_service *service = conn->service;
 	const size_t buffers = (size_t)bufring->buf_count * bufring->buf_bytes;
 	const size_t limit = service->message_bytes_max + 2 * buffers;
 	return limit < WI_BLOCK_BYTES_MAX ? limit : WI_BLOCK_BYTES_MAX;
@@ -62,7 +62,7 @@ static bool input_keep(struct weir_conn *conn, const uint8_t *bytes,
 		       uint32_t byte_count)
 {
 	struct wi_core *core = wi_conn_core(conn);
-	const struct wi_service *service = wi_conn_service(conn);
+	const struct wi_service *service = conn->service;
 	const size_t held = (size_t)wi_stash_count(&conn->stash) + byte_count;
 
 	if (byte_count == 0)
@@ -89,7 +89,7 @@ static bool input_keep(struct weir_conn *conn, const uint8_t *bytes,
 static void input_show_kept(struct weir_conn *conn)
 {
 	struct wi_core *core = wi_conn_core(conn);
-	const struct wi_service *service = wi_conn_service(conn);
+	const struct wi_service *service = conn->service;
 	struct wi_stash *stash = &conn->stash;
 	uint32_t held = wi_stash_count(stash);
 	if (held == 0 || held < conn->need_bytes)
@@ -188,7 +188,7 @@ void wi_conn_input_end(struct weir_conn *conn)
 void wi_conn_resume(struct weir_conn *conn)
 {
 	struct wi_core *core = wi_conn_core(conn);
-	const struct wi_service *service = wi_conn_service(conn);
+	const struct wi_service *service = conn->service;
 
 	assert(conn->state == WEIR_CONN_OPEN);
 	assert(conn->is_paused);

@@ -73,7 +73,7 @@ struct weir_conn {
 	uint32_t file_slot;       /* or WI_NO_FILE */
 	uint32_t touched_tick;    /* the last time that bytes moved */
 	struct wi_sendq sendq;
-	struct wi_conns *conns; /* borrowed */
+	const struct wi_service *service; /* borrowed */
 
 	/* Line two: input kept, and the user's pointer. */
 	void *user;
@@ -110,13 +110,12 @@ static inline uint32_t wi_conn_index(const struct weir_conn *conn)
 
 static inline struct wi_core *wi_conn_core(const struct weir_conn *conn)
 {
-	return conn->conns->core;
+	return conn->service->core;
 }
 
-static inline const struct wi_service *wi_conn_service(
-	const struct weir_conn *conn)
+static inline struct wi_conns *wi_conn_conns(const struct weir_conn *conn)
 {
-	return &conn->conns->service;
+	return conn->service->conns;
 }
 
 /* When the timer of an open connection is to fire next. */

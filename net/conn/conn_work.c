@@ -48,7 +48,7 @@ static bool work_recv(struct weir_conn *conn)
 	const bool is_look = conn->last_look && conn->state == WEIR_CONN_OPEN;
 	if (is_look)
 		weir_op_recv_now(sqe, (int32_t)conn->file_slot, WI_RECV_GROUP);
-	else if (conn->conns->recvs_singly)
+	else if (wi_conn_conns(conn)->recvs_singly)
 		weir_op_recv_group(sqe, (int32_t)conn->file_slot, WI_RECV_GROUP,
 				   0);
 	else
@@ -245,7 +245,7 @@ static bool work_draining(struct weir_conn *conn)
 void wi_conn_tell_closed(struct weir_conn *conn)
 {
 	struct wi_core *core = wi_conn_core(conn);
-	const struct wi_service *service = wi_conn_service(conn);
+	const struct wi_service *service = conn->service;
 	wi_counter_add(&core->stats.closes, 1);
 	wi_counter_add(&core->stats.closes_by[conn->reason.cause], 1);
 	if (service->handlers.on_close == NULL)
@@ -274,7 +274,7 @@ static void conn_release(struct weir_conn *conn)
 	wi_conn_state_set(conn, WEIR_CONN_FREE);
 	wi_conn_death(conn);
 	if (WI_MUTANT("timer-outlives-its-connection", false,
-		      conn->conns->is_stopping))
+		      wi_conn_conns(conn)->is_stopping))
 		wi_timer_set(&core->wheel, &conn->timer,
 			     core->clock.now_tick + 9);
 }
@@ -411,7 +411,7 @@ static void conn_on_recv(struct weir_conn *conn, const struct io_uring_cqe *cqe)
 static void conn_on_send(struct weir_conn *conn, const struct io_uring_cqe *cqe)
 {
 	struct wi_core *core = wi_conn_core(conn);
-	const struct wi_service *service = wi_conn_service(conn);
+	const struct wi_service *service = conn->service;
 	struct wi_sendq *sendq = &conn->sendq;
 	const uint32_t lent_bytes = sendq->lent_bytes;
 	const int res = cqe->res;
@@ -484,7 +484,7 @@ static void conn_on_socket(struct weir_conn *conn,
 static void conn_opened(struct weir_conn *conn)
 {
 	struct wi_core *core = wi_conn_core(conn);
-	const struct wi_service *service = wi_conn_service(conn);
+	const struct wi_service *service = conn->service;
 	conn->touched_tick = core->clock.now_tick;
 	wi_conn_state_set(conn, WEIR_CONN_OPEN);
 	if (conn->alive != WI_ALIVE_HEARD)
@@ -495,7 +495,7 @@ static void conn_opened(struct weir_conn *conn)
 		service->handlers.on_open(conn, service->ctx);
 		conn->in_handler = false;
 	}
-	if (conn->conns->is_stopping)
+	if (wi_conn_conns(conn)->is_stopping)
 		wi_conn_last_look(conn);
 	wi_conn_mark(conn);
 }

@@ -23,6 +23,7 @@ void wi_conns_init(struct wi_conns *conns, struct wi_core *core,
 	conns->marks.spare = memory->marks_spare;
 	conns->waiters.ring = memory->waiters;
 	conns->waiters.slot_count = memory->slot_count;
+	wi_services_init(&conns->services, conns, core);
 }
 
 static struct weir_conn *conn_at(const struct wi_conns *conns, uint32_t index)
@@ -32,7 +33,8 @@ static struct weir_conn *conn_at(const struct wi_conns *conns, uint32_t index)
 
 /* ---- birth and death --------------------------------------------------- */
 
-struct weir_conn *wi_conn_birth(struct wi_conns *conns)
+struct weir_conn *wi_conn_birth(struct wi_conns *conns,
+				const struct wi_service *service)
 {
 	struct weir_conn *conn =
 		(struct weir_conn *)(void *)wi_pool_take(&conns->pool);
@@ -46,15 +48,15 @@ struct weir_conn *wi_conn_birth(struct wi_conns *conns)
 		.slot = slot,
 		.is_marked = is_marked,
 		.awaits_blocks = awaits_blocks,
+		.service = service,
 		.file_slot = WI_NO_FILE,
-		.conns = conns,
 	};
 	return conn;
 }
 
 void wi_conn_death(struct weir_conn *conn)
 {
-	struct wi_conns *conns = conn->conns;
+	struct wi_conns *conns = wi_conn_conns(conn);
 	assert(conn->state == WEIR_CONN_FREE && conn->in_flight == 0);
 	WI_MUTANT("timer-is-not-cleared",
 		  wi_timer_clear(&conns->core->wheel, &conn->timer), (void)0);
@@ -114,7 +116,7 @@ void wi_conns_deadlines(struct wi_conns *conns)
 
 void wi_conn_await_memory(struct weir_conn *conn)
 {
-	struct wi_conns *conns = conn->conns;
+	struct wi_conns *conns = wi_conn_conns(conn);
 	if (conn->awaits_blocks)
 		return;
 	conn->awaits_blocks = true;

@@ -15,37 +15,25 @@
 #include "../core/marks.h"
 #include "../core/pool.h"
 #include "../core/waiters.h"
+#include "services.h"
 
 struct weir_addr;
 struct wi_core;
 struct io_uring_cqe;
 
-/* What connections of one kind share: every default resolved. */
-struct wi_service {
-	struct weir_handlers handlers;
-	void *ctx;
-	size_t message_bytes_max;
-	size_t send_high_bytes;
-	size_t send_low_bytes;
-	size_t send_bytes_max;
-	uint32_t idle_ticks; /* 0: no deadline */
-	uint32_t drain_ticks;
-};
-
 struct wi_conns {
 	struct wi_core *core;   /* borrowed */
 	struct weir_loop *loop; /* what handlers get; opaque here */
-	struct wi_service service;
 	struct wi_pool pool;
 	struct wi_marks marks;
 	struct wi_waiters waiters;
-	uint32_t operation_ticks; /* the operation timeout; UINT32_MAX: none */
 	/* Without DEFER_TASKRUN the kernel goes on receiving for one peer
 	 * until the buffers are used up, before a loop that would pause it
 	 * has seen the first of them: then one receive at a time. */
 	bool recvs_singly;
 	bool is_stopping; /* a connection that opens has its last look */
 	bool is_refused;  /* the kernel was not entered in this turn */
+	struct wi_services services;
 };
 
 /* The memory of all lists: shape [slot_count] each, borrowed, zeroed. */
@@ -65,7 +53,8 @@ void wi_conns_init(struct wi_conns *conns, struct wi_core *core,
 		   const struct wi_conns_memory *memory);
 
 /* Birth: a slot without a socket, or NULL. */
-struct weir_conn *wi_conn_birth(struct wi_conns *conns);
+struct weir_conn *wi_conn_birth(struct wi_conns *conns,
+				const struct wi_service *service);
 
 /* Death: the slot is free again. Nothing that the kernel holds can name it. */
 void wi_conn_death(struct weir_conn *conn);

@@ -56,9 +56,10 @@ static void operation_overdue(struct weir_conn *conn)
 	if (conn->in_flight == 0)
 		return;
 	wi_counter_add(&wi_conn_core(conn)->stats.overdue_ticks, 1);
-	if (!conn->conns->is_refused &&
+	if (!wi_conn_conns(conn)->is_refused &&
 	    WI_MUTANT("lost-operation-is-waited-for",
-		      ++conn->overdue_ticks >= conn->conns->operation_ticks,
+		      ++conn->overdue_ticks >=
+			      wi_conn_conns(conn)->services.operation_ticks,
 		      false))
 		wi_conn_give_up(conn);
 }
@@ -70,7 +71,7 @@ static void operation_overdue(struct weir_conn *conn)
 void wi_conn_timer_set(struct weir_conn *conn)
 {
 	struct wi_core *core = wi_conn_core(conn);
-	const struct wi_service *service = wi_conn_service(conn);
+	const struct wi_service *service = conn->service;
 	uint32_t ticks = service->idle_ticks;
 	if (conn->alive == WI_ALIVE_HEARD &&
 	    (ticks == 0 || ticks > QUIET_TICKS))
@@ -84,7 +85,7 @@ void wi_conn_timer_set(struct weir_conn *conn)
 static void deadline_open(struct weir_conn *conn)
 {
 	struct wi_core *core = wi_conn_core(conn);
-	const struct wi_service *service = wi_conn_service(conn);
+	const struct wi_service *service = conn->service;
 	const uint32_t quiet_ticks = core->clock.now_tick - conn->touched_tick;
 
 	const bool is_idle =

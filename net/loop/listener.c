@@ -18,10 +18,14 @@ enum {
 	WISH_BITS = 2,
 };
 
-void wi_listeners_add(struct wi_listeners *listeners, int fd)
+void wi_listeners_add(struct wi_listeners *listeners, int fd,
+		      const struct wi_service *service)
 {
 	assert(listeners->count < WEIR_STEER_GROUPS_MAX);
-	listeners->list[listeners->count++] = (struct wi_listener){ .fd = fd };
+	listeners->list[listeners->count++] = (struct wi_listener){
+		.fd = fd,
+		.service = service,
+	};
 }
 
 /* ---- wishes ------------------------------------------------------------ */
@@ -250,9 +254,11 @@ static void listener_let_go(struct wi_listeners *listeners, uint32_t file_slot)
 }
 
 static void listener_accepted(struct wi_listeners *listeners,
+			      const struct wi_listener *listener,
 			      uint32_t file_slot)
 {
-	struct weir_conn *conn = wi_conn_birth(listeners->conns);
+	struct weir_conn *conn =
+		wi_conn_birth(listeners->conns, listener->service);
 	wi_counter_add(&listeners->core->stats.accepts, 1);
 	if (conn != NULL) {
 		/* Ahead of anything that could close the slot. */
@@ -333,10 +339,10 @@ void wi_listeners_complete(struct wi_listeners *listeners,
 		return;
 	}
 	listener->accepts++;
-	listener_accepted(listeners, (uint32_t)cqe->res);
+	listener_accepted(listeners, listener, (uint32_t)cqe->res);
 	if (WI_MUTANT("client-is-served-twice", false,
 		      listener->latecomers.turns_left > 0))
-		listener_accepted(listeners, (uint32_t)cqe->res);
+		listener_accepted(listeners, listener, (uint32_t)cqe->res);
 }
 
 /* ---- for the loop ------------------------------------------------------ */

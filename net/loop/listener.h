@@ -26,6 +26,7 @@
 struct wi_conns;
 struct wi_core;
 struct wi_sample;
+struct wi_service;
 struct io_uring_cqe;
 
 /* The operations of a listener, in its tokens. */
@@ -52,7 +53,8 @@ struct wi_latecomers {
 };
 
 struct wi_listener {
-	int fd; /* owned; closed with the loop */
+	int fd;                           /* owned; closed with the loop */
+	const struct wi_service *service; /* of what it accepts; borrowed */
 	enum wi_listener_state state;
 	bool is_multishot; /* what is armed goes on by itself */
 	bool is_paused;    /* counted once per pause */
@@ -87,8 +89,9 @@ struct wi_listeners {
 	struct wi_listener list[WEIR_STEER_GROUPS_MAX];
 };
 
-/* One more listener; @fd is the loop's now. */
-void wi_listeners_add(struct wi_listeners *listeners, int fd);
+/* One more listener, below WEIR_STEER_GROUPS_MAX; @fd is the loop's now. */
+void wi_listeners_add(struct wi_listeners *listeners, int fd,
+		      const struct wi_service *service);
 
 /* Arm, cancel or leave alone, as the loop's connections and the wishes call
  * for; and shut it down once the loop stops. Once per turn. */

@@ -256,16 +256,22 @@ int weir_loop_run(struct weir_loop *loop)
 
 /* ---- for handlers and tools -------------------------------------------- */
 
-int weir_loop_connect(struct weir_loop *loop, const struct weir_addr *addr,
-		      void *user, struct weir_conn **out_conn)
+int weir_loop_connect(struct weir_loop *loop,
+		      const struct weir_service *service,
+		      const struct weir_addr *addr, void *user,
+		      struct weir_conn **out_conn)
 {
 	if (loop->stop.phase != WI_RUNNING)
 		return -ESHUTDOWN;
+	const struct wi_service *used;
+	int err = wi_services_use(&loop->conns.services, service, &used, NULL);
+	if (err < 0)
+		return err;
 	if (loop->conns.pool.used_count >= loop->opts.conn_count)
 		return -EAGAIN;
-	struct weir_conn *conn = wi_conn_birth(&loop->conns);
+	struct weir_conn *conn = wi_conn_birth(&loop->conns, used);
 	assert(conn != NULL); /* there are more slots than conn_count */
-	int err = wi_conn_connect(conn, addr, user);
+	err = wi_conn_connect(conn, addr, user);
 	if (err < 0) {
 		wi_conn_death(conn);
 		return err;

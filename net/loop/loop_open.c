@@ -9,7 +9,6 @@
 #include "../../uring/diagnose.h"
 #include "../../uring/filetab.h"
 #include "../../uring/mutant.h"
-#include "../conn/sendq.h"
 
 #include <errno.h>
 #include <string.h>
@@ -21,18 +20,10 @@ enum {
 	BUF_COUNT_DEFAULT = 1024,
 	BUF_BYTES_DEFAULT = 16 * 1024,
 	BUF_BYTES_MAX = 1024 * 1024,
-	MESSAGE_BYTES_DEFAULT = 1024 * 1024 + 16,
-	SEND_HIGH_DEFAULT = 256 * 1024,
-	SEND_MAX_DEFAULT = 4 * 1024 * 1024,
 	BLOCK_MEMORY_DEFAULT = 512 * 1024 * 1024,
-	IDLE_MS_DEFAULT = 75 * 1000,
-	DRAIN_MS_DEFAULT = 5 * 1000,
 	BATCH_WAIT_US_MAX = 50,
 	NS_PER_MS = 1000000,
 };
-
-/* Largest queue or message: one block, less the header of a chunk. */
-#define CONTIGUOUS_BYTES_MAX (WI_BLOCK_BYTES_MAX - sizeof(struct wi_chunk))
 
 static void default_u32(uint32_t *value, uint32_t fallback)
 {
@@ -52,13 +43,7 @@ static void opts_resolve(struct weir_loop_opts *opts)
 	default_u32(&opts->backlog, BACKLOG_DEFAULT);
 	default_u32(&opts->buf_count, BUF_COUNT_DEFAULT);
 	default_u32(&opts->buf_bytes, BUF_BYTES_DEFAULT);
-	default_size(&opts->message_bytes_max, MESSAGE_BYTES_DEFAULT);
-	default_size(&opts->send_high_bytes, SEND_HIGH_DEFAULT);
-	default_size(&opts->send_low_bytes, opts->send_high_bytes / 4);
-	default_size(&opts->send_bytes_max, SEND_MAX_DEFAULT);
 	default_size(&opts->block_memory_bytes, BLOCK_MEMORY_DEFAULT);
-	default_u32(&opts->idle_timeout_ms, IDLE_MS_DEFAULT);
-	default_u32(&opts->drain_timeout_ms, DRAIN_MS_DEFAULT);
 	default_u32(&opts->batch_wait_us, BATCH_WAIT_US_MAX);
 	if (opts->batch_wait_us == WEIR_NO_TIMEOUT)
 		opts->batch_wait_us = 0;
@@ -94,22 +79,6 @@ static int opts_check(const struct weir_loop_opts *opts,
 				      "receive buffers of %u bytes asked for; "
 				      "the limit is %d",
 				      opts->buf_bytes, BUF_BYTES_MAX);
-	if (opts->send_bytes_max > CONTIGUOUS_BYTES_MAX ||
-	    opts->message_bytes_max > CONTIGUOUS_BYTES_MAX)
-		return weir_error_set(
-			error, -EINVAL,
-			"a send queue of %zu and a message of %zu bytes asked "
-			"for; the limit of both is %zu",
-			opts->send_bytes_max, opts->message_bytes_max,
-			CONTIGUOUS_BYTES_MAX);
-	if (opts->send_low_bytes > opts->send_high_bytes ||
-	    opts->send_high_bytes > opts->send_bytes_max)
-		return weir_error_set(
-			error, -EINVAL,
-			"send marks low %zu, high %zu, max %zu bytes asked "
-			"for: each must be at most the next",
-			opts->send_low_bytes, opts->send_high_bytes,
-			opts->send_bytes_max);
 	if (opts->batch_wait_us > BATCH_WAIT_US_MAX)
 		return weir_error_set(error, -EINVAL,
 				      "a batch wait of %u us asked for; the "
@@ -178,23 +147,9 @@ static void *loop_carve(struct weir_loop *loop, uint16_t **out_shelf)
 static void loop_time_start(struct weir_loop *loop)
 {
 	const struct weir_loop_opts *opts = &loop->opts;
-	const bool is_endless = opts->drain_timeout_ms == WEIR_NO_TIMEOUT;
-	struct wi_service *service = &loop->conns.service;
 
 	wi_clock_start(&loop->core.clock, loop->core.kernel);
 	loop->stop.deadline_ns = UINT64_MAX;
-	if (opts->idle_timeout_ms != WEIR_NO_TIMEOUT)
-		service->idle_ticks = wi_ticks_from_ms(opts->idle_timeout_ms);
-	/* "Never" is a quarter of the range of ticks, 124 days: at half of it
-	 * the wheel, which lags behind, would take the future for the past. */
-	service->drain_ticks =
-		is_endless ? INT32_MAX / 2
-			   : wi_ticks_from_ms(opts->drain_timeout_ms);
-	loop->conns.operation_ticks = service->drain_ticks;
-	if (loop->conns.operation_ticks < WI_TICKS_PER_S)
-		loop->conns.operation_ticks = WI_TICKS_PER_S;
-	if (is_endless)
-		loop->conns.operation_ticks = UINT32_MAX;
 	loop->next_tick_ns =
 		opts->tick_interval_ms == 0
 			? UINT64_MAX
@@ -240,24 +195,8 @@ static void loop_wire(struct weir_loop *loop)
 	wi_sample_init(&loop->sample, 0, -1);
 }
 
-static void service_set(struct wi_service *service,
-			const struct weir_loop_opts *opts,
-			const struct weir_handlers *handlers, void *ctx)
-{
-	*service = (struct wi_service){
-		.handlers = *handlers,
-		.ctx = ctx,
-		.message_bytes_max = opts->message_bytes_max,
-		.send_high_bytes = opts->send_high_bytes,
-		.send_low_bytes = opts->send_low_bytes,
-		.send_bytes_max = opts->send_bytes_max,
-	};
-}
-
 int weir_loop_open(struct weir_loop **out_loop,
-		   const struct weir_loop_opts *opts,
-		   const struct weir_handlers *handlers, void *ctx,
-		   struct weir_error *error)
+		   const struct weir_loop_opts *opts, struct weir_error *error)
 {
 	static const struct weir_loop_opts defaults;
 	struct weir_loop_opts resolved = opts != NULL ? *opts : defaults;
@@ -288,7 +227,6 @@ int weir_loop_open(struct weir_loop **out_loop,
 	loop->core.ring.fd = -1;
 	loop->core.ring.kernel = kernel;
 	loop->doorbell.fd = -1;
-	service_set(&loop->conns.service, &resolved, handlers, ctx);
 	uint16_t *shelf;
 	void *buffers = loop_carve(loop, &shelf);
 	loop_wire(loop);
@@ -303,9 +241,32 @@ int weir_loop_open(struct weir_loop **out_loop,
 	return 0;
 }
 
-void weir_loop_listen(struct weir_loop *loop, int listener_fd)
+int wi_loop_listen(struct weir_loop *loop, const struct weir_service *service,
+		   int listener_fd, struct weir_error *error)
 {
-	wi_listeners_add(&loop->listeners, listener_fd);
+	if (loop->listeners.count == WEIR_STEER_GROUPS_MAX)
+		return weir_error_set(error, -ENOSPC,
+				      "a loop has %d listeners at most, and "
+				      "this one has as many",
+				      WEIR_STEER_GROUPS_MAX);
+	const struct wi_service *used;
+	int err = wi_services_use(&loop->conns.services, service, &used, error);
+	if (err < 0)
+		return err;
+	wi_listeners_add(&loop->listeners, listener_fd, used);
+	return 0;
+}
+
+int weir_loop_listen(struct weir_loop *loop, const struct weir_service *service,
+		     int listener_fd, struct weir_error *error)
+{
+	if (loop->server != NULL)
+		return weir_error_set(error, -EINVAL,
+				      "loop %u has the listeners of its "
+				      "server: name this one in "
+				      "weir_server_opts.listen",
+				      loop->index);
+	return wi_loop_listen(loop, service, listener_fd, error);
 }
 
 uint32_t weir_loop_backlog(const struct weir_loop *loop)

@@ -17,6 +17,10 @@ const struct weir_kernel *wi_loop_kernel(const struct weir_loop *loop);
 void wi_loop_server_set(struct weir_loop *loop, struct weir_server *server,
 			uint32_t index);
 
+/* As weir_loop_listen(), for its server. */
+int wi_loop_listen(struct weir_loop *loop, const struct weir_service *service,
+		   int listener_fd, struct weir_error *error);
+
 /* The first half of weir_loop_enable(), and the second: on_start. */
 int wi_loop_take_ring(struct weir_loop *loop);
 int wi_loop_start(struct weir_loop *loop);

@@ -28,7 +28,7 @@ void wi_loop_stop_to(struct weir_loop *loop, uint32_t least)
 
 static uint64_t drain_ns(const struct weir_loop *loop)
 {
-	return (uint64_t)loop->opts.drain_timeout_ms * NS_PER_MS;
+	return (uint64_t)loop->conns.services.drain_ms * NS_PER_MS;
 }
 
 void wi_stop_look(struct weir_loop *loop)
@@ -38,7 +38,7 @@ void wi_stop_look(struct weir_loop *loop)
 	    wi_load_acquire_u32(&stop->requests) == 0)
 		return;
 	stop->phase = WI_STOP_SEEN;
-	if (loop->opts.drain_timeout_ms != WEIR_NO_TIMEOUT)
+	if (loop->conns.services.drain_ms != WEIR_NO_TIMEOUT)
 		stop->deadline_ns = loop->core.clock.now_ns + drain_ns(loop);
 	loop->listeners.accepting = WI_ACCEPTING_THE_LAST;
 	wi_latecomers_start(&stop->latecomers, &loop->listeners,
@@ -102,7 +102,8 @@ static bool stop_operations_are_overdue(struct weir_loop *loop)
 		return false;
 	stop->overdue_tick = now_tick;
 	return WI_MUTANT("stop-waits-for-what-never-comes",
-			 ++stop->overdue_ticks > loop->conns.operation_ticks,
+			 ++stop->overdue_ticks >
+				 loop->conns.services.operation_ticks,
 			 false);
 }
 

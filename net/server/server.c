@@ -137,18 +137,16 @@ static int server_start(struct weir_server *server, uint32_t loop_count,
 
 /* The options that are needed after the start. */
 static void server_keep(struct weir_server *server,
-			const struct weir_server_opts *opts,
-			const struct weir_handlers *handlers, void *ctx)
+			const struct weir_server_opts *opts)
 {
 	server->joins_group = opts->joins_group;
 	server->is_unpinned = opts->is_unpinned;
 	server->sample_interval = opts->sample_interval;
 	server->on_log = opts->on_log;
+	server->log_ctx = opts->log_ctx;
 	server->loop_opts = opts->loop;
 	server->kernel = opts->loop.ring.kernel != NULL ? opts->loop.ring.kernel
 							: weir_kernel_default();
-	server->handlers = *handlers;
-	server->ctx = ctx;
 }
 
 static int counts_resolve(const struct weir_server_opts *opts,
@@ -188,12 +186,8 @@ static void server_run(struct weir_server *server, uint32_t loop_count)
 
 int weir_server_open(struct weir_server **out_server,
 		     const struct weir_server_opts *opts,
-		     const struct weir_handlers *handlers, void *ctx,
 		     struct weir_error *error)
 {
-	static const struct weir_server_opts defaults;
-	if (opts == NULL)
-		opts = &defaults;
 	cpu_set_t cpus;
 	uint32_t loop_count = 0;
 	uint32_t seat_count = 0;
@@ -206,7 +200,7 @@ int weir_server_open(struct weir_server **out_server,
 		return weir_error_set(error, -ENOMEM, "no memory for %u loops",
 				      seat_count);
 	server->cpus = cpus;
-	server_keep(server, opts, handlers, ctx);
+	server_keep(server, opts);
 	err = wi_server_addrs_parse(server, opts, error);
 	if (err == 0)
 		err = steer_find(server, opts, error);

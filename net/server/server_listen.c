@@ -28,19 +28,27 @@ int wi_server_addrs_parse(struct weir_server *server,
 			  const struct weir_server_opts *opts,
 			  struct weir_error *error)
 {
-	if (opts->also_count >= WEIR_STEER_GROUPS_MAX)
+	int err = 0;
+	if (opts->listen_count == 0)
+		return weir_error_set(error, -EINVAL,
+				      "no address asked for: "
+				      "weir_server_opts.listen is empty");
+	if (opts->listen_count > WEIR_STEER_GROUPS_MAX)
 		return weir_error_set(error, -EINVAL,
 				      "%u addresses asked for; the limit is %d",
-				      opts->also_count + 1,
+				      opts->listen_count,
 				      WEIR_STEER_GROUPS_MAX);
-	int err =
-		addr_parse(opts->address, opts->port, &server->addrs[0], error);
-	for (uint32_t i = 0; i < opts->also_count && err == 0; i++)
-		err = addr_parse(opts->also[i].address, opts->also[i].port,
-				 &server->addrs[i + 1], error);
+	for (uint32_t i = 0; i < opts->listen_count && err == 0; i++) {
+		const struct weir_listen *listen = &opts->listen[i];
+		server->services[i] = listen->service;
+		err = weir_service_check(listen->service, error);
+		if (err == 0)
+			err = addr_parse(listen->address, listen->port,
+					 &server->addrs[i], error);
+	}
 	if (err < 0)
 		return err;
-	server->addr_count = opts->also_count + 1;
+	server->addr_count = opts->listen_count;
 	for (uint32_t i = 0; i < server->addr_count; i++)
 		if (server->addrs[i].storage.ss_family == AF_INET)
 			server->is_v6_only = true;
@@ -161,6 +169,17 @@ void wi_seat_leave(struct wi_server_seat *seat)
 			       seat->index);
 }
 
+static int seat_accept(struct wi_server_seat *seat, uint32_t group, int fd,
+		       struct weir_error *error)
+{
+	const struct weir_kernel *kernel = seat->server->kernel;
+	int err = wi_loop_listen(seat->loop, seat->server->services[group], fd,
+				 error);
+	if (err < 0) /* the hook has used up the services */
+		(void)kernel->close(kernel->ctx, fd);
+	return err;
+}
+
 int wi_seat_listen(struct wi_server_seat *seat, struct weir_error *error)
 {
 	struct weir_server *server = seat->server;
@@ -169,8 +188,9 @@ int wi_seat_listen(struct wi_server_seat *seat, struct weir_error *error)
 				       seat_backlog(seat), true, error);
 		if (fd < 0)
 			return fd;
-		weir_loop_listen(seat->loop, fd);
-		int err = seat_join(seat, i, error);
+		int err = seat_accept(seat, i, fd, error);
+		if (err == 0)
+			err = seat_join(seat, i, error);
 		if (err < 0)
 			return err;
 	}

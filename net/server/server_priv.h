@@ -50,15 +50,16 @@ struct wi_server_seat {
 
 struct weir_server {
 	struct weir_addr addrs[WEIR_STEER_GROUPS_MAX];
+	const struct weir_service *services[WEIR_STEER_GROUPS_MAX]; /* of each
+								     */
 	uint32_t addr_count;
 	bool is_v6_only; /* IPv6 addresses leave IPv4 to the others */
 	bool joins_group;
 	bool is_unpinned;
 	uint32_t sample_interval;
 	void (*on_log)(const char *line, void *ctx);
+	void *log_ctx;
 	struct weir_loop_opts loop_opts;
-	struct weir_handlers handlers;
-	void *ctx;
 	const struct weir_kernel *kernel;
 	cpu_set_t cpus; /* that this process may use */
 	struct weir_steer *steer;
@@ -117,7 +118,7 @@ void wi_seat_close(struct wi_server_seat *seat);
 
 /* ---- server_listen.c --------------------------------------------------- */
 
-/* Fills the server's addresses. */
+/* Fills the server's addresses, and the service of each. */
 int wi_server_addrs_parse(struct weir_server *server,
 			  const struct weir_server_opts *opts,
 			  struct weir_error *error);

@@ -115,8 +115,7 @@ int wi_seat_open(struct wi_server_seat *seat, int cpu, struct weir_error *error)
 {
 	struct weir_server *server = seat->server;
 	assert(seat->loop == NULL);
-	int err = weir_loop_open(&seat->loop, &server->loop_opts,
-				 &server->handlers, server->ctx, error);
+	int err = weir_loop_open(&seat->loop, &server->loop_opts, error);
 	if (err < 0)
 		return err;
 	wi_loop_server_set(seat->loop, server, seat->index);
@@ -148,7 +147,7 @@ int wi_seat_start(struct wi_server_seat *seat, struct weir_error *error)
 	seat->is_seated = true;
 	wi_steer_counts(server->steer, seat->index, &seat->counts_before);
 	wi_loop_join_steering(loop, server->steer, seat->index, server->on_log,
-			      server->ctx);
+			      server->log_ctx);
 	wi_loop_sample(loop, server->sample_interval, seat->cpu);
 	return 0;
 }

@@ -213,6 +213,7 @@ static ssize_t raw_on_data(struct weir_conn *conn, const uint8_t *bytes,
 }
 
 static void raw_start(struct raw *raw, const struct weir_loop_opts *opts,
+		      struct weir_service limits,
 		      ssize_t (*on_data)(struct weir_conn *, const uint8_t *,
 					 size_t, void *),
 		      size_t stream_bytes)
@@ -222,8 +223,8 @@ static void raw_start(struct raw *raw, const struct weir_loop_opts *opts,
 	(void)peer_frame_put(stream, stream_bytes, 1);
 	raw->stream = stream;
 	raw->stream_bytes = stream_bytes;
-	local_start(&raw->local, opts,
-		    &(struct weir_handlers){ .on_data = on_data });
+	limits.handlers.on_data = on_data;
+	local_start(&raw->local, opts, &limits);
 }
 
 static void raw_end(struct raw *raw)
@@ -236,13 +237,13 @@ static void raw_end(struct raw *raw)
 START_TEST(what_is_not_used_is_shown_again_in_front_of_what_follows)
 {
 	enum { STREAM = 50000 };
-	const struct weir_loop_opts opts = { .buf_bytes = 64,
-					     .message_bytes_max = STREAM };
+	const struct weir_loop_opts opts = { .buf_bytes = 64 };
+	const struct weir_service limits = { .message_bytes_max = STREAM };
 	struct raw raw = { .used = 0 };
 	uint64_t random = 42;
 	size_t sent = 0;
 
-	raw_start(&raw, &opts, raw_on_data, STREAM);
+	raw_start(&raw, &opts, limits, raw_on_data, STREAM);
 	int fd = peer_open(raw.local.port);
 	while (sent < STREAM) {
 		size_t part = wi_random(&random) % 300 + 1;
@@ -286,14 +287,16 @@ START_TEST(need_holds_calls_back_until_so_many_bytes_are_there)
 {
 	enum { STREAM = 1200, NEED = 100 };
 	struct raw raw = { .need = NEED };
-	const struct weir_handlers handlers = { .on_open = needy_on_open,
-						.on_data = needy_on_data };
+	const struct weir_service service = {
+		.handlers = { .on_open = needy_on_open,
+			      .on_data = needy_on_data },
+	};
 	uint8_t stream[PEER_PREFIX_BYTES + STREAM];
 	(void)peer_frame_put(stream, STREAM, 1);
 	raw.stream = stream;
 	raw.stream_bytes = STREAM;
 
-	local_start(&raw.local, NULL, &handlers);
+	local_start(&raw.local, NULL, &service);
 	int fd = peer_open(raw.local.port);
 	for (size_t sent = 0; sent < STREAM; sent += 12) {
 		peer_send(fd, stream + sent, 12);
@@ -324,7 +327,8 @@ START_TEST(a_negative_return_sends_what_is_queued_and_closes)
 	struct raw raw = { .used = 0 };
 	char answer[5];
 
-	raw_start(&raw, NULL, refusing_on_data, 10);
+	raw_start(&raw, NULL, (struct weir_service){ .name = NULL },
+		  refusing_on_data, 10);
 	int fd = peer_open(raw.local.port);
 	peer_send(fd, raw.stream, 10);
 	turn_until_received(&raw.local, 10);
@@ -380,11 +384,11 @@ static ssize_t using_nothing(struct weir_conn *conn, const uint8_t *bytes,
 
 START_TEST(input_that_no_handler_uses_ends_at_the_message_limit)
 {
-	const struct weir_loop_opts opts = { .message_bytes_max = 4096,
-					     .buf_bytes = 512 };
+	const struct weir_loop_opts opts = { .buf_bytes = 512 };
+	const struct weir_service limits = { .message_bytes_max = 4096 };
 	struct raw raw = { .used = 0 };
 
-	raw_start(&raw, &opts, using_nothing, 5000);
+	raw_start(&raw, &opts, limits, using_nothing, 5000);
 	int fd = peer_open(raw.local.port);
 	peer_send(fd, raw.stream, 4096);
 	turn_until_received(&raw.local, 4096);
@@ -404,10 +408,10 @@ END_TEST
 
 START_TEST(needing_more_than_the_message_limit_closes_at_once)
 {
-	const struct weir_loop_opts opts = { .message_bytes_max = 4096 };
+	const struct weir_service limits = { .message_bytes_max = 4096 };
 	struct raw raw = { .need = 4097 };
 
-	raw_start(&raw, &opts, needy_on_data, 10);
+	raw_start(&raw, NULL, limits, needy_on_data, 10);
 	int fd = peer_open(raw.local.port);
 	peer_send(fd, raw.stream, 5);
 	peer_half_close(fd);
@@ -437,13 +441,13 @@ static ssize_t sending_too_much(struct weir_conn *conn, const uint8_t *bytes,
 
 START_TEST(output_above_the_queue_limit_closes_with_value_and_limit)
 {
-	const struct weir_loop_opts opts = { .send_high_bytes = 4096,
+	const struct weir_service limits = { .send_high_bytes = 4096,
 					     .send_bytes_max = 8192 };
 	struct raw raw = { .used = 0 };
 	uint8_t answer[8193];
 	size_t count = 0;
 
-	raw_start(&raw, &opts, sending_too_much, 10);
+	raw_start(&raw, NULL, limits, sending_too_much, 10);
 	int fd = peer_open(raw.local.port);
 	peer_send(fd, raw.stream, 5);
 	peer_half_close(fd);

@@ -21,7 +21,7 @@ static uint8_t *frames_make(size_t frame_count, size_t payload_bytes)
 	return frames;
 }
 
-/* What one connection may hold, by its options:
+/* What one connection may hold, by its loop's options and its service:
  *
  *   queue   send_high_bytes, and the answers to what one call of on_data was
  *           shown, which is a buffer or else all of the kept input
@@ -32,13 +32,14 @@ static uint8_t *frames_make(size_t frame_count, size_t payload_bytes)
  * up to twice its bytes and the kept input, while it is moved to a larger
  * block, up to four times; the front chunk of a queue is given back as a whole,
  * so one more of 256 KiB may be partly sent. */
-static size_t conn_bytes_max(const struct weir_loop_opts *opts)
+static size_t conn_bytes_max(const struct weir_loop_opts *opts,
+			     const struct weir_service *service)
 {
-	size_t input = opts->message_bytes_max +
+	size_t input = service->message_bytes_max +
 		       (size_t)2 * opts->buf_count * opts->buf_bytes;
-	size_t queue = opts->send_high_bytes + input;
-	if (queue > opts->send_bytes_max)
-		queue = opts->send_bytes_max;
+	size_t queue = service->send_high_bytes + input;
+	if (queue > service->send_bytes_max)
+		queue = service->send_bytes_max;
 	return 2 * queue + (size_t)256 * KIB + 4 * input;
 }
 
@@ -48,19 +49,18 @@ START_TEST(a_peer_that_never_reads_is_not_read_from_and_loses_nothing)
 {
 	enum { FRAMES = 40 * KIB, PAYLOAD = 1020 };
 	const struct weir_server_opts opts = {
-		.loop = { .send_high_bytes = 64 * KIB,
-			  .send_bytes_max = 256 * KIB,
-			  .message_bytes_max = 8 * KIB,
-			  .buf_bytes = 4 * KIB,
-			  .buf_count = 32 },
+		.loop = { .buf_bytes = 4 * KIB, .buf_count = 32 },
 	};
+	const struct weir_service service = { .send_high_bytes = 64 * KIB,
+					      .send_bytes_max = 256 * KIB,
+					      .message_bytes_max = 8 * KIB };
 	const size_t total = (size_t)FRAMES * (PEER_PREFIX_BYTES + PAYLOAD);
 	struct echo echo = { .server = NULL };
 	struct weir_loop_stats stats;
 	uint8_t *out = frames_make(FRAMES, PAYLOAD);
 	uint8_t *in = malloc(total);
 
-	echo_start(&echo, &opts, NULL);
+	echo_start(&echo, &opts, &service);
 	int neighbour = peer_open(echo_port(&echo));
 	peer_round_trip(neighbour, 1);
 	int fd = peer_open_narrow(echo_port(&echo));
@@ -78,10 +78,10 @@ START_TEST(a_peer_that_never_reads_is_not_read_from_and_loses_nothing)
 		     "cap %zu KiB\n",
 		     sent / KIB,
 		     (unsigned long long)stats.block_bytes_peak / KIB,
-		     conn_bytes_max(&opts.loop) / KIB);
+		     conn_bytes_max(&opts.loop, &service) / KIB);
 	/* One smallest block for the neighbour's answer. */
 	ck_assert_uint_le(stats.block_bytes_peak,
-			  conn_bytes_max(&opts.loop) + 1 * KIB);
+			  conn_bytes_max(&opts.loop, &service) + 1 * KIB);
 
 	peer_exchange(fd, out + sent, total - sent, in, total);
 	ck_assert_mem_eq(in, out, total);
@@ -89,7 +89,7 @@ START_TEST(a_peer_that_never_reads_is_not_read_from_and_loses_nothing)
 	peer_round_trip(fd, 9);
 	echo_stats(&echo, &stats);
 	ck_assert_uint_le(stats.block_bytes_peak,
-			  conn_bytes_max(&opts.loop) + 1 * KIB);
+			  conn_bytes_max(&opts.loop, &service) + 1 * KIB);
 	peer_close(fd);
 	peer_close(neighbour);
 	echo_end(&echo, NULL);
@@ -103,11 +103,11 @@ END_TEST
 START_TEST(a_flood_through_many_small_buffers_is_paused_and_not_closed)
 {
 	enum { FRAMES = 16 * KIB, PAYLOAD = 252 };
-	const struct weir_loop_opts opts = { .send_high_bytes = 16 * KIB,
-					     .send_bytes_max = 64 * KIB,
-					     .message_bytes_max = 1 * KIB,
-					     .buf_bytes = 256,
+	const struct weir_loop_opts opts = { .buf_bytes = 256,
 					     .buf_count = 4096 };
+	const struct weir_service service = { .send_high_bytes = 16 * KIB,
+					      .send_bytes_max = 64 * KIB,
+					      .message_bytes_max = 1 * KIB };
 	const size_t total = (size_t)FRAMES * (PEER_PREFIX_BYTES + PAYLOAD);
 	struct local local = { .loop = NULL };
 	uint8_t *out = frames_make(FRAMES, PAYLOAD);
@@ -115,7 +115,7 @@ START_TEST(a_flood_through_many_small_buffers_is_paused_and_not_closed)
 	size_t sent = 0;
 	size_t received = 0;
 
-	local_start(&local, &opts, NULL);
+	local_start(&local, &opts, &service);
 	int fd = peer_open_narrow(local.port);
 	local_turn_until(&local, &local.echo.opens, 1);
 	while (received < total) {
@@ -151,18 +151,16 @@ END_TEST
 START_TEST(a_full_queue_refuses_room_and_shows_the_message_again)
 {
 	enum { FRAMES = 500, PAYLOAD = 3000 };
-	const struct weir_server_opts opts = {
-		.loop = { .send_low_bytes = 1 * KIB,
-			  .send_high_bytes = 8 * KIB,
-			  .send_bytes_max = 8 * KIB },
-	};
+	const struct weir_service service = { .send_low_bytes = 1 * KIB,
+					      .send_high_bytes = 8 * KIB,
+					      .send_bytes_max = 8 * KIB };
 	const size_t total = (size_t)FRAMES * (PEER_PREFIX_BYTES + PAYLOAD);
 	struct echo echo = { .server = NULL };
 	struct weir_loop_stats stats;
 	uint8_t *out = frames_make(FRAMES, PAYLOAD);
 	uint8_t *in = malloc(total);
 
-	echo_start(&echo, &opts, NULL);
+	echo_start(&echo, NULL, &service);
 	int fd = peer_open(echo_port(&echo));
 	peer_exchange(fd, out, total, in, total);
 	ck_assert_mem_eq(in, out, total);
@@ -182,10 +180,10 @@ END_TEST
 START_TEST(input_held_back_at_the_end_of_the_stream_is_answered_first)
 {
 	enum { FRAMES = 3000, PAYLOAD = 1020 };
-	const struct weir_server_opts opts = {
-		.loop = { .send_high_bytes = 8 * KIB,
-			  .send_bytes_max = 16 * KIB,
-			  .drain_timeout_ms = WEIR_NO_TIMEOUT },
+	const struct weir_service service = {
+		.send_high_bytes = 8 * KIB,
+		.send_bytes_max = 16 * KIB,
+		.drain_timeout_ms = WEIR_NO_TIMEOUT,
 	};
 	const size_t total = (size_t)FRAMES * (PEER_PREFIX_BYTES + PAYLOAD);
 	struct echo echo = { .server = NULL };
@@ -193,7 +191,7 @@ START_TEST(input_held_back_at_the_end_of_the_stream_is_answered_first)
 	uint8_t *in = malloc(total + 1);
 	size_t count = 0;
 
-	echo_start(&echo, &opts, NULL);
+	echo_start(&echo, NULL, &service);
 	/* Its answers do not fit into what the kernel buffers, so the server
 	 * is paused when the FIN comes. */
 	int fd = peer_open_narrow(echo_port(&echo));
@@ -241,8 +239,10 @@ START_TEST(unfinished_messages_that_use_up_the_memory_close_only_themselves)
 {
 	enum { OFFENDERS = 30, NEIGHBOURS = 8, PAYLOAD = 240 * KIB };
 	const struct weir_server_opts opts = {
-		.loop = { .block_memory_bytes = 1, /* rounded up to 8 MiB */
-			  .drain_timeout_ms = WEIR_NO_TIMEOUT },
+		.loop = { .block_memory_bytes = 1 }, /* rounded up to 8 MiB */
+	};
+	const struct weir_service service = {
+		.drain_timeout_ms = WEIR_NO_TIMEOUT,
 	};
 	struct echo echo = { .server = NULL };
 	struct weir_loop_stats stats;
@@ -251,7 +251,7 @@ START_TEST(unfinished_messages_that_use_up_the_memory_close_only_themselves)
 	int neighbours[NEIGHBOURS];
 	uint64_t sent = 0;
 
-	echo_start(&echo, &opts, NULL);
+	echo_start(&echo, &opts, &service);
 	for (int i = 0; i < NEIGHBOURS; i++)
 		neighbours[i] = peer_open(echo_port(&echo));
 	for (uint32_t i = 0; i < OFFENDERS; i++) {
@@ -295,12 +295,14 @@ START_TEST(answers_that_use_up_the_memory_delay_only_those_who_do_not_read)
 	};
 	const struct weir_server_opts opts = {
 		.loop = { .block_memory_bytes = 1, /* rounded up to 8 MiB */
-			  .send_high_bytes = 3 * MIB,
-			  .send_bytes_max = 4 * MIB,
-			  .message_bytes_max = 1 * KIB,
-			  .buf_bytes = 256,
-			  .idle_timeout_ms = WEIR_NO_TIMEOUT,
-			  .drain_timeout_ms = WEIR_NO_TIMEOUT },
+			  .buf_bytes = 256 },
+	};
+	const struct weir_service service = {
+		.send_high_bytes = 3 * MIB,
+		.send_bytes_max = 4 * MIB,
+		.message_bytes_max = 1 * KIB,
+		.idle_timeout_ms = WEIR_NO_TIMEOUT,
+		.drain_timeout_ms = WEIR_NO_TIMEOUT,
 	};
 	const size_t total = (size_t)FRAMES * (PEER_PREFIX_BYTES + PAYLOAD);
 	struct echo echo = { .server = NULL };
@@ -312,7 +314,7 @@ START_TEST(answers_that_use_up_the_memory_delay_only_those_who_do_not_read)
 	size_t sent[OFFENDERS] = { 0 };
 	size_t all;
 
-	echo_start(&echo, &opts, NULL);
+	echo_start(&echo, &opts, &service);
 	for (int i = 0; i < NEIGHBOURS; i++)
 		neighbours[i] = peer_open(echo_port(&echo));
 	for (uint32_t i = 0; i < OFFENDERS; i++)
@@ -404,16 +406,18 @@ static void waiting_read(struct waiting *waiting, int fd, size_t byte_count)
 
 START_TEST(whoever_waits_for_memory_is_told_when_there_is_some)
 {
-	const struct weir_loop_opts opts = { .block_memory_bytes = 1,
-					     .send_bytes_max = 7 * MIB };
+	const struct weir_loop_opts opts = { .block_memory_bytes = 1 };
+	const struct weir_service service = {
+		.handlers = { .on_open = waiting_on_open,
+			      .on_drain = waiting_on_drain },
+		.send_bytes_max = 7 * MIB,
+	};
 	struct waiting waiting = { .big = calloc(1, BIG_BYTES) };
 	struct local *local = &waiting.local;
 	struct weir_loop_stats stats;
 	int fds[WAITERS];
 
-	local_start(local, &opts,
-		    &(struct weir_handlers){ .on_open = waiting_on_open,
-					     .on_drain = waiting_on_drain });
+	local_start(local, &opts, &service);
 	for (uint64_t i = 0; i < WAITERS; i++) {
 		fds[i] = peer_open(local->port);
 		local_turn_until(local, &local->echo.opens, i + 1);

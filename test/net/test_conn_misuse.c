@@ -66,7 +66,8 @@ static ssize_t count_on_data(struct weir_conn *conn, const uint8_t *bytes,
 static int misuse_run(struct misuse *misuse,
 		      const struct weir_handlers *handlers)
 {
-	local_start(&misuse->local, NULL, handlers);
+	const struct weir_service service = { .handlers = *handlers };
+	local_start(&misuse->local, NULL, &service);
 	int fd = peer_open(misuse->local.port);
 	peer_send(fd, "hello", 5);
 	peer_half_close(fd);
@@ -171,7 +172,8 @@ START_TEST(a_large_send_in_on_open_arrives_whole_before_the_close)
 
 	struct echo *echo = &misuse.local.echo;
 	echo_start(echo, NULL,
-		   &(struct weir_handlers){ .on_open = shouting_on_open });
+		   &(struct weir_service){
+			   .handlers = { .on_open = shouting_on_open } });
 	int fd = peer_open(echo_port(echo));
 	peer_recv(fd, got, LARGE_BYTES);
 	ck_assert_mem_eq(got, misuse.large, LARGE_BYTES);
@@ -271,7 +273,8 @@ START_TEST(room_that_is_reserved_and_not_committed_does_no_harm)
 	struct local *local = &misuse.local;
 
 	local_start(local, NULL,
-		    &(struct weir_handlers){ .on_data = forgetful_on_data });
+		    &(struct weir_service){
+			    .handlers = { .on_data = forgetful_on_data } });
 	int fd = peer_open(local->port);
 	for (uint64_t i = 1; i <= 3; i++) {
 		peer_send(fd, "hello", 5);
@@ -349,8 +352,9 @@ START_TEST(a_handler_may_send_to_and_close_another_connection)
 	char answer[6] = "";
 
 	local_start(local, NULL,
-		    &(struct weir_handlers){ .on_open = remembering_on_open,
-					     .on_data = meddling_on_data });
+		    &(struct weir_service){
+			    .handlers = { .on_open = remembering_on_open,
+					  .on_data = meddling_on_data } });
 	int first = peer_open(local->port);
 	local_turn_until(local, &local->echo.opens, 1);
 	peer_send(first, "kept", 4);
@@ -399,8 +403,9 @@ START_TEST(a_close_in_on_drain_sends_the_rest_first)
 	size_t count = 0;
 
 	echo_start(echo, NULL,
-		   &(struct weir_handlers){ .on_data = filling_on_data,
-					    .on_drain = closing_on_drain });
+		   &(struct weir_service){
+			   .handlers = { .on_data = filling_on_data,
+					 .on_drain = closing_on_drain } });
 	int fd = peer_open(echo_port(echo));
 	peer_send(fd, "go", 2);
 	ck_assert_int_eq(peer_recv_rest(fd, got, LARGE_BYTES + 4, &count), 0);
@@ -432,8 +437,11 @@ START_TEST(a_commit_after_a_close_does_not_stop_the_draining)
 {
 	struct misuse misuse = { .large = calloc(1, LARGE_BYTES) };
 	/* Without a deadline: a connection that does not end hangs the test. */
-	const struct weir_loop_opts opts = {
+	const struct weir_service service = {
+		.handlers = { .on_data = filling_on_data },
 		.drain_timeout_ms = WEIR_NO_TIMEOUT,
+	};
+	const struct weir_loop_opts opts = {
 		.tick_interval_ms = 1,
 		.hooks = { .on_tick = closing_on_tick, .ctx = &misuse },
 	};
@@ -441,8 +449,7 @@ START_TEST(a_commit_after_a_close_does_not_stop_the_draining)
 	uint8_t *got = malloc(LARGE_BYTES + 4);
 	size_t count = 0;
 
-	local_start(local, &opts,
-		    &(struct weir_handlers){ .on_data = filling_on_data });
+	local_start(local, &opts, &service);
 	int fd = peer_open_narrow(local->port);
 	peer_send(fd, "go", 2);
 	local_turn_until(local, &misuse.shown, 1);

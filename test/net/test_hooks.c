@@ -22,6 +22,7 @@ struct life {
 };
 
 struct lives {
+	struct weir_service service;
 	struct life loops[LOOPS_MAX];
 	int refusing; /* the index of the loop whose start fails, or NOBODY */
 	int err;
@@ -77,9 +78,6 @@ static void on_close(struct weir_conn *conn,
 	life_call(life_of(ctx, weir_conn_loop(conn)));
 }
 
-static const struct weir_handlers handlers = { .on_open = on_open,
-					       .on_close = on_close };
-
 static struct weir_loop_hooks hooks_of(struct lives *lives)
 {
 	return (struct weir_loop_hooks){ .on_start = on_start,
@@ -91,10 +89,17 @@ static struct weir_loop_hooks hooks_of(struct lives *lives)
 static int lives_open(struct weir_server **out_server, struct lives *lives,
 		      struct weir_server_opts opts, struct weir_error *error)
 {
-	opts.address = "127.0.0.1";
+	lives->service = (struct weir_service){
+		.handlers = { .on_open = on_open, .on_close = on_close },
+		.ctx = lives,
+	};
+	const struct weir_listen listen = { .service = &lives->service,
+					    .address = "127.0.0.1" };
+	opts.listen = &listen;
+	opts.listen_count = 1;
 	opts.is_unpinned = true;
 	opts.loop.hooks = hooks_of(lives);
-	return weir_server_open(out_server, &opts, &handlers, lives, error);
+	return weir_server_open(out_server, &opts, error);
 }
 
 static void life_check(const struct life *life, uint32_t stops)
@@ -210,7 +215,8 @@ static void early_on_tick(struct weir_loop *loop, void *ctx)
 START_TEST(no_handler_runs_before_the_server_is_known)
 {
 	const struct weir_server_opts opts = {
-		.address = "127.0.0.1",
+		.listen = &silent_listen,
+		.listen_count = 1,
 		.loop_count = LOOPS_MAX,
 		.is_unpinned = true,
 		.loop = { .conn_count = 8,
@@ -221,8 +227,7 @@ START_TEST(no_handler_runs_before_the_server_is_known)
 	for (int i = 0; i < 20; i++) {
 		early.server = NULL;
 		early.calls = 0;
-		ck_assert_int_eq(weir_server_open(&early.server, &opts,
-						  &handlers, NULL, NULL),
+		ck_assert_int_eq(weir_server_open(&early.server, &opts, NULL),
 				 0);
 		while (wi_load_acquire_u32(&early.calls) < LOOPS_MAX)
 			(void)sched_yield();
@@ -243,8 +248,7 @@ static struct weir_loop *own_loop(struct lives *lives,
 					     .conn_count = 8,
 					     .hooks = hooks_of(lives) };
 	struct weir_loop *loop = NULL;
-	ck_assert_int_eq(weir_loop_open(&loop, &opts, &handlers, lives, NULL),
-			 0);
+	ck_assert_int_eq(weir_loop_open(&loop, &opts, NULL), 0);
 	return loop;
 }
 

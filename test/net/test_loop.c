@@ -33,6 +33,7 @@ static struct rig {
 	const struct weir_kernel *under;
 	struct weir_kernel kernel; /* the same; notes what it is asked */
 	struct weir_loop *loop;
+	struct weir_service service;        /* of all connections */
 	struct weir_conn *conns[RIG_PEERS]; /* in the order of on_open */
 	int peers[RIG_PEERS];
 	bool refuses;   /* to be entered */
@@ -87,17 +88,16 @@ static void rig_on_close(struct weir_conn *conn,
 	rig.reason = *reason;
 }
 
-static const struct weir_handlers all_handlers = {
-	.on_open = rig_on_open,
-	.on_data = rig_on_data,
-	.on_drain = rig_on_drain,
-	.on_close = rig_on_close,
+static const struct weir_service all_handlers = {
+	.handlers = { .on_open = rig_on_open,
+		      .on_data = rig_on_data,
+		      .on_drain = rig_on_drain,
+		      .on_close = rig_on_close },
 };
 
 /* on_data and on_drain are nobody's business. */
-static const struct weir_handlers few_handlers = {
-	.on_open = rig_on_open,
-	.on_close = rig_on_close,
+static const struct weir_service few_handlers = {
+	.handlers = { .on_open = rig_on_open, .on_close = rig_on_close },
 };
 
 /* The submission queue is full, and stays so until sq_heal(). */
@@ -117,7 +117,9 @@ static void sq_heal(void)
 static void conns_take(void)
 {
 	int count = 0;
-	while ((rig.taken[count] = wi_conn_birth(&rig.loop->conns)) != NULL)
+	while ((rig.taken[count] = wi_conn_birth(
+			&rig.loop->conns, &rig.loop->conns.services.list[0])) !=
+	       NULL)
 		count++;
 	ck_assert_int_eq(count, CONNS);
 }
@@ -168,9 +170,9 @@ static int rig_listen(void)
 	return fd;
 }
 
-/* Sizes that @opts leaves open are small. */
+/* Sizes that @opts and @service leave open are small. */
 static void rig_start(struct weir_loop_opts opts,
-		      const struct weir_handlers *handlers)
+		      const struct weir_service *service)
 {
 	const struct weir_sim_opts world = { .is_instant = true,
 					     .allows_misuse = true };
@@ -189,12 +191,13 @@ static void rig_start(struct weir_loop_opts opts,
 	opts.buf_count = 4;
 	opts.buf_bytes = 64;
 	opts.block_memory_bytes = 1;
-	if (opts.message_bytes_max == 0)
-		opts.message_bytes_max = 16;
-	const int err =
-		weir_loop_open(&rig.loop, &opts, handlers, NULL, &error);
+	rig.service = *service;
+	if (rig.service.message_bytes_max == 0)
+		rig.service.message_bytes_max = 16;
+	int err = weir_loop_open(&rig.loop, &opts, &error);
 	ck_assert_msg(err == 0, "%s", error.text);
-	weir_loop_listen(rig.loop, rig_listen());
+	err = weir_loop_listen(rig.loop, &rig.service, rig_listen(), &error);
+	ck_assert_msg(err == 0, "%s", error.text);
 	ck_assert_int_eq(weir_loop_enable(rig.loop), 0);
 }
 
@@ -383,9 +386,9 @@ END_TEST
 /* Not even after months: the user has said so. */
 START_TEST(a_drain_without_a_deadline_outlasts_a_kernel_that_refuses)
 {
-	rig_start(
-		(struct weir_loop_opts){ .drain_timeout_ms = WEIR_NO_TIMEOUT },
-		&all_handlers);
+	struct weir_service service = all_handlers;
+	service.drain_timeout_ms = WEIR_NO_TIMEOUT;
+	rig_start((struct weir_loop_opts){ 0 }, &service);
 	rig_clients(1);
 	weir_loop_stop(rig.loop);
 	rig_turns(1);
@@ -493,7 +496,9 @@ START_TEST(an_outbound_connection_needs_no_socket_option)
 	weir_sim_on_attempt(rig.sim, rig_attempt, NULL);
 	ck_assert_int_eq(weir_sim_listen(rig.sim, FAR_PORT, 4), 0);
 	ck_assert_int_eq(weir_addr_parse("127.0.0.1", FAR_PORT, &addr), 0);
-	ck_assert_int_eq(weir_loop_connect(rig.loop, &addr, NULL, NULL), 0);
+	ck_assert_int_eq(
+		weir_loop_connect(rig.loop, &rig.service, &addr, NULL, NULL),
+		0);
 	rig_turn_until(&rig.opens, 1);
 	ck_assert_msg(rig.tried == !no_delay_cases[_i].is_off,
 		      "%u options when %s", rig.tried, no_delay_cases[_i].when);
@@ -566,8 +571,9 @@ static uint32_t blocks_crumble(struct wi_blocks *blocks, void **out_blocks)
 START_TEST(memory_in_crumbs_closes_who_needs_a_whole_piece)
 {
 	static uint8_t bytes[WI_BLOCK_BYTES_MIN];
-	rig_start((struct weir_loop_opts){ .message_bytes_max = 4096 },
-		  &all_handlers);
+	struct weir_service service = all_handlers;
+	service.message_bytes_max = 4096;
+	rig_start((struct weir_loop_opts){ 0 }, &service);
 	void **crumbs = calloc(rig.loop->core.blocks.bytes / WI_BLOCK_BYTES_MIN,
 			       sizeof(*crumbs));
 	ck_assert_ptr_nonnull(crumbs);
@@ -613,12 +619,15 @@ START_TEST(a_connect_without_memory_for_the_address_is_tried_again_later)
 	void *all = wi_blocks_take(&rig.loop->core.blocks, WI_BLOCK_ORDER_MAX);
 	ck_assert_ptr_nonnull(all);
 	ck_assert_int_eq(weir_addr_parse("127.0.0.1", FAR_PORT, &addr), 0);
-	ck_assert_int_eq(weir_loop_connect(rig.loop, &addr, NULL, &conn),
-			 -EAGAIN);
+	ck_assert_int_eq(
+		weir_loop_connect(rig.loop, &rig.service, &addr, NULL, &conn),
+		-EAGAIN);
 	ck_assert_ptr_null(conn);
 	ck_assert_uint_eq(rig.loop->conns.pool.used_count, 0);
 	wi_blocks_give(&rig.loop->core.blocks, all, WI_BLOCK_ORDER_MAX);
-	ck_assert_int_eq(weir_loop_connect(rig.loop, &addr, NULL, &conn), 0);
+	ck_assert_int_eq(
+		weir_loop_connect(rig.loop, &rig.service, &addr, NULL, &conn),
+		0);
 	rig_turn_until(&rig.closes, 1); /* nobody listens there */
 	ck_assert_int_eq(rig.reason.cause, WEIR_CLOSE_CONNECT);
 	rig_end();
@@ -738,7 +747,8 @@ START_TEST(a_completion_that_nothing_awaits_is_counted_and_not_applied)
 		ck_assert_int_eq(rig.conns[0]->state, WEIR_CONN_OPEN);
 	}
 	/* Its socket was refused, and it waits for the end of the turn. */
-	struct weir_conn *refused = wi_conn_birth(&rig.loop->conns);
+	struct weir_conn *refused = wi_conn_birth(
+		&rig.loop->conns, &rig.loop->conns.services.list[0]);
 	ck_assert_ptr_nonnull(refused);
 	complete(refused, WI_CONN_SOCKET);
 	wi_conn_death(refused);

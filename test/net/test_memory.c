@@ -99,7 +99,8 @@ START_TEST(a_hundred_thousand_messages_allocate_nothing)
 	ck_assert_uint_eq(allocations, own + 2);
 
 	echo_start(&serving.echo, &opts,
-		   &(struct weir_handlers){ .on_data = counting_on_data });
+		   &(struct weir_service){
+			   .handlers = { .on_data = counting_on_data } });
 	for (int i = 0; i < CLIENTS; i++)
 		fds[i] = peer_open(echo_port(&serving.echo));
 	const uint32_t maps = seam.maps;
@@ -167,13 +168,15 @@ static uint64_t private_bytes(void)
 static void kept_serve(uint32_t conn_count, int asks, int reports)
 {
 	const struct weir_server_opts opts = {
-		.loop = { .conn_count = conn_count,
-			  .idle_timeout_ms = WEIR_NO_TIMEOUT },
+		.loop = { .conn_count = conn_count },
+	};
+	const struct weir_service service = {
+		.idle_timeout_ms = WEIR_NO_TIMEOUT,
 	};
 	static struct echo echo;
 	struct weir_loop_stats stats;
 	char ask;
-	echo_start(&echo, &opts, NULL);
+	echo_start(&echo, &opts, &service);
 	while (read(asks, &ask, 1) == 1) {
 		echo_stats(&echo, &stats);
 		struct kept_report report;

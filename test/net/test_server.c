@@ -78,11 +78,13 @@ static void traffic_run(uint16_t port, size_t client_count, uint32_t rounds,
 static void traffic_on(const struct weir_server_opts *opts, size_t client_count,
 		       uint32_t rounds, struct weir_loop_stats *out_stats)
 {
-	const struct weir_handlers handlers = { .on_data = gated_on_data };
+	const struct weir_service service = {
+		.handlers = { .on_data = gated_on_data },
+	};
 	struct gated gated = { .gate = PTHREAD_MUTEX_INITIALIZER };
 	struct echo *echo = &gated.echo;
 	(void)pthread_mutex_lock(&gated.gate);
-	echo_start(echo, opts, &handlers);
+	echo_start(echo, opts, &service);
 	traffic_run(echo_port(echo), client_count, rounds, &gated.gate);
 	echo_wait_closes(echo, client_count);
 	ck_assert_uint_eq(echo->answers, client_count * rounds * DEPTH);
@@ -397,4 +399,5 @@ WI_SUITE(server, "server", WI_RUNGS | WI_THREADS)
 	suite_add_tcase(suite, tcase_server_peers());
 	suite_add_tcase(suite, tcase_server_outbound());
 	suite_add_tcase(suite, tcase_hooks());
+	suite_add_tcase(suite, tcase_services());
 }

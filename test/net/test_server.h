@@ -10,5 +10,6 @@ TCase *tcase_server_start(void);
 TCase *tcase_server_peers(void);
 TCase *tcase_server_outbound(void);
 TCase *tcase_hooks(void);
+TCase *tcase_services(void);
 
 #endif

@@ -186,7 +186,6 @@ static struct weir_server *faulty_start(uint32_t loop_count,
 	struct weir_server *server = NULL;
 	struct weir_error error = { .code = 0 };
 	struct weir_server_opts opts = {
-		.address = "127.0.0.1",
 		.loop_count = loop_count,
 		.loop_count_max = loop_count_max,
 		.loop = { .ring = { .kernel = faulty_init() } },
@@ -195,8 +194,14 @@ static struct weir_server *faulty_start(uint32_t loop_count,
 		opts.steering.policy = WEIR_STEER_CPU;
 		opts.steering.forced_off = weir_rung_bit(WEIR_RUNG_STEER_EBPF);
 	}
-	const int err =
-		weir_server_open(&server, &opts, handlers, NULL, &error);
+	static struct weir_service service;
+	static struct weir_listen listen;
+	service = (struct weir_service){ .handlers = *handlers };
+	listen = silent_listen;
+	listen.service = &service;
+	opts.listen = &listen;
+	opts.listen_count = 1;
+	const int err = weir_server_open(&server, &opts, &error);
 	ck_assert_msg(err == 0, "%s", error.text);
 	return server;
 }
@@ -242,7 +247,8 @@ static const struct {
 START_TEST(a_listener_that_cannot_be_had_is_explained)
 {
 	const struct weir_server_opts opts = {
-		.address = "127.0.0.1",
+		.listen = &silent_listen,
+		.listen_count = 1,
 		.loop_count = 1,
 		.loop = { .ring = { .kernel = faulty_init() } },
 	};
@@ -250,8 +256,8 @@ START_TEST(a_listener_that_cannot_be_had_is_explained)
 	struct weir_error error = { .code = 0 };
 	faulty.call = listen_cases[_i].call;
 	faulty.err = listen_cases[_i].err;
-	expect(weir_server_open(&server, &opts, &none, NULL, &error),
-	       listen_cases[_i].err, &error, listen_cases[_i].hint);
+	expect(weir_server_open(&server, &opts, &error), listen_cases[_i].err,
+	       &error, listen_cases[_i].hint);
 	ck_assert_ptr_null(server);
 }
 END_TEST
@@ -259,47 +265,50 @@ END_TEST
 START_TEST(cpu_steering_wants_pinned_loops)
 {
 	const struct weir_server_opts opts = {
-		.address = "127.0.0.1",
+		.listen = &silent_listen,
+		.listen_count = 1,
 		.loop_count = 1,
 		.is_unpinned = true,
 		.steering = { .policy = WEIR_STEER_CPU },
 	};
 	struct weir_server *server = NULL;
 	struct weir_error error = { .code = 0 };
-	expect(weir_server_open(&server, &opts, &none, NULL, &error), -EINVAL,
-	       &error, "needs loops that are pinned");
+	expect(weir_server_open(&server, &opts, &error), -EINVAL, &error,
+	       "needs loops that are pinned");
 }
 END_TEST
 
 START_TEST(steering_for_fewer_addresses_than_there_are_is_refused)
 {
-	const struct weir_server_address also[] = {
-		{ .address = "127.0.0.1" },
-		{ .address = "here" },
-		{ .address = "127.0.0.1" },
+	const struct weir_listen listen[] = {
+		silent_listen,
+		silent_listen,
+		{ .service = &silent_service, .address = "here" },
+		silent_listen,
 	};
-	struct weir_server_opts opts = { .address = "127.0.0.1",
-					 .also = also,
-					 .also_count = 1,
+	struct weir_server_opts opts = { .listen = listen,
+					 .listen_count = 2,
 					 .loop_count = 1 };
 	struct weir_server *server = NULL;
 	struct weir_error error = { .code = 0 };
 	ck_assert_int_eq(weir_steer_open(&opts.steer, NULL, &error), 0);
-	expect(weir_server_open(&server, &opts, &none, NULL, &error), -EINVAL,
-	       &error, "opened for 1 addresses, and there are 2");
-	opts.also_count = 3;
-	expect(weir_server_open(&server, &opts, &none, NULL, &error), -EINVAL,
-	       &error, "'here' is no numeric");
+	expect(weir_server_open(&server, &opts, &error), -EINVAL, &error,
+	       "opened for 1 addresses, and there are 2");
+	opts.listen_count = 4;
+	expect(weir_server_open(&server, &opts, &error), -EINVAL, &error,
+	       "'here' is no numeric");
 	weir_steer_close(opts.steer);
 }
 END_TEST
 
 START_TEST(a_server_without_options_has_a_loop_for_each_cpu)
 {
+	const struct weir_server_opts opts = { .listen = &silent_listen,
+					       .listen_count = 1 };
 	struct weir_server *server = NULL;
 	struct weir_error error = { .code = 0 };
 	cpu_set_t cpus;
-	const int err = weir_server_open(&server, NULL, &none, NULL, &error);
+	const int err = weir_server_open(&server, &opts, &error);
 	ck_assert_msg(err == 0, "%s", error.text);
 	ck_assert_int_eq(sched_getaffinity(0, sizeof(cpus), &cpus), 0);
 	ck_assert_uint_eq(weir_server_loop_count(server),
@@ -313,17 +322,18 @@ END_TEST
 /* A backlog that cannot be divided is one for each. */
 START_TEST(two_addresses_share_a_backlog_of_one)
 {
-	const struct weir_server_address also = { .address = "127.0.0.2" };
+	const struct weir_listen listen[] = {
+		silent_listen,
+		{ .service = &silent_service, .address = "127.0.0.2" },
+	};
 	const struct weir_server_opts opts = {
-		.address = "127.0.0.1",
-		.also = &also,
-		.also_count = 1,
+		.listen = listen,
+		.listen_count = 2,
 		.loop_count = 1,
 		.loop = { .ring = { .kernel = faulty_init() }, .backlog = 1 }
 	};
 	struct weir_server *server = NULL;
-	ck_assert_int_eq(weir_server_open(&server, &opts, &none, NULL, NULL),
-			 0);
+	ck_assert_int_eq(weir_server_open(&server, &opts, NULL), 0);
 	ck_assert_uint_eq(weir_loop_backlog(weir_server_loop(server, 0)), 1);
 	ck_assert_int_eq(faulty.backlog_least, 1);
 	peer_close(peer_open(weir_server_port(server)));
@@ -333,7 +343,8 @@ END_TEST
 
 START_TEST(loops_are_pinned_to_cpus_that_may_be_used)
 {
-	const struct weir_server_opts opts = { .address = "127.0.0.1",
+	const struct weir_server_opts opts = { .listen = &silent_listen,
+					       .listen_count = 1,
 					       .loop_count = 2 };
 	struct weir_server *server = NULL;
 	cpu_set_t usable;
@@ -347,8 +358,7 @@ START_TEST(loops_are_pinned_to_cpus_that_may_be_used)
 	CPU_ZERO(&one);
 	CPU_SET((size_t)last, &one);
 	ck_assert_int_eq(sched_setaffinity(0, sizeof(one), &one), 0);
-	ck_assert_int_eq(weir_server_open(&server, &opts, &none, NULL, NULL),
-			 0);
+	ck_assert_int_eq(weir_server_open(&server, &opts, NULL), 0);
 	for (uint32_t i = 0; i < 2; i++)
 		ck_assert_int_eq(weir_server_cpu(server, i), last);
 	ck_assert_int_eq(sched_setaffinity(0, sizeof(usable), &usable), 0);
@@ -375,12 +385,13 @@ static bool forbid_affinity(void)
 /* In a child. Return: how many loops there are, none of them pinned. */
 static int open_without_affinity(void *ctx, struct weir_error *error)
 {
-	const struct weir_server_opts opts = { .address = "127.0.0.1" };
+	const struct weir_server_opts opts = { .listen = &silent_listen,
+					       .listen_count = 1 };
 	struct weir_server *server = NULL;
 	(void)ctx;
 	if (!forbid_affinity())
 		return 0;
-	const int err = weir_server_open(&server, &opts, &none, NULL, error);
+	const int err = weir_server_open(&server, &opts, error);
 	if (err < 0)
 		return err;
 	const int count = weir_server_cpu(server, 0) == -1
@@ -628,7 +639,8 @@ END_TEST
 static struct weir_server *weighed_start_or_null(const uint32_t *weights)
 {
 	const struct weir_server_opts opts = {
-		.address = "127.0.0.1",
+		.listen = &silent_listen,
+		.listen_count = 1,
 		.loop_count = 2,
 		.steering = { .policy = WEIR_STEER_ROUND_ROBIN,
 			      .weights = weights,
@@ -636,7 +648,7 @@ static struct weir_server *weighed_start_or_null(const uint32_t *weights)
 			      .is_required = true },
 	};
 	struct weir_server *server = NULL;
-	const int err = weir_server_open(&server, &opts, &none, NULL, NULL);
+	const int err = weir_server_open(&server, &opts, NULL);
 	return err == 0 ? server : NULL;
 }
 

@@ -73,8 +73,8 @@ static void outbound_on_close(struct weir_conn *conn,
 	struct weir_loop *loop = weir_conn_loop(conn);
 	if (weir_conn_user(conn) != NULL && outbound->left_to_connect > 0) {
 		uint64_t *trips = &outbound->trips[--outbound->left_to_connect];
-		if (weir_loop_connect(loop, &outbound->address, trips, NULL) <
-		    0)
+		if (weir_loop_connect(loop, &outbound->local.echo.service,
+				      &outbound->address, trips, NULL) < 0)
 			outbound->mismatches++;
 	}
 	echo_on_close(conn, reason, ctx);
@@ -83,12 +83,12 @@ static void outbound_on_close(struct weir_conn *conn,
 static void outbound_start(struct outbound *outbound,
 			   const struct weir_loop_opts *opts)
 {
-	const struct weir_handlers handlers = {
-		.on_open = outbound_on_open,
-		.on_data = outbound_on_data,
-		.on_close = outbound_on_close,
+	const struct weir_service service = {
+		.handlers = { .on_open = outbound_on_open,
+			      .on_data = outbound_on_data,
+			      .on_close = outbound_on_close },
 	};
-	local_start(&outbound->local, opts, &handlers);
+	local_start(&outbound->local, opts, &service);
 	ck_assert_int_eq(weir_addr_parse("127.0.0.1", outbound->local.port,
 					 &outbound->address),
 			 0);
@@ -101,6 +101,7 @@ START_TEST(a_loop_connects_to_itself_and_echoes)
 	outbound_start(&outbound, NULL);
 	for (int i = 0; i < OUTBOUND_MAX; i++)
 		ck_assert_int_eq(weir_loop_connect(outbound.local.loop,
+						   &outbound.local.echo.service,
 						   &outbound.address,
 						   &outbound.trips[i], NULL),
 				 0);
@@ -129,6 +130,7 @@ START_TEST(a_tiny_ring_connects_as_well)
 	outbound_start(&outbound, &opts);
 	for (int i = 0; i < OUTBOUND_MAX; i++)
 		ck_assert_int_eq(weir_loop_connect(outbound.local.loop,
+						   &outbound.local.echo.service,
 						   &outbound.address,
 						   &outbound.trips[i], NULL),
 				 0);
@@ -145,6 +147,7 @@ START_TEST(on_close_may_connect_again)
 	struct outbound outbound = { .left_to_connect = 19 };
 	outbound_start(&outbound, NULL);
 	ck_assert_int_eq(weir_loop_connect(outbound.local.loop,
+					   &outbound.local.echo.service,
 					   &outbound.address,
 					   &outbound.trips[19], NULL),
 			 0);
@@ -181,6 +184,7 @@ START_TEST(a_refused_connection_is_closed_without_having_been_open)
 	outbound_start(&outbound, NULL);
 	weir_addr_port_set(&outbound.address, ntohs(nobody.sin_port));
 	ck_assert_int_eq(weir_loop_connect(outbound.local.loop,
+					   &outbound.local.echo.service,
 					   &outbound.address,
 					   &outbound.trips[0], &conn),
 			 0);
@@ -206,11 +210,14 @@ START_TEST(a_loop_with_all_connections_in_use_says_so)
 	outbound_start(&outbound, &opts);
 	struct weir_conn *conns[4];
 	for (int i = 0; i < 4; i++)
-		ck_assert_int_eq(weir_loop_connect(
-					 outbound.local.loop, &outbound.address,
-					 &outbound.trips[i], &conns[i]),
+		ck_assert_int_eq(weir_loop_connect(outbound.local.loop,
+						   &outbound.local.echo.service,
+						   &outbound.address,
+						   &outbound.trips[i],
+						   &conns[i]),
 				 0);
 	ck_assert_int_eq(weir_loop_connect(outbound.local.loop,
+					   &outbound.local.echo.service,
 					   &outbound.address, NULL, NULL),
 			 -EAGAIN);
 	/* They wait in the backlog of a loop that is full of them; who gives
@@ -232,12 +239,14 @@ START_TEST(a_loop_that_stops_connects_no_more)
 	struct outbound outbound = { .opened = 0 };
 	outbound_start(&outbound, NULL);
 	ck_assert_int_eq(weir_loop_connect(outbound.local.loop,
+					   &outbound.local.echo.service,
 					   &outbound.address,
 					   &outbound.trips[0], NULL),
 			 0);
 	weir_loop_stop(outbound.local.loop);
 	ck_assert_int_eq(weir_loop_turn(outbound.local.loop, 0), 1);
 	ck_assert_int_eq(weir_loop_connect(outbound.local.loop,
+					   &outbound.local.echo.service,
 					   &outbound.address, NULL, NULL),
 			 -ESHUTDOWN);
 	local_end(&outbound.local, NULL);

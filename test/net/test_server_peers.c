@@ -128,9 +128,8 @@ START_TEST(a_peer_may_end_at_every_byte_of_an_exchange)
 
 	/* No idle deadline: nobody but the reset itself ends a connection. */
 	local_start(
-		&local,
-		&(struct weir_loop_opts){ .idle_timeout_ms = WEIR_NO_TIMEOUT },
-		NULL);
+		&local, NULL,
+		&(struct weir_service){ .idle_timeout_ms = WEIR_NO_TIMEOUT });
 	int neighbour = peer_open(local.port);
 	for (int ending = 0; ending < ENDING_COUNT; ending++) {
 		for (size_t at = 0; at <= wire_bytes; at++) {
@@ -227,13 +226,11 @@ END_TEST
 
 START_TEST(who_says_nothing_is_closed_at_the_idle_deadline)
 {
-	const struct weir_server_opts opts = {
-		.loop = { .idle_timeout_ms = 50 },
-	};
+	const struct weir_service service = { .idle_timeout_ms = 50 };
 	struct echo echo = { .server = NULL };
 	struct weir_loop_stats stats;
 
-	echo_start(&echo, &opts, NULL);
+	echo_start(&echo, NULL, &service);
 	int silent = peer_open(echo_port(&echo));
 	int halfway = peer_open(echo_port(&echo));
 	peer_send(halfway, "\0\0\0\5he", 6);
@@ -253,11 +250,11 @@ END_TEST
 START_TEST(the_idle_deadline_counts_from_the_last_byte)
 {
 	enum { IDLE_MS = 5000 };
-	const struct weir_loop_opts opts = { .idle_timeout_ms = IDLE_MS };
+	const struct weir_service service = { .idle_timeout_ms = IDLE_MS };
 	const uint64_t ms_ns = 1000000;
 	struct local local = { .is_time_still = true };
 
-	local_start(&local, &opts, NULL);
+	local_start(&local, NULL, &service);
 	int fd = peer_open(local.port);
 	local_turn_until(&local, &local.echo.opens, 1);
 	for (uint32_t i = 1; i <= 5; i++) {
@@ -283,12 +280,12 @@ END_TEST
 START_TEST(deadlines_of_a_crowd_are_met_over_several_turns)
 {
 	enum { CROWD = 300, PER_TURN = 256, TURNS_MAX = 1000 };
-	const struct weir_loop_opts opts = { .idle_timeout_ms = 5000 };
+	const struct weir_service service = { .idle_timeout_ms = 5000 };
 	struct local local = { .is_time_still = true };
 	struct weir_loop_stats stats = { .turns = 0 };
 	int fds[CROWD];
 
-	local_start(&local, &opts, NULL);
+	local_start(&local, NULL, &service);
 	for (uint64_t i = 0; i < CROWD; i++) {
 		fds[i] = peer_open(local.port);
 		local_turn_until(&local, &local.echo.opens, i + 1);
@@ -310,13 +307,14 @@ END_TEST
 
 START_TEST(a_quiet_connection_is_asked_once_whether_it_is_alive)
 {
-	const struct weir_loop_opts opts = { .idle_timeout_ms =
-						     WEIR_NO_TIMEOUT };
+	const struct weir_service service = {
+		.idle_timeout_ms = WEIR_NO_TIMEOUT,
+	};
 	struct weir_loop_stats before;
 	struct weir_loop_stats stats;
 	struct local local = { .is_time_still = true };
 
-	local_start(&local, &opts, NULL);
+	local_start(&local, NULL, &service);
 	int fd = peer_open(local.port);
 	local_turn_until(&local, &local.echo.opens, 1);
 	local_turns(&local, 5);
@@ -343,13 +341,11 @@ END_TEST
 
 START_TEST(a_peer_that_never_closes_is_cut_at_the_drain_deadline)
 {
-	const struct weir_server_opts opts = {
-		.loop = { .drain_timeout_ms = 50 },
-	};
+	const struct weir_service service = { .drain_timeout_ms = 50 };
 	struct echo echo = { .format = { .payload_bytes_max = 10 } };
 	struct weir_loop_stats stats;
 
-	echo_start(&echo, &opts, NULL);
+	echo_start(&echo, NULL, &service);
 	int fd = peer_open(echo_port(&echo));
 	peer_send_frame(fd, 11, 1); /* refused */
 	peer_expect_end(fd);
@@ -367,11 +363,12 @@ END_TEST
  * passed, and the loop looked at it for ever. */
 START_TEST(a_drain_without_a_deadline_does_not_stop_the_loop)
 {
-	const struct weir_loop_opts opts = { .drain_timeout_ms =
-						     WEIR_NO_TIMEOUT };
+	const struct weir_service service = {
+		.drain_timeout_ms = WEIR_NO_TIMEOUT,
+	};
 	struct local local = { .echo = { .format = { .payload_bytes_max =
 							     10 } } };
-	local_start(&local, &opts, NULL);
+	local_start(&local, NULL, &service);
 	int fd = peer_open(local.port);
 	local_turn_until(&local, &local.echo.opens, 1);
 	local_turns(&local, 2);

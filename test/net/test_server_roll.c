@@ -40,10 +40,12 @@ static void roll_start(struct echo *echo, enum weir_steer_policy policy,
 		.loop_count = loop_count,
 		.loop_count_max = loop_count_max,
 		.steering = { .policy = policy },
-		.loop = { .drain_timeout_ms = WEIR_NO_TIMEOUT },
+	};
+	const struct weir_service service = {
+		.drain_timeout_ms = WEIR_NO_TIMEOUT,
 	};
 	*echo = (struct echo){ .server = NULL };
-	echo_start(echo, &opts, NULL);
+	echo_start(echo, &opts, &service);
 }
 
 static struct weir_loop_share share_of(const struct echo *echo, uint32_t index)
@@ -174,7 +176,9 @@ static void *held_drain(void *ctx)
 START_TEST(who_waits_in_the_queue_of_a_drained_loop_is_served)
 {
 	enum { WAITING = 64 };
-	const struct weir_handlers handlers = { .on_data = held_on_data };
+	const struct weir_service service = {
+		.handlers = { .on_data = held_on_data },
+	};
 	const struct weir_server_opts opts = {
 		.loop_count = 2,
 		.steering = { .policy = policies[_i] },
@@ -184,7 +188,7 @@ START_TEST(who_waits_in_the_queue_of_a_drained_loop_is_served)
 	pthread_t drainer;
 	void *failed;
 
-	echo_start(&held.echo, &opts, &handlers);
+	echo_start(&held.echo, &opts, &service);
 	/* The program moves them while their own loop still hangs; without
 	 * deferred task work the kernel may accept them there all the same, as
 	 * soon as its thread enters the kernel for anything. */
@@ -582,8 +586,10 @@ START_TEST(the_port_of_a_server_that_has_ended_is_free_before_it_is_closed)
 	struct echo second = { .server = NULL };
 	roll_start(&first, policies[_i], 2, 0);
 	come_and_go(&first, 20);
-	const struct weir_server_opts opts = { .loop_count = 2,
-					       .port = echo_port(&first) };
+	const struct weir_listen listen = { .port = echo_port(&first) };
+	const struct weir_server_opts opts = { .listen = &listen,
+					       .listen_count = 1,
+					       .loop_count = 2 };
 	weir_server_stop(first.server);
 	ck_assert_int_eq(weir_server_join(first.server), 0);
 	echo_start(&second, &opts, NULL);
@@ -655,11 +661,11 @@ static void serve_two_addresses(const struct weir_server_opts *opts)
 
 START_TEST(two_addresses_of_two_families_are_served)
 {
-	const struct weir_server_address also = { .address = "::1" };
+	const struct weir_listen listen[] = { { .address = "127.0.0.1" },
+					      { .address = "::1" } };
 	const struct weir_server_opts opts = {
-		.address = "127.0.0.1",
-		.also = &also,
-		.also_count = 1,
+		.listen = listen,
+		.listen_count = 2,
 		.loop_count = 2,
 		.is_unpinned = true,
 		.steering = { .policy = policies[_i] },
@@ -677,12 +683,13 @@ START_TEST(two_wildcards_share_one_port)
 	echo_start(&scout, NULL, NULL);
 	const uint16_t port = echo_port(&scout);
 	echo_end(&scout, NULL);
-	const struct weir_server_address also = { .address = "::",
-						  .port = port };
+	const struct weir_listen listen[] = {
+		{ .address = "0.0.0.0", .port = port },
+		{ .address = "::", .port = port },
+	};
 	const struct weir_server_opts opts = {
-		.port = port,
-		.also = &also,
-		.also_count = 1,
+		.listen = listen,
+		.listen_count = 2,
 		.loop_count = 2,
 		.is_unpinned = true,
 		.steering = { .policy = policies[_i] },
@@ -698,12 +705,12 @@ START_TEST(an_ipv6_wildcard_beside_ipv4_leaves_other_ipv4_addresses_alone)
 	wi_netns_enter_if_may();
 	wi_skip_unless(has_ipv6(), "no IPv6");
 	ck_assert_int_eq(close(wi_listener(&other)), 0);
-	const struct weir_server_address also = {
-		.address = "::", .port = ntohs(other.sin_port)
+	const struct weir_listen listen[] = {
+		{ .address = "127.0.0.1" },
+		{ .address = "::", .port = ntohs(other.sin_port) },
 	};
-	const struct weir_server_opts opts = { .address = "127.0.0.1",
-					       .also = &also,
-					       .also_count = 1,
+	const struct weir_server_opts opts = { .listen = listen,
+					       .listen_count = 2,
 					       .loop_count = 1 };
 	echo_start_as_asked(&echo, &opts, NULL);
 	come_and_go_on(&echo, 1, 5);
@@ -719,35 +726,36 @@ END_TEST
 
 START_TEST(addresses_that_cannot_all_be_had_are_refused)
 {
-	const struct weir_handlers none = { .on_open = NULL };
 	struct weir_error error = { .code = 0 };
 	struct weir_server *server = NULL;
 	struct sockaddr_in taken;
 	wi_netns_enter_if_may();
 	int listener = wi_listener(&taken);
-	struct weir_server_address also[WEIR_STEER_GROUPS_MAX] = {
-		{ .address = "127.0.0.1", .port = ntohs(taken.sin_port) },
+	struct weir_listen listen[WEIR_STEER_GROUPS_MAX + 1] = {
+		silent_listen,
+		{ .service = &silent_service,
+		  .address = "127.0.0.1",
+		  .port = ntohs(taken.sin_port) },
 	};
-	struct weir_server_opts opts = { .address = "127.0.0.1",
-					 .also = also,
-					 .also_count = 1,
+	struct weir_server_opts opts = { .listen = listen,
+					 .listen_count = 2,
 					 .loop_count = 1 };
 	const size_t fds = peer_fd_count();
 
-	expect_error(weir_server_open(&server, &opts, &none, NULL, &error),
-		     -EADDRINUSE, &error, "in use");
-	also[0].address = "here";
-	expect_error(weir_server_open(&server, &opts, &none, NULL, &error),
-		     -EINVAL, &error, "'here' is no numeric");
-	opts.also_count = WEIR_STEER_GROUPS_MAX;
-	expect_error(weir_server_open(&server, &opts, &none, NULL, &error),
-		     -EINVAL, &error, "9 addresses asked for; the limit is 8");
+	expect_error(weir_server_open(&server, &opts, &error), -EADDRINUSE,
+		     &error, "in use");
+	listen[1].address = "here";
+	expect_error(weir_server_open(&server, &opts, &error), -EINVAL, &error,
+		     "'here' is no numeric");
+	opts.listen_count = WEIR_STEER_GROUPS_MAX + 1;
+	expect_error(weir_server_open(&server, &opts, &error), -EINVAL, &error,
+		     "9 addresses asked for; the limit is 8");
 	peer_close(listener);
-	opts.port = also[0].port;
-	opts.also_count = 1;
-	also[0].address = "127.0.0.1";
-	expect_error(weir_server_open(&server, &opts, &none, NULL, &error),
-		     -EINVAL, &error, "asked for twice");
+	listen[0].port = listen[1].port;
+	opts.listen_count = 2;
+	listen[1].address = "127.0.0.1";
+	expect_error(weir_server_open(&server, &opts, &error), -EINVAL, &error,
+		     "asked for twice");
 	ck_assert_uint_eq(peer_fd_count(), fds - 1);
 }
 END_TEST
@@ -766,7 +774,6 @@ static void pin_to(int cpu)
 START_TEST(one_in_so_many_sockets_is_asked_for_its_cpu)
 {
 	const struct weir_server_opts opts = {
-		.address = "127.0.0.1",
 		.loop_count = 1,
 		.sample_interval = 4,
 	};

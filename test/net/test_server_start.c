@@ -22,12 +22,11 @@ static struct traces traces_read(void)
 static void expect_refusal(const struct weir_server_opts *opts, int want,
 			   const char *hint)
 {
-	const struct weir_handlers none = { .on_open = NULL };
 	struct weir_server *server = NULL;
 	struct weir_error error = { .code = 0 };
 	const struct traces before = traces_read();
 
-	int err = weir_server_open(&server, opts, &none, NULL, &error);
+	int err = weir_server_open(&server, opts, &error);
 	ck_assert_msg(err == want, "got %d, want %d: %s", err, want,
 		      error.text);
 	ck_assert_int_eq(error.code, want);
@@ -38,8 +37,7 @@ static void expect_refusal(const struct weir_server_opts *opts, int want,
 	ck_assert_uint_eq(traces_read().fds, before.fds);
 	ck_assert_uint_eq(traces_read().rings, before.rings);
 	/* The text is for who asks; the call works without. */
-	ck_assert_int_eq(weir_server_open(&server, opts, &none, NULL, NULL),
-			 want);
+	ck_assert_int_eq(weir_server_open(&server, opts, NULL), want);
 }
 
 START_TEST(a_port_that_a_plain_listener_has_is_in_use)
@@ -47,13 +45,18 @@ START_TEST(a_port_that_a_plain_listener_has_is_in_use)
 	struct sockaddr_in address;
 	char hint[32];
 	int fd = wi_listener(&address);
-	const struct weir_server_opts opts = {
+	const struct weir_listen listen = {
+		.service = &silent_service,
 		.address = "127.0.0.1",
 		.port = ntohs(address.sin_port),
+	};
+	const struct weir_server_opts opts = {
+		.listen = &listen,
+		.listen_count = 1,
 		.loop_count = 2,
 	};
 	(void)snprintf(hint, sizeof(hint), "127.0.0.1:%u is in use",
-		       (unsigned)opts.port);
+		       (unsigned)listen.port);
 	expect_refusal(&opts, -EADDRINUSE, hint);
 	expect_refusal(&opts, -EADDRINUSE, "choose another port");
 	peer_close(fd);
@@ -64,8 +67,11 @@ START_TEST(a_port_that_another_server_has_is_in_use)
 {
 	struct echo echo = { .server = NULL };
 	echo_start(&echo, NULL, NULL);
-	const struct weir_server_opts opts = { .address = "127.0.0.1",
-					       .port = echo_port(&echo) };
+	const struct weir_listen listen = { .service = &silent_service,
+					    .address = "127.0.0.1",
+					    .port = echo_port(&echo) };
+	const struct weir_server_opts opts = { .listen = &listen,
+					       .listen_count = 1 };
 	expect_refusal(&opts, -EADDRINUSE, "choose another port");
 	/* The one that has it was not disturbed. */
 	int fd = peer_open(echo_port(&echo));
@@ -84,9 +90,11 @@ START_TEST(servers_that_join_a_group_share_a_port)
 	int fds[32];
 
 	echo_start(&first, &first_opts, NULL);
+	const struct weir_listen listen = { .port = echo_port(&first) };
 	const struct weir_server_opts second_opts = {
+		.listen = &listen,
+		.listen_count = 1,
 		.joins_group = true,
-		.port = echo_port(&first),
 	};
 	echo_start(&second, &second_opts, NULL);
 	ck_assert_uint_eq(echo_port(&second), echo_port(&first));
@@ -115,8 +123,13 @@ static const struct {
 
 START_TEST(an_address_that_cannot_be_bound_is_named)
 {
-	const struct weir_server_opts opts = {
+	const struct weir_listen listen = {
+		.service = &silent_service,
 		.address = address_cases[_i].address,
+	};
+	const struct weir_server_opts opts = {
+		.listen = &listen,
+		.listen_count = 1,
 		.loop_count = 1,
 	};
 	expect_refusal(&opts, address_cases[_i].want, address_cases[_i].hint);
@@ -146,22 +159,6 @@ static const struct {
 	  { .loop = { .buf_bytes = 2 << 20 } },
 	  -EINVAL,
 	  "1048576" },
-	{ "low above high",
-	  { .loop = { .send_low_bytes = 10, .send_high_bytes = 5 } },
-	  -EINVAL,
-	  "low 10, high 5" },
-	{ "high above max",
-	  { .loop = { .send_high_bytes = 10, .send_bytes_max = 5 } },
-	  -EINVAL,
-	  "high 10, max 5" },
-	{ "a message too large",
-	  { .loop = { .message_bytes_max = 1 << 30 } },
-	  -EINVAL,
-	  "1073741824" },
-	{ "a queue too long",
-	  { .loop = { .send_bytes_max = 1 << 29 } },
-	  -EINVAL,
-	  "536870912" },
 	{ "a batch wait too long",
 	  { .loop = { .batch_wait_us = 51 } },
 	  -EINVAL,
@@ -179,7 +176,8 @@ static const struct {
 START_TEST(an_option_out_of_range_is_named_with_its_limit)
 {
 	struct weir_server_opts opts = option_cases[_i].opts;
-	opts.address = "127.0.0.1";
+	opts.listen = &silent_listen;
+	opts.listen_count = 1;
 	if (opts.loop_count == 0)
 		opts.loop_count = 2;
 	(void)printf("%s\n", option_cases[_i].when);
@@ -187,20 +185,68 @@ START_TEST(an_option_out_of_range_is_named_with_its_limit)
 }
 END_TEST
 
+static const struct {
+	const char *when;
+	struct weir_service service;
+	const char *hint;
+} service_cases[] = {
+	{ "low above high",
+	  { .send_low_bytes = 10, .send_high_bytes = 5 },
+	  "low 10, high 5" },
+	{ "high above max",
+	  { .send_high_bytes = 10, .send_bytes_max = 5 },
+	  "high 10, max 5" },
+	{ "a message too large",
+	  { .message_bytes_max = 1 << 30 },
+	  "1073741824" },
+	{ "a queue too long", { .send_bytes_max = 1 << 29 }, "536870912" },
+	{ "which one",
+	  { .name = "x25", .send_bytes_max = 1 },
+	  "service 'x25'" },
+};
+
+/* The second one of two: all of them are looked at before anything starts. */
+START_TEST(a_service_out_of_range_is_named_with_its_limit)
+{
+	const struct weir_listen listen[] = {
+		silent_listen,
+		{ .service = &service_cases[_i].service,
+		  .address = "127.0.0.1" },
+	};
+	const struct weir_server_opts opts = { .listen = listen,
+					       .listen_count = 2 };
+	(void)printf("%s\n", service_cases[_i].when);
+	expect_refusal(&opts, -EINVAL, service_cases[_i].hint);
+}
+END_TEST
+
+START_TEST(a_server_needs_a_listener_and_each_listener_a_service)
+{
+	const struct weir_listen listen = { .address = "127.0.0.1" };
+	struct weir_server_opts opts = { .loop_count = 1 };
+	expect_refusal(&opts, -EINVAL, "listen is empty");
+	opts.listen = &listen;
+	opts.listen_count = 1;
+	expect_refusal(&opts, -EINVAL, "no service");
+}
+END_TEST
+
 /* In a child, which must not assert. */
 static int open_as_nobody(void *ctx, struct weir_error *error)
 {
-	const struct weir_handlers none = { .on_open = NULL };
 	struct weir_server *server = NULL;
 	if (setgid(65534) < 0 || setuid(65534) < 0)
 		return -errno;
-	return weir_server_open(&server, ctx, &none, NULL, error);
+	return weir_server_open(&server, ctx, error);
 }
 
 START_TEST(a_privileged_port_needs_permission)
 {
-	struct weir_server_opts opts = { .address = "127.0.0.1",
-					 .port = 81,
+	const struct weir_listen listen = { .service = &silent_service,
+					    .address = "127.0.0.1",
+					    .port = 81 };
+	struct weir_server_opts opts = { .listen = &listen,
+					 .listen_count = 1,
 					 .loop_count = 1,
 					 .loop = { .conn_count = 16 } };
 	struct weir_error error = { .code = 0 };
@@ -301,17 +347,17 @@ START_TEST(a_server_of_which_the_third_loop_fails_leaves_nothing_behind)
 	third.kernel.listen = third_listen;
 	third.kernel.doorbell_open = third_doorbell;
 	const struct weir_server_opts opts = {
-		.address = "127.0.0.1",
+		.listen = &silent_listen,
+		.listen_count = 1,
 		.loop_count = 3,
 		.loop = { .ring = { .kernel = &third.kernel } },
 	};
-	const struct weir_handlers none = { .on_open = NULL };
 	struct weir_server *server = NULL;
 	struct weir_error error = { .code = 0 };
 	const struct traces before = traces_read();
 
 	(void)printf("%s\n", third_cases[_i].what);
-	int err = weir_server_open(&server, &opts, &none, NULL, &error);
+	int err = weir_server_open(&server, &opts, &error);
 	ck_assert_msg(err == third_cases[_i].want, "%s: got %d: %s",
 		      third_cases[_i].what, err, error.text);
 	ck_assert_msg(strstr(error.text, third_cases[_i].hint) != NULL,
@@ -321,8 +367,7 @@ START_TEST(a_server_of_which_the_third_loop_fails_leaves_nothing_behind)
 	ck_assert_uint_eq(traces_read().rings, before.rings);
 
 	/* Whatever it was, it is over: the next start works. */
-	ck_assert_int_eq(weir_server_open(&server, &opts, &none, NULL, &error),
-			 0);
+	ck_assert_int_eq(weir_server_open(&server, &opts, &error), 0);
 	weir_server_stop(server);
 	ck_assert_int_eq(weir_server_join(server), 0);
 	weir_server_close(server);
@@ -332,12 +377,14 @@ END_TEST
 
 START_TEST(an_ipv6_address_serves_too)
 {
-	const struct weir_server_opts opts = { .address = "[::1]",
+	const struct weir_listen listen = { .service = &silent_service,
+					    .address = "[::1]" };
+	const struct weir_server_opts opts = { .listen = &listen,
+					       .listen_count = 1,
 					       .loop_count = 1 };
-	const struct weir_handlers none = { .on_open = NULL };
 	struct weir_server *server = NULL;
 	struct weir_error error = { .code = 0 };
-	int err = weir_server_open(&server, &opts, &none, NULL, &error);
+	int err = weir_server_open(&server, &opts, &error);
 	wi_skip_unless(err == 0, error.text);
 	ck_assert_uint_ne(weir_server_port(server), 0);
 	weir_server_stop(server);
@@ -386,6 +433,11 @@ TCase *tcase_server_start(void)
 	tcase_add_loop_test(tcase,
 			    an_option_out_of_range_is_named_with_its_limit, 0,
 			    COUNT_OF(option_cases));
+	tcase_add_loop_test(tcase,
+			    a_service_out_of_range_is_named_with_its_limit, 0,
+			    COUNT_OF(service_cases));
+	tcase_add_test(tcase,
+		       a_server_needs_a_listener_and_each_listener_a_service);
 	tcase_add_test(tcase, a_privileged_port_needs_permission);
 	tcase_add_loop_test(
 		tcase,

@@ -29,8 +29,6 @@ static const struct {
 	{ true, -EMFILE },  { false, -EPERM }, { true, -EPERM },
 };
 
-static const struct weir_handlers none = { .on_open = NULL };
-
 /* ---- a loop, on the simulated kernel ---------------------------------------
  */
 
@@ -58,7 +56,7 @@ static int loop_start(const struct weir_kernel *kernel,
 		.buf_bytes = 64,
 		.block_memory_bytes = 1 << 16,
 	};
-	int err = weir_loop_open(out_loop, &opts, &none, NULL, error);
+	int err = weir_loop_open(out_loop, &opts, error);
 	if (err < 0)
 		return err;
 	err = weir_loop_enable(*out_loop);
@@ -122,7 +120,8 @@ static int server_start(const struct weir_kernel *kernel,
 			struct weir_error *error)
 {
 	const struct weir_server_opts opts = {
-		.address = "127.0.0.1",
+		.listen = &silent_listen,
+		.listen_count = 1,
 		.loop_count = 2,
 		.is_unpinned = true,
 		.loop = { .ring = { .kernel = kernel,
@@ -133,7 +132,7 @@ static int server_start(const struct weir_kernel *kernel,
 			  .buf_count = 4,
 			  .block_memory_bytes = 1 << 20 },
 	};
-	return weir_server_open(out_server, &opts, &none, NULL, error);
+	return weir_server_open(out_server, &opts, error);
 }
 
 static void server_end(struct weir_server *server)

@@ -15,8 +15,8 @@
 
 enum { STOP_TEST_TIMEOUT_S = 60 };
 
-static const struct weir_server_opts patient = {
-	.loop = { .drain_timeout_ms = WEIR_NO_TIMEOUT },
+static const struct weir_service patient = {
+	.drain_timeout_ms = WEIR_NO_TIMEOUT,
 };
 
 /* ---- idle ------------------------------------------------------------------
@@ -26,7 +26,7 @@ START_TEST(a_stop_without_connections_needs_no_deadline)
 {
 	struct echo echo = { .server = NULL };
 	for (int i = 0; i < 10; i++) {
-		echo_start(&echo, &patient, NULL);
+		echo_start(&echo, NULL, &patient);
 		echo_end(&echo, NULL);
 	}
 }
@@ -35,15 +35,12 @@ END_TEST
 START_TEST(idle_connections_all_see_a_clean_end)
 {
 	enum { CLIENTS = 300 };
-	const struct weir_server_opts opts = {
-		.loop_count = 2,
-		.loop = { .drain_timeout_ms = WEIR_NO_TIMEOUT },
-	};
+	const struct weir_server_opts opts = { .loop_count = 2 };
 	struct echo echo = { .server = NULL };
 	struct weir_loop_stats stats;
 	int fds[CLIENTS];
 
-	echo_start(&echo, &opts, NULL);
+	echo_start(&echo, &opts, &patient);
 	for (int i = 0; i < CLIENTS; i++)
 		fds[i] = peer_open(echo_port(&echo));
 	peer_round_trips(fds, CLIENTS, 1);
@@ -60,15 +57,12 @@ END_TEST
 
 START_TEST(a_stop_while_nobody_accepts_still_ends)
 {
-	const struct weir_server_opts opts = {
-		.loop = { .drain_timeout_ms = WEIR_NO_TIMEOUT,
-			  .conn_count = 2 },
-	};
+	const struct weir_server_opts opts = { .loop = { .conn_count = 2 } };
 	struct echo echo = { .server = NULL };
 	struct weir_loop_stats stats;
 	int fds[4];
 
-	echo_start(&echo, &opts, NULL);
+	echo_start(&echo, &opts, &patient);
 	for (int i = 0; i < 4; i++)
 		fds[i] = peer_open(echo_port(&echo));
 	peer_round_trips(fds, 2, 1);
@@ -87,16 +81,14 @@ END_TEST
 
 /* Every request was sent before the stop, so the server's kernel has it: all
  * must be answered, whatever the loop had seen of them. */
-static void stop_with_requests(const struct weir_loop_opts *loop_opts,
+static void stop_with_requests(const struct weir_loop_opts *opts,
 			       size_t client_count, uint32_t depth,
 			       size_t payload_bytes, bool is_accepted)
 {
-	struct weir_loop_opts opts = *loop_opts;
 	struct local local = { .loop = NULL };
 	int *fds = calloc(client_count, sizeof(*fds));
 
-	opts.drain_timeout_ms = WEIR_NO_TIMEOUT;
-	local_start(&local, &opts, NULL);
+	local_start(&local, opts, &patient);
 	for (size_t i = 0; i < client_count; i++)
 		fds[i] = peer_open(local.port);
 	if (is_accepted)
@@ -189,7 +181,7 @@ START_TEST(under_load_the_answers_counted_are_the_answers_received)
 	size_t open_count = CLIENTS;
 	bool is_stopped = false;
 
-	echo_start(&echo, &patient, NULL);
+	echo_start(&echo, NULL, &patient);
 	for (int i = 0; i < CLIENTS; i++) {
 		polls[i] = (struct pollfd){ .fd = peer_open(echo_port(&echo)),
 					    .events = POLLIN };
@@ -232,13 +224,11 @@ END_TEST
 
 START_TEST(a_peer_that_never_closes_is_forced_at_the_drain_deadline)
 {
-	const struct weir_server_opts opts = {
-		.loop = { .drain_timeout_ms = 100 },
-	};
+	const struct weir_service service = { .drain_timeout_ms = 100 };
 	struct echo echo = { .server = NULL };
 	struct weir_loop_stats stats;
 
-	echo_start(&echo, &opts, NULL);
+	echo_start(&echo, NULL, &service);
 	int fd = peer_open(echo_port(&echo));
 	peer_round_trip(fd, 1);
 	weir_server_stop(echo.server);
@@ -292,12 +282,12 @@ static void turn_until_readable(struct local *local, int fd)
 START_TEST(a_peer_that_never_reads_is_forced_at_the_drain_deadline)
 {
 	enum { DRAIN_MS = 1000, NS_PER_MS = 1000000 };
-	const struct weir_loop_opts opts = { .drain_timeout_ms = DRAIN_MS };
+	const struct weir_service service = { .drain_timeout_ms = DRAIN_MS };
 	struct local local = { .is_time_still = true };
 	struct weir_loop_stats stats;
 
 	stuffing_fill();
-	local_start(&local, &opts, NULL);
+	local_start(&local, NULL, &service);
 	int neighbour = peer_open(local.port);
 	int fd = peer_open_narrow(local.port);
 	local_turn_until(&local, &local.echo.opens, 2);
@@ -328,7 +318,7 @@ START_TEST(a_second_stop_forces_at_once)
 	struct echo echo = { .server = NULL };
 	struct weir_loop_stats stats;
 
-	echo_start(&echo, &patient, NULL);
+	echo_start(&echo, NULL, &patient);
 	int fd = peer_open(echo_port(&echo));
 	peer_round_trip(fd, 1);
 	weir_server_stop(echo.server);
@@ -347,7 +337,7 @@ START_TEST(two_stops_at_once_end_while_clients_are_coming)
 	struct echo echo = { .server = NULL };
 	int fds[CLIENTS];
 	for (int cycle = 0; cycle < CYCLES; cycle++) {
-		echo_start(&echo, &patient, NULL);
+		echo_start(&echo, NULL, &patient);
 		for (int i = 0; i < CLIENTS; i++) {
 			fds[i] = peer_open(echo_port(&echo));
 			if (i == cycle) {
@@ -399,12 +389,14 @@ START_TEST(a_client_that_comes_in_behind_a_forced_stop_does_not_hang_it)
 		.ring = { .kernel = &late.kernel,
 			  .sq_entry_count = 1,
 			  .cq_entry_count = 64 },
+	};
+	const struct weir_service service = {
 		.drain_timeout_ms = WEIR_NO_TIMEOUT,
 		.idle_timeout_ms = WEIR_NO_TIMEOUT,
 	};
 	struct local local = { .loop = NULL };
 
-	local_start(&local, &opts, NULL);
+	local_start(&local, &opts, &service);
 	late.port = local.port;
 	int fd = peer_open(local.port);
 	local_turn_until(&local, &local.echo.opens, 1);
@@ -426,10 +418,7 @@ END_TEST
 START_TEST(a_stop_before_the_first_turn_ends_the_loop)
 {
 	struct local local = { .loop = NULL };
-	local_start(
-		&local,
-		&(struct weir_loop_opts){ .drain_timeout_ms = WEIR_NO_TIMEOUT },
-		NULL);
+	local_start(&local, NULL, &patient);
 	weir_loop_stop(local.loop);
 	ck_assert_int_eq(weir_loop_run(local.loop), 0);
 	ck_assert_int_eq(weir_loop_turn(local.loop, 0), 0);
@@ -452,7 +441,7 @@ START_TEST(a_stop_from_a_signal_handler_is_a_stop)
 	struct echo echo = { .server = NULL };
 	ck_assert_int_eq(sigaction(SIGUSR1, &action, NULL), 0);
 
-	echo_start(&echo, &patient, NULL);
+	echo_start(&echo, NULL, &patient);
 	signalled_server = echo.server;
 	int fd = peer_open(echo_port(&echo));
 	peer_round_trip(fd, 1);
@@ -475,8 +464,10 @@ static ssize_t stopping_on_data(struct weir_conn *conn, const uint8_t *bytes,
 START_TEST(a_stop_from_a_handler_answers_what_it_is_looking_at)
 {
 	struct echo echo = { .server = NULL };
-	echo_start(&echo, &patient,
-		   &(struct weir_handlers){ .on_data = stopping_on_data });
+	echo_start(&echo, NULL,
+		   &(struct weir_service){
+			   .handlers = { .on_data = stopping_on_data },
+			   .drain_timeout_ms = WEIR_NO_TIMEOUT });
 	int fd = peer_open(echo_port(&echo));
 	peer_round_trip(fd, 1);
 	peer_expect_end(fd);
@@ -487,17 +478,17 @@ END_TEST
 
 START_TEST(twenty_cycles_leave_no_descriptor_no_mapping_and_a_free_port)
 {
-	struct weir_server_opts opts = {
-		.loop_count = 2,
-		.loop = { .drain_timeout_ms = WEIR_NO_TIMEOUT },
-	};
+	struct weir_listen listen = { .port = 0 };
+	const struct weir_server_opts opts = { .listen = &listen,
+					       .listen_count = 1,
+					       .loop_count = 2 };
 	struct echo echo = { .server = NULL };
 	wi_netns_enter_if_may();
 	const size_t fds_before = peer_fd_count();
 	for (int cycle = 0; cycle < 20; cycle++) {
-		echo_start(&echo, &opts, NULL);
-		opts.port = echo_port(&echo); /* the same again */
-		int fd = peer_open(opts.port);
+		echo_start(&echo, &opts, &patient);
+		listen.port = echo_port(&echo); /* the same again */
+		int fd = peer_open(listen.port);
 		peer_round_trip(fd, 1);
 		weir_server_stop(echo.server);
 		peer_expect_end(fd);

@@ -57,8 +57,8 @@ static void crowd_close(const int *fds)
  * all others as silent, with their requests lying in the kernel. */
 START_TEST(a_late_loop_hears_who_has_spoken_and_closes_who_has_not)
 {
+	const struct weir_service service = { .idle_timeout_ms = LATE_IDLE_MS };
 	const struct weir_loop_opts opts = {
-		.idle_timeout_ms = LATE_IDLE_MS,
 		/* Fewer than peers: those who found none come again. */
 		.buf_count = _i == 0 ? 0 : 4,
 	};
@@ -66,7 +66,7 @@ START_TEST(a_late_loop_hears_who_has_spoken_and_closes_who_has_not)
 	struct weir_loop_stats stats;
 	int fds[CROWD];
 
-	local_start(&local, &opts, NULL);
+	local_start(&local, &opts, &service);
 	crowd_open(fds, local.port);
 	local_turn_until(&local, &local.echo.opens, CROWD);
 	crowd_say(fds, 0, 1, 1);
@@ -97,14 +97,14 @@ END_TEST
 START_TEST(many_deadlines_at_once_are_shared_out_over_turns)
 {
 	enum { SILENT = 700, PER_TURN = 256 };
-	const struct weir_loop_opts opts = { .idle_timeout_ms = LATE_IDLE_MS };
+	const struct weir_service service = { .idle_timeout_ms = LATE_IDLE_MS };
 	struct local local = { .is_time_still = true };
 	struct weir_loop_stats stats;
 	int *fds = calloc(SILENT, sizeof(int));
 	uint64_t most = 0;
 	uint64_t done = 0;
 
-	local_start(&local, &opts, NULL);
+	local_start(&local, NULL, &service);
 	for (int i = 0; i < SILENT; i++)
 		fds[i] = peer_open(local.port);
 	local_turn_until(&local, &local.echo.opens, SILENT);
@@ -340,7 +340,9 @@ static void storm_on_open(struct weir_conn *conn, void *ctx)
 START_TEST(a_server_in_a_storm_of_signals_answers_every_byte)
 {
 	const struct weir_server_opts opts = { .loop_count = 2 };
-	const struct weir_handlers handlers = { .on_open = storm_on_open };
+	const struct weir_service service = {
+		.handlers = { .on_open = storm_on_open },
+	};
 	struct echo echo = { .server = NULL };
 	struct storm_load load = { .port = 0 };
 	struct weir_loop_stats stats;
@@ -348,7 +350,7 @@ START_TEST(a_server_in_a_storm_of_signals_answers_every_byte)
 
 	/* The loops' alone: this thread waits as well, and could be meant. */
 	storm_block(SIG_BLOCK);
-	echo_start(&echo, &opts, &handlers);
+	echo_start(&echo, &opts, &service);
 	storm_start();
 	storm_load_start(&load, echo_port(&echo));
 	ck_assert_int_eq(pthread_join(load.thread, NULL), 0);

@@ -23,6 +23,7 @@ struct player {
 	const struct diff_story *expected;
 	struct diff_story *story;
 	struct weir_loop *loop;
+	struct weir_service service;
 	uint16_t port;
 	bool has_ended;
 	struct diff_conn conns[DIFF_CONNS];
@@ -336,12 +337,19 @@ static void finish(struct player *player)
 
 /* ---- a run ------------------------------------------------------------- */
 
-static const struct weir_handlers handlers = {
-	.on_open = play_on_open,
-	.on_data = play_on_data,
-	.on_drain = play_on_drain,
-	.on_close = play_on_close,
-};
+static struct weir_service play_service(struct player *player)
+{
+	return (struct weir_service){
+		.handlers = { .on_open = play_on_open,
+			      .on_data = play_on_data,
+			      .on_drain = play_on_drain,
+			      .on_close = play_on_close },
+		.ctx = player,
+		.send_high_bytes = player->script->reaction.high_bytes,
+		.idle_timeout_ms = 5000,
+		.drain_timeout_ms = 1000,
+	};
+}
 
 static void start(struct player *player)
 {
@@ -357,18 +365,17 @@ static void start(struct player *player)
 		.buf_count = 16,
 		.buf_bytes = 128,
 		.block_memory_bytes = 1 << 20,
-		.send_high_bytes = player->script->reaction.high_bytes,
-		.idle_timeout_ms = 5000,
-		.drain_timeout_ms = 1000,
 	};
-	int err = weir_loop_open(&player->loop, &opts, &handlers, player, NULL);
+	player->service = play_service(player);
+	int err = weir_loop_open(&player->loop, &opts, NULL);
 	assert(err == 0);
 	err = weir_addr_parse("127.0.0.1", 0, &request.addr);
 	assert(err == 0);
 	const int fd = wi_listen_socket_open(kernel, &request, &addr);
 	assert(fd >= 0);
 	player->port = weir_addr_port(&addr);
-	weir_loop_listen(player->loop, fd);
+	err = weir_loop_listen(player->loop, &player->service, fd, NULL);
+	assert(err == 0);
 	err = weir_loop_enable(player->loop);
 	assert(err == 0);
 	(void)err;

@@ -1,5 +1,7 @@
 #include "peer.h"
 
+#include "net/loop/loop_priv.h"
+
 #include "net/server/listen_socket.h"
 
 #include <dirent.h>
@@ -306,6 +308,10 @@ size_t peer_map_count(const char *name)
 /* ---- servers ---------------------------------------------------------------
  */
 
+const struct weir_service silent_service = { .name = "silent" };
+const struct weir_listen silent_listen = { .service = &silent_service,
+					   .address = "127.0.0.1" };
+
 /* Call it with the lock held. */
 static void echo_count(struct echo *echo, uint64_t *counter)
 {
@@ -374,20 +380,21 @@ void echo_on_close(struct weir_conn *conn,
 	(void)pthread_mutex_unlock(&echo->lock);
 }
 
-static struct weir_handlers echo_init(struct echo *echo,
-				      const struct weir_handlers *handlers)
+static void echo_init(struct echo *echo, const struct weir_service *service)
 {
-	struct weir_handlers all = { .on_open = NULL };
-	if (handlers != NULL)
-		all = *handlers;
-	if (all.on_open == NULL)
-		all.on_open = echo_on_open;
-	if (all.on_data == NULL)
-		all.on_data = echo_on_data;
-	if (all.on_drain == NULL)
-		all.on_drain = echo_on_drain;
-	if (all.on_close == NULL)
-		all.on_close = echo_on_close;
+	struct weir_handlers *all = &echo->service.handlers;
+	echo->service = (struct weir_service){ .name = "echo" };
+	if (service != NULL)
+		echo->service = *service;
+	echo->service.ctx = echo;
+	if (all->on_open == NULL)
+		all->on_open = echo_on_open;
+	if (all->on_data == NULL)
+		all->on_data = echo_on_data;
+	if (all->on_drain == NULL)
+		all->on_drain = echo_on_drain;
+	if (all->on_close == NULL)
+		all->on_close = echo_on_close;
 
 	pthread_condattr_t clock;
 	(void)pthread_condattr_init(&clock);
@@ -400,7 +407,6 @@ static struct weir_handlers echo_init(struct echo *echo,
 	echo->shown = 0;
 	echo->answers = 0;
 	echo->closes = 0;
-	return all;
 }
 
 static void echo_fini(struct echo *echo)
@@ -410,29 +416,37 @@ static void echo_fini(struct echo *echo)
 }
 
 void echo_start_as_asked(struct echo *echo, const struct weir_server_opts *opts,
-			 const struct weir_handlers *handlers)
+			 const struct weir_service *service)
 {
 	struct weir_error error = { .code = 0 };
-	struct weir_handlers all = echo_init(echo, handlers);
-	int err = weir_server_open(&echo->server, opts, &all, echo, &error);
+	struct weir_server_opts resolved = *opts;
+
+	echo_init(echo, service);
+	memset(echo->listens, 0, sizeof(echo->listens));
+	for (uint32_t i = 0; i < opts->listen_count; i++)
+		echo->listens[i] = opts->listen[i];
+	for (uint32_t i = 0; i < WEIR_STEER_GROUPS_MAX; i++) {
+		echo->listens[i].service = &echo->service;
+		if (echo->listens[i].address == NULL)
+			echo->listens[i].address = "127.0.0.1";
+	}
+	resolved.listen = echo->listens;
+	resolved.listen_count = opts->listen_count + (opts->listen_count == 0);
+	int err = weir_server_open(&echo->server, &resolved, &error);
 	ck_assert_msg(err == 0, "server: %s", error.text);
 }
 
 void echo_start(struct echo *echo, const struct weir_server_opts *opts,
-		const struct weir_handlers *handlers)
+		const struct weir_service *service)
 {
-	struct weir_server_opts resolved = { .address = "127.0.0.1",
-					     .loop_count = 1,
-					     .is_unpinned = true };
+	struct weir_server_opts resolved = { .loop_count = 0 };
 
-	if (opts != NULL) {
+	if (opts != NULL)
 		resolved = *opts;
-		resolved.address = "127.0.0.1";
-		resolved.is_unpinned = true;
-		if (resolved.loop_count == 0)
-			resolved.loop_count = 1;
-	}
-	echo_start_as_asked(echo, &resolved, handlers);
+	resolved.is_unpinned = true;
+	if (resolved.loop_count == 0)
+		resolved.loop_count = 1;
+	echo_start_as_asked(echo, &resolved, service);
 }
 
 uint16_t echo_port(const struct echo *echo)
@@ -600,17 +614,20 @@ void echo_end(struct echo *echo, struct weir_loop_stats *out_stats)
 
 /* ---- a loop of the test's own thread ----------------------------------- */
 
-static int local_listen(struct local *local, const struct weir_kernel *kernel)
+uint16_t local_listen(struct local *local, const struct weir_service *service)
 {
+	struct weir_error error = { .code = 0 };
 	struct wi_listen_request request = {
 		.backlog = (int)weir_loop_backlog(local->loop),
 	};
 	struct weir_addr addr;
 	ck_assert_int_eq(weir_addr_parse("127.0.0.1", 0, &request.addr), 0);
-	int fd = wi_listen_socket_open(kernel, &request, &addr);
+	int fd = wi_listen_socket_open(wi_loop_kernel(local->loop), &request,
+				       &addr);
 	ck_assert_msg(fd >= 0, "listen: %s", strerror(-fd));
-	local->port = weir_addr_port(&addr);
-	return fd;
+	int err = weir_loop_listen(local->loop, service, fd, &error);
+	ck_assert_msg(err == 0, "listen: %s", error.text);
+	return weir_addr_port(&addr);
 }
 
 static uint64_t local_now_ns(void *ctx)
@@ -623,12 +640,12 @@ static uint64_t local_now_ns(void *ctx)
 }
 
 void local_start(struct local *local, const struct weir_loop_opts *opts,
-		 const struct weir_handlers *handlers)
+		 const struct weir_service *service)
 {
 	struct weir_error error = { .code = 0 };
 	const struct weir_kernel *real = weir_kernel_default();
-	struct weir_handlers all = echo_init(&local->echo, handlers);
 	struct weir_loop_opts resolved = { .conn_count = 0 };
+	echo_init(&local->echo, service);
 	if (opts != NULL)
 		resolved = *opts;
 	local->kernel = *real;
@@ -640,10 +657,9 @@ void local_start(struct local *local, const struct weir_loop_opts *opts,
 	local->ahead_ns = 0;
 	local->start_ns = real->now_ns(real->ctx);
 	local->echo.server = NULL;
-	int err = weir_loop_open(&local->loop, &resolved, &all, local, &error);
+	int err = weir_loop_open(&local->loop, &resolved, &error);
 	ck_assert_msg(err == 0, "loop: %s", error.text);
-	weir_loop_listen(local->loop,
-			 local_listen(local, resolved.ring.kernel));
+	local->port = local_listen(local, &local->echo.service);
 	err = weir_loop_enable(local->loop);
 	ck_assert_msg(err == 0, "enable: %s", strerror(-err));
 }

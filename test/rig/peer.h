@@ -72,8 +72,15 @@ size_t peer_map_count(const char *name);
 /* ---- servers ---------------------------------------------------------------
  */
 
+/* One that looks at nothing, and that on 127.0.0.1, at a port of the kernel's
+ * choice. */
+extern const struct weir_service silent_service;
+extern const struct weir_listen silent_listen;
+
 struct echo {
 	struct weir_server *server;
+	struct weir_service service;
+	struct weir_listen listens[WEIR_STEER_GROUPS_MAX];
 	struct weir_frame_format format;
 
 	/* Set by a test that removes loops: their counters are gone. */
@@ -89,14 +96,16 @@ struct echo {
 	struct weir_close_reason reasons[ECHO_CLOSES_MAX];
 };
 
-/* Echoes frames, on one loop unless @opts says otherwise; @opts may be NULL.
- * A test puts struct echo first in its own struct; @handlers gets a pointer to
- * it as ctx, and what is NULL in it, or @handlers itself, is the echo's. */
+/* Echoes frames, on one loop and on 127.0.0.1 unless @opts says otherwise;
+ * @opts may be NULL, and so may be the services that it listens for, which are
+ * @service in any case. A test puts struct echo first in its own struct; the
+ * service gets a pointer to it as ctx, and what is NULL in its handlers, or
+ * @service itself, is the echo's. */
 void echo_start(struct echo *echo, const struct weir_server_opts *opts,
-		const struct weir_handlers *handlers);
-/* With the options as they are, addresses and pinning too. */
+		const struct weir_service *service);
+/* With the options as they are, pinning too. */
 void echo_start_as_asked(struct echo *echo, const struct weir_server_opts *opts,
-			 const struct weir_handlers *handlers);
+			 const struct weir_service *service);
 uint16_t echo_port(const struct echo *echo);
 
 /* The default handlers, for tests that add to them. */
@@ -148,7 +157,9 @@ struct local {
 };
 
 void local_start(struct local *local, const struct weir_loop_opts *opts,
-		 const struct weir_handlers *handlers);
+		 const struct weir_service *service);
+/* One more listener, before the first turn. Returns its port. */
+uint16_t local_listen(struct local *local, const struct weir_service *service);
 /* Turns until *@counter, which a handler moves, is @count. */
 void local_turn_until(struct local *local, const uint64_t *counter,
 		      uint64_t count);

@@ -45,6 +45,7 @@ struct play {
 	struct weir_sim *sim;
 	struct sim_plan *plan;
 	struct weir_loop *loop;
+	struct weir_service service;
 	struct actor actors[SIM_CASE_PEERS];
 	struct weir_conn *outbound[SIM_CASE_PEERS];
 	uint32_t opens;
@@ -354,11 +355,23 @@ static struct weir_loop_opts case_opts(const struct sim_case *what,
 		opts.buf_count = 4;
 	if (opts.buf_bytes == 0)
 		opts.buf_bytes = 64;
-	opts.message_bytes_max = 512;
 	opts.block_memory_bytes = 1 << 18;
-	opts.idle_timeout_ms = 3000;
-	opts.drain_timeout_ms = 1000;
 	return opts;
+}
+
+static struct weir_service case_service(struct play *play)
+{
+	struct weir_service service = play->what->service;
+	service.handlers = (struct weir_handlers){
+		.on_open = case_on_open,
+		.on_data = case_on_data,
+		.on_close = case_on_close,
+	};
+	service.ctx = play;
+	service.message_bytes_max = 512;
+	service.idle_timeout_ms = 3000;
+	service.drain_timeout_ms = 1000;
+	return service;
 }
 
 /* Fewer if the table is full. */
@@ -367,28 +380,25 @@ static void case_connect(struct play *play)
 	struct weir_addr addr;
 	(void)weir_addr_parse("127.0.0.1", PORT, &addr); /* it is one */
 	for (uint32_t i = 0; i < play->what->outbound; i++)
-		(void)weir_loop_connect(play->loop, &addr, play,
+		(void)weir_loop_connect(play->loop, &play->service, &addr, play,
 					&play->outbound[i]);
 }
 
 static bool case_open(struct play *play)
 {
-	static const struct weir_handlers handlers = {
-		.on_open = case_on_open,
-		.on_data = case_on_data,
-		.on_close = case_on_close,
-	};
 	const struct weir_kernel *kernel = weir_sim_kernel(play->sim);
 	const struct weir_loop_opts opts = case_opts(play->what, play->sim);
 	struct wi_listen_request request = { .backlog = 4 };
 
-	if (weir_loop_open(&play->loop, &opts, &handlers, play, NULL) < 0) {
+	if (weir_loop_open(&play->loop, &opts, NULL) < 0) {
 		weir_sim_violate(play->sim, "the loop does not open");
 		return false;
 	}
 	(void)weir_addr_parse("127.0.0.1", PORT, &request.addr); /* it is one */
-	weir_loop_listen(play->loop,
-			 wi_listen_socket_open(kernel, &request, NULL));
+	play->service = case_service(play);
+	(void)weir_loop_listen(play->loop, &play->service,
+			       wi_listen_socket_open(kernel, &request, NULL),
+			       NULL); /* its sizes are in range */
 	(void)weir_loop_enable(play->loop);
 	wi_sample_init(&play->loop->sample, play->what->sample_every, 0);
 	if (play->what->outbound_turn == 0)

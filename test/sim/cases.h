@@ -54,7 +54,8 @@ struct sim_case {
 	uint32_t faults;        /* WEIR_FAULT_*, that the tape may use */
 	weir_rung_set rungs_off;
 	struct weir_sim_opts world;
-	struct weir_loop_opts loop; /* kernel and rings are filled in */
+	struct weir_loop_opts loop;  /* kernel and rings are filled in */
+	struct weir_service service; /* handlers and timeouts are, too */
 	struct sim_act peers[SIM_CASE_PEERS][SIM_CASE_ACTS];
 };
 

@@ -21,6 +21,7 @@ extern "C" {
 #pragma GCC visibility push(default)
 
 struct weir_loop;
+struct weir_service;
 
 /**
  * weir_sim_play_fn - one world, from nothing to nothing
@@ -59,8 +60,9 @@ int weir_sim_main(int argc, char **argv, const struct weir_sim_opts *opts,
 
 /**
  * weir_sim_serve() - the life of one loop: listen, and turn until it has ended
- * @loop: not enabled yet; stays the caller's to close
- * @port: on 127.0.0.1, host order; 0: it does not listen
+ * @loop:    not enabled yet; stays the caller's to close
+ * @service: of the connections that come in; NULL: it does not listen
+ * @port:    on 127.0.0.1, host order
  *
  * The peers are there before (weir_sim_on_step()), and one of them, or a
  * handler, calls weir_loop_stop() when all is said. If nothing can ever happen
@@ -69,7 +71,8 @@ int weir_sim_main(int argc, char **argv, const struct weir_sim_opts *opts,
  * Return: 0: the loop has ended; -EPROTO: a rule was broken: see
  *         weir_sim_violation(). Thread: the world's.
  */
-int weir_sim_serve(struct weir_sim *sim, struct weir_loop *loop, uint16_t port);
+int weir_sim_serve(struct weir_sim *sim, struct weir_loop *loop,
+		   const struct weir_service *service, uint16_t port);
 
 #pragma GCC visibility pop
 #ifdef __cplusplus

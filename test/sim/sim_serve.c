@@ -10,7 +10,7 @@
 enum { TURNS_MAX = 100000 };
 
 static int serve_listen(struct weir_sim *sim, struct weir_loop *loop,
-			uint16_t port)
+			const struct weir_service *service, uint16_t port)
 {
 	const struct weir_kernel *kernel = weir_sim_kernel(sim);
 	const struct sockaddr_in address = {
@@ -21,10 +21,13 @@ static int serve_listen(struct weir_sim *sim, struct weir_loop *loop,
 	const int fd = kernel->socket(kernel->ctx, AF_INET, SOCK_STREAM, 0);
 	if (fd < 0)
 		return fd;
-	weir_loop_listen(loop, fd); /* closes it, too */
-	int err =
-		kernel->bind(kernel->ctx, fd, (const struct sockaddr *)&address,
-			     sizeof(address));
+	int err = weir_loop_listen(loop, service, fd, NULL);
+	if (err < 0) {
+		(void)kernel->close(kernel->ctx, fd);
+		return err;
+	}
+	err = kernel->bind(kernel->ctx, fd, (const struct sockaddr *)&address,
+			   sizeof(address));
 	if (err == 0)
 		err = kernel->listen(kernel->ctx, fd,
 				     (int)weir_loop_backlog(loop));
@@ -47,9 +50,10 @@ static int serve_turns(struct weir_sim *sim, struct weir_loop *loop)
 	return 0;
 }
 
-int weir_sim_serve(struct weir_sim *sim, struct weir_loop *loop, uint16_t port)
+int weir_sim_serve(struct weir_sim *sim, struct weir_loop *loop,
+		   const struct weir_service *service, uint16_t port)
 {
-	int err = port != 0 ? serve_listen(sim, loop, port) : 0;
+	int err = service != NULL ? serve_listen(sim, loop, service, port) : 0;
 	if (err == 0)
 		err = weir_loop_enable(loop);
 	if (err == 0)

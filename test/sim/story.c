@@ -90,7 +90,7 @@ static struct weir_sim_opts draw_world(struct weir_tape *tape)
 struct weir_loop_opts run_draw_loop(struct sim_run *run)
 {
 	struct weir_tape *tape = run->tape;
-	return (struct weir_loop_opts){
+	const struct weir_loop_opts opts = {
 		.ring = { .kernel = weir_sim_kernel(run->sim),
 			  .sq_entry_count = 64,
 			  .cq_entry_count = 256 },
@@ -98,13 +98,16 @@ struct weir_loop_opts run_draw_loop(struct sim_run *run)
 		.backlog = 16,
 		.buf_count = RUN_DRAW(tape, 8, 1, 2, 4),
 		.buf_bytes = RUN_DRAW(tape, 128, 64, 100),
+		.block_memory_bytes = 1 << 18,
+	};
+	run->service = (struct weir_service){
 		.message_bytes_max = 1024,
 		.send_high_bytes = RUN_DRAW(tape, 512, 16, 64),
 		.send_bytes_max = RUN_DRAW(tape, 8192, 512, 1200),
-		.block_memory_bytes = 1 << 18,
 		.idle_timeout_ms = 3000,
 		.drain_timeout_ms = 1000,
 	};
+	return opts;
 }
 
 /* What was lost may come all the same, late. */
@@ -161,11 +164,12 @@ static int run_listener(struct sim_run *run)
 }
 
 /* What loop.h says of @block_memory_bytes. */
-static size_t conn_bytes_max(const struct weir_loop_opts *opts)
+static size_t conn_bytes_max(const struct weir_loop_opts *opts,
+			     const struct weir_service *service)
 {
 	const size_t buffers = (size_t)opts->buf_count * opts->buf_bytes;
-	return 6 * opts->send_bytes_max +
-	       4 * (opts->message_bytes_max + 2 * buffers) + 8192;
+	return 6 * service->send_bytes_max +
+	       4 * (service->message_bytes_max + 2 * buffers) + 8192;
 }
 
 /* And what it has mapped at its start is all that it ever maps. */
@@ -209,16 +213,19 @@ bool run_open(struct sim_run *run, const struct weir_loop_opts *opts,
 	struct run_loop *loop = &run->loops[run->loop_count];
 
 	*loop = (struct run_loop){ .run = run };
-	if (weir_loop_open(&loop->loop, opts, handlers, ctx, &error) < 0) {
+	run->service.handlers = *handlers;
+	run->service.ctx = ctx;
+	if (weir_loop_open(&loop->loop, opts, &error) < 0) {
 		weir_sim_note(run->sim, "no loop: %s", error.text);
 		weir_sim_violate(run->sim, "the loop does not open");
 		return false;
 	}
-	loop->conn_bytes_max = conn_bytes_max(&loop->loop->opts);
+	loop->conn_bytes_max = conn_bytes_max(&loop->loop->opts, &run->service);
 	run->mapped_bytes = weir_sim_mapped_bytes(run->sim);
 	run->loop_count++;
 	loop->listener_fd = run_listener(run);
-	weir_loop_listen(loop->loop, loop->listener_fd);
+	(void)weir_loop_listen(loop->loop, &run->service, loop->listener_fd,
+			       NULL);       /* its sizes are in range */
 	(void)weir_loop_enable(loop->loop); /* for the first time */
 	(void)weir_sim_on_turn(run->sim, loop_turn, loop);
 	return true;

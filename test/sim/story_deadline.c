@@ -35,7 +35,6 @@ struct watch {
 
 struct deadline {
 	struct sim_run *run;
-	struct weir_loop_opts opts;
 	struct watch watches[WATCHES];
 };
 
@@ -126,12 +125,12 @@ static void deadline_on_close(struct weir_conn *conn,
 	if (reason->cause == WEIR_CLOSE_IDLE)
 		/* Behind a full queue bytes are kept, not shown, and count. */
 		check_span(deadline, watch->touched_ns,
-			   deadline->opts.idle_timeout_ms,
+			   deadline->run->service.idle_timeout_ms,
 			   watch->queued_bytes > 0);
 	if (reason->cause == WEIR_CLOSE_DRAIN_DEADLINE &&
 	    watch->closed_ns != 0 && !deadline->run->is_stopping)
 		check_span(deadline, watch->closed_ns,
-			   deadline->opts.drain_timeout_ms, false);
+			   deadline->run->service.drain_timeout_ms, false);
 	watch->conn = NULL;
 	echo_handlers.on_close(conn, reason, deadline->run);
 }
@@ -154,8 +153,7 @@ static void draw_manners(struct deadline *deadline)
 		struct peer *peer = &run->peers[i];
 		peer->is_mute |= weir_tape_below(run->tape, 2) == 0;
 		if (!peer->is_mute && !peer->is_polite)
-			peer->pause_ms_max =
-				deadline->opts.idle_timeout_ms - 20;
+			peer->pause_ms_max = run->service.idle_timeout_ms - 20;
 	}
 }
 
@@ -166,15 +164,16 @@ void story_deadline(struct sim_run *run)
 		.on_data = deadline_on_data,
 		.on_close = deadline_on_close,
 	};
-	struct deadline deadline = { .run = run, .opts = run_draw_loop(run) };
+	struct deadline deadline = { .run = run };
+	const struct weir_loop_opts opts = run_draw_loop(run);
 
-	deadline.opts.idle_timeout_ms = RUN_DRAW(run->tape, 3000, 50, 1000);
-	deadline.opts.drain_timeout_ms = RUN_DRAW(run->tape, 1000, 10, 35);
+	run->service.idle_timeout_ms = RUN_DRAW(run->tape, 3000, 50, 1000);
+	run->service.drain_timeout_ms = RUN_DRAW(run->tape, 1000, 10, 35);
 	run->ctx = &deadline;
 	run->on_turn = deadline_turn;
 	run->is_done = deadlines_are_over;
 	run->takes_all = true;
-	if (!run_open(run, &deadline.opts, &handlers, &deadline))
+	if (!run_open(run, &opts, &handlers, &deadline))
 		return;
 	peers_start(run);
 	draw_manners(&deadline);

@@ -105,7 +105,7 @@ static void act_abort(struct guest *guest, bool is_open)
 
 static size_t draw_bytes(struct misuse *misuse, size_t queued)
 {
-	const size_t limit = misuse->opts.send_bytes_max;
+	const size_t limit = misuse->run->service.send_bytes_max;
 	switch (below(misuse, 8)) {
 	case 1:
 		return 0;
@@ -136,7 +136,8 @@ static void no_room(struct misuse *misuse, struct guest *guest, size_t queued,
 	expect(misuse, !guest->is_shut,
 	       "a connection that is closing says: later");
 	expect(misuse,
-	       queued > 0 && byte_count + queued > misuse->opts.send_bytes_max,
+	       queued > 0 && byte_count + queued >
+				     misuse->run->service.send_bytes_max,
 	       "there was room, and it is refused");
 	guest->drain_owed = true;
 }
@@ -144,7 +145,7 @@ static void no_room(struct misuse *misuse, struct guest *guest, size_t queued,
 static void too_large(struct misuse *misuse, struct guest *guest,
 		      size_t byte_count, bool is_open)
 {
-	expect(misuse, byte_count > misuse->opts.send_bytes_max,
+	expect(misuse, byte_count > misuse->run->service.send_bytes_max,
 	       "what is not too large is called too large");
 	guest_ends(guest, WEIR_CLOSE_QUEUE_LIMIT, -EMSGSIZE, is_open);
 }
@@ -194,7 +195,7 @@ static void not_reserved(struct misuse *misuse, struct guest *guest,
 	/* It is asked whether it is closing: a send of nothing tells. */
 	if (weir_conn_send(guest->conn, NULL, 0) == 0) {
 		no_room(misuse, guest, queued, count);
-	} else if (count > misuse->opts.send_bytes_max && is_open) {
+	} else if (count > misuse->run->service.send_bytes_max && is_open) {
 		too_large(misuse, guest, count, is_open);
 	} else {
 		expect(misuse, !is_open,
@@ -250,7 +251,7 @@ static void act_reserve(struct misuse *misuse, struct guest *guest,
 
 static void act_need(struct misuse *misuse, struct guest *guest, bool is_open)
 {
-	const size_t limit = misuse->opts.message_bytes_max;
+	const size_t limit = misuse->run->service.message_bytes_max;
 	if (below(misuse, 4) != 1) {
 		weir_conn_need(guest->conn, below(misuse, 50));
 		guest->has_left = true;
@@ -301,8 +302,8 @@ static void act_connect(struct misuse *misuse)
 		return; /* no paper left to write it down */
 	(void)weir_addr_parse("127.0.0.1", NOBODYS_PORT, &addr);
 	struct guest *guest = guest_take(misuse);
-	const int result =
-		weir_loop_connect(run->loops[0].loop, &addr, guest, &conn);
+	const int result = weir_loop_connect(run->loops[0].loop, &run->service,
+					     &addr, guest, &conn);
 	switch (result) {
 	case 0:
 		guest->conn = conn;

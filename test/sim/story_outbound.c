@@ -238,8 +238,8 @@ static void call_try(struct outbound *outbound, struct call *call)
 	struct sim_run *run = outbound->run;
 	struct weir_addr addr;
 	(void)weir_addr_parse("127.0.0.1", call->host.port, &addr);
-	const int result =
-		weir_loop_connect(run->loops[0].loop, &addr, call, &call->conn);
+	const int result = weir_loop_connect(run->loops[0].loop, &run->service,
+					     &addr, call, &call->conn);
 	switch (result) {
 	case 0:
 		call->state = CALL_CALLING;
@@ -480,12 +480,12 @@ void story_outbound(struct sim_run *run)
 					       .ctx = &outbound };
 	outbound.is_heavy = weir_tape_below(run->tape, 8) == 1;
 	if (outbound.is_heavy) {
-		opts.send_bytes_max = 8192;
+		run->service.send_bytes_max = 8192;
 		run->faults |= WEIR_FAULT_ENTER; /* between two such sends */
 	}
-	opts.idle_timeout_ms =
+	run->service.idle_timeout_ms =
 		RUN_DRAW(run->tape, 3000, 3000, 3000, WEIR_NO_TIMEOUT);
-	outbound.has_no_idle = opts.idle_timeout_ms == WEIR_NO_TIMEOUT;
+	outbound.has_no_idle = run->service.idle_timeout_ms == WEIR_NO_TIMEOUT;
 	if (outbound.has_no_idle) /* what catches a lost one */
 		run->faults &= ~(uint32_t)WEIR_FAULT_NEVER;
 	run->ctx = &outbound;

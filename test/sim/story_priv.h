@@ -74,7 +74,8 @@ struct sim_run {
 	struct sim_story_result *result;
 	struct run_loop loops[RUN_LOOPS];
 	uint32_t loop_count;
-	uint32_t faults; /* of phase one */
+	struct weir_service service; /* of all connections */
+	uint32_t faults;             /* of phase one */
 
 	struct peer peers[RUN_PEERS];
 	uint32_t peer_count;
@@ -114,11 +115,11 @@ uint32_t run_draw(struct weir_tape *tape, const uint32_t *choices,
 
 /* ---- story.c ---- */
 
-/* Sizes from the tape, the timeouts that all stories have. */
+/* Sizes from the tape, of a loop and of run->service, and the timeouts that all
+ * stories have. */
 struct weir_loop_opts run_draw_loop(struct sim_run *run);
 /* A loop that listens on RUN_PORT, all of a run in one group, enabled. False:
  * it is a violation. */
-
 bool run_open(struct sim_run *run, const struct weir_loop_opts *opts,
 	      const struct weir_handlers *handlers, void *ctx);
 struct run_loop *run_loop_of(struct sim_run *run, const struct weir_loop *loop);

@@ -164,18 +164,20 @@ static bool serve_step(struct weir_sim *sim, void *ctx)
 
 static void play_serve(struct weir_sim *sim, bool has_client, int want)
 {
-	const struct weir_handlers handlers = { .on_data = serve_on_data };
+	const struct weir_service service = {
+		.handlers = { .on_data = serve_on_data },
+	};
 	const struct weir_loop_opts opts = { .ring.kernel =
 						     weir_sim_kernel(sim) };
 	struct weir_loop *loop = NULL;
 	int conn = WEIR_SIM_NO_CONN;
-	if (weir_loop_open(&loop, &opts, &handlers, NULL, NULL) < 0) {
+	if (weir_loop_open(&loop, &opts, NULL) < 0) {
 		weir_sim_violate(sim, "the loop does not open");
 		return;
 	}
 	if (has_client)
 		weir_sim_on_step(sim, serve_step, &conn);
-	if (weir_sim_serve(sim, loop, PORT) != want)
+	if (weir_sim_serve(sim, loop, &service, PORT) != want)
 		weir_sim_violate(sim, "serve returns something else");
 	weir_loop_close(loop);
 }

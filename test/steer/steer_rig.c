@@ -222,31 +222,49 @@ static void steered_on_log(const char *line, void *ctx)
 	(void)pthread_mutex_unlock(&steered->lock);
 }
 
+static void steered_listen(struct steered *steered,
+			   struct weir_server_opts *opts, uint16_t port)
+{
+	if (opts->listen_count == 0)
+		opts->listen_count = 1;
+	else
+		memcpy(steered->listens, opts->listen,
+		       opts->listen_count * sizeof(*opts->listen));
+	for (uint32_t i = 0; i < opts->listen_count; i++) {
+		steered->listens[i].service = &steered->service;
+		if (steered->listens[i].address == NULL)
+			steered->listens[i].address = "127.0.0.1";
+	}
+	steered->listens[0].port = port;
+	steered->address = steered->listens[0].address;
+	opts->listen = steered->listens;
+}
+
+/* @port: of the first address, or 0. */
 static int steered_open(struct steered *steered,
-			const struct weir_server_opts *opts,
+			const struct weir_server_opts *opts, uint16_t port,
 			struct weir_error *error)
 {
-	static const struct weir_handlers handlers = {
-		.on_open = steered_on_open,
-		.on_data = steered_on_data,
-		.on_close = steered_on_close,
-	};
 	struct weir_server_opts resolved = *opts;
-	if (resolved.address == NULL)
-		resolved.address = "127.0.0.1";
+	*steered = (struct steered){
+		.service = { .handlers = { .on_open = steered_on_open,
+					   .on_data = steered_on_data,
+					   .on_close = steered_on_close },
+			     .ctx = steered },
+	};
 	resolved.on_log = steered_on_log;
-	*steered = (struct steered){ .address = resolved.address };
+	resolved.log_ctx = steered;
+	steered_listen(steered, &resolved, port);
 	(void)pthread_mutex_init(&steered->lock, NULL);
 	(void)pthread_mutex_init(&steered->gate, NULL);
 	(void)pthread_cond_init(&steered->moved, NULL);
-	return weir_server_open(&steered->server, &resolved, &handlers, steered,
-				error);
+	return weir_server_open(&steered->server, &resolved, error);
 }
 
 void steered_start(struct steered *steered, const struct weir_server_opts *opts)
 {
 	struct weir_error error = { .code = 0 };
-	int err = steered_open(steered, opts, &error);
+	int err = steered_open(steered, opts, 0, &error);
 	ck_assert_msg(err == 0, "server: %s", error.text);
 }
 
@@ -431,23 +449,22 @@ static bool member_serve_until_term(struct steered *steered, int reports,
 static int member_main(int orders, int reports,
 		       const struct weir_server_opts *opts)
 {
-	struct weir_server_opts resolved = *opts;
 	struct steered steered;
+	uint16_t port = 0;
 	struct member_hello hello = { .result = 0 };
 	struct member_report report;
 	sigset_t signals;
 
 	(void)prctl(PR_SET_PDEATHSIG, SIGKILL); /* no orphans */
 	member_signals(&signals);
-	if (read(orders, &resolved.port, sizeof(resolved.port)) !=
-	    (ssize_t)sizeof(resolved.port))
+	if (read(orders, &port, sizeof(port)) != (ssize_t)sizeof(port))
 		return 1;
-	hello.result = steered_open(&steered, &resolved, &hello.error);
+	hello.result = steered_open(&steered, opts, port, &hello.error);
 	if (hello.result == 0)
 		hello.port = weir_server_port(steered.server);
 	if (!member_tell(reports, &hello, sizeof(hello)) || hello.result < 0)
 		return 1;
-	if (!member_serve_until_term(&steered, reports, &resolved, &signals))
+	if (!member_serve_until_term(&steered, reports, opts, &signals))
 		return 1;
 	weir_server_stop(steered.server);
 	const int result = weir_server_join(steered.server);

@@ -69,7 +69,9 @@ uint32_t rig_home_of(const struct weir_steer *steer,
 
 struct steered {
 	struct weir_server *server;
-	const char *address;
+	struct weir_service service;
+	struct weir_listen listens[WEIR_STEER_GROUPS_MAX];
+	const char *address;  /* the first */
 	pthread_mutex_t lock; /* of all that follows */
 	pthread_cond_t moved;
 	pthread_mutex_t gate;
@@ -80,8 +82,8 @@ struct steered {
 	char log_line[RIG_LINE_BYTES]; /* the last one */
 };
 
-/* On 127.0.0.1 and unpinned unless @opts says otherwise; answers each byte
- * with the index of the loop. */
+/* On 127.0.0.1 unless @opts says otherwise; answers each byte with the index of
+ * the loop, whatever service @opts listens for. */
 void steered_start(struct steered *steered,
 		   const struct weir_server_opts *opts);
 /* The same with @opts->steering, by the program: anything less fails. */

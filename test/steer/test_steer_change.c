@@ -87,15 +87,17 @@ static const struct {
 	{ WEIR_STEER_KERNEL, false },
 };
 
-static const struct weir_server_address other_address = { .address = "::1" };
+static const struct weir_listen addresses[] = { { .address = "127.0.0.1" },
+						{ .address = "::1" } };
 
 /* Without a program the kernel moves those that wait only if it is told to. */
 static void drain_start(struct steered *steered, int drain_case)
 {
 	const struct weir_server_opts opts = {
 		.loop_count = 3,
-		.also = &other_address,
-		.also_count = drain_cases[drain_case].has_two_addresses,
+		.listen = addresses,
+		.listen_count =
+			drain_cases[drain_case].has_two_addresses ? 2 : 1,
 		.steering = { .policy = drain_cases[drain_case].policy,
 			      .guard_percent = GUARD_OFF },
 	};
@@ -236,12 +238,13 @@ START_TEST(who_waits_goes_where_the_policy_sends_him_and_none_is_missed)
 		.policy = WEIR_STEER_SOURCE_HASH,
 		.guard_percent = GUARD_OFF,
 	});
-	steered_start_by_program(&steered,
-				 &(struct weir_server_opts){
-					 .address = wait_cases[_i].address,
-					 .loop_count = LOOPS,
-					 .steer = steer,
-				 });
+	const struct weir_listen listen = { .address = wait_cases[_i].address };
+	steered_start_by_program(&steered, &(struct weir_server_opts){
+						   .listen = &listen,
+						   .listen_count = 1,
+						   .loop_count = LOOPS,
+						   .steer = steer,
+					   });
 	const struct weir_addr target = rig_addr(
 		wait_cases[_i].target, weir_server_port(steered.server));
 	const struct crowd_opts opts = { .targets = &target,

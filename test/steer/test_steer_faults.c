@@ -443,9 +443,12 @@ START_TEST(without_cap_bpf_a_server_falls_back_and_says_why)
 	struct weir_server *server = NULL;
 	struct weir_error error = { .code = 0 };
 	struct steered steered;
-	const struct weir_handlers none = { .on_open = NULL };
+	const struct weir_service service = { .name = "refused" };
+	const struct weir_listen listen = { .service = &service,
+					    .address = "127.0.0.1" };
 	struct weir_server_opts opts = {
-		.address = "127.0.0.1",
+		.listen = &listen,
+		.listen_count = 1,
 		.loop_count = 2,
 		.is_unpinned = true,
 		.steering = { .policy = WEIR_STEER_LEAST_LOADED,
@@ -453,8 +456,7 @@ START_TEST(without_cap_bpf_a_server_falls_back_and_says_why)
 	};
 
 	give_up_bpf();
-	ck_assert_int_eq(weir_server_open(&server, &opts, &none, NULL, &error),
-			 -EPERM);
+	ck_assert_int_eq(weir_server_open(&server, &opts, &error), -EPERM);
 	ck_assert_ptr_null(server);
 	ck_assert_msg(strstr(error.text, "CAP_BPF") != NULL, "%s", error.text);
 

@@ -234,13 +234,15 @@ START_TEST(source_hash_sends_a_source_to_one_loop_always)
 		.policy = WEIR_STEER_SOURCE_HASH,
 		.guard_percent = GUARD_OFF,
 	});
-	steered_start_by_program(&steered,
-				 &(struct weir_server_opts){
-					 .address = family_cases[_i].address,
-					 .loop_count = HASH_LOOPS,
-					 .is_unpinned = true,
-					 .steer = steer,
-				 });
+	const struct weir_listen listen = { .address =
+						    family_cases[_i].address };
+	steered_start_by_program(&steered, &(struct weir_server_opts){
+						   .listen = &listen,
+						   .listen_count = 1,
+						   .loop_count = HASH_LOOPS,
+						   .is_unpinned = true,
+						   .steer = steer,
+					   });
 	const struct weir_addr target = steered_addr(&steered);
 	struct crowd_opts opts = {
 		.count = SOURCES * trips(),
@@ -665,7 +667,10 @@ START_TEST(each_address_has_its_own_group_of_listeners)
 	wi_steer_enter_or_skip();
 	/* An odd number: turns are counted over both addresses. */
 	enum { LOOPS = 3 };
-	static const struct weir_server_address also = { .address = "::1" };
+	static const struct weir_listen listen[] = {
+		{ .address = "127.0.0.1" },
+		{ .address = "::1" },
+	};
 	struct steered steered;
 	struct crowd crowd;
 	const uint32_t count = many();
@@ -676,8 +681,8 @@ START_TEST(each_address_has_its_own_group_of_listeners)
 		&steered, &(struct weir_server_opts){
 				  .loop_count = LOOPS,
 				  .is_unpinned = true,
-				  .also = &also,
-				  .also_count = 1,
+				  .listen = listen,
+				  .listen_count = 2,
 				  .steering.policy = WEIR_STEER_ROUND_ROBIN,
 			  });
 	const struct weir_addr targets[2] = {

@@ -199,7 +199,6 @@ START_TEST(environment_forces_a_rung_off_for_probe_ring_and_loop)
 {
 	struct weir_ring ring;
 	struct weir_loop *loop = NULL;
-	struct weir_handlers handlers = { .on_data = NULL };
 	const enum weir_rung_id id = (enum weir_rung_id)_i;
 	struct weir_error error;
 	env_set(weir_rung_name(id));
@@ -212,7 +211,7 @@ START_TEST(environment_forces_a_rung_off_for_probe_ring_and_loop)
 	ck_assert_int_eq(rungs[_i].state, WEIR_RUNG_FORCED_OFF);
 	weir_ring_close(&ring);
 
-	int err = weir_loop_open(&loop, NULL, &handlers, NULL, &error);
+	int err = weir_loop_open(&loop, NULL, &error);
 	if (rungs[_i].role == WEIR_ROLE_REQUIRED) {
 		ck_assert_int_eq(err, -EOPNOTSUPP);
 		ck_assert_ptr_nonnull(strstr(error.text, rungs[_i].name));

@@ -38,25 +38,27 @@ static void flight_turn(struct flight *flight)
 
 void flight_start(struct flight *flight)
 {
-	const struct weir_handlers handlers = {
-		.on_open = flight_on_open,
-		.on_close = flight_on_close,
-	};
 	const struct weir_loop_opts opts = {
 		.conn_count = 4,
 		.backlog = 4,
 		.buf_count = 4,
 		.buf_bytes = 4096,
-		.send_bytes_max = PAYLOAD_BYTES,
 	};
 	struct weir_error error;
 	struct sockaddr_in address;
 
 	*flight = (struct flight){ .peer_fd = -1 };
-	int err =
-		weir_loop_open(&flight->loop, &opts, &handlers, flight, &error);
+	flight->service = (struct weir_service){
+		.handlers = { .on_open = flight_on_open,
+			      .on_close = flight_on_close },
+		.ctx = flight,
+		.send_bytes_max = PAYLOAD_BYTES,
+	};
+	int err = weir_loop_open(&flight->loop, &opts, &error);
 	ck_assert_msg(err == 0, "%s", error.text);
-	weir_loop_listen(flight->loop, wi_listener(&address));
+	err = weir_loop_listen(flight->loop, &flight->service,
+			       wi_listener(&address), &error);
+	ck_assert_msg(err == 0, "%s", error.text);
 	ck_assert_int_eq(weir_loop_enable(flight->loop), 0);
 	flight->peer_fd = wi_connect(&address);
 	/* Once a turn ends with it in flight, the loop has yet to hear of it:

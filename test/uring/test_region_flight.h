@@ -2,13 +2,12 @@
 #ifndef WEIR_TEST_REGION_FLIGHT_H
 #define WEIR_TEST_REGION_FLIGHT_H
 
-#include <stdint.h>
-
-struct weir_loop;
+#include "net/service.h"
 
 /* A loop with one connection, whose peer does not read. */
 struct flight {
 	struct weir_loop *loop;
+	struct weir_service service;
 	struct weir_conn *conn;
 	uint8_t *payload; /* all that is to be sent, in one chunk */
 	int peer_fd;

@@ -25,8 +25,6 @@ enum {
 	NS_PER_MS = 1000000,
 };
 
-static const struct weir_handlers no_handlers = { .on_open = NULL };
-
 /* ---- what is opened ----------------------------------------------------- */
 
 /* Opens, and closes what has opened. */
@@ -58,7 +56,7 @@ static int play_loop(const struct weir_kernel *kernel, int rung,
 			       &(struct weir_loop_opts){ .ring.kernel = kernel,
 							 .conn_count = 64,
 							 .buf_count = 16 },
-			       &no_handlers, NULL, error);
+			       error);
 	if (err == 0)
 		weir_loop_close(loop);
 	else
@@ -71,17 +69,19 @@ static int play_server(const struct weir_kernel *kernel, int rung,
 {
 	struct weir_server *server = NULL;
 	(void)rung;
+	const struct weir_service service = { .drain_timeout_ms = DRAIN_MS };
+	const struct weir_listen listen = { .service = &service,
+					    .address = "127.0.0.1" };
 	const struct weir_server_opts opts = {
-		.address = "127.0.0.1",
+		.listen = &listen,
+		.listen_count = 1,
 		.loop_count = LOOPS,
 		.is_unpinned = true,
 		.loop = { .ring.kernel = kernel,
-			  .drain_timeout_ms = DRAIN_MS,
 			  .conn_count = 64,
 			  .buf_count = 16 },
 	};
-	const int err =
-		weir_server_open(&server, &opts, &no_handlers, NULL, error);
+	const int err = weir_server_open(&server, &opts, error);
 	if (err < 0) {
 		ck_assert_ptr_null(server);
 		return err;

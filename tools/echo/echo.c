@@ -72,7 +72,7 @@ static struct {
 static struct echo echo;
 
 /* The addresses of --bind; all have the same port. */
-static struct weir_server_address echo_addresses[ECHO_ADDRESSES_MAX];
+static struct weir_listen echo_listens[ECHO_ADDRESSES_MAX];
 
 #define POLICY_NAME(id, name, what) name,
 static const char *const policy_names[] = { WEIR_STEER_POLICIES(POLICY_NAME)
@@ -243,11 +243,10 @@ static int addresses_judge(void)
 				"--bind %.60s: too many addresses; give at "
 				"most %d",
 				given.addresses, ECHO_ADDRESSES_MAX);
-		echo_addresses[echo.address_count++] =
-			(struct weir_server_address){
-				.address = address,
-				.port = (uint16_t)given.port,
-			};
+		echo_listens[echo.address_count++] = (struct weir_listen){
+			.address = address,
+			.port = (uint16_t)given.port,
+		};
 	}
 	return -1;
 }
@@ -339,7 +338,7 @@ static struct weir_steer_opts echo_steer_opts(void)
 	};
 }
 
-static struct weir_server_opts echo_server_opts(void)
+static struct weir_service echo_service(void)
 {
 	const size_t message_bytes =
 		given.frame_bytes_max + WEIR_FRAME_PREFIX_BYTES_MAX;
@@ -349,11 +348,22 @@ static struct weir_server_opts echo_server_opts(void)
 		queue_bytes = 2 * message_bytes;
 	if (queue_bytes > FRAMING_QUEUE_BYTES_MAX)
 		queue_bytes = FRAMING_QUEUE_BYTES_MAX;
+	return (struct weir_service){
+		.name = "echo",
+		.handlers = echo_handlers(&echo),
+		.ctx = &echo,
+		.message_bytes_max = message_bytes,
+		.send_bytes_max = queue_bytes,
+		.idle_timeout_ms = echo_timeout_ms(given.idle_ms),
+		.drain_timeout_ms = (uint32_t)given.drain_ms,
+	};
+}
+
+static struct weir_server_opts echo_server_opts(void)
+{
 	return (struct weir_server_opts){
-		.address = echo_addresses[0].address,
-		.port = echo_addresses[0].port,
-		.also = echo_addresses + 1,
-		.also_count = echo.address_count - 1,
+		.listen = echo_listens,
+		.listen_count = echo.address_count,
 		.loop_count = (uint32_t)given.loops,
 		.is_unpinned = given.is_unpinned,
 		.joins_group = given.joins,
@@ -361,16 +371,13 @@ static struct weir_server_opts echo_server_opts(void)
 		.steer = echo.steer,
 		.sample_interval = (uint32_t)given.sample_interval,
 		.on_log = echo_on_log,
+		.log_ctx = &echo,
 		.loop = {
 			.conn_count = (uint32_t)given.conn_count,
 			.backlog = (uint32_t)given.backlog,
 			.buf_count = (uint32_t)given.buf_count,
 			.buf_bytes = (uint32_t)given.buf_bytes,
-			.message_bytes_max = message_bytes,
-			.send_bytes_max = queue_bytes,
 			.block_memory_bytes = given.memory_bytes,
-			.idle_timeout_ms = echo_timeout_ms(given.idle_ms),
-			.drain_timeout_ms = (uint32_t)given.drain_ms,
 			.batch_wait_us = echo_timeout_ms(given.batch_wait_us),
 		},
 	};
@@ -407,7 +414,7 @@ static uint16_t port_find(void)
 	struct weir_addr addr;
 	uint16_t port = 0;
 
-	if (weir_addr_parse(echo_addresses[0].address, 0, &addr) < 0)
+	if (weir_addr_parse(echo_listens[0].address, 0, &addr) < 0)
 		return 0;
 	int fd = socket(addr.storage.ss_family, SOCK_STREAM | SOCK_CLOEXEC, 0);
 	if (fd < 0)
@@ -419,35 +426,39 @@ static uint16_t port_find(void)
 	return port;
 }
 
-static int echo_open(const struct weir_handlers *handlers,
+static void echo_port_set(uint16_t port)
+{
+	for (uint32_t i = 0; i < echo.address_count; i++)
+		echo_listens[i].port = port;
+}
+
+static int echo_open(const struct weir_service *service,
 		     struct weir_error *error)
 {
-	struct weir_server_opts opts = echo_server_opts();
+	const struct weir_server_opts opts = echo_server_opts();
 	int err = -EADDRINUSE;
 
+	for (uint32_t i = 0; i < echo.address_count; i++)
+		echo_listens[i].service = service;
 	if (given.port != 0 || echo.address_count == 1)
-		return weir_server_open(&echo.server, &opts, handlers, &echo,
-					error);
+		return weir_server_open(&echo.server, &opts, error);
 	/* What is free on the first may be taken on another, or in between. */
 	for (int tries = 0; tries < PORT_TRIES && err == -EADDRINUSE; tries++) {
-		opts.port = port_find();
-		for (uint32_t i = 1; i < echo.address_count; i++)
-			echo_addresses[i].port = opts.port;
-		err = weir_server_open(&echo.server, &opts, handlers, &echo,
-				       error);
+		echo_port_set(port_find());
+		err = weir_server_open(&echo.server, &opts, error);
 	}
 	return err;
 }
 
 static int echo_serve(void)
 {
-	struct weir_handlers handlers = echo_handlers(&echo);
+	const struct weir_service service = echo_service();
 	struct weir_error error;
 	sigset_t before;
 	int status = EXIT_SUCCESS;
 
 	echo_signals_block(&before);
-	if (echo_open(&handlers, &error) < 0) {
+	if (echo_open(&service, &error) < 0) {
 		(void)fprintf(stderr, "weir-echo: %s\n", error.text);
 		return EXIT_FAILURE;
 	}

@@ -51,7 +51,7 @@ struct echo {
 	struct echo_loop loops[ECHO_LOOPS_MAX];
 };
 
-/** echo_handlers() - for weir_server_open(), with a struct echo as ctx. */
+/** echo_handlers() - of its service, with a struct echo as ctx. */
 struct weir_handlers echo_handlers(const struct echo *echo);
 
 /** echo_on_log() - a line of the server's own, onto stderr. */

@@ -25,16 +25,23 @@ static ssize_t on_data(struct weir_conn *conn, const uint8_t *bytes,
 int main(void)
 {
 	struct weir_frame_format format = { .prefix = WEIR_FRAME_U32 };
-	struct weir_handlers handlers = { .on_data = on_data };
-	struct weir_server_opts opts = { .port = 7000 };
+	struct weir_service echo = { .handlers.on_data = on_data,
+				     .ctx = &format };
+	struct weir_listen listen = { .service = &echo, .port = 7000 };
+	struct weir_server_opts opts = { .listen = &listen, .listen_count = 1 };
 	struct weir_server *server;
 	struct weir_error error;
-	sigset_t stop = { 0 };
+	sigset_t stop;
+	sigemptyset(&stop);
 	sigaddset(&stop, SIGTERM);
 	sigprocmask(SIG_BLOCK, &stop, NULL);
-	if (weir_server_open(&server, &opts, &handlers, &format, &error) < 0)
-		return fprintf(stderr, "%s\n", error.text);
+	if (weir_server_open(&server, &opts, &error) < 0) {
+		fprintf(stderr, "%s\n", error.text);
+		return 1;
+	}
 	sigwaitinfo(&stop, NULL); /* the loops have threads of their own */
 	weir_server_stop(server); /* answers what was received, then ends */
-	return weir_server_join(server);
+	int err = weir_server_join(server);
+	weir_server_close(server);
+	return err < 0 ? 1 : 0;
 }

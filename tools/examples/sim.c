@@ -63,19 +63,20 @@ static bool client_step(struct weir_sim *sim, void *ctx)
 /* One world, the same for the same tape. */
 static void play(struct weir_sim *sim, void *ctx)
 {
-	struct weir_handlers handlers = { .on_data = on_data };
+	(void)ctx;
+	struct weir_service service = { .handlers.on_data = on_data };
 	struct weir_loop_opts opts = { .ring.kernel = weir_sim_kernel(sim),
 				       .conn_count = 4,
 				       .buf_count = 2 };
 	struct client client = { .conn = -1 };
 	struct weir_error error;
-	if (weir_loop_open(&client.loop, &opts, &handlers, ctx, &error) < 0) {
+	if (weir_loop_open(&client.loop, &opts, &error) < 0) {
 		weir_sim_note(sim, "%s", error.text);
 		weir_sim_violate(sim, "the loop does not open");
 		return;
 	}
 	weir_sim_on_step(sim, client_step, &client);
-	weir_sim_serve(sim, client.loop, PORT); /* until it has ended */
+	weir_sim_serve(sim, client.loop, &service, PORT); /* to its end */
 	if (client.got < ANSWER_BYTES)
 		weir_sim_violate(sim, "the loop ends too early");
 	weir_loop_close(client.loop);

@@ -125,6 +125,7 @@ enum load_phase {
 struct load_thread {
 	struct load_plan *plan;
 	struct weir_loop *loop;
+	struct weir_service service;
 	pthread_t thread;
 	uint32_t index;
 	uint32_t conn_count;

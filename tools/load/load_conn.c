@@ -65,8 +65,8 @@ int load_conn_connect(struct load_conn *conn)
 	conn->answer_offset = 0;
 	conn->is_given_up = false;
 	conn->is_timed_out = false;
-	int err = weir_loop_connect(thread->loop, &plan->servers[host], conn,
-				    &conn->conn);
+	int err = weir_loop_connect(thread->loop, &thread->service,
+				    &plan->servers[host], conn, &conn->conn);
 	if (err < 0)
 		return err;
 	thread->connecting_count++;

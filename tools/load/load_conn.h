@@ -42,7 +42,7 @@ struct load_conn {
 	bool is_timed_out;
 };
 
-/** load_conn_handlers() - for weir_loop_open(); ctx is the load_thread. */
+/** load_conn_handlers() - of its service; ctx is the load_thread. */
 struct weir_handlers load_conn_handlers(void);
 
 /** load_conn_on_tick() - the loop's; ctx is the load_thread as well. */

@@ -52,17 +52,21 @@ int load_thread_open(struct load_thread *thread, struct weir_error *error)
 	const struct weir_loop_opts opts = {
 		.conn_count = thread->conn_count,
 		.backlog = 1, /* nothing is accepted */
-		/* Above the plan's bound: reading never pauses. */
-		.send_high_bytes = FRAMING_QUEUE_BYTES_MAX,
-		.send_bytes_max = FRAMING_QUEUE_BYTES_MAX,
 		.block_memory_bytes = load_thread_memory_bytes(thread),
-		.idle_timeout_ms = WEIR_NO_TIMEOUT,
 		.tick_interval_ms = load_thread_tick_ms(plan),
 		.batch_wait_us = plan->batch_wait_us,
 		.hooks = { .on_tick = load_conn_on_tick, .ctx = thread },
 	};
-	const struct weir_handlers handlers = load_conn_handlers();
 
+	thread->service = (struct weir_service){
+		.name = "load",
+		.handlers = load_conn_handlers(),
+		.ctx = thread,
+		/* Above the plan's bound: reading never pauses. */
+		.send_high_bytes = FRAMING_QUEUE_BYTES_MAX,
+		.send_bytes_max = FRAMING_QUEUE_BYTES_MAX,
+		.idle_timeout_ms = WEIR_NO_TIMEOUT,
+	};
 	hist_init(&thread->latency);
 	hist_init(&thread->first_answer);
 	thread->conns = calloc(thread->conn_count, sizeof(*thread->conns));
@@ -79,7 +83,7 @@ int load_thread_open(struct load_thread *thread, struct weir_error *error)
 		thread->conns[i].id = thread->conn_first_id + i;
 		thread->conns[i].sent_ns = &thread->sent_ns[i * plan->depth];
 	}
-	return weir_loop_open(&thread->loop, &opts, &handlers, thread, error);
+	return weir_loop_open(&thread->loop, &opts, error);
 }
 
 void load_thread_close(struct load_thread *thread)
