@@ -11,7 +11,7 @@
 #ifndef WEIR_URING_BARRIER_H
 #define WEIR_URING_BARRIER_H
 
-#include "order.h"
+#include "annotate.h"
 
 #include <stdbool.h>
 #include <stdint.h>

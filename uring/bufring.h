@@ -11,8 +11,8 @@
 #define WEIR_URING_BUFRING_H
 
 #include "abi.h"
+#include "annotate.h"
 #include "barrier.h"
-#include "region.h"
 #include "ring.h"
 
 #include <assert.h>

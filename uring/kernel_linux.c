@@ -5,8 +5,8 @@
 #include "kernel.h"
 
 #include "abi.h"
+#include "annotate.h"
 #include "enter_priv.h"
-#include "handover.h"
 #include "punt.h"
 
 #include <assert.h>

@@ -11,9 +11,8 @@
 #ifndef WEIR_URING_RING_INLINE_H
 #define WEIR_URING_RING_INLINE_H
 
+#include "annotate.h"
 #include "barrier.h"
-#include "handover.h"
-#include "region.h"
 #include "ring_struct.h"
 
 #include <assert.h>
@@ -90,7 +89,7 @@ static inline struct io_uring_sqe *weir_ring_take_sqe(struct weir_ring *ring)
  * what is about to be published, received with any completion. */
 static inline void wi_ring_handover_release(const struct weir_ring *ring)
 {
-#ifdef WI_HANDOVERS_WATCHED
+#if WI_HANDOVERS_WATCHED
 	for (uint64_t i = ring->stats.sqes; i != ring->sq_tail; i++) {
 		const struct io_uring_sqe *sqe = &ring->sqes[i & ring->sq_mask];
 		if (sqe->opcode == IORING_OP_MSG_RING)

@@ -13,7 +13,7 @@
 #ifndef WEIR_NET_SENDQ_H
 #define WEIR_NET_SENDQ_H
 
-#include "../../uring/region.h"
+#include "../../uring/annotate.h"
 #include "../core/blocks.h"
 
 #include <stdbool.h>

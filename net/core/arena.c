@@ -1,6 +1,6 @@
 #include "arena.h"
 
-#include "../../uring/region.h"
+#include "../../uring/annotate.h"
 
 #include <assert.h>
 

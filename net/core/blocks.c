@@ -1,6 +1,6 @@
 #include "blocks.h"
 
-#include "../../uring/region.h"
+#include "../../uring/annotate.h"
 
 #include <assert.h>
 #include <stdbool.h>
@@ -57,7 +57,7 @@ static void free_remove(struct wi_blocks *blocks, struct wi_block *block)
 	if (block->next != NULL)
 		block->next->prev_next = block->prev_next;
 	blocks->orders[block_index(blocks, block)] = 0;
-	wi_region_give_up(block, sizeof(*block));
+	wi_region_give(block, sizeof(*block));
 }
 
 void wi_blocks_init(struct wi_blocks *blocks, void *memory, size_t bytes,
@@ -114,7 +114,7 @@ static void give_merge(struct wi_blocks *blocks, uint8_t *memory,
 		       unsigned order)
 {
 	blocks->orders[block_index(blocks, memory)] = 0;
-	wi_region_give_up(memory, wi_block_bytes(order));
+	wi_region_give(memory, wi_block_bytes(order));
 	while (order < WI_BLOCK_ORDER_MAX) {
 		size_t offset = (size_t)(memory - blocks->memory);
 		uint8_t *buddy =
@@ -156,8 +156,8 @@ static bool at_hand_push(struct wi_blocks *blocks, void *memory, unsigned order)
 	blocks->at_hand_count++;
 	blocks->orders[block_index(blocks, block)] =
 		(uint8_t)(BLOCK_START | BLOCK_AT_HAND | order);
-	wi_region_give_up((uint8_t *)memory + sizeof(*block),
-			  wi_block_bytes(order) - sizeof(*block));
+	wi_region_give((uint8_t *)memory + sizeof(*block),
+		       wi_block_bytes(order) - sizeof(*block));
 	return true;
 }
 

@@ -9,13 +9,13 @@
 #ifndef WEIR_NET_CORE_CORE_H
 #define WEIR_NET_CORE_CORE_H
 
+#include "../../uring/annotate.h"
 #include "../../uring/mutant.h"
 #include "../../uring/op/op_cancel.h"
 #include "../../uring/op/op_read.h"
 #include "../../uring/op/op_recv.h"
 #include "../../uring/op/op_send.h"
 #include "../../uring/op/op_socket.h"
-#include "../../uring/region.h"
 #include "../../uring/ring_inline.h"
 #include "../stats.h"
 #include "batching.h"

@@ -3,7 +3,7 @@
 #define WEIR_TEST_RANGE_H
 
 #include "net/core/blocks.h"
-#include "uring/region.h"
+#include "uring/annotate.h"
 
 #include <check.h>
 #include <stdlib.h>

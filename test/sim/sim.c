@@ -5,7 +5,7 @@
  */
 #include "sim_priv.h"
 
-#include "../../uring/region.h"
+#include "../../uring/annotate.h"
 
 #include <errno.h>
 #include <stdlib.h>

@@ -11,8 +11,8 @@
 
 #include "facts.h"
 
+#include "uring/annotate.h"
 #include "uring/extra/zerocopy.h"
-#include "uring/region.h"
 
 #include <errno.h>
 #include <netinet/in.h>

@@ -5,7 +5,7 @@
 #include "../rig/support.h"
 #include "sim_bench.h"
 
-#include "uring/region.h"
+#include "uring/annotate.h"
 
 #include <errno.h>
 

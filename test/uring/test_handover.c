@@ -1,7 +1,7 @@
 /* test_handover.c - what one thread wrote, another reads after a message
  *
  * The words handed over are plain on purpose: with -fsanitize=thread (tools/
- * check --tsan) a missing order in uring/handover.h fails these tests, without
+ * check --tsan) a missing order in uring/annotate.h fails these tests, without
  * it they show that the message arrives once, with what it carries. That the
  * sanitizer looks at all is shown by bugs: a message that it is not told of,
  * and a word that is written too late.
@@ -9,7 +9,7 @@
 #include "../rig/support.h"
 #include "../suites.h"
 
-#include "uring/handover.h"
+#include "uring/annotate.h"
 #include "uring/op.h"
 #include "uring/ring_inline.h"
 
@@ -294,7 +294,7 @@ WI_CHILD(handover, "handover")
 	return HAS_FAILED;
 }
 
-#ifdef WI_THREAD_SANITIZER
+#ifdef WI_TSAN
 /* Return: its exit code. */
 static int racer_start(const struct racer *racer)
 {
@@ -339,7 +339,7 @@ WI_SUITE(handover, "handover", WI_RUNGS | WI_THREADS | WI_MEMCHECK)
 	tcase_add_test(
 		threads,
 		flag_that_two_raise_is_never_lower_than_either_asked_for);
-#ifdef WI_THREAD_SANITIZER
+#ifdef WI_TSAN
 	tcase_set_timeout(threads, 60);
 	tcase_add_loop_test(threads, race_is_seen_but_where_the_order_was_told,
 			    0, sizeof(racers) / sizeof(racers[0]));

@@ -90,7 +90,7 @@ static bool is_reported(void (*touch)(void *ctx), void *ctx, const char *what)
 }
 
 #define LENT "use-after-poison"
-#define GIVEN_UP "heap-use-after-free"
+#define FREED "heap-use-after-free"
 
 static void flight_write(void *ctx)
 {
@@ -216,8 +216,8 @@ START_TEST(simulated_kernel_passes_where_memory_is_lent_and_nowhere_else)
 	ck_assert_uint_eq(block[135], 'b');
 
 	wi_blocks_give(&range.blocks, block, 0);
-	ck_assert(is_reported(copy_in, &copy, GIVEN_UP));
-	ck_assert(is_reported(copy_out, &copy, GIVEN_UP));
+	ck_assert(is_reported(copy_in, &copy, FREED));
+	ck_assert(is_reported(copy_out, &copy, FREED));
 	wi_range_close(&range);
 }
 END_TEST

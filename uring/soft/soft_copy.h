@@ -1,13 +1,13 @@
 /* soft_copy.h - how a kernel in this process reads and writes lent memory
  *
- * What a ring has lent to its kernel is poisoned (region.h): the kernel alone
- * may pass. Memory that was given up, or freed, or never was, it meets as any
+ * What a ring has lent to its kernel is poisoned (annotate.h): the kernel alone
+ * may pass. Memory that is free, or never was, it meets as any
  * code does: AddressSanitizer reports it.
  */
 #ifndef WEIR_URING_SOFT_COPY_H
 #define WEIR_URING_SOFT_COPY_H
 
-#include "../region.h"
+#include "../annotate.h"
 
 #include <string.h>
 

@@ -1,11 +1,10 @@
-#include "handover.h"
+#include "annotate.h"
 
-#ifdef WI_HANDOVERS_WATCHED
+#if WI_HANDOVERS_WATCHED
 
-#ifdef WI_THREAD_SANITIZER
+#ifdef WI_TSAN
 #include <sanitizer/tsan_interface.h>
 #else
-#include "order.h"
 #define __tsan_release(key) wi_order_release(key)
 #define __tsan_acquire(key) wi_order_acquire(key)
 #endif
@@ -28,6 +27,6 @@ void wi_handover_acquire(int fd)
 
 #else
 
-typedef int wi_handover_is_empty; /* C wants something in every file */
+typedef int wi_annotate_is_empty; /* C wants something in every file */
 
 #endif
