@@ -21,6 +21,10 @@ extern "C" {
 
 struct weir_server;
 
+/* As batch_wait_us: do not wait. Another value than WEIR_NO_TIMEOUT's, which
+ * would mean the contrary there, and is refused. */
+#define WEIR_NO_BATCH (UINT32_MAX - 1)
+
 /**
  * struct weir_loop_hooks - what a loop calls for itself, not for a connection
  * @on_start: once, before any handler; for what the loop's thread needs of its
@@ -67,7 +71,7 @@ struct weir_loop_hooks {
  *                      of a power of two
  * @tick_interval_ms:   of hooks.on_tick; 0 for never
  * @batch_wait_us:      how long a busy loop may wait for a fuller batch, at
- *                      most 50; 0 for 50; WEIR_NO_TIMEOUT: do not wait
+ *                      most 50; 0 for 50; WEIR_NO_BATCH: do not wait
  * @hooks:              start, stop and ticks of the loop
  */
 struct weir_loop_opts {

@@ -45,7 +45,7 @@ static void opts_resolve(struct weir_loop_opts *opts)
 	default_u32(&opts->buf_bytes, BUF_BYTES_DEFAULT);
 	default_size(&opts->block_memory_bytes, BLOCK_MEMORY_DEFAULT);
 	default_u32(&opts->batch_wait_us, BATCH_WAIT_US_MAX);
-	if (opts->batch_wait_us == WEIR_NO_TIMEOUT)
+	if (opts->batch_wait_us == WEIR_NO_BATCH)
 		opts->batch_wait_us = 0;
 	opts->block_memory_bytes = wi_blocks_round(opts->block_memory_bytes);
 }

@@ -378,7 +378,9 @@ static struct weir_server_opts echo_server_opts(void)
 			.buf_count = (uint32_t)given.buf_count,
 			.buf_bytes = (uint32_t)given.buf_bytes,
 			.block_memory_bytes = given.memory_bytes,
-			.batch_wait_us = echo_timeout_ms(given.batch_wait_us),
+			.batch_wait_us = given.batch_wait_us == 0
+						 ? WEIR_NO_BATCH
+						 : (uint32_t)given.batch_wait_us,
 		},
 	};
 }

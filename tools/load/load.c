@@ -335,7 +335,7 @@ static void load_plan_fill(void)
 	plan.queue_bytes_max = load_queue_bytes_max();
 	plan.thread_count = (uint32_t)given.thread_count;
 	plan.batch_wait_us = given.batch_wait_us == 0
-				     ? WEIR_NO_TIMEOUT
+				     ? WEIR_NO_BATCH
 				     : (uint32_t)given.batch_wait_us;
 	plan.is_idle = given.is_idle;
 	plan.is_churn = given.is_churn;
