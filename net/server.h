@@ -16,7 +16,7 @@ struct weir_server;
  * struct weir_listen - an address to listen on, and what is served there
  * @service: of the connections that come in
  * @address: numeric, NULL for "0.0.0.0"
- * @port:    0 lets the kernel choose: see weir_server_addr()
+ * @port:    0 lets the kernel choose: see weir_server_snapshot()
  */
 struct weir_listen {
 	const struct weir_service *service;
@@ -169,8 +169,7 @@ int weir_server_add_loop(struct weir_server *server, int cpu,
  * weir_server_remove_loop() - drain loop @index, stop it, and free it
  *
  * Its connections are drained as by weir_loop_stop(); returns when its thread
- * has ended, which the drain timeout bounds. From then on weir_server_loop()
- * returns NULL for it.
+ * has ended, which the drain timeout bounds.
  *
  * Return: 0, or what ended the loop before; -ENOENT; -EBUSY as above.
  */
@@ -178,102 +177,81 @@ int weir_server_remove_loop(struct weir_server *server, uint32_t index,
 			    struct weir_error *error);
 
 /**
- * struct weir_server_stats - how connections are spread
+ * struct weir_loop_snapshot - one loop of a server
+ * @is_present:  there is a loop at this index; if not, @cpu is -1, the rest 0
+ * @cpu:         that it is pinned to, or -1
+ * @is_drained, @weight: as set
+ * @work:        recent receives: a sum that decays to a third in 160 ms
+ * @chosen:      new connections that the program gave to it
+ * @chosen_here: those of them whose packet came in on its own CPU
+ * @affinity:    chosen_here / chosen; 0 if none was
+ * @moved:       those from a listener that closed
+ * @stats:       its counters: `accepts` of them has what arrived, chosen or not
+ */
+struct weir_loop_snapshot {
+	bool is_present;
+	int cpu;
+	bool is_drained;
+	uint32_t weight;
+	uint64_t work;
+	uint64_t chosen;
+	uint64_t chosen_here;
+	double affinity;
+	uint64_t moved;
+	struct weir_loop_stats stats;
+};
+
+/**
+ * struct weir_server_snapshot - a server at one moment
  * @policy, @means: as asked for, and who carries it out
  * @is_stepped:  the collapse guard has put least-loaded in its place
  * @guard_steps: how often it has done so
  * @missed:      choices that found no loop, and were left to the kernel's hash
  * @loop_count:  loops there are, drained ones too
- * @conns_open, @arrived, @chosen, @moved: sums over them
- * @imbalance:   most arrivals of one loop / mean; 1: even; 0: none arrived
+ * @loop_end:    their indices lie below it
+ * @conns_open, @accepts, @chosen, @moved: sums over them
+ * @imbalance:   most accepts of one loop / mean; 1: even; 0: none arrived
+ * @addrs:       shape [addr_count]; in the order of weir_server_opts.listen,
+ *               ports resolved
+ * @rungs:       index enum weir_rung_id; as weir_loop_ladder() of a loop, with
+ *               those of steering as they were found
  */
-struct weir_server_stats {
+struct weir_server_snapshot {
 	enum weir_steer_policy policy;
 	enum weir_steer_means means;
 	bool is_stepped;
 	uint64_t guard_steps;
 	uint64_t missed;
 	uint32_t loop_count;
+	uint32_t loop_end;
 	uint64_t conns_open;
-	uint64_t arrived;
+	uint64_t accepts;
 	uint64_t chosen;
 	uint64_t moved;
 	double imbalance;
+	uint32_t addr_count;
+	struct weir_addr addrs[WEIR_STEER_GROUPS_MAX];
+	struct weir_rung rungs[WEIR_RUNG_COUNT];
 };
 
 /**
- * weir_server_stats() - Thread: any but a loop's
+ * weir_server_snapshot() - the server and its loops, as they are now
+ * @out_loops: shape [loop_capacity], by index: those that there are no loops
+ *             for are written as not present; may be NULL for a capacity of 0
  *
- * Waits for a drain or a removal under way, as the two below do;
- * weir_loop_stats() does not.
- */
-void weir_server_stats(struct weir_server *server,
-		       struct weir_server_stats *out_stats);
-
-/**
- * struct weir_loop_share - what steering gave to one loop
- * @cpu:         that it is pinned to, or -1
- * @is_drained, @weight: as set
- * @conns_open:  now; @conns_peak: the most at a time
- * @work:        recent receives: a sum that decays to a third in 160 ms
- * @chosen:      new connections that the program gave to it
- * @chosen_here: those of them whose packet came in on its own CPU
- * @affinity:    chosen_here / chosen; 0 if none was
- * @moved:       those from a listener that closed
- * @arrived:     connections that it has accepted
- * @sampled, @sampled_here: sockets asked for SO_INCOMING_CPU; those that named
- *               its own CPU
- */
-struct weir_loop_share {
-	int cpu;
-	bool is_drained;
-	uint32_t weight;
-	uint64_t conns_open;
-	uint64_t conns_peak;
-	uint64_t work;
-	uint64_t chosen;
-	uint64_t chosen_here;
-	double affinity;
-	uint64_t moved;
-	uint64_t arrived;
-	uint64_t sampled;
-	uint64_t sampled_here;
-};
-
-/**
- * weir_server_share() - of loop @index. Return: 0; -ENOENT. Thread: any but a
- * loop's.
- */
-int weir_server_share(struct weir_server *server, uint32_t index,
-		      struct weir_loop_share *out_share);
-
-/**
- * weir_server_ladder() - as weir_loop_ladder() of a loop, with the rungs of
- * steering as they were found. Thread: any but a loop's.
- */
-void weir_server_ladder(struct weir_server *server,
-			struct weir_rung *out_rungs);
-
-/** weir_server_port() - of the first address. */
-uint16_t weir_server_port(const struct weir_server *server);
-
-/** weir_server_addr() - the @index-th address, its port resolved. */
-const struct weir_addr *weir_server_addr(const struct weir_server *server,
-					 uint32_t index);
-
-/** weir_server_loop_count() - indices in use lie below it. */
-uint32_t weir_server_loop_count(const struct weir_server *server);
-
-/**
- * weir_server_loop() - the @index-th loop, for its stats and ladder, or NULL
+ * Until weir_server_close(), so after weir_server_join() as well. Each value is
+ * whole; the loops go on while they are read, so two values may be of two
+ * moments. A loop that is being added is not there until it serves, one that is
+ * being removed until it has ended.
  *
- * Valid until weir_server_remove_loop() of it.
+ * Thread: any, that of a loop too, not from signal handlers. It waits for other
+ * snapshots, and for another thread to write down a change: never for a loop,
+ * and so not for a drain, a removal or a join under way.
  */
-const struct weir_loop *weir_server_loop(const struct weir_server *server,
-					 uint32_t index);
-
-/** weir_server_cpu() - the CPU that loop @index is pinned to, or -1. */
-int weir_server_cpu(const struct weir_server *server, uint32_t index);
+void weir_server_snapshot(struct weir_server *server,
+			  struct weir_server_snapshot *out_snapshot,
+			  struct weir_loop_snapshot *out_loops,
+			  uint32_t loop_capacity);
 
 #pragma GCC visibility pop
 #ifdef __cplusplus

@@ -68,6 +68,7 @@ static struct weir_server *server_make(uint32_t seat_count)
 		return NULL;
 	server->seat_count = seat_count;
 	(void)pthread_mutex_init(&server->control, NULL);
+	(void)pthread_mutex_init(&server->shown_lock, NULL);
 	(void)pthread_mutex_init(&server->gate_lock, NULL);
 	(void)pthread_cond_init(&server->gate_moved, NULL);
 	for (uint32_t i = 0; i < seat_count; i++) {
@@ -82,6 +83,7 @@ static void server_free(struct weir_server *server)
 {
 	(void)pthread_cond_destroy(&server->gate_moved);
 	(void)pthread_mutex_destroy(&server->gate_lock);
+	(void)pthread_mutex_destroy(&server->shown_lock);
 	(void)pthread_mutex_destroy(&server->control);
 	free(server);
 }

@@ -7,11 +7,11 @@
  * change seats hold the control lock, and those of this file are made under
  * it, but for what is marked "any thread".
  *
- *     server.c         open, stop, join, close
- *     server_seat.c    one loop and its thread
- *     server_listen.c  addresses, and the listeners of a seat
- *     server_roll.c    loops come and go while the server runs
- *     server_stats.c   what is told of it
+ *     server.c           open, stop, join, close
+ *     server_seat.c      one loop and its thread
+ *     server_listen.c    addresses, and the listeners of a seat
+ *     server_roll.c      loops come and go while the server runs
+ *     server_snapshot.c  what is told of it
  */
 #ifndef WEIR_NET_SERVER_PRIV_H
 #define WEIR_NET_SERVER_PRIV_H
@@ -32,11 +32,12 @@ struct wi_server_seat {
 	struct weir_server *server;
 	uint32_t index;
 	struct weir_loop *loop;  /* NULL: empty */
-	struct weir_loop *shown; /* the same for any thread, once it runs */
+	struct weir_loop *shown; /* the same for any thread, once it runs; the
+				  * shown lock's as well */
 	pthread_t thread;
 	bool is_started; /* there is a thread to join */
 	bool is_seated;  /* steering knows of it */
-	bool is_drained;
+	bool is_drained; /* the shown lock's as well */
 	/* Of the loops that had this seat before. */
 	struct wi_steer_counts counts_before;
 	uint32_t joined_count; /* its listeners in groups, from the first on */
@@ -71,6 +72,11 @@ struct weir_server {
 
 	pthread_mutex_t control;
 	bool is_joined;
+
+	/* Taken with or without the control lock, and held for moments: no loop
+	 * and no thread is waited for. For what a snapshot reads, while it is
+	 * shown: a seat's shown, is_drained, and its weight. */
+	pthread_mutex_t shown_lock;
 
 	pthread_mutex_t gate_lock; /* taken with or without the control lock */
 	pthread_cond_t gate_moved;

@@ -52,7 +52,9 @@ static int weight_set(struct weir_server *server, uint32_t index,
 				      "loop %u is the last one that accepts: "
 				      "add or resume another first",
 				      index);
+	(void)pthread_mutex_lock(&server->shown_lock);
 	wi_steer_set_weight(server->steer, index, weight);
+	(void)pthread_mutex_unlock(&server->shown_lock);
 	return 0;
 }
 
@@ -78,6 +80,13 @@ static int stops_explain(struct weir_error *error)
 	return weir_error_set(error, -ESHUTDOWN, "the server stops");
 }
 
+static void seat_drained_set(struct wi_server_seat *seat, bool is_drained)
+{
+	(void)pthread_mutex_lock(&seat->server->shown_lock);
+	seat->is_drained = is_drained;
+	(void)pthread_mutex_unlock(&seat->server->shown_lock);
+}
+
 static int seat_drain(struct wi_server_seat *seat, struct weir_error *error)
 {
 	struct weir_server *server = seat->server;
@@ -91,7 +100,7 @@ static int seat_drain(struct wi_server_seat *seat, struct weir_error *error)
 	/* New ones first, then those that wait. */
 	wi_steer_set_drained(server->steer, seat->index, true);
 	wi_seat_listen_end(seat);
-	seat->is_drained = true;
+	seat_drained_set(seat, true);
 	return 0;
 }
 
@@ -116,7 +125,7 @@ static int seat_resume(struct wi_server_seat *seat, struct weir_error *error)
 	if (err < 0)
 		return err;
 	wi_steer_set_drained(server->steer, seat->index, false);
-	seat->is_drained = false;
+	seat_drained_set(seat, false);
 	/* A stop meanwhile: nobody may be left to shut them down. */
 	if (server_stops(server))
 		wi_seat_listen_end(seat);

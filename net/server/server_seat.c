@@ -152,12 +152,21 @@ int wi_seat_start(struct wi_server_seat *seat, struct weir_error *error)
 	return 0;
 }
 
+/* Stop walks over the seats without a lock, and snapshots with one. */
+static void seat_show(struct wi_server_seat *seat, struct weir_loop *loop)
+{
+	struct weir_server *server = seat->server;
+	(void)pthread_mutex_lock(&server->shown_lock);
+	wi_store_seq_cst_pointer(&seat->shown, loop);
+	(void)pthread_mutex_unlock(&server->shown_lock);
+}
+
 void wi_seat_run(struct wi_server_seat *seat)
 {
 	struct weir_server *server = seat->server;
 	if (server->seat_end <= seat->index)
 		wi_store_release_u32(&server->seat_end, seat->index + 1);
-	wi_store_seq_cst_pointer(&seat->shown, seat->loop);
+	seat_show(seat, seat->loop);
 	seat_gate_set(seat, WI_GATE_OPEN);
 	/* A stop that did not see this loop is seen here. */
 	const uint32_t stops = wi_load_seq_cst_u32(&server->stop_requests);
@@ -180,7 +189,7 @@ void wi_seat_close(struct wi_server_seat *seat)
 {
 	struct weir_server *server = seat->server;
 	assert(!seat->is_started);
-	wi_store_seq_cst_pointer(&seat->shown, NULL);
+	seat_show(seat, NULL);
 	wi_server_await_stoppers(server);
 	wi_seat_leave(seat);
 	if (seat->is_seated)

@@ -126,7 +126,7 @@ START_TEST(a_loop_starts_before_its_handlers_and_stops_after_them)
 	int err = lives_open(&server, &lives, opts, &error);
 	ck_assert_msg(err == 0, "%s", error.text);
 	for (int i = 0; i < COUNT_OF(fds); i++)
-		fds[i] = peer_open(weir_server_port(server));
+		fds[i] = peer_open(seen_port(server));
 	while (wi_load_acquire_u32(&lives.ticks) < 30)
 		(void)sched_yield();
 	for (int i = 0; i < COUNT_OF(fds); i += 2)

@@ -5,8 +5,10 @@
  * test_server_peers.c, connections that it makes in test_server_outbound.c.
  */
 #include "test_server.h"
+
 #include "../rig/peer.h"
 #include "../suites.h"
+#include "net/server/server_priv.h"
 
 #include <errno.h>
 #include <stdlib.h>
@@ -133,15 +135,16 @@ START_TEST(several_loops_share_the_connections)
 	struct weir_loop_stats stats;
 
 	echo_start(&echo, &opts, NULL);
-	ck_assert_uint_eq(weir_server_loop_count(echo.server), 3);
+	ck_assert_uint_eq(seen_server(echo.server).loop_end, 3);
 	traffic_run(echo_port(&echo), CLIENTS, 5, NULL);
 	echo_wait_closes(&echo, CLIENTS);
 	for (uint32_t i = 0; i < 3; i++) {
-		const struct weir_loop *loop = weir_server_loop(echo.server, i);
-		weir_loop_stats(loop, &stats);
-		ck_assert_uint_eq(weir_loop_index(loop), i);
-		ck_assert_uint_gt(stats.accepts, 0);
-		ck_assert_int_eq(weir_server_cpu(echo.server, i), -1);
+		const struct weir_loop_snapshot loop =
+			seen_loop(echo.server, i);
+		ck_assert_uint_eq(weir_loop_index(echo.server->seats[i].loop),
+				  i);
+		ck_assert_uint_gt(loop.stats.accepts, 0);
+		ck_assert_int_eq(loop.cpu, -1);
 	}
 	echo_end(&echo, &stats);
 	ck_assert_uint_eq(stats.accepts, CLIENTS);
@@ -400,4 +403,5 @@ WI_SUITE(server, "server", WI_RUNGS | WI_THREADS)
 	suite_add_tcase(suite, tcase_server_outbound());
 	suite_add_tcase(suite, tcase_hooks());
 	suite_add_tcase(suite, tcase_services());
+	suite_add_tcase(suite, tcase_snapshot());
 }

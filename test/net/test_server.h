@@ -11,5 +11,6 @@ TCase *tcase_server_peers(void);
 TCase *tcase_server_outbound(void);
 TCase *tcase_hooks(void);
 TCase *tcase_services(void);
+TCase *tcase_snapshot(void);
 
 #endif

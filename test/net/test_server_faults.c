@@ -215,16 +215,14 @@ static void server_end(struct weir_server *server)
 
 static uint32_t loops_of(struct weir_server *server)
 {
-	struct weir_server_stats stats;
-	weir_server_stats(server, &stats);
-	return stats.loop_count;
+	return seen_server(server).loop_count;
 }
 
 static bool is_drained(struct weir_server *server, uint32_t index)
 {
-	struct weir_loop_share share;
-	ck_assert_int_eq(weir_server_share(server, index, &share), 0);
-	return share.is_drained;
+	const struct weir_loop_snapshot loop = seen_loop(server, index);
+	ck_assert(loop.is_present);
+	return loop.is_drained;
 }
 
 /* ---- the start --------------------------------------------------------- */
@@ -311,9 +309,9 @@ START_TEST(a_server_without_options_has_a_loop_for_each_cpu)
 	const int err = weir_server_open(&server, &opts, &error);
 	ck_assert_msg(err == 0, "%s", error.text);
 	ck_assert_int_eq(sched_getaffinity(0, sizeof(cpus), &cpus), 0);
-	ck_assert_uint_eq(weir_server_loop_count(server),
+	ck_assert_uint_eq(seen_server(server).loop_end,
 			  (uint32_t)CPU_COUNT(&cpus));
-	peer_close(peer_open(weir_server_port(server)));
+	peer_close(peer_open(seen_port(server)));
 	server_end(server);
 	weir_server_close(NULL); /* as free(3) */
 }
@@ -334,9 +332,9 @@ START_TEST(two_addresses_share_a_backlog_of_one)
 	};
 	struct weir_server *server = NULL;
 	ck_assert_int_eq(weir_server_open(&server, &opts, NULL), 0);
-	ck_assert_uint_eq(weir_loop_backlog(weir_server_loop(server, 0)), 1);
+	ck_assert_uint_eq(weir_loop_backlog(server->seats[0].loop), 1);
 	ck_assert_int_eq(faulty.backlog_least, 1);
-	peer_close(peer_open(weir_server_port(server)));
+	peer_close(peer_open(seen_port(server)));
 	server_end(server);
 }
 END_TEST
@@ -360,7 +358,7 @@ START_TEST(loops_are_pinned_to_cpus_that_may_be_used)
 	ck_assert_int_eq(sched_setaffinity(0, sizeof(one), &one), 0);
 	ck_assert_int_eq(weir_server_open(&server, &opts, NULL), 0);
 	for (uint32_t i = 0; i < 2; i++)
-		ck_assert_int_eq(weir_server_cpu(server, i), last);
+		ck_assert_int_eq(seen_loop(server, i).cpu, last);
 	ck_assert_int_eq(sched_setaffinity(0, sizeof(usable), &usable), 0);
 	server_end(server);
 }
@@ -394,8 +392,8 @@ static int open_without_affinity(void *ctx, struct weir_error *error)
 	const int err = weir_server_open(&server, &opts, error);
 	if (err < 0)
 		return err;
-	const int count = weir_server_cpu(server, 0) == -1
-				  ? (int)weir_server_loop_count(server)
+	const int count = seen_loop(server, 0).cpu == -1
+				  ? (int)seen_server(server).loop_end
 				  : -ERANGE;
 	weir_server_stop(server);
 	(void)weir_server_join(server);
@@ -455,23 +453,22 @@ END_TEST
 START_TEST(a_loop_may_be_added_on_a_cpu_that_is_named)
 {
 	struct weir_server *server = faulty_start(1, 0, false, &none);
-	const int cpu = weir_server_cpu(server, 0);
+	const int cpu = seen_loop(server, 0).cpu;
 	struct weir_error error = { .code = 0 };
-	struct weir_rung rungs[WEIR_RUNG_COUNT];
 
 	ck_assert_int_ge(cpu, 0);
 	ck_assert_int_eq(weir_server_add_loop(server, cpu, &error), 1);
-	ck_assert_int_eq(weir_server_cpu(server, 1), cpu);
+	ck_assert_int_eq(seen_loop(server, 1).cpu, cpu);
 	/* One that is not there: it serves all the same, on any. */
 	ck_assert_int_eq(weir_server_add_loop(server, CPU_SETSIZE - 1, &error),
 			 2);
-	ck_assert_int_eq(weir_server_cpu(server, 2), -1);
+	ck_assert_int_eq(seen_loop(server, 2).cpu, -1);
 	/* What is told of a server does not need its first loop. */
 	ck_assert_int_eq(weir_server_remove_loop(server, 0, &error), 0);
-	ck_assert_int_eq(weir_server_cpu(server, 0), -1);
+	ck_assert_int_eq(seen_loop(server, 0).cpu, -1);
 	ck_assert_uint_eq(loops_of(server), 2);
-	weir_server_ladder(server, rungs);
-	ck_assert_int_eq(rungs[WEIR_RUNG_BUFRING].state, WEIR_RUNG_ON);
+	ck_assert_int_eq(seen_server(server).rungs[WEIR_RUNG_BUFRING].state,
+			 WEIR_RUNG_ON);
 	server_end(server);
 }
 END_TEST
@@ -508,7 +505,7 @@ START_TEST(a_stop_amid_a_resume_leaves_nobody_listening)
 {
 	struct weir_error error = { .code = 0 };
 	struct weir_server *server = faulty_start(2, 2, false, &none);
-	const uint16_t port = weir_server_port(server);
+	const uint16_t port = seen_port(server);
 
 	ck_assert_int_eq(weir_server_drain_loop(server, 1, &error), 0);
 	faulty.stop_first = server;
@@ -552,7 +549,7 @@ static ssize_t fail_own_loop(struct weir_conn *conn, const uint8_t *bytes,
 /* The index of the loop that @on_data has ended. */
 static uint32_t one_loop_ends(struct weir_server *server)
 {
-	const int fd = peer_open(weir_server_port(server));
+	const int fd = peer_open(seen_port(server));
 	wi_store_release_u32(&ending_index, UINT32_MAX);
 	peer_send(fd, "end", 3);
 	while (wi_load_acquire_u32(&ending_index) == UINT32_MAX)
@@ -619,7 +616,7 @@ START_TEST(a_loop_is_not_freed_while_somebody_may_look_at_it)
 	(void)wi_add_fetch_seq_cst_u32(&server->stoppers, 1);
 	ck_assert_int_eq(pthread_create(&thread, NULL, remove_first, &removal),
 			 0);
-	while (weir_server_loop(server, 0) != NULL)
+	while (seen_loop(server, 0).is_present)
 		(void)sched_yield();
 	for (int i = 0; i < YIELDS; i++) {
 		ck_assert_ptr_nonnull(__atomic_load_n(&server->seats[0].loop,
@@ -676,15 +673,13 @@ START_TEST(loops_without_any_weight_may_all_be_removed)
 	static const uint32_t weights[] = { 0, 0 };
 	struct weir_server *server = weighed_start_or_null(weights);
 	struct weir_error error = { .code = 0 };
-	struct weir_rung rungs[WEIR_RUNG_COUNT];
 	wi_skip_unless(server != NULL, "there is no steering program");
 
 	for (uint32_t i = 0; i < 2; i++)
 		ck_assert_int_eq(weir_server_remove_loop(server, i, &error), 0);
 	ck_assert_uint_eq(loops_of(server), 0);
-	memset(rungs, 0, sizeof(rungs));
-	weir_server_ladder(server, rungs);
-	ck_assert_int_eq(rungs[WEIR_RUNG_STEER_EBPF].state, WEIR_RUNG_ON);
+	ck_assert_int_eq(seen_server(server).rungs[WEIR_RUNG_STEER_EBPF].state,
+			 WEIR_RUNG_ON);
 	ck_assert_int_eq(weir_server_add_loop(server, -1, &error), 0);
 	server_end(server);
 }

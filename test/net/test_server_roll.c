@@ -28,9 +28,7 @@ enum { POLICY_COUNT = sizeof(policies) / sizeof(policies[0]) };
 
 static bool has_program(const struct echo *echo)
 {
-	struct weir_server_stats stats;
-	weir_server_stats(echo->server, &stats);
-	return stats.means == WEIR_STEER_BY_EBPF;
+	return seen_server(echo->server).means == WEIR_STEER_BY_EBPF;
 }
 
 static void roll_start(struct echo *echo, enum weir_steer_policy policy,
@@ -48,18 +46,17 @@ static void roll_start(struct echo *echo, enum weir_steer_policy policy,
 	echo_start(echo, &opts, &service);
 }
 
-static struct weir_loop_share share_of(const struct echo *echo, uint32_t index)
+static struct weir_loop_snapshot share_of(const struct echo *echo,
+					  uint32_t index)
 {
-	struct weir_loop_share share;
-	ck_assert_int_eq(weir_server_share(echo->server, index, &share), 0);
+	const struct weir_loop_snapshot share = seen_loop(echo->server, index);
+	ck_assert(share.is_present);
 	return share;
 }
 
 static uint64_t arrived_in_all(const struct echo *echo)
 {
-	struct weir_server_stats stats;
-	weir_server_stats(echo->server, &stats);
-	return stats.arrived;
+	return seen_server(echo->server).accepts;
 }
 
 /* Each of them is answered, so it has arrived when this returns. */
@@ -97,7 +94,7 @@ static void add(const struct echo *echo, int want_index)
 	int index = weir_server_add_loop(echo->server, -1, &error);
 	expect_ok(index, &error);
 	ck_assert_int_eq(index, want_index);
-	ck_assert_ptr_nonnull(weir_server_loop(echo->server, (uint32_t)index));
+	ck_assert(seen_loop(echo->server, (uint32_t)index).is_present);
 }
 
 /* ---- drain and resume -------------------------------------------------- */
@@ -114,24 +111,24 @@ START_TEST(a_drained_loop_gets_none_and_keeps_what_it_has)
 	peer_round_trips(fds, KEPT, 1);
 	drain(&echo, 1);
 	drain(&echo, 1); /* the same again */
-	const uint64_t before = share_of(&echo, 1).arrived;
+	const uint64_t before = share_of(&echo, 1).stats.accepts;
 	ck_assert_uint_gt(before, 0);
 	come_and_go(&echo, MORE);
-	ck_assert_uint_eq(share_of(&echo, 1).arrived, before);
+	ck_assert_uint_eq(share_of(&echo, 1).stats.accepts, before);
 	ck_assert_uint_eq(arrived_in_all(&echo), KEPT + MORE);
 	peer_round_trips(fds, KEPT, 2); /* on all three loops */
 
 	resume(&echo, 1);
 	resume(&echo, 1);
 	come_and_go(&echo, MORE);
-	ck_assert_uint_gt(share_of(&echo, 1).arrived, before);
+	ck_assert_uint_gt(share_of(&echo, 1).stats.accepts, before);
 	ck_assert_uint_eq(arrived_in_all(&echo), KEPT + 2 * MORE);
 
 	/* And once more: a listener can go and come as often as one likes. */
 	drain(&echo, 1);
-	const uint64_t again = share_of(&echo, 1).arrived;
+	const uint64_t again = share_of(&echo, 1).stats.accepts;
 	come_and_go(&echo, MORE);
-	ck_assert_uint_eq(share_of(&echo, 1).arrived, again);
+	ck_assert_uint_eq(share_of(&echo, 1).stats.accepts, again);
 	for (int i = 0; i < KEPT; i++)
 		peer_close(fds[i]);
 	struct weir_loop_stats stats;
@@ -213,7 +210,8 @@ START_TEST(who_waits_in_the_queue_of_a_drained_loop_is_served)
 	ck_assert_int_eq(pthread_join(drainer, &failed), 0);
 	ck_assert_ptr_null(failed);
 	peer_expect_frame(holder, HOLD_PAYLOAD_BYTES, 1);
-	const uint64_t on_it = share_of(&held.echo, held.loop_index).arrived;
+	const uint64_t on_it =
+		share_of(&held.echo, held.loop_index).stats.accepts;
 	if (is_moved)
 		ck_assert_uint_eq(on_it, 1);
 	else
@@ -262,7 +260,7 @@ START_TEST(the_connections_of_a_removed_loop_end_and_the_others_go_on)
 	for (int i = 0; i < KEPT; i++)
 		fds[i] = peer_open(echo_port(&echo));
 	peer_round_trips(fds, KEPT, 1);
-	const uint64_t ending = share_of(&echo, 1).conns_open;
+	const uint64_t ending = share_of(&echo, 1).stats.conns_open;
 	ck_assert_uint_gt(ending, 0);
 	for (int i = 0; i < KEPT; i++)
 		polls[i] = (struct pollfd){ .fd = fds[i], .events = POLLIN };
@@ -272,8 +270,8 @@ START_TEST(the_connections_of_a_removed_loop_end_and_the_others_go_on)
 	ck_assert_int_eq(pthread_join(remover, &failed), 0);
 	ck_assert_ptr_null(failed);
 
-	ck_assert_ptr_null(weir_server_loop(echo.server, 1));
-	ck_assert_uint_eq(weir_server_loop_count(echo.server), 3);
+	ck_assert(!seen_loop(echo.server, 1).is_present);
+	ck_assert_uint_eq(seen_server(echo.server).loop_end, 3);
 	ck_assert_uint_eq(echo_closes_by(&echo, WEIR_CLOSE_STOPPED), ending);
 	for (int i = 0; i < KEPT; i++) {
 		if (polls[i].fd < 0)
@@ -361,11 +359,11 @@ static void drain_and_remove(struct echo *echo, const struct loader *loaders,
 	struct weir_error error = { .code = 0 };
 	drain(echo, index);
 	loaders_go_on(loaders, STEP_EXCHANGES);
-	while (share_of(echo, index).conns_open > 0)
+	while (share_of(echo, index).stats.conns_open > 0)
 		(void)sched_yield();
 	expect_ok(weir_server_remove_loop(echo->server, index, &error), &error);
 	echo->has_removed = true;
-	ck_assert_ptr_null(weir_server_loop(echo->server, index));
+	ck_assert(!seen_loop(echo->server, index).is_present);
 }
 
 START_TEST(loops_come_and_go_under_load_and_no_exchange_fails)
@@ -391,7 +389,7 @@ START_TEST(loops_come_and_go_under_load_and_no_exchange_fails)
 	add(&echo, 2);
 	add(&echo, 3);
 	loaders_go_on(loaders, STEP_EXCHANGES);
-	ck_assert_uint_gt(share_of(&echo, 3).arrived, 0);
+	ck_assert_uint_gt(share_of(&echo, 3).stats.accepts, 0);
 	drain_and_remove(&echo, loaders, 0);
 	drain_and_remove(&echo, loaders, 1);
 	loaders_go_on(loaders, STEP_EXCHANGES);
@@ -431,7 +429,6 @@ static void expect_error(int err, int want, const struct weir_error *error,
 START_TEST(a_change_that_cannot_be_made_says_why)
 {
 	struct weir_error error = { .code = 0 };
-	struct weir_loop_share share;
 	struct echo echo;
 
 	roll_start(&echo, policies[_i], 2, 2);
@@ -447,8 +444,8 @@ START_TEST(a_change_that_cannot_be_made_says_why)
 		expect_error(
 			weir_server_set_weight(server, nobody[i], 1, &error),
 			-ENOENT, &error, "no loop");
-		ck_assert_int_eq(weir_server_share(server, nobody[i], &share),
-				 -ENOENT);
+		if (nobody[i] < 2000)
+			ck_assert(!seen_loop(server, nobody[i]).is_present);
 	}
 	expect_error(weir_server_add_loop(server, -1, &error), -ENOSPC, &error,
 		     "loop_count_max");
@@ -555,7 +552,7 @@ START_TEST(a_stop_amid_a_removal_forces_nothing)
 	for (int i = 0; i < KEPT; i++)
 		fds[i] = peer_open(echo_port(&echo));
 	peer_round_trips(fds, KEPT, 1);
-	const uint64_t ending = share_of(&echo, 1).conns_open;
+	const uint64_t ending = share_of(&echo, 1).stats.conns_open;
 	ck_assert_uint_gt(ending, 0);
 	ck_assert_int_eq(pthread_create(&remover, NULL, roll_remove, &echo), 0);
 	await_ended(fds, KEPT, ending);
@@ -616,7 +613,7 @@ static bool has_ipv6(void)
 /* To a loopback address of the family, at the @index-th address's port. */
 static int dial(const struct echo *echo, uint32_t index)
 {
-	struct weir_addr to = *weir_server_addr(echo->server, index);
+	struct weir_addr to = seen_server(echo->server).addrs[index];
 	const bool is_v6 = to.storage.ss_family == AF_INET6;
 	const uint16_t port = weir_addr_port(&to);
 	ck_assert_uint_ne(port, 0);
@@ -647,14 +644,14 @@ static void serve_two_addresses(const struct weir_server_opts *opts)
 	for (uint32_t i = 0; i < 2; i++)
 		come_and_go_on(&echo, i, 40);
 	drain(&echo, 0);
-	const uint64_t before = share_of(&echo, 0).arrived;
+	const uint64_t before = share_of(&echo, 0).stats.accepts;
 	for (uint32_t i = 0; i < 2; i++)
 		come_and_go_on(&echo, i, 40);
-	ck_assert_uint_eq(share_of(&echo, 0).arrived, before);
+	ck_assert_uint_eq(share_of(&echo, 0).stats.accepts, before);
 	resume(&echo, 0);
 	for (uint32_t i = 0; i < 2; i++)
 		come_and_go_on(&echo, i, 40);
-	ck_assert_uint_gt(share_of(&echo, 0).arrived, before);
+	ck_assert_uint_gt(share_of(&echo, 0).stats.accepts, before);
 	echo_end(&echo, &stats);
 	ck_assert_uint_eq(stats.accepts, 240);
 }
@@ -783,7 +780,7 @@ START_TEST(one_in_so_many_sockets_is_asked_for_its_cpu)
 
 	wi_skip_if_forced_off(WEIR_RUNG_SOCKET_CMD);
 	echo_start_as_asked(&echo, &opts, NULL);
-	const int cpu = weir_server_cpu(echo.server, 0);
+	const int cpu = seen_loop(echo.server, 0).cpu;
 	ck_assert_int_ge(cpu, 0);
 	ck_assert_int_eq(sched_getaffinity(0, sizeof(usable), &usable), 0);
 	for (int i = 0; i < CPU_SETSIZE; i++)
@@ -791,15 +788,15 @@ START_TEST(one_in_so_many_sockets_is_asked_for_its_cpu)
 			other = i;
 	pin_to(cpu);
 	come_and_go(&echo, 40);
-	struct weir_loop_share share = share_of(&echo, 0);
-	ck_assert_uint_eq(share.sampled, 10);
-	ck_assert_uint_eq(share.sampled_here, 10);
+	struct weir_loop_snapshot share = share_of(&echo, 0);
+	ck_assert_uint_eq(share.stats.samples, 10);
+	ck_assert_uint_eq(share.stats.samples_here, 10);
 	if (other >= 0) {
 		pin_to(other);
 		come_and_go(&echo, 40);
 		share = share_of(&echo, 0);
-		ck_assert_uint_eq(share.sampled, 20);
-		ck_assert_uint_eq(share.sampled_here, 10);
+		ck_assert_uint_eq(share.stats.samples, 20);
+		ck_assert_uint_eq(share.stats.samples_here, 10);
 	}
 	echo_end(&echo, NULL);
 }

@@ -451,9 +451,10 @@ START_TEST(a_server_speaks_two_services_on_two_ports)
 	int err = weir_server_open(&server, &opts, &error);
 	ck_assert_msg(err == 0, "%s", error.text);
 	ck_assert_int_eq(listened, -EINVAL);
+	const struct weir_server_snapshot seen = seen_server(server);
 	const uint16_t ports[2] = {
-		weir_addr_port(weir_server_addr(server, 0)),
-		weir_addr_port(weir_server_addr(server, 1)),
+		weir_addr_port(&seen.addrs[0]),
+		weir_addr_port(&seen.addrs[1]),
 	};
 	ck_assert_int_eq(weir_server_add_loop(server, -1, &error), 2);
 	ck_assert_int_eq(weir_server_drain_loop(server, 0, &error), 0);

@@ -451,7 +451,7 @@ void echo_start(struct echo *echo, const struct weir_server_opts *opts,
 
 uint16_t echo_port(const struct echo *echo)
 {
-	return weir_server_port(echo->server);
+	return seen_port(echo->server);
 }
 
 uint64_t echo_seen(struct echo *echo, const uint64_t *counter)
@@ -526,35 +526,9 @@ void echo_expect_cause(const struct weir_close_reason *reason,
 		      weir_close_cause_name(cause));
 }
 
-static void stats_add(struct weir_loop_stats *sum,
-		      const struct weir_loop_stats *one)
-{
-#define RING_ADD(name, help) sum->ring.name += one->ring.name;
-	WEIR_RING_STATS(RING_ADD)
-#undef RING_ADD
-#define LOOP_ADD(name, help) sum->name += one->name;
-	WEIR_LOOP_STATS(LOOP_ADD)
-#undef LOOP_ADD
-	for (int i = 0; i < WEIR_CLOSE_CAUSE_COUNT; i++)
-		sum->closes_by[i] += one->closes_by[i];
-	sum->conns_open += one->conns_open;
-	sum->block_bytes_used += one->block_bytes_used;
-	sum->conns_peak += one->conns_peak;
-	sum->block_bytes_peak += one->block_bytes_peak;
-}
-
 void echo_stats(const struct echo *echo, struct weir_loop_stats *out_stats)
 {
-	struct weir_loop_stats one;
-	memset(out_stats, 0, sizeof(*out_stats));
-	for (uint32_t i = 0; i < weir_server_loop_count(echo->server); i++) {
-		const struct weir_loop *loop =
-			weir_server_loop(echo->server, i);
-		if (loop == NULL)
-			continue; /* removed */
-		weir_loop_stats(loop, &one);
-		stats_add(out_stats, &one);
-	}
+	*out_stats = seen_stats(echo->server);
 }
 
 void echo_wait_received(struct echo *echo, uint64_t byte_count)

@@ -10,6 +10,7 @@
 #ifndef WEIR_TEST_PEER_H
 #define WEIR_TEST_PEER_H
 
+#include "seen.h"
 #include "support.h"
 
 #include "net/server.h"

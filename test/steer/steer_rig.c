@@ -271,27 +271,25 @@ void steered_start(struct steered *steered, const struct weir_server_opts *opts)
 void steered_start_by_program(struct steered *steered,
 			      const struct weir_server_opts *opts)
 {
-	struct weir_rung rungs[WEIR_RUNG_COUNT];
 	steered_start(steered, opts);
-	weir_server_ladder(steered->server, rungs);
-	ck_assert_msg(steered_stats(steered).means == WEIR_STEER_BY_EBPF,
+	const struct weir_server_snapshot stats = steered_stats(steered);
+	ck_assert_msg(stats.means == WEIR_STEER_BY_EBPF,
 		      "no steering program: %s",
-		      rungs[WEIR_RUNG_STEER_EBPF].cause);
+		      stats.rungs[WEIR_RUNG_STEER_EBPF].cause);
 }
 
-struct weir_loop_share steered_share(const struct steered *steered,
-				     uint32_t index)
+struct weir_loop_snapshot steered_share(const struct steered *steered,
+					uint32_t index)
 {
-	struct weir_loop_share share;
-	ck_assert_int_eq(weir_server_share(steered->server, index, &share), 0);
+	const struct weir_loop_snapshot share =
+		seen_loop(steered->server, index);
+	ck_assert(share.is_present);
 	return share;
 }
 
-struct weir_server_stats steered_stats(const struct steered *steered)
+struct weir_server_snapshot steered_stats(const struct steered *steered)
 {
-	struct weir_server_stats stats;
-	weir_server_stats(steered->server, &stats);
-	return stats;
+	return seen_server(steered->server);
 }
 
 static void steered_wait(struct steered *steered, const uint64_t *counter,
@@ -345,24 +343,16 @@ struct weir_addr rig_addr(const char *text, uint16_t port)
 
 struct weir_addr steered_addr(const struct steered *steered)
 {
-	return rig_addr(steered->address, weir_server_port(steered->server));
+	return rig_addr(steered->address, seen_port(steered->server));
 }
 
 static void steered_tell(const struct steered *steered,
 			 struct member_report *out_report)
 {
-	*out_report = (struct member_report){ .result = 0 };
-	for (uint32_t i = 0; i < weir_server_loop_count(steered->server); i++) {
-		const struct weir_loop *loop =
-			weir_server_loop(steered->server, i);
-		struct weir_loop_stats stats;
-		if (loop == NULL)
-			continue;
-		weir_loop_stats(loop, &stats);
-		out_report->accepts += stats.accepts;
-		out_report->drops += stats.accept_drops;
-		out_report->errors += stats.accept_errors;
-	}
+	const struct weir_loop_stats stats = seen_stats(steered->server);
+	*out_report = (struct member_report){ .accepts = stats.accepts,
+					      .drops = stats.accept_drops,
+					      .errors = stats.accept_errors };
 }
 
 uint64_t steered_accepts(const struct steered *steered)
@@ -461,7 +451,7 @@ static int member_main(int orders, int reports,
 		return 1;
 	hello.result = steered_open(&steered, opts, port, &hello.error);
 	if (hello.result == 0)
-		hello.port = weir_server_port(steered.server);
+		hello.port = seen_port(steered.server);
 	if (!member_tell(reports, &hello, sizeof(hello)) || hello.result < 0)
 		return 1;
 	if (!member_serve_until_term(&steered, reports, opts, &signals))

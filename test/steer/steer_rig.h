@@ -10,6 +10,7 @@
 #ifndef WEIR_TEST_STEER_RIG_H
 #define WEIR_TEST_STEER_RIG_H
 
+#include "../rig/seen.h"
 #include "../rig/support.h"
 #include "crowd.h"
 
@@ -90,9 +91,9 @@ void steered_start(struct steered *steered,
 void steered_start_by_program(struct steered *steered,
 			      const struct weir_server_opts *opts);
 /* What loop @index got, and what all of them did. */
-struct weir_loop_share steered_share(const struct steered *steered,
-				     uint32_t index);
-struct weir_server_stats steered_stats(const struct steered *steered);
+struct weir_loop_snapshot steered_share(const struct steered *steered,
+					uint32_t index);
+struct weir_server_snapshot steered_stats(const struct steered *steered);
 /* Wait until so many connections have been closed, in all. */
 void steered_wait_closes(struct steered *steered, uint64_t count);
 /* From now on a loop that is asked STEERED_HOLD hangs in its handler. */

@@ -136,33 +136,33 @@ START_TEST(a_loop_that_is_drained_gets_nothing_and_nobody_notices)
 		.batch = 8,
 	};
 	if (drain_cases[_i].has_two_addresses) {
-		targets[1] = *weir_server_addr(steered.server, 1);
+		targets[1] = seen_server(steered.server).addrs[1];
 		opts.target_count = 2;
 		opts.source = both_families;
 	}
 	crowd_pin(&opts, cpus);
 	crowd_start(&crowd, &opts);
 	crowd_pass(&crowd, some(2000));
-	ck_assert_uint_gt(steered_share(&steered, GONE).arrived, 0);
+	ck_assert_uint_gt(steered_share(&steered, GONE).stats.accepts, 0);
 
 	ck_assert_int_eq(weir_server_drain_loop(steered.server, GONE, &error),
 			 0);
 	/* None after the call, not even of those who are connecting now. */
-	const uint64_t arrived = steered_share(&steered, GONE).arrived;
+	const uint64_t arrived = steered_share(&steered, GONE).stats.accepts;
 	ck_assert(steered_share(&steered, GONE).is_drained);
 	crowd_settle(&crowd);
 	const uint64_t chosen = steered_share(&steered, GONE).chosen;
 	crowd_pass(&crowd, some(5000));
-	ck_assert_uint_eq(steered_share(&steered, GONE).arrived, arrived);
+	ck_assert_uint_eq(steered_share(&steered, GONE).stats.accepts, arrived);
 	ck_assert_uint_eq(steered_share(&steered, GONE).chosen, chosen);
-	while (steered_share(&steered, GONE).conns_open > 0)
+	while (steered_share(&steered, GONE).stats.conns_open > 0)
 		crowd_pass(&crowd, 100);
 
 	ck_assert_int_eq(weir_server_resume_loop(steered.server, GONE, &error),
 			 0);
 	crowd_pass(&crowd, some(2000));
 	ck_assert(!steered_share(&steered, GONE).is_drained);
-	ck_assert_uint_gt(steered_share(&steered, GONE).arrived, arrived);
+	ck_assert_uint_gt(steered_share(&steered, GONE).stats.accepts, arrived);
 	if (drain_cases[_i].policy == WEIR_STEER_KERNEL)
 		crowd_end_nearly_unharmed(&crowd, opts.target_count);
 	else
@@ -245,8 +245,8 @@ START_TEST(who_waits_goes_where_the_policy_sends_him_and_none_is_missed)
 						   .loop_count = LOOPS,
 						   .steer = steer,
 					   });
-	const struct weir_addr target = rig_addr(
-		wait_cases[_i].target, weir_server_port(steered.server));
+	const struct weir_addr target =
+		rig_addr(wait_cases[_i].target, seen_port(steered.server));
 	const struct crowd_opts opts = { .targets = &target,
 					 .target_count = 1,
 					 .source = leaving_source };
@@ -270,7 +270,7 @@ START_TEST(who_waits_goes_where_the_policy_sends_him_and_none_is_missed)
 		want[home]++;
 	}
 	ck_assert_int_eq(crowd_hear_one(fds[0]), LEAVING);
-	ck_assert_uint_eq(steered_share(&steered, LEAVING).arrived, 1);
+	ck_assert_uint_eq(steered_share(&steered, LEAVING).stats.accepts, 1);
 	ck_assert_uint_eq(steered_share(&steered, LEAVING).chosen, 1 + WAITING);
 	for (uint32_t i = 0; i < LOOPS; i++)
 		ck_assert_uint_eq(steered_share(&steered, i).moved, want[i]);
@@ -393,9 +393,9 @@ START_TEST(a_weight_holds_for_all_that_come_after_it)
 	ck_assert_int_eq(weir_server_set_weight(steered.server, 0, 0, &error),
 			 0);
 	crowd_settle(&crowd);
-	const uint64_t first = steered_share(&steered, 0).arrived;
+	const uint64_t first = steered_share(&steered, 0).stats.accepts;
 	crowd_pass(&crowd, 1000);
-	ck_assert_uint_eq(steered_share(&steered, 0).arrived, first);
+	ck_assert_uint_eq(steered_share(&steered, 0).stats.accepts, first);
 
 	ck_assert_int_eq(weir_server_set_weight(steered.server, 0, 3, &error),
 			 0);
@@ -445,7 +445,7 @@ START_TEST(loops_come_and_go_under_load)
 		int added = weir_server_add_loop(steered.server, -1, &error);
 		ck_assert_msg(added == 2, "%d: %s", added, error.text);
 		crowd_pass(&crowd, 300);
-		ck_assert_uint_gt(steered_share(&steered, 2).arrived, 0);
+		ck_assert_uint_gt(steered_share(&steered, 2).stats.accepts, 0);
 
 		/* A client that is cut before it has asked is a lost one: the
 		 * loop goes when it is idle. */
@@ -456,7 +456,7 @@ START_TEST(loops_come_and_go_under_load)
 		ck_assert_int_eq(
 			weir_server_remove_loop(steered.server, gone, &error),
 			0);
-		ck_assert_ptr_null(weir_server_loop(steered.server, gone));
+		ck_assert(!seen_loop(steered.server, gone).is_present);
 		crowd_pass(&crowd, 300);
 		added = weir_server_add_loop(steered.server, -1, &error);
 		ck_assert_msg(added == (int)gone, "%d: %s", added, error.text);

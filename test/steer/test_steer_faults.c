@@ -296,10 +296,11 @@ START_TEST(a_program_that_a_stranger_puts_there_is_replaced_in_turn)
 			 0);
 	crowd_settle(&crowd);
 	const uint64_t chosen = steered_stats(&steered).chosen;
-	const uint64_t first = steered_share(&steered, 0).arrived;
+	const uint64_t first = steered_share(&steered, 0).stats.accepts;
 	crowd_pass(&crowd, 1000);
 	ck_assert_uint_eq(steered_stats(&steered).chosen, chosen);
-	ck_assert_uint_ge(steered_share(&steered, 0).arrived, first + 1000);
+	ck_assert_uint_ge(steered_share(&steered, 0).stats.accepts,
+			  first + 1000);
 
 	ck_assert_int_eq(weir_server_steer(steered.server,
 					   WEIR_STEER_ROUND_ROBIN, &error),
@@ -373,7 +374,6 @@ START_TEST(a_program_that_the_kernel_refuses_leaves_the_hash_and_the_reason)
 	wi_steer_enter_or_skip();
 	const struct wi_steer_object object =
 		object_break(refusal_cases[_i].breakage);
-	struct weir_rung rungs[WEIR_RUNG_COUNT];
 	struct weir_steer *steer = NULL;
 	struct weir_error error = { .code = 0 };
 	struct steered steered;
@@ -393,8 +393,8 @@ START_TEST(a_program_that_the_kernel_refuses_leaves_the_hash_and_the_reason)
 	steered_start(&steered, &(struct weir_server_opts){ .loop_count = 2,
 							    .is_unpinned = true,
 							    .steer = steer });
-	weir_server_ladder(steered.server, rungs);
-	const struct weir_rung *rung = &rungs[WEIR_RUNG_STEER_EBPF];
+	const struct weir_server_snapshot stats = steered_stats(&steered);
+	const struct weir_rung *rung = &stats.rungs[WEIR_RUNG_STEER_EBPF];
 	ck_assert_int_eq(rung->state, WEIR_RUNG_OFF);
 	ck_assert_int_lt(rung->err, 0);
 	ck_assert_msg(strstr(rung->cause, refusal_cases[_i].hint) != NULL,
@@ -439,7 +439,6 @@ START_TEST(without_cap_bpf_a_server_falls_back_and_says_why)
 {
 	wi_steer_enter_or_skip();
 	wi_skip_unless(may_give_up(), "it takes root, and CK_FORK");
-	struct weir_rung rungs[WEIR_RUNG_COUNT];
 	struct weir_server *server = NULL;
 	struct weir_error error = { .code = 0 };
 	struct steered steered;
@@ -463,8 +462,8 @@ START_TEST(without_cap_bpf_a_server_falls_back_and_says_why)
 	opts.steering.is_required = false;
 	steered_start(&steered, &opts);
 	ck_assert_int_eq(steered_stats(&steered).means, WEIR_STEER_BY_HASH);
-	weir_server_ladder(steered.server, rungs);
-	const struct weir_rung *rung = &rungs[WEIR_RUNG_STEER_EBPF];
+	const struct weir_server_snapshot stats = steered_stats(&steered);
+	const struct weir_rung *rung = &stats.rungs[WEIR_RUNG_STEER_EBPF];
 	ck_assert_int_eq(rung->state, WEIR_RUNG_OFF);
 	ck_assert_int_eq(rung->err, -EPERM);
 	ck_assert_msg(strstr(rung->cause, "CAP_BPF") != NULL, "%s",
@@ -529,7 +528,7 @@ START_TEST(a_server_steers_as_nobody_once_the_program_is_loaded)
 	ck_assert_int_eq(weir_server_add_loop(steered.server, -1, &error), 2);
 	steered_serves(&steered);
 	ck_assert_uint_eq(steered_stats(&steered).chosen, 3 * SOME);
-	ck_assert_uint_gt(steered_share(&steered, 2).arrived, 0);
+	ck_assert_uint_gt(steered_share(&steered, 2).stats.accepts, 0);
 	steered_end(&steered);
 	weir_steer_close(steer);
 }
@@ -578,7 +577,7 @@ START_TEST(the_guard_steps_when_one_cpu_sends_all_and_steps_back)
 	crowd_start(&crowd, &opts);
 	crowd_pass(&crowd, 100);
 	/* Unless these took so long that it has stepped already. */
-	const uint64_t elsewhere = steered_share(&steered, 1).arrived;
+	const uint64_t elsewhere = steered_share(&steered, 1).stats.accepts;
 	if (steered_stats(&steered).guard_steps == 0)
 		ck_assert_uint_eq(elsewhere, 0);
 	while (!steered_stats(&steered).is_stepped)

@@ -138,10 +138,12 @@ START_TEST(round_robin_is_exact_to_one_for_each_cpu_that_sends)
 			  });
 	crowd_expect_all_served(&crowd);
 	for (uint32_t i = 0; i < loop_count; i++) {
-		const struct weir_loop_share share = steered_share(&steered, i);
-		ck_assert_uint_eq(share.arrived, share.chosen);
-		ck_assert_uint_eq(share.arrived, crowd_served_by(&crowd, i, 0));
-		arrived[i] = share.arrived;
+		const struct weir_loop_snapshot share =
+			steered_share(&steered, i);
+		ck_assert_uint_eq(share.stats.accepts, share.chosen);
+		ck_assert_uint_eq(share.stats.accepts,
+				  crowd_served_by(&crowd, i, 0));
+		arrived[i] = share.stats.accepts;
 		if (turn_cases[_i].cpu_count == 1)
 			ck_assert_uint_eq(share.chosen_here,
 					  share.cpu == cpus[0] ? share.chosen
@@ -517,13 +519,14 @@ START_TEST(cpu_serves_each_client_where_its_packets_are)
 		crowd_expect_all_served(&crowds[i]);
 	}
 	for (uint32_t i = 0; i < 2; i++) {
-		const struct weir_loop_share share = steered_share(&steered, i);
+		const struct weir_loop_snapshot share =
+			steered_share(&steered, i);
 		ck_assert_int_eq(share.cpu, cpus[i]);
 		ck_assert_uint_eq(crowd_served_by(&crowds[i], i, 0), counts[i]);
-		ck_assert_uint_eq(share.arrived, counts[i]);
+		ck_assert_uint_eq(share.stats.accepts, counts[i]);
 		if (!wi_is_forced_off(WEIR_RUNG_SOCKET_CMD)) {
-			ck_assert_uint_eq(share.sampled, counts[i]);
-			ck_assert_uint_eq(share.sampled_here, counts[i]);
+			ck_assert_uint_eq(share.stats.samples, counts[i]);
+			ck_assert_uint_eq(share.stats.samples_here, counts[i]);
 		}
 		if (cpu_cases[_i].means != WEIR_STEER_BY_EBPF)
 			continue;
@@ -635,8 +638,9 @@ START_TEST(weights_are_kept_within_two_percent)
 	if (policy == WEIR_STEER_SOURCE_HASH)
 		expect_homes(steer, &crowd, shares, loop_count);
 	for (uint32_t i = 0; i < loop_count; i++) {
-		const struct weir_loop_share share = steered_share(&steered, i);
-		const double got = (double)share.arrived / count;
+		const struct weir_loop_snapshot share =
+			steered_share(&steered, i);
+		const double got = (double)share.stats.accepts / count;
 		ck_assert_uint_eq(share.weight, weights[i]);
 		ck_assert(weights[i] != 0 || got == 0);
 		if (policy == WEIR_STEER_SOURCE_HASH) /* it has too few */
@@ -686,8 +690,8 @@ START_TEST(each_address_has_its_own_group_of_listeners)
 				  .steering.policy = WEIR_STEER_ROUND_ROBIN,
 			  });
 	const struct weir_addr targets[2] = {
-		*weir_server_addr(steered.server, 0),
-		*weir_server_addr(steered.server, 1),
+		seen_server(steered.server).addrs[0],
+		seen_server(steered.server).addrs[1],
 	};
 	ck_assert_int_eq(targets[0].storage.ss_family, AF_INET);
 	ck_assert_int_eq(targets[1].storage.ss_family, AF_INET6);

@@ -465,6 +465,7 @@ static int echo_serve(void)
 		return EXIT_FAILURE;
 	}
 	echo.served_from_ns = process_now_ns();
+	echo_look(&echo);
 	echo_print_start(&echo);
 	echo_signals_take(&before);
 
@@ -477,6 +478,7 @@ static int echo_serve(void)
 	echo.served_until_ns = process_now_ns();
 	if (err < 0)
 		status = echo_fail("a loop ended early:", "its ring", err);
+	echo_look(&echo);
 	echo_print_end(&echo);
 	err = echo_write_stats(&echo);
 	if (err < 0)

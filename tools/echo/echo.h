@@ -34,6 +34,7 @@ struct echo_loop {
  * @unprinted:      lines that were left out
  * @stats_file, @port_file: NULL: not asked for
  * @steer:          NULL: the server opens its own
+ * @seen, @seen_loops: as echo_look() has found it; shape [ECHO_LOOPS_MAX]
  * @served_from_ns, @served_until_ns: monotonic
  */
 struct echo {
@@ -45,6 +46,8 @@ struct echo {
 	const char *port_file;
 	struct weir_steer *steer;
 	struct weir_server *server;
+	struct weir_server_snapshot seen;
+	struct weir_loop_snapshot seen_loops[ECHO_LOOPS_MAX];
 	uint64_t served_from_ns;
 	uint64_t served_until_ns;
 	_Atomic uint64_t unprinted;
@@ -56,6 +59,9 @@ struct weir_handlers echo_handlers(const struct echo *echo);
 
 /** echo_on_log() - a line of the server's own, onto stderr. */
 void echo_on_log(const char *line, void *ctx);
+
+/** echo_look() - at the server, for all that follow: its start, its end. */
+void echo_look(struct echo *echo);
 
 /** echo_print_start() - where it listens, on which CPUs, with which rungs. */
 void echo_print_start(const struct echo *echo);
@@ -78,8 +84,8 @@ void echo_steer_print_end(const struct echo *echo);
 /** echo_steer_json() - "steering", in the object that is open. */
 void echo_steer_json(const struct echo *echo, struct json *json);
 
-/** echo_steer_loop_json() - members of loop @index, in the same way. */
-void echo_steer_loop_json(const struct echo *echo, uint32_t index,
+/** echo_steer_loop_json() - members of one loop, in the same way. */
+void echo_steer_loop_json(const struct weir_loop_snapshot *loop,
 			  struct json *json);
 
 /* Its options; the fuzzer parses with the same table (echo.c). */

@@ -23,6 +23,12 @@ struct echo_total {
 	double wall_s;
 };
 
+void echo_look(struct echo *echo)
+{
+	weir_server_snapshot(echo->server, &echo->seen, echo->seen_loops,
+			     ECHO_LOOPS_MAX);
+}
+
 static double per_message(double amount, uint64_t messages)
 {
 	return messages > 0 ? amount / (double)messages : 0.0;
@@ -30,12 +36,9 @@ static double per_message(double amount, uint64_t messages)
 
 static void echo_total_read(const struct echo *echo, struct echo_total *total)
 {
-	struct weir_loop_stats stats;
-
 	*total = (struct echo_total){ .cpu = process_cpu_read() };
-	for (uint32_t i = 0; i < weir_server_loop_count(echo->server); i++) {
-		weir_loop_stats(weir_server_loop(echo->server, i), &stats);
-		stats_add(&total->stats, &stats);
+	for (uint32_t i = 0; i < echo->seen.loop_end; i++) {
+		stats_add(&total->stats, &echo->seen_loops[i].stats);
 		total->messages += echo->loops[i].messages;
 	}
 	total->enters_per_message =
@@ -50,15 +53,14 @@ static void echo_total_read(const struct echo *echo, struct echo_total *total)
 static const char *echo_address_text(const struct echo *echo, uint32_t index,
 				     char *out_text)
 {
-	return weir_addr_text(weir_server_addr(echo->server, index), out_text);
+	return weir_addr_text(&echo->seen.addrs[index], out_text);
 }
 
 static void echo_print_rungs(const struct echo *echo)
 {
-	struct weir_rung rungs[WEIR_RUNG_COUNT];
+	const struct weir_rung *rungs = echo->seen.rungs;
 	const char *comma = "";
 
-	weir_server_ladder(echo->server, rungs);
 	(void)printf("  rungs on   ");
 	for (int i = 0; i < WEIR_RUNG_COUNT; i++) {
 		if (rungs[i].state != WEIR_RUNG_ON)
@@ -81,7 +83,7 @@ void echo_print_start(const struct echo *echo)
 {
 	char address[WEIR_ADDR_TEXT_BYTES];
 	char limit[CLI_AMOUNT_BYTES];
-	uint32_t loop_count = weir_server_loop_count(echo->server);
+	uint32_t loop_count = echo->seen.loop_end;
 
 	(void)printf("weir-echo serves ");
 	for (uint32_t i = 0; i < echo->address_count; i++)
@@ -94,7 +96,7 @@ void echo_print_start(const struct echo *echo)
 			cli_size_text(echo->format.payload_bytes_max, limit));
 	(void)printf("  loops      %u", loop_count);
 	for (uint32_t i = 0; i < loop_count; i++) {
-		int cpu = weir_server_cpu(echo->server, i);
+		int cpu = echo->seen_loops[i].cpu;
 		if (cpu < 0) {
 			(void)printf(", not pinned");
 			break;
@@ -139,22 +141,20 @@ void echo_print_end(const struct echo *echo)
 
 static void echo_stats_loops(const struct echo *echo, struct json *json)
 {
-	struct weir_loop_stats stats;
-
 	json_array_open(json, "loops");
-	for (uint32_t i = 0; i < weir_server_loop_count(echo->server); i++) {
-		int cpu = weir_server_cpu(echo->server, i);
-		weir_loop_stats(weir_server_loop(echo->server, i), &stats);
+	for (uint32_t i = 0; i < echo->seen.loop_end; i++) {
+		const struct weir_loop_snapshot *loop = &echo->seen_loops[i];
+		const int cpu = loop->cpu;
 		json_object_open(json, NULL);
 		json_u64(json, "index", i);
 		json_bool(json, "is_pinned", cpu >= 0);
 		json_u64(json, "cpu", cpu >= 0 ? (uint64_t)cpu : 0);
-		echo_steer_loop_json(echo, i, json);
+		echo_steer_loop_json(loop, json);
 		json_u64(json, "messages", echo->loops[i].messages);
 		json_double(json, "enters_per_message",
-			    per_message((double)stats.ring.enters,
+			    per_message((double)loop->stats.ring.enters,
 					echo->loops[i].messages));
-		stats_members(json, &stats);
+		stats_members(json, &loop->stats);
 		json_object_close(json);
 	}
 	json_array_close(json);
@@ -163,7 +163,6 @@ static void echo_stats_loops(const struct echo *echo, struct json *json)
 static void echo_stats_json(const struct echo *echo, FILE *file)
 {
 	struct json json = { .file = file };
-	struct weir_rung rungs[WEIR_RUNG_COUNT];
 	struct echo_total total;
 	char address[WEIR_ADDR_TEXT_BYTES];
 
@@ -176,10 +175,10 @@ static void echo_stats_json(const struct echo *echo, FILE *file)
 	for (uint32_t i = 0; i < echo->address_count; i++)
 		json_text(&json, NULL, echo_address_text(echo, i, address));
 	json_array_close(&json);
-	json_u64(&json, "port", weir_server_port(echo->server));
+	json_u64(&json, "port", weir_addr_port(&echo->seen.addrs[0]));
 	json_text(&json, "framing",
 		  echo->is_raw ? "raw" : framing_text(&echo->format));
-	json_u64(&json, "loop_count", weir_server_loop_count(echo->server));
+	json_u64(&json, "loop_count", echo->seen.loop_end);
 	json_double(&json, "wall_s", total.wall_s);
 	json_double(&json, "cpu_user_s", total.cpu.user_s);
 	json_double(&json, "cpu_system_s", total.cpu.system_s);
@@ -187,8 +186,7 @@ static void echo_stats_json(const struct echo *echo, FILE *file)
 	json_double(&json, "enters_per_message", total.enters_per_message);
 	json_double(&json, "cpu_us_per_message", total.cpu_us_per_message);
 	echo_steer_json(echo, &json);
-	weir_server_ladder(echo->server, rungs);
-	rungs_json(&json, rungs);
+	rungs_json(&json, echo->seen.rungs);
 	json_object_open(&json, "total");
 	stats_members(&json, &total.stats);
 	json_object_close(&json);
@@ -227,7 +225,8 @@ int echo_write_port(const struct echo *echo)
 	FILE *file = fopen(name, "we");
 	int err = file != NULL ? 0 : -errno;
 	if (file != NULL) {
-		(void)fprintf(file, "%u\n", weir_server_port(echo->server));
+		(void)fprintf(file, "%u\n",
+			      weir_addr_port(&echo->seen.addrs[0]));
 		err = file_finish(file);
 	}
 	/* A reader sees no file, or the whole number. */
