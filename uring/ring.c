@@ -35,7 +35,7 @@ enum {
 	(SETUP_ALWAYS | IORING_SETUP_SUBMIT_ALL | IORING_SETUP_SINGLE_ISSUER | \
 	 IORING_SETUP_DEFER_TASKRUN | IORING_SETUP_TASKRUN_FLAG)
 
-/* Best first. EINVAL, or a flag that the caller forbids, goes one down. */
+/* Best first. EINVAL, or a flag whose rung is forced off, goes one down. */
 static const uint32_t setup_rungs[] = {
 	SETUP_DEFER | IORING_SETUP_NO_SQARRAY,   /* 6.6 */
 	SETUP_DEFER,                             /* 6.1 */
@@ -65,8 +65,7 @@ static uint32_t ring_rung_flags(weir_rung_set rungs)
 
 /* The descriptor of the best rung that the kernel grants. */
 static int ring_setup(struct weir_ring *ring, uint32_t sq_entry_count,
-		      uint32_t cq_entry_count, uint32_t forbidden_flags,
-		      struct io_uring_params *params)
+		      uint32_t cq_entry_count, struct io_uring_params *params)
 {
 	const size_t rung_count = sizeof(setup_rungs) / sizeof(setup_rungs[0]);
 	/* SUBMIT_ALL is part of several rungs and goes without them. */
@@ -74,12 +73,12 @@ static int ring_setup(struct weir_ring *ring, uint32_t sq_entry_count,
 		(ring->forced_off & weir_rung_bit(WEIR_RUNG_SUBMIT_ALL)) != 0
 			? IORING_SETUP_SUBMIT_ALL
 			: 0;
+	const uint32_t forbidden = ring_rung_flags(ring->forced_off);
 	int fd = -EINVAL;
 
-	forbidden_flags |= ring_rung_flags(ring->forced_off);
 	for (size_t i = 0; i < rung_count; i++) {
 		const uint32_t flags = setup_rungs[i] & ~never;
-		if ((flags & forbidden_flags) != 0)
+		if ((flags & forbidden) != 0)
 			continue;
 		*params = (struct io_uring_params){
 			.flags = flags,
@@ -224,29 +223,6 @@ static bool ring_is_foreign(const struct weir_ring *ring)
 	return ring->owner != 0 && ring->owner != thread_ticket();
 }
 
-/* What the caller forces off, in every way there is to say so, and what the
- * environment does. */
-static int ring_read_forced_off(const struct weir_ring_opts *opts,
-				weir_rung_set *out_set,
-				struct weir_error *error)
-{
-	weir_rung_set set = 0;
-	int err = weir_rungs_forced_off(&set, error);
-	if (err < 0)
-		return err;
-	set |= opts->forced_off;
-	if (opts->no_registered_fd)
-		set |= weir_rung_bit(WEIR_RUNG_REGISTERED_RING);
-	if (opts->no_min_wait)
-		set |= weir_rung_bit(WEIR_RUNG_MIN_WAIT);
-	if (opts->no_wait_region)
-		set |= weir_rung_bit(WEIR_RUNG_WAIT_REGION);
-	if (opts->no_iowait_flag)
-		set |= weir_rung_bit(WEIR_RUNG_NO_IOWAIT);
-	*out_set = set;
-	return 0;
-}
-
 /* Zeros become the defaults. */
 static int ring_read_sizes(const struct weir_ring_opts *opts,
 			   uint32_t *out_sq_entry_count,
@@ -303,16 +279,16 @@ int weir_ring_open(struct weir_ring *ring, const struct weir_ring_opts *opts,
 		.kernel = opts->kernel != NULL ? opts->kernel
 					       : weir_kernel_default(),
 	};
-	int err = ring_read_forced_off(opts, &ring->forced_off, error);
+	int err = weir_rungs_forced_off(&ring->forced_off, error);
 	if (err < 0)
 		return err;
+	ring->forced_off |= opts->forced_off;
 	err = ring_read_sizes(opts, &sq_entry_count, &cq_entry_count, error);
 	if (err < 0)
 		return err;
 
 	struct io_uring_params params;
-	int fd = ring_setup(ring, sq_entry_count, cq_entry_count,
-			    opts->forbidden_flags, &params);
+	int fd = ring_setup(ring, sq_entry_count, cq_entry_count, &params);
 	if (fd < 0) {
 		params.sq_entries = sq_entry_count;
 		params.cq_entries = cq_entry_count;

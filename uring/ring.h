@@ -30,25 +30,18 @@ struct weir_ring;
  * @kernel:          NULL for weir_kernel_default(); must outlive the ring
  * @sq_entry_count:  0 for 1024; rounded up to a power of two, at most 32768
  * @cq_entry_count:  0 for 8 times the SQ; at least the SQ, at most 65536
- * @forbidden_flags: IORING_SETUP_* never to ask for: forces a lower rung
  * @forced_off:      rungs that neither this ring nor a loop on it may use, as
- *                   if the kernel did not have them; those that WEIR_FORCE_OFF
- *                   names in the environment are added (see rung.h). Of role
- *                   KNOWN they are told as forced off, no more: weir uses none,
- *                   and what the caller asks the kernel for is not refused
- * @no_registered_fd, @no_min_wait, @no_iowait_flag, @no_wait_region: short
- *                   for that rung in @forced_off
+ *                   if the kernel did not have them: weir_rung_bit() of each;
+ *                   those that WEIR_FORCE_OFF names in the environment are
+ *                   added (see rung.h). Of role KNOWN they are told as forced
+ *                   off, no more: weir uses none, and what the caller asks the
+ *                   kernel for is not refused
  */
 struct weir_ring_opts {
 	const struct weir_kernel *kernel;
 	uint32_t sq_entry_count;
 	uint32_t cq_entry_count;
-	uint32_t forbidden_flags;
 	weir_rung_set forced_off;
-	bool no_registered_fd;
-	bool no_min_wait;
-	bool no_iowait_flag;
-	bool no_wait_region;
 };
 
 /* Every counter of a ring: name, and what it counts. Monotone, written by the

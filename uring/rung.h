@@ -138,10 +138,8 @@ enum weir_rung_role {
 /* A set of rungs: weir_rung_bit() of each, or'ed. */
 typedef uint64_t weir_rung_set;
 
-static inline weir_rung_set weir_rung_bit(enum weir_rung_id id)
-{
-	return UINT64_C(1) << id;
-}
+/* A macro, so that it is a constant in a table as well. */
+#define weir_rung_bit(id) ((weir_rung_set)1 << (id))
 
 /** weir_rung_name() - "defer-taskrun"; constant. */
 const char *weir_rung_name(enum weir_rung_id id);

@@ -313,10 +313,13 @@ static bool ring_open(struct ring_world *world)
 	const struct weir_ring_opts opts = {
 		.sq_entry_count = sq,
 		.cq_entry_count = sq * sizes[shape >> 6],
-		.forbidden_flags = (shape & SHAPE_NO_DEFER) != 0
-					   ? IORING_SETUP_DEFER_TASKRUN
-					   : 0,
-		.no_registered_fd = (shape & SHAPE_NO_REGISTERED_FD) != 0,
+		.forced_off =
+			((shape & SHAPE_NO_DEFER) != 0
+				 ? weir_rung_bit(WEIR_RUNG_DEFER_TASKRUN)
+				 : 0) |
+			((shape & SHAPE_NO_REGISTERED_FD) != 0
+				 ? weir_rung_bit(WEIR_RUNG_REGISTERED_RING)
+				 : 0),
 	};
 	world->has_bundles = (shape & SHAPE_BUNDLES) != 0;
 	world->is_incremental = (shape & SHAPE_INCREMENTAL) != 0;

@@ -96,32 +96,27 @@ static void traffic_on(const struct weir_server_opts *opts, size_t client_count,
 
 /* ---- rungs ------------------------------------------------------------- */
 
+#define OFF(name) weir_rung_bit(WEIR_RUNG_##name)
 static const struct {
 	const char *without;
-	struct weir_ring_opts ring;
+	weir_rung_set forced_off;
 } rung_cases[] = {
-	{ "nothing", { .forbidden_flags = 0 } },
-	{ "no-sqarray", { .forbidden_flags = IORING_SETUP_NO_SQARRAY } },
-	{ "defer-taskrun", { .forbidden_flags = IORING_SETUP_DEFER_TASKRUN } },
-	{ "any task-run flag",
-	  { .forbidden_flags =
-		    IORING_SETUP_DEFER_TASKRUN | IORING_SETUP_COOP_TASKRUN } },
-	{ "registered-ring", { .no_registered_fd = true } },
-	{ "min-wait", { .no_min_wait = true } },
-	{ "no-iowait", { .no_iowait_flag = true } },
-	{ "any rung at all",
-	  { .forbidden_flags = IORING_SETUP_NO_SQARRAY |
-			       IORING_SETUP_DEFER_TASKRUN |
-			       IORING_SETUP_COOP_TASKRUN,
-	    .no_registered_fd = true,
-	    .no_min_wait = true,
-	    .no_iowait_flag = true } },
+	{ "nothing", 0 },
+	{ "no-sqarray", OFF(NO_SQARRAY) },
+	{ "defer-taskrun", OFF(DEFER_TASKRUN) },
+	{ "any task-run flag", OFF(DEFER_TASKRUN) | OFF(COOP_TASKRUN) },
+	{ "registered-ring", OFF(REGISTERED_RING) },
+	{ "min-wait", OFF(MIN_WAIT) },
+	{ "no-iowait", OFF(NO_IOWAIT) },
+	{ "any rung at all", OFF(NO_SQARRAY) | OFF(DEFER_TASKRUN) |
+				     OFF(COOP_TASKRUN) | OFF(REGISTERED_RING) |
+				     OFF(MIN_WAIT) | OFF(NO_IOWAIT) },
 };
 
 START_TEST(every_byte_comes_back_on_every_rung_of_the_ladder)
 {
 	const struct weir_server_opts opts = {
-		.loop = { .ring = rung_cases[_i].ring },
+		.loop = { .ring = { .forced_off = rung_cases[_i].forced_off } },
 	};
 	(void)printf("without %s\n", rung_cases[_i].without);
 	traffic_on(&opts, 50, 10, NULL);

@@ -31,10 +31,9 @@
 
 enum { BPF_PROG_LOAD_COMMAND = 5 };
 
-/* weir_rung_bit() is no constant. */
-#define NO_EBPF ((weir_rung_set)1 << WEIR_RUNG_STEER_EBPF)
-#define NO_INCOMING ((weir_rung_set)1 << WEIR_RUNG_STEER_INCOMING_CPU)
-#define NO_CBPF ((weir_rung_set)1 << WEIR_RUNG_STEER_CBPF)
+#define NO_EBPF weir_rung_bit(WEIR_RUNG_STEER_EBPF)
+#define NO_INCOMING weir_rung_bit(WEIR_RUNG_STEER_INCOMING_CPU)
+#define NO_CBPF weir_rung_bit(WEIR_RUNG_STEER_CBPF)
 
 /* ---- names ------------------------------------------------------------- */
 

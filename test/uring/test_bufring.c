@@ -27,12 +27,13 @@ struct rig {
 	int writer;
 };
 
-static void rig_open(struct rig *rig, uint32_t buf_count, uint32_t forbidden)
+static void rig_open(struct rig *rig, uint32_t buf_count,
+		     weir_rung_set forced_off)
 {
 	int fds[2];
 	struct weir_error error;
 	wi_ring_start(&rig->ring,
-		      &(struct weir_ring_opts){ .forbidden_flags = forbidden });
+		      &(struct weir_ring_opts){ .forced_off = forced_off });
 	rig->memory = wi_guarded_take((size_t)buf_count * BUF_BYTES);
 	int err = weir_bufring_open(&rig->bufring, &rig->ring, GROUP,
 				    rig->memory.bytes, buf_count, BUF_BYTES,
@@ -114,12 +115,12 @@ static struct io_uring_cqe rig_next_armed(struct rig *rig)
 
 static const struct {
 	uint32_t buf_count;
-	uint32_t forbidden;
+	weir_rung_set forced_off;
 } rounds[] = {
 	{ 1, 0 },
 	{ 4, 0 },
 	{ 64, 0 },
-	{ 4, IORING_SETUP_DEFER_TASKRUN },
+	{ 4, weir_rung_bit(WEIR_RUNG_DEFER_TASKRUN) },
 };
 START_TEST(buffers_go_round_past_the_wrap_of_the_tail_with_their_bytes)
 {
@@ -130,7 +131,7 @@ START_TEST(buffers_go_round_past_the_wrap_of_the_tail_with_their_bytes)
 	struct rig rig;
 	uint32_t number = 0;
 	uint64_t state = 0x9e3779b97f4a7c15ULL;
-	rig_open(&rig, buf_count, rounds[_i].forbidden);
+	rig_open(&rig, buf_count, rounds[_i].forced_off);
 	rig_arm(&rig, GROUP, 0);
 	while (number < total) {
 		uint32_t batch = 1 + wi_random(&state) % buf_count;

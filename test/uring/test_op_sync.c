@@ -243,10 +243,11 @@ START_TEST(slot_goes_to_another_ring_and_stays_here_too)
 }
 END_TEST
 
-static const uint32_t forbidden_to_targets[] = {
+static const weir_rung_set forced_off_targets[] = {
 	0,
-	IORING_SETUP_DEFER_TASKRUN,
-	IORING_SETUP_DEFER_TASKRUN | IORING_SETUP_COOP_TASKRUN,
+	weir_rung_bit(WEIR_RUNG_DEFER_TASKRUN),
+	weir_rung_bit(WEIR_RUNG_DEFER_TASKRUN) |
+		weir_rung_bit(WEIR_RUNG_COOP_TASKRUN),
 };
 START_TEST(message_to_a_full_ring_comes_in_its_turn)
 {
@@ -258,7 +259,7 @@ START_TEST(message_to_a_full_ring_comes_in_its_turn)
 	wi_ring_start(&to, &(struct weir_ring_opts){
 				   .sq_entry_count = CQ,
 				   .cq_entry_count = CQ,
-				   .forbidden_flags = forbidden_to_targets[_i],
+				   .forced_off = forced_off_targets[_i],
 			   });
 	for (int i = 0; i < MESSAGES; i++) {
 		struct io_uring_sqe *sqe = rig_take(&from);
@@ -432,7 +433,7 @@ WI_SUITE(op_sync, "op-sync", WI_RUNGS)
 	tcase_add_test(tcase, message_carries_flags);
 	tcase_add_test(tcase, slot_goes_to_another_ring_and_stays_here_too);
 	tcase_add_loop_test(tcase, message_to_a_full_ring_comes_in_its_turn, 0,
-			    COUNT_OF(forbidden_to_targets));
+			    COUNT_OF(forced_off_targets));
 	tcase_add_test(tcase, message_that_cannot_arrive_says_why);
 	tcase_add_loop_test(tcase, futex_wait_is_woken_by_a_wake, 0, 2);
 	tcase_add_test(tcase,

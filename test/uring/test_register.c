@@ -300,15 +300,16 @@ static void *sender_run(void *ctx)
 	return NULL;
 }
 
+static const weir_rung_set forced_off_targets[] = {
+	0,
+	weir_rung_bit(WEIR_RUNG_DEFER_TASKRUN),
+};
 START_TEST(messages_come_from_a_thread_without_a_ring_and_wake_the_waiter)
 {
 	struct weir_ring ring;
 	pthread_t thread;
-	wi_ring_start(
-		&ring,
-		&(struct weir_ring_opts){
-			.forbidden_flags =
-				_i == 0 ? 0 : IORING_SETUP_DEFER_TASKRUN });
+	wi_ring_start(&ring, &(struct weir_ring_opts){
+				     .forced_off = forced_off_targets[_i] });
 	struct sender sender = { .ring_fd = weir_ring_fd(&ring) };
 	int err = weir_register_message(NULL, sender.ring_fd, 7, 8);
 	wi_skip_unless(err != -EINVAL, "this kernel has no such messages");
@@ -349,13 +350,10 @@ END_TEST
 START_TEST(messages_to_a_full_ring_overflow_and_are_not_lost)
 {
 	struct weir_ring ring;
-	wi_ring_start(
-		&ring,
-		&(struct weir_ring_opts){
-			.sq_entry_count = 4,
-			.cq_entry_count = 4,
-			.forbidden_flags =
-				_i == 0 ? 0 : IORING_SETUP_DEFER_TASKRUN });
+	wi_ring_start(&ring, &(struct weir_ring_opts){
+				     .sq_entry_count = 4,
+				     .cq_entry_count = 4,
+				     .forced_off = forced_off_targets[_i] });
 	for (int i = 0; i < 64; i++) {
 		int err =
 			weir_register_message(NULL, weir_ring_fd(&ring), 1, i);

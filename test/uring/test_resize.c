@@ -13,6 +13,7 @@
 #include <pthread.h>
 
 #define COUNT_OF(array) (sizeof(array) / sizeof((array)[0]))
+#define OFF(name) weir_rung_bit(WEIR_RUNG_##name)
 
 static void nops_take(struct weir_ring *ring, uint64_t first, uint32_t count)
 {
@@ -49,7 +50,7 @@ static const struct {
 	const char *when;
 	uint32_t sq_before, cq_before, sq_after, cq_after;
 	uint32_t ready, taken;
-	uint32_t forbidden;
+	weir_rung_set forced_off;
 	int want;
 } sizes[] = {
 	{ "both grow", 8, 16, 64, 256, 0, 0, 0, 0 },
@@ -61,16 +62,16 @@ static const struct {
 	{ "entries are taken", 8, 16, 32, 64, 0, 7, 0, 0 },
 	{ "both are pending", 8, 16, 32, 64, 8, 8, 0, 0 },
 	{ "the pending just fit", 32, 64, 8, 8, 8, 8, 0, 0 },
-	{ "there is an index array", 8, 16, 32, 64, 8, 8,
-	  IORING_SETUP_NO_SQARRAY, -EINVAL },
+	{ "there is an index array", 8, 16, 32, 64, 8, 8, OFF(NO_SQARRAY),
+	  -EINVAL },
 	{ "the size is odd", 8, 16, 33, 100, 3, 3, 0, 0 },
 	{ "what is ready does not fit", 32, 64, 4, 4, 5, 0, 0, -EOVERFLOW },
 	{ "what is taken does not fit", 32, 64, 4, 64, 0, 5, 0, -EOVERFLOW },
 	{ "the CQ is smaller than the SQ", 8, 16, 32, 16, 3, 3, 0, -EINVAL },
 	{ "the SQ is above the limit", 8, 16, 40000, 65536, 3, 3, 0, -EINVAL },
 	{ "the CQ is above the limit", 8, 16, 8, 70000, 3, 3, 0, -EINVAL },
-	{ "the ring does not defer", 8, 16, 32, 64, 3, 3,
-	  IORING_SETUP_DEFER_TASKRUN, -EINVAL },
+	{ "the ring does not defer", 8, 16, 32, 64, 3, 3, OFF(DEFER_TASKRUN),
+	  -EINVAL },
 };
 START_TEST(pending_entries_move_over_or_the_ring_stays_as_it_was)
 {
@@ -78,7 +79,7 @@ START_TEST(pending_entries_move_over_or_the_ring_stays_as_it_was)
 	const struct weir_ring_opts opts = {
 		.sq_entry_count = sizes[_i].sq_before,
 		.cq_entry_count = sizes[_i].cq_before,
-		.forbidden_flags = sizes[_i].forbidden,
+		.forced_off = sizes[_i].forced_off,
 	};
 	wi_skip_unless(kernel_resizes(), "this kernel does not resize");
 	wi_ring_start(&ring, &opts);
@@ -242,25 +243,25 @@ END_TEST
 
 static const struct {
 	const char *when;
-	struct weir_ring_opts opts;
+	weir_rung_set forced_off;
 	bool is_resized;
 } regions[] = {
-	{ "it is granted", { .no_wait_region = false }, false },
-	{ "it is forced off", { .no_wait_region = true }, false },
-	{ "the index is not registered", { .no_registered_fd = true }, false },
-	{ "the ring is resized", { .no_wait_region = false }, true },
-	{ "min-wait is forced off", { .no_min_wait = true }, false },
-	{ "the ring does not defer",
-	  { .forbidden_flags = IORING_SETUP_DEFER_TASKRUN },
-	  false },
+	{ "it is granted", 0, false },
+	{ "it is forced off", OFF(WAIT_REGION), false },
+	{ "the index is not registered", OFF(REGISTERED_RING), false },
+	{ "the ring is resized", 0, true },
+	{ "min-wait is forced off", OFF(MIN_WAIT), false },
+	{ "the ring does not defer", OFF(DEFER_TASKRUN), false },
 };
 START_TEST(waits_are_the_same_with_and_without_the_region)
 {
 	struct weir_ring ring;
 	struct wi_faults faults;
-	struct weir_ring_opts opts = regions[_i].opts;
 	wi_faults_init(&faults);
-	opts.kernel = &faults.kernel;
+	const struct weir_ring_opts opts = {
+		.kernel = &faults.kernel,
+		.forced_off = regions[_i].forced_off,
+	};
 	wi_ring_start(&ring, &opts);
 	if (regions[_i].is_resized)
 		wi_skip_unless(weir_ring_resize(&ring, 64, 128) == 0,

@@ -24,6 +24,7 @@
 #include <unistd.h>
 
 #define COUNT_OF(array) (sizeof(array) / sizeof((array)[0]))
+#define OFF(name) weir_rung_bit(WEIR_RUNG_##name)
 
 #define DEFERS                                                                 \
 	(IORING_SETUP_SINGLE_ISSUER | IORING_SETUP_DEFER_TASKRUN |             \
@@ -34,18 +35,19 @@
 
 static const struct {
 	const char *when;
-	uint32_t forbidden;
+	weir_rung_set forced_off;
 	uint32_t granted;
 	uint32_t withheld;
 } rungs[] = {
-	{ "nothing is forbidden", 0, DEFERS | IORING_SETUP_NO_SQARRAY,
+	{ "nothing is forced off", 0, DEFERS | IORING_SETUP_NO_SQARRAY,
 	  IORING_SETUP_COOP_TASKRUN },
-	{ "NO_SQARRAY is forbidden", IORING_SETUP_NO_SQARRAY, DEFERS,
+	{ "NO_SQARRAY is forced off", OFF(NO_SQARRAY), DEFERS,
 	  IORING_SETUP_NO_SQARRAY },
-	{ "DEFER_TASKRUN is forbidden", IORING_SETUP_DEFER_TASKRUN, COOPERATES,
+	{ "DEFER_TASKRUN is forced off", OFF(DEFER_TASKRUN), COOPERATES,
 	  IORING_SETUP_SINGLE_ISSUER | IORING_SETUP_DEFER_TASKRUN |
 		  IORING_SETUP_NO_SQARRAY },
-	{ "SUBMIT_ALL is forbidden", IORING_SETUP_SUBMIT_ALL, 0,
+	{ "each task-run flag is forced off, and SUBMIT_ALL",
+	  OFF(DEFER_TASKRUN) | OFF(COOP_TASKRUN) | OFF(SUBMIT_ALL), 0,
 	  DEFERS | IORING_SETUP_COOP_TASKRUN | IORING_SETUP_NO_SQARRAY },
 };
 
@@ -129,7 +131,7 @@ START_TEST(ring_opens_on_each_rung_of_the_ladder)
 	struct weir_ring ring;
 	skip_if_setup_is_forced();
 	const struct weir_ring_opts opts = {
-		.forbidden_flags = rungs[_i].forbidden,
+		.forced_off = rungs[_i].forced_off,
 	};
 	wi_ring_start(&ring, &opts);
 	uint32_t flags = weir_ring_setup_flags(&ring);
@@ -144,13 +146,14 @@ START_TEST(ring_opens_on_each_rung_of_the_ladder)
 }
 END_TEST
 
-START_TEST(ring_is_refused_when_every_rung_is_forbidden)
+START_TEST(ring_is_refused_when_the_kernel_knows_no_rung)
 {
 	struct weir_ring ring;
 	struct weir_error error = { .code = 0 };
-	const struct weir_ring_opts opts = {
-		.forbidden_flags = IORING_SETUP_R_DISABLED,
-	};
+	struct wi_faults faults;
+	wi_faults_init(&faults);
+	faults.setup_known_flags = ~IORING_SETUP_R_DISABLED;
+	const struct weir_ring_opts opts = { .kernel = &faults.kernel };
 	ck_assert_int_eq(weir_ring_open(&ring, &opts, &error), -EINVAL);
 	ck_assert_int_eq(error.code, -EINVAL);
 	ck_assert_int_eq(weir_ring_fd(&ring), -1);
@@ -293,8 +296,8 @@ END_TEST
 START_TEST(ring_works_without_a_registered_descriptor)
 {
 	struct weir_ring ring;
-	wi_ring_start(&ring,
-		      &(struct weir_ring_opts){ .no_registered_fd = true });
+	wi_ring_start(&ring, &(struct weir_ring_opts){
+				     .forced_off = OFF(REGISTERED_RING) });
 	ck_assert(!ring.has_registered_fd);
 	nops_take(&ring, 1, 9);
 	nops_expect(&ring, 1, 9);
@@ -342,9 +345,9 @@ static void *thread_enters(void *ctx)
 }
 
 static const struct weir_ring_opts foreign_opts[] = {
-	{ .no_registered_fd = false },
-	{ .no_registered_fd = true },
-	{ .forbidden_flags = IORING_SETUP_DEFER_TASKRUN },
+	{ .forced_off = 0 },
+	{ .forced_off = OFF(REGISTERED_RING) },
+	{ .forced_off = OFF(DEFER_TASKRUN) },
 };
 START_TEST(ring_that_is_entered_by_another_thread_says_eexist)
 {
@@ -417,7 +420,7 @@ START_TEST(ring_of_an_ended_thread_is_closed_by_one_with_the_same_pthread_t)
 {
 	struct weir_ring ring;
 	const struct weir_ring_opts opts = {
-		.forbidden_flags = rungs[_i].forbidden,
+		.forced_off = rungs[_i].forced_off,
 	};
 	struct thread_work first = { .ring = &ring };
 	struct thread_work second = { .ring = &ring, .opts = &opts };
@@ -467,7 +470,7 @@ START_TEST(nops_in_batches_of_every_size_come_back_once_each)
 	uint64_t next = 0;
 	wi_ring_start(&ring, &(struct weir_ring_opts){
 				     .sq_entry_count = 16,
-				     .forbidden_flags = rungs[_i].forbidden,
+				     .forced_off = rungs[_i].forced_off,
 			     });
 	for (uint32_t round = 0; round < 8; round++) {
 		for (uint32_t count = 1; count <= 16; count++) {
@@ -547,7 +550,7 @@ static void fault_case(size_t fault, uint32_t rung, uint32_t count,
 	wi_ring_start(&ring, &(struct weir_ring_opts){
 				     .kernel = &faults.kernel,
 				     .sq_entry_count = FAULT_BATCH,
-				     .forbidden_flags = rungs[rung].forbidden,
+				     .forced_off = rungs[rung].forced_off,
 			     });
 	nops_take(&ring, 0, count);
 	faults.enter_fault = enter_faults[fault].fault;
@@ -685,7 +688,7 @@ START_TEST(overflowed_completion_queue_loses_nothing_and_keeps_its_order)
 	wi_ring_start(&ring, &(struct weir_ring_opts){
 				     .sq_entry_count = 32,
 				     .cq_entry_count = 32,
-				     .forbidden_flags = rungs[_i].forbidden,
+				     .forced_off = rungs[_i].forced_off,
 			     });
 	for (uint64_t batch = 0; batch < 3; batch++) {
 		nops_take(&ring, batch * 32, 32);
@@ -884,10 +887,12 @@ START_TEST(enter_tells_the_kernel_how_long_to_sleep)
 	struct weir_ring ring;
 	struct wi_faults faults;
 	wi_faults_init(&faults);
-	wi_ring_start(&ring, &(struct weir_ring_opts){
-				     .kernel = &faults.kernel,
-				     .no_min_wait = waits[_i].no_min_wait,
-			     });
+	wi_ring_start(
+		&ring,
+		&(struct weir_ring_opts){
+			.kernel = &faults.kernel,
+			.forced_off = waits[_i].no_min_wait ? OFF(MIN_WAIT) : 0,
+		});
 	wi_skip_unless(waits[_i].no_min_wait || ring.has_min_wait,
 		       "this kernel has no min-wait");
 	faults.enter_fault = WI_ENTER_NOT_CALLED;
@@ -923,8 +928,8 @@ START_TEST(enter_tells_the_kernel_how_long_to_sleep)
 END_TEST
 
 static const struct weir_ring_opts min_wait_opts[] = {
-	{ .no_min_wait = false },
-	{ .no_min_wait = true },
+	{ .forced_off = 0 },
+	{ .forced_off = OFF(MIN_WAIT) },
 };
 
 START_TEST(wait_with_a_timeout_ends_without_an_error_and_is_counted)
@@ -1301,7 +1306,7 @@ static void add_open(Suite *suite)
 	tcase_set_timeout(tcase, 60);
 	tcase_add_loop_test(tcase, ring_opens_on_each_rung_of_the_ladder, 0,
 			    RUNG_COUNT);
-	tcase_add_test(tcase, ring_is_refused_when_every_rung_is_forbidden);
+	tcase_add_test(tcase, ring_is_refused_when_the_kernel_knows_no_rung);
 	tcase_add_loop_test(tcase, ring_goes_down_one_rung_for_each_refusal, 0,
 			    COUNT_OF(descents));
 	tcase_add_loop_test(tcase,

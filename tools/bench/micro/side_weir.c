@@ -103,17 +103,20 @@ int micro_weir_open(struct micro_weir **out_side, struct micro_setup *setup)
 		return -ENOMEM;
 	memset(side, 0, sizeof(*side));
 	/* NO_SQARRAY is newer than Debian's liburing, which would write over
-	 * the ring's indices. */
-	int err = weir_ring_open(
-		&side->ring,
-		&(struct weir_ring_opts){
-			.sq_entry_count = MICRO_ENTRY_COUNT,
-			.cq_entry_count = MICRO_CQ_ENTRY_COUNT,
-			.forbidden_flags = IORING_SETUP_NO_SQARRAY,
-			.no_registered_fd = !setup->has_registered_fd,
-			.no_iowait_flag = true, /* liburing does not know it */
-		},
-		NULL);
+	 * the ring's indices; and it does not know NO_IOWAIT. */
+	const weir_rung_set off =
+		weir_rung_bit(WEIR_RUNG_NO_SQARRAY) |
+		weir_rung_bit(WEIR_RUNG_NO_IOWAIT) |
+		(setup->has_registered_fd
+			 ? 0
+			 : weir_rung_bit(WEIR_RUNG_REGISTERED_RING));
+	int err = weir_ring_open(&side->ring,
+				 &(struct weir_ring_opts){
+					 .sq_entry_count = MICRO_ENTRY_COUNT,
+					 .cq_entry_count = MICRO_CQ_ENTRY_COUNT,
+					 .forced_off = off,
+				 },
+				 NULL);
 	if (err == 0)
 		err = weir_ring_enable(&side->ring);
 	if (err < 0) {
