@@ -24,14 +24,6 @@ static int bufring_register(struct weir_bufring *bufring,
 				  &reg, 1);
 }
 
-int weir_bufring_open(struct weir_bufring *bufring, struct weir_ring *ring,
-		      uint16_t group, void *memory, uint32_t buf_count,
-		      uint32_t buf_bytes, struct weir_error *error)
-{
-	return weir_bufring_open_as(bufring, ring, group, memory, buf_count,
-				    buf_bytes, NULL, error);
-}
-
 static size_t pages_bytes(size_t byte_count)
 {
 	return (byte_count + PAGE_BYTES - 1) & ~(size_t)(PAGE_BYTES - 1);
@@ -98,11 +90,10 @@ static const char *bufring_hint(int err, const struct weir_bufring_opts *opts)
 	return "";
 }
 
-int weir_bufring_open_as(struct weir_bufring *bufring, struct weir_ring *ring,
-			 uint16_t group, void *memory, uint32_t buf_count,
-			 uint32_t buf_bytes,
-			 const struct weir_bufring_opts *opts,
-			 struct weir_error *error)
+int weir_bufring_open(struct weir_bufring *bufring, struct weir_ring *ring,
+		      uint16_t group, void *memory, uint32_t buf_count,
+		      uint32_t buf_bytes, const struct weir_bufring_opts *opts,
+		      struct weir_error *error)
 {
 	static const struct weir_bufring_opts classic;
 	if (opts == NULL)

@@ -37,7 +37,7 @@ struct weir_bufring {
 	uint16_t tail; /* ours; published by weir_bufring_publish() */
 
 	/* What weir_bufring_spans() needs to know of each buffer, shape
-	 * [buf_count]; NULL on a ring that weir_bufring_open() made. */
+	 * [buf_count]; NULL on a classic ring. */
 	struct wi_bufring_slot *slots;
 	size_t slots_bytes;
 	uint16_t last_lent_id;
@@ -45,25 +45,6 @@ struct weir_bufring {
 	bool is_incremental;
 	bool is_lent_by_hand;
 };
-
-/**
- * weir_bufring_open() - register a group of buffers and lend them all
- * @bufring:   caller's memory; after a failure it is closed
- * @ring:      must outlive @bufring
- * @group:     the id that a receive names in sqe->buf_group
- * @memory:    shape [buf_count][buf_bytes]; lent until weir_bufring_close()
- * @buf_count: power of two, 1 to 32768
- * @buf_bytes: size of each, at least 1
- * @error:     filled on failure; may be NULL
- *
- * Return: 0; -EINVAL if @buf_count is no power of two or too large; -EEXIST
- *         if the group is taken; -ENOMEM (locked memory). Thread: any before
- *         weir_ring_enable(), then the ring's own.
- * Source: io_uring_register(2), IORING_REGISTER_PBUF_RING, Linux 5.19.
- */
-int weir_bufring_open(struct weir_bufring *bufring, struct weir_ring *ring,
-		      uint16_t group, void *memory, uint32_t buf_count,
-		      uint32_t buf_bytes, struct weir_error *error);
 
 /**
  * struct weir_bufring_opts - zero is the classic ring, all buffers lent
@@ -84,21 +65,30 @@ struct weir_bufring_opts {
 };
 
 /**
- * weir_bufring_open_as() - weir_bufring_open(), for other than classic rings
- * @opts: NULL for a classic one
+ * weir_bufring_open() - register a group of buffers and lend them all
+ * @bufring:   caller's memory; after a failure it is closed
+ * @ring:      must outlive @bufring
+ * @group:     the id that a receive names in sqe->buf_group
+ * @memory:    shape [buf_count][buf_bytes]; lent until weir_bufring_close()
+ * @buf_count: power of two, 1 to 32768
+ * @buf_bytes: size of each, at least 1
+ * @opts:      NULL for a classic ring
+ * @error:     filled on failure; may be NULL
  *
  * With an option set, 16 bytes per buffer are kept beside the ring, completions
  * are read through weir_bufring_spans(), and weir_bufring_take_back() is not
  * for this ring.
  *
- * Return: as weir_bufring_open(); -EINVAL also if the kernel does not have
- *         what was asked for.
+ * Return: 0; -EINVAL if @buf_count is no power of two or too large, or if the
+ *         kernel does not have what @opts asks for; -EEXIST if the group is
+ *         taken; -ENOMEM (locked memory). Thread: any before
+ *         weir_ring_enable(), then the ring's own.
+ * Source: io_uring_register(2), IORING_REGISTER_PBUF_RING, Linux 5.19.
  */
-int weir_bufring_open_as(struct weir_bufring *bufring, struct weir_ring *ring,
-			 uint16_t group, void *memory, uint32_t buf_count,
-			 uint32_t buf_bytes,
-			 const struct weir_bufring_opts *opts,
-			 struct weir_error *error);
+int weir_bufring_open(struct weir_bufring *bufring, struct weir_ring *ring,
+		      uint16_t group, void *memory, uint32_t buf_count,
+		      uint32_t buf_bytes, const struct weir_bufring_opts *opts,
+		      struct weir_error *error);
 
 /**
  * weir_bufring_status() - how many published buffers the kernel has not taken
@@ -185,9 +175,9 @@ void weir_bufring_done(const struct weir_bufring_spans *spans);
 /**
  * weir_bufring_hold() - keep buffer @id past weir_bufring_done()
  *
- * For one who stores a span and not the whole completion. Not on a ring that
- * weir_bufring_open() made. At most 65,535 completions and holders at a time
- * have a part in one buffer.
+ * For one who stores a span and not the whole completion. Not on a classic
+ * ring. At most 65,535 completions and holders at a time have a part in one
+ * buffer.
  */
 void weir_bufring_hold(struct weir_bufring *bufring, uint16_t id);
 
@@ -229,24 +219,32 @@ static inline uint8_t *weir_bufring_bytes(const struct weir_bufring *bufring,
 	return memory;
 }
 
-/**
- * weir_bufring_take_back() - the kernel may fill buffer @id again
- *
- * Seen by the kernel after the next weir_bufring_publish(). Only on a ring
- * that weir_bufring_open() made; the others have weir_bufring_done().
- */
-static inline void weir_bufring_take_back(struct weir_bufring *bufring,
-					  uint16_t id)
+/* The next entry of the ring. Return: the memory that it lends. */
+static inline uint8_t *wi_bufring_push(struct weir_bufring *bufring,
+				       uint16_t id, uint32_t byte_count)
 {
 	struct io_uring_buf *entry =
 		&bufring->entries[bufring->tail & (bufring->buf_count - 1)];
 	uint8_t *memory = wi_bufring_memory(bufring, id);
 	/* Field by field: the last two bytes of entry 0 are the ring's tail. */
 	entry->addr = (uint64_t)(uintptr_t)memory;
-	entry->len = bufring->buf_bytes;
+	entry->len = byte_count;
 	entry->bid = id;
 	bufring->tail++;
-	wi_lend_to_fill(memory, bufring->buf_bytes);
+	return memory;
+}
+
+/**
+ * weir_bufring_take_back() - the kernel may fill buffer @id again
+ *
+ * Seen by the kernel after the next weir_bufring_publish(). Only on a classic
+ * ring; the others have weir_bufring_done().
+ */
+static inline void weir_bufring_take_back(struct weir_bufring *bufring,
+					  uint16_t id)
+{
+	wi_lend_to_fill(wi_bufring_push(bufring, id, bufring->buf_bytes),
+			bufring->buf_bytes);
 }
 
 /** weir_bufring_publish() - one store for all that was taken back. */

@@ -38,14 +38,7 @@ void wi_bufring_lend(struct weir_bufring *bufring, uint16_t id,
 	bufring->last_lent_id = id;
 	bufring->has_lent = true;
 
-	struct io_uring_buf *entry =
-		&bufring->entries[bufring->tail & (bufring->buf_count - 1)];
-	/* Field by field: the last two bytes of entry 0 are the ring's tail. */
-	uint8_t *memory = wi_bufring_memory(bufring, id);
-	entry->addr = (uint64_t)(uintptr_t)memory;
-	entry->len = byte_count;
-	entry->bid = id;
-	bufring->tail++;
+	uint8_t *memory = wi_bufring_push(bufring, id, byte_count);
 	if (bufring->is_lent_by_hand)
 		wi_lend_to_read(memory, byte_count);
 	else

@@ -176,7 +176,7 @@ static int loop_open_ring(struct weir_loop *loop, void *buffers,
 	if (err < 0)
 		return err;
 	err = weir_bufring_open(&core->bufs.bufring, &core->ring, WI_RECV_GROUP,
-				buffers, opts->buf_count, opts->buf_bytes,
+				buffers, opts->buf_count, opts->buf_bytes, NULL,
 				error);
 	if (err < 0)
 		return err;

@@ -331,9 +331,9 @@ static bool ring_open(struct ring_world *world)
 	if (weir_ring_open(&world->ring, &opts, NULL) < 0)
 		return false;
 	if (weir_filetab_open(&world->ring, RING_SLOTS, NULL) == 0 &&
-	    weir_bufring_open_as(&world->bufring, &world->ring, RING_GROUP,
-				 ring_memory, RING_BUFS, RING_BUF_BYTES, &group,
-				 NULL) == 0 &&
+	    weir_bufring_open(&world->bufring, &world->ring, RING_GROUP,
+			      ring_memory, RING_BUFS, RING_BUF_BYTES, &group,
+			      NULL) == 0 &&
 	    weir_ring_enable(&world->ring) == 0)
 		return true;
 	weir_bufring_close(&world->bufring);

@@ -83,7 +83,7 @@ static void bufs_start(struct bufs_rig *rig)
 	ck_assert_int_eq(weir_ring_open(&rig->ring, NULL, NULL), 0);
 	ck_assert_int_eq(weir_bufring_open(&rig->bufs.bufring, &rig->ring, 0,
 					   rig->memory, BUF_COUNT, BUF_BYTES,
-					   NULL),
+					   NULL, NULL),
 			 0);
 	wi_bufs_init(&rig->bufs, rig->shelf);
 }

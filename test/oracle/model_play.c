@@ -78,7 +78,7 @@ static void play_open(struct play *play)
 	must(weir_ring_open(&play->ring, &ring_opts, &error) == 0 &&
 		     weir_ring_enable(&play->ring) == 0,
 	     "no ring");
-	int err = weir_bufring_open_as(
+	int err = weir_bufring_open(
 		&play->recv_bufs, &play->ring, MODEL_RECV_GROUP,
 		play->recv_memory, program->buf_count, MODEL_BUF_BYTES,
 		&(struct weir_bufring_opts){
@@ -87,14 +87,13 @@ static void play_open(struct play *play)
 		},
 		&error);
 	must(err == 0, error.text);
-	err = weir_bufring_open_as(&play->send_bufs, &play->ring,
-				   MODEL_SEND_GROUP, play->send_memory,
-				   MODEL_BUFS, MODEL_BUF_BYTES,
-				   &(struct weir_bufring_opts){
-					   .has_bundles = true,
-					   .is_lent_by_hand = true,
-				   },
-				   &error);
+	err = weir_bufring_open(&play->send_bufs, &play->ring, MODEL_SEND_GROUP,
+				play->send_memory, MODEL_BUFS, MODEL_BUF_BYTES,
+				&(struct weir_bufring_opts){
+					.has_bundles = true,
+					.is_lent_by_hand = true,
+				},
+				&error);
 	must(err == 0, error.text);
 	for (uint32_t i = 0; i < sizeof(play->send_memory); i++)
 		play->send_memory[i] = (uint8_t)(128 + i);

@@ -18,7 +18,7 @@ void rig_open_cq(struct rig *rig, uint32_t cq_entry_count)
 	memset(rig->memory.bytes, 0, rig->memory.byte_count);
 	err = weir_bufring_open(&rig->bufring, &rig->ring, RIG_GROUP,
 				rig->memory.bytes, RIG_BUFS, RIG_BUF_BYTES,
-				&error);
+				NULL, &error);
 	ck_assert_msg(err == 0, "bufring: %s", error.text);
 }
 

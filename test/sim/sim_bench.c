@@ -42,9 +42,9 @@ void sim_bench_close(struct sim_bench *bench)
 void sim_bench_group(struct sim_bench *bench, struct weir_bufring_opts opts)
 {
 	struct weir_error error;
-	int err = weir_bufring_open_as(
-		&bench->bufs, &bench->ring, SIM_BENCH_GROUP, bench->memory,
-		SIM_BENCH_BUFS, SIM_BENCH_BUF_BYTES, &opts, &error);
+	int err = weir_bufring_open(&bench->bufs, &bench->ring, SIM_BENCH_GROUP,
+				    bench->memory, SIM_BENCH_BUFS,
+				    SIM_BENCH_BUF_BYTES, &opts, &error);
 	ck_assert_msg(err == 0, "%s", error.text);
 }
 

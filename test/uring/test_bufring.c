@@ -37,7 +37,7 @@ static void rig_open(struct rig *rig, uint32_t buf_count,
 	rig->memory = wi_guarded_take((size_t)buf_count * BUF_BYTES);
 	int err = weir_bufring_open(&rig->bufring, &rig->ring, GROUP,
 				    rig->memory.bytes, buf_count, BUF_BYTES,
-				    &error);
+				    NULL, &error);
 	ck_assert_msg(err == 0, "bufring: %s", error.text);
 	ck_assert_int_eq(
 		socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, fds), 0);
@@ -258,7 +258,7 @@ START_TEST(group_can_be_opened_again_after_its_close)
 		weir_bufring_close(&rig.bufring);
 		ck_assert_int_eq(weir_bufring_open(&rig.bufring, &rig.ring,
 						   GROUP, rig.memory.bytes, 2,
-						   BUF_BYTES, NULL),
+						   BUF_BYTES, NULL, NULL),
 				 0);
 		if (number == 0)
 			rig_arm(&rig, GROUP, 0);
@@ -298,7 +298,8 @@ START_TEST(bad_sizes_are_refused_with_value_and_limit)
 	ck_assert_int_eq(weir_ring_open(&ring, NULL, NULL), 0);
 	ck_assert_int_eq(weir_bufring_open(&bufring, &ring, GROUP, memory,
 					   refusals[_i].buf_count,
-					   refusals[_i].buf_bytes, &error),
+					   refusals[_i].buf_bytes, NULL,
+					   &error),
 			 -EINVAL);
 	ck_assert_int_eq(error.code, -EINVAL);
 	for (int i = 0; i < 2; i++)
@@ -319,7 +320,7 @@ START_TEST(largest_group_is_granted_and_lent_whole)
 	struct wi_guarded memory = wi_guarded_take(32768);
 	ck_assert_int_eq(weir_ring_open(&ring, NULL, NULL), 0);
 	int err = weir_bufring_open(&bufring, &ring, GROUP, memory.bytes, 32768,
-				    1, &error);
+				    1, NULL, &error);
 	ck_assert_msg(err == 0, "%s", error.text);
 	ck_assert_uint_eq(bufring.tail, 32768);
 	ck_assert_ptr_eq(weir_bufring_bytes(&bufring, 32767),
@@ -339,7 +340,7 @@ START_TEST(group_that_is_taken_says_eexist_and_leaves_the_first_alone)
 	uint8_t memory[2 * BUF_BYTES];
 	rig_open(&rig, 2, 0);
 	ck_assert_int_eq(weir_bufring_open(&second, &rig.ring, GROUP, memory, 2,
-					   BUF_BYTES, &error),
+					   BUF_BYTES, NULL, &error),
 			 -EEXIST);
 	ck_assert_int_eq(error.code, -EEXIST);
 	ck_assert_ptr_nonnull(strstr(error.text, "group 7"));
@@ -368,7 +369,7 @@ START_TEST(group_without_memory_or_lock_limit_says_so)
 	faults.map_fails_at = faults.maps + 1;
 	faults.map_errno = -ENOMEM;
 	ck_assert_int_eq(weir_bufring_open(&bufring, &ring, GROUP, memory, 1,
-					   64, &error),
+					   64, NULL, &error),
 			 -ENOMEM);
 	ck_assert_ptr_nonnull(strstr(error.text, "no memory"));
 
@@ -376,14 +377,14 @@ START_TEST(group_without_memory_or_lock_limit_says_so)
 	faults.register_errno = -ENOMEM;
 	uint32_t unmaps = faults.unmaps;
 	ck_assert_int_eq(weir_bufring_open(&bufring, &ring, GROUP, memory, 1,
-					   64, &error),
+					   64, NULL, &error),
 			 -ENOMEM);
 	ck_assert_ptr_nonnull(strstr(error.text, "ulimit -l"));
 	ck_assert_uint_eq(faults.unmaps, unmaps + 1);
 
 	faults.register_errno = 0;
 	ck_assert_int_eq(weir_bufring_open(&bufring, &ring, GROUP, memory, 1,
-					   64, &error),
+					   64, NULL, &error),
 			 0);
 	weir_bufring_close(&bufring);
 	weir_ring_close(&ring);

@@ -52,9 +52,9 @@ static bool rig_open(struct rig *rig, struct weir_bufring_opts opts,
 	bool can_bundle = (weir_ring_features(&rig->ring) &
 			   IORING_FEAT_RECVSEND_BUNDLE) != 0;
 	rig->memory = wi_guarded_take((size_t)buf_count * BUF_BYTES);
-	int err = weir_bufring_open_as(&rig->bufring, &rig->ring, GROUP,
-				       rig->memory.bytes, buf_count, BUF_BYTES,
-				       &opts, &error);
+	int err = weir_bufring_open(&rig->bufring, &rig->ring, GROUP,
+				    rig->memory.bytes, buf_count, BUF_BYTES,
+				    &opts, &error);
 	if ((opts.has_bundles && !can_bundle) ||
 	    (err == -EINVAL && opts.is_incremental)) {
 		weir_bufring_close(&rig->bufring);
@@ -592,9 +592,9 @@ START_TEST(refused_group_says_why_and_leaves_nothing_mapped)
 	uint32_t mapped = faults.maps - faults.unmaps;
 	faults.register_opcode = IORING_REGISTER_PBUF_RING;
 	faults.register_errno = refusals[_i].err;
-	ck_assert_int_eq(weir_bufring_open_as(&bufring, &ring, GROUP, memory, 4,
-					      BUF_BYTES, &refusals[_i].opts,
-					      &error),
+	ck_assert_int_eq(weir_bufring_open(&bufring, &ring, GROUP, memory, 4,
+					   BUF_BYTES, &refusals[_i].opts,
+					   &error),
 			 refusals[_i].err);
 	ck_assert_msg(strstr(error.text, refusals[_i].names) != NULL,
 		      "when %s: '%s'", refusals[_i].when, error.text);
@@ -617,8 +617,8 @@ START_TEST(group_without_memory_for_its_book_is_closed_whole)
 	uint32_t mapped = faults.maps - faults.unmaps;
 	faults.map_fails_at = faults.maps + (uint32_t)_i;
 	faults.map_errno = -ENOMEM;
-	ck_assert_int_eq(weir_bufring_open_as(&bufring, &ring, GROUP, memory, 4,
-					      BUF_BYTES, &opts, NULL),
+	ck_assert_int_eq(weir_bufring_open(&bufring, &ring, GROUP, memory, 4,
+					   BUF_BYTES, &opts, NULL),
 			 -ENOMEM);
 	/* The failed map is among those counted. */
 	ck_assert_uint_eq(faults.maps - faults.unmaps, mapped + 1);
@@ -637,7 +637,7 @@ START_TEST(status_that_the_kernel_refuses_is_passed_on)
 	wi_ring_start(&ring,
 		      &(struct weir_ring_opts){ .kernel = &faults.kernel });
 	ck_assert_int_eq(weir_bufring_open(&bufring, &ring, GROUP, memory, 4,
-					   BUF_BYTES, NULL),
+					   BUF_BYTES, NULL, NULL),
 			 0);
 	faults.register_opcode = IORING_REGISTER_PBUF_STATUS;
 	faults.register_errno = -EINVAL;

@@ -45,7 +45,7 @@ static void rig_open(struct rig *rig)
 	ck_assert_msg(err == 0, "filetab: %s", error.text);
 	rig->memory = wi_guarded_take((size_t)BUF_COUNT * BUF_BYTES);
 	err = weir_bufring_open(&rig->bufring, &rig->ring, GROUP,
-				rig->memory.bytes, BUF_COUNT, BUF_BYTES,
+				rig->memory.bytes, BUF_COUNT, BUF_BYTES, NULL,
 				&error);
 	ck_assert_msg(err == 0, "bufring: %s", error.text);
 }

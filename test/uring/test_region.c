@@ -129,7 +129,7 @@ START_TEST(receive_buffer_is_the_kernels_but_for_what_has_come)
 	wi_skip_unless(wi_kernel_has_rings(), "no rings here");
 	wi_ring_start(&ring, NULL);
 	ck_assert_int_eq(
-		weir_bufring_open_as(
+		weir_bufring_open(
 			&bufring, &ring, GROUP, memory, BUF_COUNT, BUF_BYTES,
 			&(struct weir_bufring_opts){ .has_bundles = true },
 			NULL),
