@@ -46,14 +46,15 @@ static bool work_recv(struct weir_conn *conn)
 	if (sqe == NULL)
 		return false;
 	const bool is_look = conn->last_look && conn->state == WEIR_CONN_OPEN;
-	if (is_look)
-		weir_op_recv_now(sqe, (int32_t)conn->file_slot, WI_RECV_GROUP);
-	else if (wi_conn_conns(conn)->recvs_singly)
-		weir_op_recv_group(sqe, (int32_t)conn->file_slot, WI_RECV_GROUP,
-				   0);
-	else
-		weir_op_recv_multishot(sqe, (int32_t)conn->file_slot,
-				       WI_RECV_GROUP, 1);
+	const int32_t slot = (int32_t)conn->file_slot;
+	if (is_look) {
+		weir_op_recv_now(sqe, slot, WI_RECV_GROUP);
+	} else if (wi_conn_conns(conn)->recvs_singly) {
+		weir_op_recv_group(sqe, slot, WI_RECV_GROUP, 0);
+	} else {
+		weir_op_recv_multishot(sqe, slot, WI_RECV_GROUP);
+		weir_op_poll_first(sqe);
+	}
 	weir_op_on_slot(sqe);
 	wi_recv_set(conn, is_look ? WI_RECV_LOOKING : WI_RECV_ARMED);
 	return true;

@@ -114,7 +114,9 @@ static void fill_recv_multi(struct ring_world *world, struct io_uring_sqe *sqe,
 			    struct ring_op *op)
 {
 	const int fd = ring_any_fd(world, op);
-	weir_op_recv_multishot(sqe, fd, RING_GROUP, fuzz_u8(world->input) % 2);
+	weir_op_recv_multishot(sqe, fd, RING_GROUP);
+	if (fuzz_u8(world->input) % 2 != 0)
+		weir_op_poll_first(sqe);
 	op->byte_count = RING_BUF_BYTES;
 }
 

@@ -59,7 +59,9 @@ static void rig_arm(struct rig *rig, uint16_t group, int poll_first)
 {
 	struct io_uring_sqe *sqe = weir_ring_take_sqe(&rig->ring);
 	ck_assert_ptr_nonnull(sqe);
-	weir_op_recv_multishot(sqe, rig->reader, group, poll_first);
+	weir_op_recv_multishot(sqe, rig->reader, group);
+	if (poll_first)
+		weir_op_poll_first(sqe);
 	sqe->user_data = RECV;
 	ck_assert_int_eq(weir_ring_enter(&rig->ring, NULL), 0);
 }

@@ -84,7 +84,7 @@ static void rig_arm(struct rig *rig)
 {
 	struct io_uring_sqe *sqe = weir_ring_take_sqe(&rig->ring);
 	ck_assert_ptr_nonnull(sqe);
-	weir_op_recv_multishot(sqe, rig->reader, GROUP, 0);
+	weir_op_recv_multishot(sqe, rig->reader, GROUP);
 	sqe->ioprio = rig->recv_flags;
 	ck_assert_int_eq(weir_ring_enter(&rig->ring, NULL), 0);
 }
@@ -396,7 +396,7 @@ START_TEST(one_completion_brings_what_lies_ready_over_several_buffers)
 	rig_send(&rig, 3 * BUF_BYTES);
 	rig_settle(&rig);
 	struct io_uring_sqe *sqe = weir_ring_take_sqe(&rig.ring);
-	weir_op_recv_multishot(sqe, rig.reader, GROUP, 0);
+	weir_op_recv_multishot(sqe, rig.reader, GROUP);
 	sqe->ioprio = IORING_RECVSEND_BUNDLE; /* once */
 	struct io_uring_cqe cqe = wi_ring_next(&rig.ring);
 	struct weir_bufring_spans spans;

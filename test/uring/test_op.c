@@ -140,7 +140,7 @@ static int32_t rig_connected(struct rig *rig, int *out_peer)
 static void arm_recv(struct rig *rig, int32_t slot)
 {
 	struct io_uring_sqe *sqe = rig_take(rig);
-	weir_op_recv_multishot(sqe, slot, GROUP, 0);
+	weir_op_recv_multishot(sqe, slot, GROUP);
 	weir_op_on_slot(sqe);
 	sqe->user_data = RECV;
 	rig_submit(rig);
@@ -878,7 +878,8 @@ START_TEST(cancel_of_one_slot_leaves_the_others)
 	arm_recv(&rig, first);
 	int32_t second = rig_connected(&rig, &peer[1]);
 	struct io_uring_sqe *sqe = rig_take(&rig);
-	weir_op_recv_multishot(sqe, second, GROUP, 1);
+	weir_op_recv_multishot(sqe, second, GROUP);
+	weir_op_poll_first(sqe);
 	weir_op_on_slot(sqe);
 	sqe->user_data = DONE;
 	rig_submit(&rig);

@@ -16,7 +16,7 @@ static const struct weir_kernel_timespec just_before = { .tv_nsec = -1 };
 
 static void skip_multishot_recv(void)
 {
-	weir_op_recv_multishot(&sqe, 0, 0, 0);
+	weir_op_recv_multishot(&sqe, 0, 0);
 	weir_op_skip_success(&sqe);
 }
 static void skip_multishot_accept(void)
@@ -83,7 +83,7 @@ static void bundle_that_drains(void)
 }
 static void waitall_on_multishot(void)
 {
-	weir_op_recv_multishot(&sqe, 0, 0, 0);
+	weir_op_recv_multishot(&sqe, 0, 0);
 	weir_op_msg_flags(&sqe, MSG_WAITALL);
 }
 static void message_flags_on_accept(void)

@@ -160,7 +160,7 @@ static void fill_group(struct io_uring_sqe *sqe, int fd, uint16_t group)
 }
 static void fill_multishot(struct io_uring_sqe *sqe, int fd, uint16_t group)
 {
-	weir_op_recv_multishot(sqe, fd, group, 0);
+	weir_op_recv_multishot(sqe, fd, group);
 }
 static void fill_bundle(struct io_uring_sqe *sqe, int fd, uint16_t group)
 {
@@ -372,7 +372,7 @@ START_TEST(multishot_ends_with_enobufs_and_goes_on_when_armed_again)
 	rig_open(&rig);
 	rig_unix_pair(fds);
 	struct io_uring_sqe *sqe = rig_take(&rig);
-	weir_op_recv_multishot(sqe, fds[0], RIG_GROUP, 0);
+	weir_op_recv_multishot(sqe, fds[0], RIG_GROUP);
 	rig_start(&rig, sqe, FIRST);
 	struct io_uring_cqe cqe;
 	for (int i = 0; i < RIG_BUFS; i++) {
@@ -388,7 +388,7 @@ START_TEST(multishot_ends_with_enobufs_and_goes_on_when_armed_again)
 	weir_bufring_take_back(&rig.bufring, weir_bufring_id(&cqe));
 	weir_bufring_publish(&rig.bufring);
 	sqe = rig_take(&rig);
-	weir_op_recv_multishot(sqe, fds[0], RIG_GROUP, 0);
+	weir_op_recv_multishot(sqe, fds[0], RIG_GROUP);
 	rig_start(&rig, sqe, FIRST);
 	cqe = wi_ring_next(&rig.ring);
 	rig_holds(&rig, &cqe, "y");
@@ -409,7 +409,7 @@ START_TEST(full_completion_queue_ends_a_multishot_receive)
 	for (int i = 0; i < CQ + 2; i++)
 		wi_write_all(fds[1], "x", 1);
 	struct io_uring_sqe *sqe = rig_take(&rig);
-	weir_op_recv_multishot(sqe, fds[0], RIG_GROUP, 0);
+	weir_op_recv_multishot(sqe, fds[0], RIG_GROUP);
 	rig_start(&rig, sqe, FIRST);
 	rig_submit(&rig);
 	ck_assert_uint_ne(
@@ -431,7 +431,7 @@ START_TEST(datagram_of_no_bytes_ends_a_multishot_receive)
 	rig_open(&rig);
 	rig_udp_pair(fds);
 	struct io_uring_sqe *sqe = rig_take(&rig);
-	weir_op_recv_multishot(sqe, fds[0], RIG_GROUP, 0);
+	weir_op_recv_multishot(sqe, fds[0], RIG_GROUP);
 	rig_start(&rig, sqe, FIRST);
 	ck_assert_int_eq(send(fds[1], "dg", 2, 0), 2);
 	struct io_uring_cqe cqe = rig_next(&rig, FIRST, true);
@@ -451,7 +451,7 @@ START_TEST(datagram_that_is_too_long_is_cut_without_a_word)
 	rig_open(&rig);
 	rig_udp_pair(fds);
 	struct io_uring_sqe *sqe = rig_take(&rig);
-	weir_op_recv_multishot(sqe, fds[0], RIG_GROUP, 0);
+	weir_op_recv_multishot(sqe, fds[0], RIG_GROUP);
 	rig_start(&rig, sqe, FIRST);
 	ck_assert_int_eq(send(fds[1], bytes, sizeof(bytes), 0), sizeof(bytes));
 	ck_assert_int_eq(rig_next(&rig, FIRST, true).res, RIG_BUF_BYTES);
@@ -507,7 +507,7 @@ START_TEST(end_of_stream_is_marked_nonempty_too)
 	rig_open(&rig);
 	wi_tcp_pair(fds);
 	struct io_uring_sqe *sqe = rig_take(&rig);
-	weir_op_recv_multishot(sqe, fds[0], RIG_GROUP, 0);
+	weir_op_recv_multishot(sqe, fds[0], RIG_GROUP);
 	rig_start(&rig, sqe, FIRST);
 	wi_write_all(fds[1], "x", 1);
 	struct io_uring_cqe cqe = rig_next(&rig, FIRST, true);
@@ -901,7 +901,7 @@ END_TEST
 
 static void waitall_on_multishot(struct io_uring_sqe *sqe, int fd)
 {
-	weir_op_recv_multishot(sqe, fd, RIG_GROUP, 0);
+	weir_op_recv_multishot(sqe, fd, RIG_GROUP);
 	sqe->msg_flags = MSG_WAITALL;
 }
 static void several_parts_for_a_group(struct io_uring_sqe *sqe, int fd)
@@ -956,7 +956,7 @@ START_TEST(skip_on_a_multishot_would_hide_the_end_of_stream)
 	rig_open(&rig);
 	wi_tcp_pair(fds);
 	struct io_uring_sqe *sqe = rig_take(&rig);
-	weir_op_recv_multishot(sqe, fds[0], RIG_GROUP, 0);
+	weir_op_recv_multishot(sqe, fds[0], RIG_GROUP);
 	sqe->flags |= IOSQE_CQE_SKIP_SUCCESS;
 	rig_start(&rig, sqe, FIRST);
 	wi_write_all(fds[1], "x", 1);

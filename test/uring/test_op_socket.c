@@ -283,7 +283,7 @@ START_TEST(close_of_a_descriptor_leaves_an_armed_receive_and_sends_no_end)
 	rig_open(&rig);
 	wi_tcp_pair(fds);
 	struct io_uring_sqe *sqe = rig_take(&rig);
-	weir_op_recv_multishot(sqe, fds[0], RIG_GROUP, 0);
+	weir_op_recv_multishot(sqe, fds[0], RIG_GROUP);
 	rig_start(&rig, sqe, FIRST);
 	sqe = rig_take(&rig);
 	weir_op_close(sqe, fds[0]);

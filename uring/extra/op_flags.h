@@ -20,24 +20,6 @@ static inline const struct msghdr *wi_op_message(const struct io_uring_sqe *sqe)
 	return (const struct msghdr *)(uintptr_t)sqe->addr;
 }
 
-static inline bool wi_op_is_receive(const struct io_uring_sqe *sqe)
-{
-	return sqe->opcode == IORING_OP_RECV ||
-	       sqe->opcode == IORING_OP_RECVMSG;
-}
-
-static inline bool wi_op_is_zero_copy_send(const struct io_uring_sqe *sqe)
-{
-	return sqe->opcode == IORING_OP_SEND_ZC ||
-	       sqe->opcode == IORING_OP_SENDMSG_ZC;
-}
-
-static inline bool wi_op_is_send(const struct io_uring_sqe *sqe)
-{
-	return sqe->opcode == IORING_OP_SEND ||
-	       sqe->opcode == IORING_OP_SENDMSG || wi_op_is_zero_copy_send(sqe);
-}
-
 /** weir_op_is_multishot() - whether @sqe may complete more than once.
  *
  * Zero-copy sends are not meant, although their notice is a completion too.
@@ -172,24 +154,6 @@ static inline void weir_op_select_group(struct io_uring_sqe *sqe,
 	       wi_op_message(sqe)->msg_iovlen <= 1);
 	sqe->flags |= IOSQE_BUFFER_SELECT;
 	sqe->buf_group = group;
-}
-
-/**
- * weir_op_poll_first() - do not try before readiness is announced
- *
- * For receives, sends (Linux 5.19) and accepts (6.10; -EINVAL before). Saves
- * an attempt that is known to find nothing; for a receive into a group it also
- * moves the check for a free buffer to the moment data arrives. Harmful when
- * the last completion had IORING_CQE_F_SOCK_NONEMPTY, and for most sends.
- */
-static inline void weir_op_poll_first(struct io_uring_sqe *sqe)
-{
-	if (sqe->opcode == IORING_OP_ACCEPT) {
-		sqe->ioprio |= IORING_ACCEPT_POLL_FIRST;
-		return;
-	}
-	assert(wi_op_is_receive(sqe) || wi_op_is_send(sqe));
-	sqe->ioprio |= IORING_RECVSEND_POLL_FIRST;
 }
 
 /**

@@ -28,7 +28,7 @@ static inline void weir_op_recv_multishot_capped(struct io_uring_sqe *sqe,
 						 uint32_t each_bytes,
 						 uint32_t total_bytes)
 {
-	weir_op_recv_multishot(sqe, fd, group, 0);
+	weir_op_recv_multishot(sqe, fd, group);
 	sqe->len = each_bytes;
 	sqe->optlen = total_bytes;
 }

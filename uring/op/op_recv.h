@@ -77,8 +77,6 @@ static inline void weir_op_recv_now(struct io_uring_sqe *sqe, int32_t fd,
 
 /**
  * weir_op_recv_multishot() - receive into buffers of @group until it ends
- * @poll_first: IORING_RECVSEND_POLL_FIRST: do not try before data is
- *              announced; also moves the check for a free buffer to then
  *
  * res > 0: bytes, in the buffer that the flags name; 0: end of stream, no
  * buffer; -ENOBUFS: none was free, nothing is lost: arm it again when one has
@@ -88,13 +86,11 @@ static inline void weir_op_recv_now(struct io_uring_sqe *sqe, int32_t fd,
  * Linux 6.0.
  */
 static inline void weir_op_recv_multishot(struct io_uring_sqe *sqe, int32_t fd,
-					  uint16_t group, int poll_first)
+					  uint16_t group)
 {
 	sqe->opcode = IORING_OP_RECV;
 	sqe->fd = fd;
 	sqe->ioprio = IORING_RECV_MULTISHOT;
-	if (poll_first)
-		sqe->ioprio |= IORING_RECVSEND_POLL_FIRST;
 	sqe->flags |= IOSQE_BUFFER_SELECT;
 	sqe->buf_group = group;
 }

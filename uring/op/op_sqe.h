@@ -1,7 +1,7 @@
 /* op_sqe.h - what the operations share: pointers, and slots for descriptors
  *
- * What an entry may carry beside its operation (links, a group of buffers, no
- * completion on success) is in extra/op_flags.h.
+ * What else an entry may carry beside its operation (links, a group of buffers,
+ * no completion on success) is in extra/op_flags.h.
  */
 #ifndef WEIR_URING_OP_SQE_H
 #define WEIR_URING_OP_SQE_H
@@ -54,6 +54,42 @@ static inline void weir_op_on_slot(struct io_uring_sqe *sqe)
 {
 	assert(!wi_op_takes_no_slot(sqe));
 	sqe->flags |= IOSQE_FIXED_FILE;
+}
+
+static inline bool wi_op_is_receive(const struct io_uring_sqe *sqe)
+{
+	return sqe->opcode == IORING_OP_RECV ||
+	       sqe->opcode == IORING_OP_RECVMSG;
+}
+
+static inline bool wi_op_is_zero_copy_send(const struct io_uring_sqe *sqe)
+{
+	return sqe->opcode == IORING_OP_SEND_ZC ||
+	       sqe->opcode == IORING_OP_SENDMSG_ZC;
+}
+
+static inline bool wi_op_is_send(const struct io_uring_sqe *sqe)
+{
+	return sqe->opcode == IORING_OP_SEND ||
+	       sqe->opcode == IORING_OP_SENDMSG || wi_op_is_zero_copy_send(sqe);
+}
+
+/**
+ * weir_op_poll_first() - do not try before readiness is announced
+ *
+ * For receives, sends (Linux 5.19) and accepts (6.10; -EINVAL before). Saves
+ * an attempt that is known to find nothing; for a receive into a group it also
+ * moves the check for a free buffer to the moment data arrives. Harmful when
+ * the last completion had IORING_CQE_F_SOCK_NONEMPTY, and for most sends.
+ */
+static inline void weir_op_poll_first(struct io_uring_sqe *sqe)
+{
+	if (sqe->opcode == IORING_OP_ACCEPT) {
+		sqe->ioprio |= IORING_ACCEPT_POLL_FIRST;
+		return;
+	}
+	assert(wi_op_is_receive(sqe) || wi_op_is_send(sqe));
+	sqe->ioprio |= IORING_RECVSEND_POLL_FIRST;
 }
 
 #ifdef __cplusplus
