@@ -46,8 +46,7 @@ void weir_rung_init(struct weir_rung *out_rung, enum weir_rung_id id)
 	*out_rung = rung_rows[id];
 }
 
-/* ---- in words --------------------------------------------------------------
- */
+/* ---- in words ---------------------------------------------------------- */
 
 __attribute__((format(printf, 2, 3))) static void rung_cause(
 	struct weir_rung *rung, const char *format, ...)
@@ -111,9 +110,43 @@ static bool rung_explain_steer(struct weir_rung *rung)
 	return false;
 }
 
+/* What an errno means that says that something of the host has run out. */
+static bool rung_explain_scarcity(struct weir_rung *rung)
+{
+	switch (rung->err) {
+	case -ENOMEM:
+		rung_cause(rung, "no memory for it: locked memory is limited "
+				 "per user, or the control group is full");
+		rung_remedy(rung, "raise `ulimit -l` (LimitMEMLOCK= in a "
+				  "unit)");
+		return true;
+	case -EMFILE:
+	case -ENFILE:
+		rung_cause(rung, "no descriptor left for it");
+		rung_remedy(rung, "raise `ulimit -n` (LimitNOFILE= in a unit)");
+		return true;
+	case -EBUSY:
+		rung_cause(rung, "taken: a thread can register 16 rings");
+		rung_remedy(rung, "open fewer rings per thread");
+		return true;
+	case -EADDRNOTAVAIL:
+	case -EADDRINUSE:
+	case -ENETUNREACH:
+	case -ECONNREFUSED:
+		rung_cause(rung,
+			   "not tried: no connection over 127.0.0.1 can be "
+			   "made: %s",
+			   strerror(-rung->err));
+		rung_remedy(rung, "bring loopback up: `ip link set lo up`");
+		return true;
+	default:
+		return false;
+	}
+}
+
 static void rung_explain(struct weir_rung *rung)
 {
-	if (rung_explain_steer(rung))
+	if (rung_explain_steer(rung) || rung_explain_scarcity(rung))
 		return;
 	switch (rung->err) {
 	case -EINVAL:
@@ -136,31 +169,6 @@ static void rung_explain(struct weir_rung *rung)
 			   strerror(-rung->err));
 		rung_remedy(rung, "allow it there; `grep Seccomp "
 				  "/proc/self/status` tells of a filter");
-		break;
-	case -ENOMEM:
-		rung_cause(rung, "no memory for it: locked memory is limited "
-				 "per user, or the control group is full");
-		rung_remedy(rung, "raise `ulimit -l` (LimitMEMLOCK= in a "
-				  "unit)");
-		break;
-	case -EMFILE:
-	case -ENFILE:
-		rung_cause(rung, "no descriptor left for it");
-		rung_remedy(rung, "raise `ulimit -n` (LimitNOFILE= in a unit)");
-		break;
-	case -EBUSY:
-		rung_cause(rung, "taken: a thread can register 16 rings");
-		rung_remedy(rung, "open fewer rings per thread");
-		break;
-	case -EADDRNOTAVAIL:
-	case -EADDRINUSE:
-	case -ENETUNREACH:
-	case -ECONNREFUSED:
-		rung_cause(rung,
-			   "not tried: no connection over 127.0.0.1 can be "
-			   "made: %s",
-			   strerror(-rung->err));
-		rung_remedy(rung, "bring loopback up: `ip link set lo up`");
 		break;
 	case -ETIME:
 		rung_cause(rung, "accepted, and nothing came of it within a "
@@ -188,8 +196,7 @@ void weir_rung_judge(struct weir_rung *rung, int err)
 		rung_explain(rung);
 }
 
-/* ---- the whole host --------------------------------------------------------
- */
+/* ---- the whole host ---------------------------------------------------- */
 
 /* No ring, no rung: @reason says why. */
 static void rung_have_no_ring(struct weir_rung *rung,
@@ -285,8 +292,7 @@ int weir_rungs_require(weir_rung_set forced_off, struct weir_error *error)
 			      missing, WEIR_FORCE_OFF, names);
 }
 
-/* ---- one ring --------------------------------------------------------------
- */
+/* ---- one ring ---------------------------------------------------------- */
 
 static bool ring_has_flags(const struct weir_ring *ring, uint32_t flags)
 {

@@ -10,14 +10,37 @@
 static const char text[] = "weir climbs";
 enum { TEXT_BYTES = sizeof(text) - 1 };
 
-/* ---- sockets ---------------------------------------------------------------
- */
+/* The completion of @tag, if it is no failure. */
+static int success_await(struct wi_stage *stage, uint64_t tag,
+			 struct io_uring_cqe *out_cqe)
+{
+	int err = wi_stage_wait(stage, tag, out_cqe);
+	if (err < 0)
+		return err;
+	return out_cqe->res < 0 ? out_cqe->res : 0;
+}
+
+/* ---- sockets ----------------------------------------------------------- */
+
+static int table_open(struct wi_stage *stage)
+{
+	int err = wi_stage_open(stage);
+	return err < 0 ? err : wi_stage_table(stage);
+}
+
+/* A ring, and a socket that is near. */
+static int near_open(struct wi_stage *stage)
+{
+	int err = wi_stage_open(stage);
+	if (err < 0)
+		return err;
+	stage->near = wi_stage_socket(stage);
+	return stage->near;
+}
 
 static int socket_slot(struct wi_stage *stage)
 {
-	int err = wi_stage_open(stage);
-	if (err >= 0)
-		err = wi_stage_table(stage);
+	int err = table_open(stage);
 	if (err < 0)
 		return err;
 	struct io_uring_sqe *sqe =
@@ -41,9 +64,7 @@ int wi_try_accept(struct wi_stage *stage)
 {
 	struct wi_stage_address where;
 	struct io_uring_cqe cqe;
-	int err = wi_stage_open(stage);
-	if (err >= 0)
-		err = wi_stage_table(stage);
+	int err = table_open(stage);
 	if (err >= 0)
 		err = wi_stage_listen(stage, &where);
 	if (err < 0)
@@ -60,11 +81,9 @@ int wi_try_accept(struct wi_stage *stage)
 	sqe->addr = (uint64_t)(uintptr_t)&where.address;
 	sqe->off = where.address_bytes;
 	/* Not the connect's completion: either may come first. */
-	err = wi_stage_wait(stage, tag, &cqe);
+	err = success_await(stage, tag, &cqe);
 	if (err < 0)
 		return err;
-	if (cqe.res < 0)
-		return cqe.res;
 	return (cqe.flags & IORING_CQE_F_MORE) != 0 ? 0 : -EPROTO;
 }
 
@@ -83,12 +102,9 @@ int wi_try_install_slot(struct wi_stage *stage)
 int wi_try_socket_cmd(struct wi_stage *stage)
 {
 	const int on = 1;
-	int err = wi_stage_open(stage);
+	int err = near_open(stage);
 	if (err < 0)
 		return err;
-	stage->near = wi_stage_socket(stage);
-	if (stage->near < 0)
-		return stage->near;
 	struct io_uring_sqe *sqe =
 		wi_stage_sqe(stage, IORING_OP_URING_CMD, stage->near);
 	sqe->cmd_op = SOCKET_URING_OP_SETSOCKOPT;
@@ -105,12 +121,9 @@ int wi_try_bind_listen(struct wi_stage *stage)
 		.sin_family = AF_INET,
 		.sin_addr.s_addr = htonl(INADDR_LOOPBACK),
 	};
-	int err = wi_stage_open(stage);
+	int err = near_open(stage);
 	if (err < 0)
 		return err;
-	stage->near = wi_stage_socket(stage);
-	if (stage->near < 0)
-		return stage->near;
 	struct io_uring_sqe *sqe =
 		wi_stage_sqe(stage, IORING_OP_BIND, stage->near);
 	sqe->addr = (uint64_t)(uintptr_t)&address;
@@ -123,8 +136,7 @@ int wi_try_bind_listen(struct wi_stage *stage)
 	return wi_stage_do(stage);
 }
 
-/* ---- receiving -------------------------------------------------------------
- */
+/* ---- receiving --------------------------------------------------------- */
 
 /* Opens all that a receive into a group of buffers takes. */
 static int recv_open(struct wi_stage *stage, uint32_t buf_count,
@@ -156,11 +168,9 @@ static int recv_text(struct wi_stage *stage, uint16_t ioprio, uint32_t flags)
 	int err = wi_stage_send(stage, text);
 	if (err < 0)
 		return err;
-	err = wi_stage_wait(stage, recv_arm(stage, ioprio), &cqe);
+	err = success_await(stage, recv_arm(stage, ioprio), &cqe);
 	if (err < 0)
 		return err;
-	if (cqe.res < 0)
-		return cqe.res;
 	if (cqe.res != TEXT_BYTES || (cqe.flags & flags) != flags ||
 	    memcmp(stage->page + WI_STAGE_BUFS_AT, text, TEXT_BYTES) != 0)
 		return -EPROTO;
@@ -204,19 +214,16 @@ int wi_try_recv_multishot(struct wi_stage *stage)
 			wi_stage_sqe(stage, IORING_OP_SEND, stage->near);
 		sqe->addr = (uint64_t)(uintptr_t)pieces[i];
 		sqe->len = 1;
-		err = wi_stage_wait(stage, tag, &cqe);
+		err = success_await(stage, tag, &cqe);
 		if (err < 0)
 			return err;
-		if (cqe.res < 0)
-			return cqe.res;
 		if (cqe.res != 1 || (cqe.flags & IORING_CQE_F_MORE) == 0)
 			return -EPROTO;
 	}
 	return 0;
 }
 
-/* ---- sending ---------------------------------------------------------------
- */
+/* ---- sending ----------------------------------------------------------- */
 
 static int send_open(struct wi_stage *stage)
 {
@@ -269,11 +276,9 @@ int wi_try_send_zc(struct wi_stage *stage)
 	const uint64_t tag = sqe->user_data;
 	sqe->addr = (uint64_t)(uintptr_t)text;
 	sqe->len = TEXT_BYTES;
-	err = wi_stage_wait(stage, tag, &cqe);
+	err = success_await(stage, tag, &cqe);
 	if (err < 0)
 		return err;
-	if (cqe.res < 0)
-		return cqe.res;
 	if (cqe.res != TEXT_BYTES || (cqe.flags & IORING_CQE_F_MORE) == 0)
 		return -EPROTO;
 	err = wi_stage_wait(stage, tag, &cqe);
@@ -282,8 +287,7 @@ int wi_try_send_zc(struct wi_stage *stage)
 	return (cqe.flags & IORING_CQE_F_NOTIF) != 0 ? 0 : -EPROTO;
 }
 
-/* ---- messages and cancelling -----------------------------------------------
- */
+/* ---- messages and cancelling ------------------------------------------- */
 
 enum { MESSAGE = 1234, MESSAGE_TAG = 1u << 30 };
 
