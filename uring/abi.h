@@ -353,8 +353,7 @@ struct io_uring_cqe {
 #define IORING_CQE_F_32 (1u << 15)      /* 6.18 */
 #define IORING_CQE_BUFFER_SHIFT 16
 
-/* ---- enter ----------------------------------------------------------------
- */
+/* ---- enter ------------------------------------------------------------- */
 
 #define IORING_ENTER_GETEVENTS (1u << 0)
 #define IORING_ENTER_SQ_WAKEUP (1u << 1)
@@ -389,8 +388,7 @@ struct io_uring_reg_wait {
 	uint64_t pad2[2];
 };
 
-/* ---- register --------------------------------------------------------------
- */
+/* ---- register ---------------------------------------------------------- */
 
 enum io_uring_register_op {
 	IORING_REGISTER_BUFFERS = 0,
@@ -615,8 +613,7 @@ struct io_uring_recvmsg_out {
 	uint32_t flags;
 };
 
-/* ---- layouts ----------------------------------------------------------------
- */
+/* ---- layouts ----------------------------------------------------------- */
 
 #ifdef __cplusplus
 #define WEIR_ABI_ASSERT(what, text) static_assert(what, text)

@@ -130,8 +130,7 @@ void wi_ring_wire(struct weir_ring *ring, const struct io_uring_params *params)
 	wi_region_poison(ring->cqes,
 			 params->cq_entries * sizeof(struct io_uring_cqe));
 
-	/* Where the kernel keeps an index array, entry i names SQE i for ever.
-	 */
+	/* If the kernel keeps an index array, entry i names SQE i for ever. */
 	if ((params->flags & IORING_SETUP_NO_SQARRAY) == 0) {
 		uint32_t *array =
 			(uint32_t *)(void *)(base + params->sq_off.array);

@@ -12,8 +12,9 @@
 int wi_ring_open_exact(struct weir_ring *ring, const struct weir_kernel *kernel,
 		       uint32_t sq_entry_count, uint32_t setup_flags);
 
-/* ring_open.c, for extra/resize.c. Map fills ring_memory and sqes and leaves what it
- * has mapped there on failure; wire points into them; unmap takes a half. */
+/* ring_open.c, for extra/resize.c. Map fills ring_memory and sqes, and leaves
+ * what it has mapped there on failure; wire points into them; unmap takes a
+ * half. */
 int wi_ring_map(struct weir_ring *ring, const struct io_uring_params *params);
 void wi_ring_wire(struct weir_ring *ring, const struct io_uring_params *params);
 void wi_ring_unmap(struct weir_ring *ring);

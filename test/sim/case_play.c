@@ -336,7 +336,7 @@ static void actors_start(struct play *play)
 	}
 }
 
-/* ---- a run --------------------------------------------------------------- */
+/* ---- a run ------------------------------------------------------------- */
 
 static struct weir_loop_opts case_opts(const struct sim_case *what,
 				       struct weir_sim *sim)

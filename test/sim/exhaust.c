@@ -12,8 +12,7 @@ enum {
 	NTH_MAX = 12,
 };
 
-/* ---- a fault in words -----------------------------------------------------
- */
+/* ---- a fault in words -------------------------------------------------- */
 
 enum { WORDS_BYTES = 2048 };
 
@@ -100,8 +99,7 @@ static void run_note(const struct sim_exhaust *exhaust,
 		out_run->bytes[i] = exhaust->bytes[i];
 }
 
-/* ---- one run --------------------------------------------------------------
- */
+/* ---- one run ----------------------------------------------------------- */
 
 static const struct sim_exhaust *playing;
 
@@ -209,8 +207,7 @@ void sim_exhaust_play(struct sim_exhaust *exhaust, const struct sim_case *what,
 	exhaust->tape->ways = NULL;
 }
 
-/* ---- singles and pairs ----------------------------------------------------
- */
+/* ---- singles and pairs ------------------------------------------------- */
 
 /* The rows of the attempts after the last fault of the run just played. */
 struct attempts {
@@ -269,8 +266,7 @@ uint64_t sim_exhaust_pairs(struct sim_exhaust *exhaust,
 	return exhaust_all(exhaust, what, 2);
 }
 
-/* ---- enters ---------------------------------------------------------------
- */
+/* ---- enters ------------------------------------------------------------ */
 
 static const struct sim_enter_fault enter_ways[] = {
 	{ .err = -EINTR },  { .err = -EAGAIN }, { .err = -EBUSY },
@@ -299,7 +295,7 @@ uint64_t sim_exhaust_enters(struct sim_exhaust *exhaust,
 	return exhaust->runs - before;
 }
 
-/* ---- search -------------------------------------------------------------- */
+/* ---- search ------------------------------------------------------------ */
 
 /* A completion of that row that was seen in that state. */
 struct place {
@@ -419,8 +415,7 @@ uint64_t sim_exhaust_search(struct sim_exhaust *exhaust, uint64_t seeds)
 	return exhaust->runs - before;
 }
 
-/* ---- open, close, tell -----------------------------------------------------
- */
+/* ---- open, close, tell ------------------------------------------------- */
 
 int sim_exhaust_open(struct sim_exhaust *exhaust, struct weir_tape *tape)
 {

@@ -65,7 +65,7 @@ struct peer *peer_find(struct sim_run *run, uint8_t id)
 	return peer;
 }
 
-/* ---- one of them --------------------------------------------------------- */
+/* ---- one of them ------------------------------------------------------- */
 
 static void peer_lost(struct peer *peer)
 {
@@ -251,7 +251,7 @@ static bool peer_step(struct weir_sim *sim, void *ctx)
 	return has_moved;
 }
 
-/* ---- all of them -------------------------------------------------------- */
+/* ---- all of them ------------------------------------------------------- */
 
 void peers_start(struct sim_run *run)
 {

@@ -66,8 +66,7 @@ static uint32_t plan_state(const struct weir_loop *loop, enum sim_row row,
 	return conn != NULL ? conn->state : WEIR_CONN_FREE;
 }
 
-/* ---- giving ---------------------------------------------------------------
- */
+/* ---- giving ------------------------------------------------------------ */
 
 static bool fault_matches(const struct sim_plan *plan,
 			  const struct sim_fault *fault, enum sim_row row,
@@ -217,8 +216,7 @@ static void plan_on_move(void *ctx, const struct weir_conn *conn, unsigned next)
 		plan->moves[conn->state][next]++;
 }
 
-/* ---- the plan itself --------------------------------------------------------
- */
+/* ---- the plan itself --------------------------------------------------- */
 
 void sim_plan_start(struct sim_plan *plan, struct weir_sim *sim)
 {

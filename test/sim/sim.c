@@ -59,8 +59,7 @@ const char *weir_sim_violation(const struct weir_sim *sim)
 	return sim->violation;
 }
 
-/* ---- files ----------------------------------------------------------------
- */
+/* ---- files ------------------------------------------------------------- */
 
 int sim_file_take(struct weir_sim *sim, enum sim_file_kind kind)
 {
@@ -135,8 +134,7 @@ int sim_fd_file(const struct weir_sim *sim, int fd)
 	return fd >= 0 && fd < SIM_FDS ? sim->fds[fd] : SIM_NONE;
 }
 
-/* ---- the seam ----------------------------------------------------------
- */
+/* ---- the seam ---------------------------------------------------------- */
 
 static int sim_map(void *ctx, size_t bytes, int fd, uint64_t offset,
 		   void **out_memory)
@@ -347,8 +345,7 @@ static int sim_random(void *ctx, void *out_bytes, size_t byte_count)
 	return 0;
 }
 
-/* ---- open, reset, close ---------------------------------------------------
- */
+/* ---- open, reset, close ------------------------------------------------ */
 
 /* Zeros again, as map() promises: of each mapping what most worlds touch by
  * hand, for a page that is given back costs more to get anew. */

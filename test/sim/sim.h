@@ -346,7 +346,7 @@ int weir_sim_accept(struct weir_sim *sim, uint16_t port);
 void weir_sim_on_choice(struct weir_sim *sim,
 			int (*choose)(void *ctx, bool is_moving), void *ctx);
 
-/* ---- several loops ------------------------------------------------------- */
+/* ---- several loops ----------------------------------------------------- */
 
 /**
  * weir_sim_on_turn() - a loop's thread

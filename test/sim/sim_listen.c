@@ -85,7 +85,7 @@ void sim_listen_move(struct weir_sim *sim, int index)
 	file->queued = 0;
 }
 
-/* ---- peers that listen --------------------------------------------------- */
+/* ---- peers that listen ------------------------------------------------- */
 
 static int peers_listener(const struct weir_sim *sim, uint16_t port)
 {
@@ -132,7 +132,7 @@ int weir_sim_accept(struct weir_sim *sim, uint16_t port)
 	return conn;
 }
 
-/* ---- IORING_OP_CONNECT --------------------------------------------------- */
+/* ---- IORING_OP_CONNECT ------------------------------------------------- */
 
 int sim_op_connect_prepare(struct sim_op *op)
 {

@@ -37,8 +37,7 @@ static struct {
 	FILE *story;             /* of the world at hand; may be NULL */
 } given;
 
-/* ---- a world --------------------------------------------------------------
- */
+/* ---- a world ----------------------------------------------------------- */
 
 /* Of a program that dies. */
 static void tell_again(void)
@@ -82,8 +81,7 @@ static void again_by_tape(const uint8_t *bytes, size_t byte_count)
 				       bytes[i]);
 }
 
-/* ---- a failure ------------------------------------------------------------
- */
+/* ---- a failure --------------------------------------------------------- */
 
 static bool fails_alike(const uint8_t *bytes, size_t byte_count, void *ctx)
 {
@@ -135,8 +133,7 @@ static int tell_failure(const char *broken)
 	return EXIT_FAILURE;
 }
 
-/* ---- what was asked for ---------------------------------------------------
- */
+/* ---- what was asked for ------------------------------------------------ */
 
 static int play_seeds(uint64_t first, uint64_t count)
 {

@@ -24,8 +24,7 @@ static void wire_rest(struct weir_sim *sim)
 		sim_net_arrive(sim, 0);
 }
 
-/* ---- listeners ------------------------------------------------------------
- */
+/* ---- listeners --------------------------------------------------------- */
 
 static bool port_is_free(const struct weir_sim *sim, uint16_t port,
 			 bool joins_group)
@@ -189,8 +188,7 @@ int weir_sim_pair(struct weir_sim *sim, int out_fds[2])
 	return 0;
 }
 
-/* ---- streams --------------------------------------------------------------
- */
+/* ---- streams ----------------------------------------------------------- */
 
 static void conn_forget(struct sim_conn *conn)
 {
@@ -395,8 +393,7 @@ void sim_net_close(struct weir_sim *sim, int index, enum sim_side side)
 	wire_rest(sim);
 }
 
-/* ---- on the wire ----------------------------------------------------------
- */
+/* ---- on the wire ------------------------------------------------------- */
 
 static bool pipe_is_moving(const struct sim_conn *conn,
 			   const struct sim_pipe *pipe)

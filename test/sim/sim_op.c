@@ -27,8 +27,7 @@ static int op_errno(struct weir_sim *sim, uint8_t opcode)
 					   weir_tape_below(sim->tape, count));
 }
 
-/* ---- the life of an operation ---------------------------------------------
- */
+/* ---- the life of an operation ------------------------------------------ */
 
 struct sim_op *sim_op_take(struct weir_sim *sim)
 {
@@ -140,7 +139,7 @@ void sim_ops_end(struct weir_sim *sim, int ring)
 			op_give(sim, &sim->ops[i]);
 }
 
-/* ---- attempts ----------------------------------------------------------- */
+/* ---- attempts ---------------------------------------------------------- */
 
 static int op_read(struct weir_sim *sim, struct sim_op *op)
 {

@@ -138,8 +138,7 @@ int sim_op_udp_recv(struct weir_sim *sim, struct sim_op *op)
 		if (result > 0)
 			sim_op_recv_commit(sim, op, (uint32_t)result);
 		op->due_flags = sim_op_buffer_flags(op);
-		/* A datagram of nothing ends a multishot: io-uring-facts 2.4.
-		 */
+		/* An empty datagram ends a multishot: io-uring-facts 2.4. */
 		if (!udp_is_multishot(op) || result <= 0 || info.is_empty ||
 		    sim_fault(sim, WEIR_FAULT_TERMINATE) ||
 		    !sim_ring_post(sim, op->ring, op->sqe.user_data, result,

@@ -1,7 +1,6 @@
 /* sim_priv.h - the world: files, connections, rings, operations
  *
- *     fd / slot --> file --> listener, or one end of a connection, or a
- * doorbell
+ *     fd / slot --> file --> a listener, one end of a connection, a doorbell
  *                    ^
  *     operation -----+        each holds a reference; the last one closes it
  *
@@ -166,8 +165,7 @@ struct sim_op {
 	uint64_t due_ns;   /* TIMEOUT, CONNECT */
 	uint16_t port;     /* CONNECT */
 	uint64_t due_count;
-	/* What it sends from or receives into; a header is read at submission.
-	 */
+	/* What it sends from or receives into; a header: as submitted. */
 	struct iovec iov[SIM_IOVS];
 };
 

@@ -51,7 +51,7 @@ bool sim_worker_keeps(struct weir_sim *sim, struct sim_op *op, int result)
 	return true;
 }
 
-/* ---- what it still holds ------------------------------------------------- */
+/* ---- what it still holds ----------------------------------------------- */
 
 void sim_worker_has_done(struct weir_sim *sim, const struct sim_op *op)
 {
@@ -93,7 +93,7 @@ bool sim_worker_holds(struct weir_sim *sim, int index, uint32_t cancel_flags,
 	return false;
 }
 
-/* ---- when it acts -------------------------------------------------------- */
+/* ---- when it acts ------------------------------------------------------ */
 
 static bool worker_naps(const struct weir_sim *sim, const struct sim_op *op)
 {

@@ -49,8 +49,7 @@ const struct sim_story *sim_story_find(const char *name)
 	return NULL;
 }
 
-/* ---- sizes and faults ----------------------------------------------------
- */
+/* ---- sizes and faults -------------------------------------------------- */
 
 uint32_t run_draw(struct weir_tape *tape, const uint32_t *choices,
 		  uint32_t count)
@@ -150,8 +149,7 @@ void run_heal(struct sim_run *run)
 	run->is_healed = true;
 }
 
-/* ---- a loop -------------------------------------------------------------
- */
+/* ---- a loop ------------------------------------------------------------ */
 
 static int run_listener(struct sim_run *run)
 {
@@ -323,8 +321,7 @@ void run_two_phases(struct sim_run *run)
 		weir_sim_violate(run->sim, "healed, and it does not finish");
 }
 
-/* ---- the end ------------------------------------------------------------
- */
+/* ---- the end ----------------------------------------------------------- */
 
 static void run_stop(struct sim_run *run)
 {
@@ -444,8 +441,7 @@ void run_end(struct sim_run *run)
 		run_check_end(run);
 }
 
-/* ---- a run --------------------------------------------------------------
- */
+/* ---- a run ------------------------------------------------------------- */
 
 void sim_story_play(struct weir_sim *sim, struct weir_tape *tape,
 		    const struct sim_story *which, FILE *story,

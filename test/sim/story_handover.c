@@ -47,7 +47,7 @@ struct handover {
 	bool migrates;
 };
 
-/* ---- steering ------------------------------------------------------------ */
+/* ---- steering ---------------------------------------------------------- */
 
 static void steer_fill(struct handover *handover)
 {
@@ -104,7 +104,7 @@ static int handover_choose(void *ctx, bool is_moving)
 	return (int)seat;
 }
 
-/* ---- acts: as server_roll.c and server_listen.c do them ------------------ */
+/* ---- acts: as server_roll.c and server_listen.c do them ---------------- */
 
 static struct wi_listener *listener_of(const struct handover *handover,
 				       uint32_t index)
@@ -244,7 +244,7 @@ static bool handover_is_done(const struct sim_run *run)
 	return peers_are_done(run);
 }
 
-/* ---- the story ----------------------------------------------------------- */
+/* ---- the story --------------------------------------------------------- */
 
 static void handover_draw(struct handover *handover)
 {

@@ -101,7 +101,7 @@ static void act_abort(struct guest *guest, bool is_open)
 	guest_ends(guest, WEIR_CLOSE_ABORTED, 0, is_open);
 }
 
-/* ---- acts: sending ------------------------------------------------------- */
+/* ---- acts: sending ----------------------------------------------------- */
 
 static size_t draw_bytes(struct misuse *misuse, size_t queued)
 {
@@ -247,7 +247,7 @@ static void act_reserve(struct misuse *misuse, struct guest *guest,
 	       "what was committed is not in the queue");
 }
 
-/* ---- acts: the rest ------------------------------------------------------ */
+/* ---- acts: the rest ---------------------------------------------------- */
 
 static void act_need(struct misuse *misuse, struct guest *guest, bool is_open)
 {
@@ -394,7 +394,7 @@ static void acts(struct misuse *misuse, struct guest *guest)
 	}
 }
 
-/* ---- the handler --------------------------------------------------------- */
+/* ---- the handler ------------------------------------------------------- */
 
 static void misuse_on_open(struct weir_conn *conn, void *ctx)
 {

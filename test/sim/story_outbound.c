@@ -73,7 +73,7 @@ struct outbound {
 	bool is_heavy;    /* every call says much, in many chunks at once */
 };
 
-/* ---- hosts --------------------------------------------------------------- */
+/* ---- hosts ------------------------------------------------------------- */
 
 static void link_drop(struct host *host, struct link *link, bool is_reset)
 {
@@ -212,7 +212,7 @@ static void host_end(struct host *host)
 			link_drop(host, &host->links[i], false);
 }
 
-/* ---- the handler --------------------------------------------------------- */
+/* ---- the handler ------------------------------------------------------- */
 
 static void call_say(struct outbound *outbound, struct call *call)
 {
@@ -336,7 +336,7 @@ static void outbound_on_drain(struct weir_conn *conn, void *ctx)
 	call_say(ctx, weir_conn_user(conn));
 }
 
-/* ---- why it ended -------------------------------------------------------- */
+/* ---- why it ended ------------------------------------------------------ */
 
 /* No call was made: what did its host do? */
 static bool refusal_is_true(const struct outbound *outbound,
@@ -427,7 +427,7 @@ static void outbound_on_close(struct weir_conn *conn,
 	call->conn = NULL;
 }
 
-/* ---- the story ----------------------------------------------------------- */
+/* ---- the story --------------------------------------------------------- */
 
 static bool calls_are_over(const struct sim_run *run)
 {

@@ -92,8 +92,7 @@ START_TEST(every_order_of_a_tiny_case_is_fine)
 }
 END_TEST
 
-/* ---- it can fail ----------------------------------------------------------
- */
+/* ---- it can fail ------------------------------------------------------- */
 
 START_TEST(a_report_of_holes_counts_them)
 {
@@ -158,8 +157,7 @@ START_TEST(a_fault_that_matters_breaks_a_rule)
 }
 END_TEST
 
-/* ---- runs that do not return ----------------------------------------------
- */
+/* ---- runs that do not return ------------------------------------------- */
 
 static volatile bool never;
 

@@ -88,8 +88,7 @@ START_TEST(past_its_end_a_tape_is_benign)
 }
 END_TEST
 
-/* ---- shrinking ------------------------------------------------------------
- */
+/* ---- shrinking --------------------------------------------------------- */
 
 /* Fails if a 7 comes before a 9. */
 static bool has_7_before_9(const uint8_t *bytes, size_t byte_count, void *ctx)
@@ -121,8 +120,7 @@ START_TEST(a_tape_shrinks_to_what_matters)
 }
 END_TEST
 
-/* ---- messages between rings ---------------------------------------------
- */
+/* ---- messages between rings -------------------------------------------- */
 
 static void ring_start(struct weir_ring *ring, const struct weir_sim *sim)
 {

@@ -75,8 +75,7 @@ static void expect_said(const char *text)
 	ck_assert_msg(strstr(said, text) != NULL, "no '%s' in: %s", text, said);
 }
 
-/* ---- plays ----------------------------------------------------------------
- */
+/* ---- plays ------------------------------------------------------------- */
 
 static void play_well(struct weir_sim *sim, void *ctx)
 {
@@ -140,8 +139,7 @@ static void play_long(struct weir_sim *sim, void *ctx)
 	weir_sim_violate(sim, "none is zero");
 }
 
-/* ---- a loop, as large as one is by default --------------------------------
- */
+/* ---- a loop, as large as one is by default ----------------------------- */
 
 static ssize_t serve_on_data(struct weir_conn *conn, const uint8_t *bytes,
 			     size_t byte_count, void *ctx)
@@ -194,8 +192,7 @@ static void play_forgotten(struct weir_sim *sim, void *ctx)
 	play_serve(sim, false, -EPROTO);
 }
 
-/* ---- what they say -------------------------------------------------------
- */
+/* ---- what they say ----------------------------------------------------- */
 
 START_TEST(seeds_that_break_no_rule_are_counted)
 {
@@ -292,8 +289,7 @@ START_TEST(loop_that_waits_for_ever_is_told)
 }
 END_TEST
 
-/* ---- weir-sim -------------------------------------------------------------
- */
+/* ---- weir-sim ---------------------------------------------------------- */
 
 /* The first child of @parent, once it has one; 0: nobody can tell. */
 static pid_t child_of(pid_t parent)

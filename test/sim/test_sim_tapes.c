@@ -78,8 +78,7 @@ START_TEST(there_are_tapes)
 }
 END_TEST
 
-/* ---- their text -----------------------------------------------------------
- */
+/* ---- their text -------------------------------------------------------- */
 
 static const struct {
 	const char *when;

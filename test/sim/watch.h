@@ -21,8 +21,7 @@ extern const char sim_watch_endless[];
 void sim_watch_open(void (*on_death)(void));
 void sim_watch_close(void);
 
-/* Return: the rule that it broke so, up to the next play; NULL if it returned.
- */
+/* Return: the rule that it broke, up to the next play; NULL: it returned. */
 const char *sim_watch_play(void (*play)(void *ctx), void *ctx);
 
 #endif

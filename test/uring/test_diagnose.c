@@ -192,8 +192,7 @@ START_TEST(kernel_that_does_not_answer_the_probe_is_refused)
 }
 END_TEST
 
-/* ---- this host ------------------------------------------------------------
- */
+/* ---- this host --------------------------------------------------------- */
 
 START_TEST(facts_of_this_host_are_what_its_limits_say)
 {

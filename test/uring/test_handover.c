@@ -218,8 +218,7 @@ START_TEST(flag_that_two_raise_is_never_lower_than_either_asked_for)
 }
 END_TEST
 
-/* ---- bugs that the sanitizer must see, each in a process of its own ------
- */
+/* ---- bugs that the sanitizer must see, each in a process of its own ---- */
 
 static int send_told(struct io_uring_sqe *sqe)
 {

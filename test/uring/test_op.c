@@ -177,8 +177,7 @@ static size_t pattern_read_some(int fd, size_t from)
 	return (size_t)count;
 }
 
-/* ---- nop and read ---------------------------------------------------------
- */
+/* ---- nop and read ------------------------------------------------------ */
 
 START_TEST(nop_gives_zero_and_its_user_data)
 {
@@ -250,8 +249,7 @@ START_TEST(read_goes_on_where_the_last_one_ended)
 }
 END_TEST
 
-/* ---- accept -----------------------------------------------------------------
- */
+/* ---- accept ------------------------------------------------------------ */
 
 START_TEST(accept_gives_one_connection_in_the_lowest_free_slot)
 {
@@ -983,9 +981,7 @@ START_TEST(kernel_calls_on_nothing_give_their_errno)
 }
 END_TEST
 
-/* ---- the suite
- * ---------------------------------------------------------------------------
- */
+/* ---- the suite ---------------------------------------------------------- */
 
 static TCase *add_case(Suite *suite, const char *name)
 {

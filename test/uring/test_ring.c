@@ -58,8 +58,7 @@ static const struct weir_wait wait_for_one = {
 	.timeout_ns = WEIR_TIMEOUT_NEVER,
 };
 
-/* ---- helpers ---------------------------------------------------------------
- */
+/* ---- helpers ----------------------------------------------------------- */
 
 static void nop_take(struct weir_ring *ring, uint64_t user_data)
 {
@@ -161,8 +160,7 @@ START_TEST(ring_is_refused_when_the_kernel_knows_no_rung)
 }
 END_TEST
 
-/* A kernel that knows fewer flags: how many setups it takes, and what is left.
- */
+/* A kernel that knows fewer flags: how many setups it takes, what is left. */
 #define KNOWS_5_10                                                             \
 	(IORING_SETUP_CQSIZE | IORING_SETUP_CLAMP | IORING_SETUP_R_DISABLED)
 static const struct {
@@ -1296,9 +1294,7 @@ START_TEST(injected_results_of_enter_lose_and_double_nothing)
 }
 END_TEST
 
-/* ---- the suite
- * ---------------------------------------------------------------------------
- */
+/* ---- the suite ---------------------------------------------------------- */
 
 static void add_open(Suite *suite)
 {

@@ -3,7 +3,7 @@
  *     publish the SQ tail --> RESIZE --> map the new queues --> unmap the old
  *
  * The kernel copies what is pending; the indices go on counting, only the
- * masks change. Not here: the first mapping (ring.c).
+ * masks change. Not here: the first mapping (ring_open.c).
  */
 #include "resize.h"
 

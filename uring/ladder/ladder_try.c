@@ -27,8 +27,7 @@ static int try_nop(struct wi_stage *stage)
 	return wi_stage_do(stage);
 }
 
-/* ---- set-up ----------------------------------------------------------------
- */
+/* ---- set-up ------------------------------------------------------------ */
 
 static int try_flags(struct wi_stage *stage, uint32_t setup_flags)
 {
@@ -107,8 +106,7 @@ static int try_restrictions(struct wi_stage *stage)
 	return wi_stage_do(stage) == -EACCES ? 0 : -EPROTO;
 }
 
-/* ---- entering --------------------------------------------------------------
- */
+/* ---- entering ---------------------------------------------------------- */
 
 /* One is there, eight are wanted: it must end long before the timeout. */
 static int try_min_wait_once(struct wi_stage *stage, uint64_t *out_slept_ns)
@@ -194,8 +192,7 @@ static int try_wait_region(struct wi_stage *stage)
 	return err < 0 ? err : -EPROTO;
 }
 
-/* ---- registering -----------------------------------------------------------
- */
+/* ---- registering ------------------------------------------------------- */
 
 static int try_register(struct wi_stage *stage, uint32_t opcode, void *arg,
 			uint32_t arg_count)

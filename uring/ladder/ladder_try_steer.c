@@ -30,8 +30,7 @@ enum {
 	KEY_AT = -4,            /* from the program's frame pointer */
 };
 
-/* ---- the trial -------------------------------------------------------------
- */
+/* ---- the trial --------------------------------------------------------- */
 
 static int steer_open(struct wi_stage *stage, struct wi_stage_address *where)
 {
@@ -89,8 +88,7 @@ static int steer_set(int fd, int option, const void *value, socklen_t bytes)
 								    : 0;
 }
 
-/* ---- by CPU ----------------------------------------------------------------
- */
+/* ---- by CPU ------------------------------------------------------------ */
 
 /* A packet over loopback is handled by the CPU that sends it: this thread must
  * not move while it looks. */
@@ -172,8 +170,7 @@ int wi_try_steer_cbpf(struct wi_stage *stage)
 	return steer_by_cpu(stage, choose_cbpf);
 }
 
-/* ---- by an eBPF program ----------------------------------------------------
- */
+/* ---- by an eBPF program ------------------------------------------------ */
 
 /* The verifier gives up with EAGAIN when a signal is pending, or what the
  * kernel treats like one: a ring that has been closed is taken apart later, and
