@@ -1,5 +1,4 @@
-/* suites.h - how a test file registers its suite, and what uring_test asks of
- * it
+/* suites.h - how a test file registers its suite with uring_test
  *
  *     WI_SUITE(pace, "pace", WI_RUNGS)   at the end of test_pace.c
  *     {
@@ -8,16 +7,16 @@
  *             suite_add_tcase(suite, tcase);
  *     }
  *
- * That, and the file's name in meson.build, is all. The record goes into a
- * section of the program, which main.c reads from end to end: there is no list.
+ * Then add the file's name to meson.build. The record goes into a section of
+ * the program, which main.c reads from end to end: there is no list.
  */
 #ifndef WEIR_TEST_SUITES_H
 #define WEIR_TEST_SUITES_H
 
 #include <check.h>
 
-/* What `uring_test --list FLAG` selects; name, word, what it means. The scripts
- * choose by these. A flag is wrong if it is missing: see tools/check. */
+/* The flags of `uring_test --list FLAG`: name, word, meaning. Scripts such as
+ * tools/check select suites by them, so set each flag that applies. */
 /* clang-format off */
 #define WI_SUITE_FLAGS(X)                                                      \
 	X(CROWD, "crowd", "clients by the thousand: half a minute of CPU")     \
@@ -48,12 +47,12 @@ struct wi_suite {
 	unsigned flags;
 };
 
-/* Pointers, rather than the records: no compiler pads between them. */
+/* Pointers instead of records: no compiler pads between them. */
 #define WI_REGISTER(section_name, type, record)                                \
 	static const type *const record##_place                                \
 		__attribute__((used, section(section_name))) = &(record)
 
-/* Followed by the body of a function that fills `suite`. */
+/* The body of a function that fills `suite` follows. */
 #define WI_SUITE(id, suite_name, suite_flags)                                  \
 	static void suite_##id(Suite *suite);                                  \
 	static const struct wi_suite suite_##id##_record = {                   \
@@ -64,14 +63,14 @@ struct wi_suite {
 	WI_REGISTER("wi_suites", struct wi_suite, suite_##id##_record);        \
 	static void suite_##id(Suite *suite)
 
-/* What `uring_test --child NAME ARGUMENT` runs, in a process of its own: a
- * program for strace and the like. Returns an exit code. */
+/* A program for strace and the like: `uring_test --child NAME ARGUMENT` runs it
+ * in a process of its own. Returns an exit code. */
 struct wi_child {
 	const char *name;
 	int (*run)(const char *argument);
 };
 
-/* Followed by the body of a function of `argument`. */
+/* The body of a function of `argument` follows. */
 #define WI_CHILD(id, child_name)                                               \
 	static int child_##id(const char *argument);                           \
 	static const struct wi_child child_##id##_record = {                   \

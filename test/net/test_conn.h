@@ -1,4 +1,4 @@
-/* test_conn.h - the parts that suite_conn is made of */
+/* test_conn.h - the parts of suite_conn */
 #ifndef WEIR_TEST_CONN_H
 #define WEIR_TEST_CONN_H
 

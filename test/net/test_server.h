@@ -1,4 +1,4 @@
-/* test_server.h - the parts that suite_server is made of */
+/* test_server.h - the parts of suite_server */
 #ifndef WEIR_TEST_SERVER_H
 #define WEIR_TEST_SERVER_H
 

@@ -1,8 +1,7 @@
-/* facts.h - where each fault and each free choice of the simulation is known
- * from
+/* facts.h - the source of each fault and each free choice of the simulation
  *
- * Nothing happens in a simulated world that has no row here: a simulator that
- * does what no kernel does finds bugs that nobody has.
+ * Nothing happens in a simulated world that has no row here: behaviour that no
+ * kernel has would show bugs that no user can meet.
  */
 #ifndef WEIR_SIM_FACTS_H
 #define WEIR_SIM_FACTS_H
@@ -13,12 +12,12 @@
 /**
  * struct sim_fact - one thing that may happen
  * @fault:      its class, WEIR_FAULT_*; 0: a choice of every tape
- * @opcode:     of an operation that fails, with @error
+ * @opcode:     the operation that fails with @error
  * @error:      a negative errno, or 0
  * @what:       in words, if it is no errno
  * @known_from: the manual page, the RFC, the function of Linux 6.18, the
  *              section of the io_uring facts with [V] if it was seen on a real
- *              kernel, or the suite that sees it again and again
+ *              kernel, or the suite that sees it in every run
  */
 struct sim_fact {
 	uint32_t fault;
@@ -31,7 +30,7 @@ struct sim_fact {
 extern const struct sim_fact sim_facts[];
 extern const size_t sim_fact_count;
 
-/* The @nth errno that operation @opcode may fail with; 0: there are fewer. */
+/* The @nth errno that @opcode may fail with; 0: it has fewer. */
 int sim_fact_errno(uint8_t opcode, uint32_t nth);
 
 #endif

@@ -1,4 +1,4 @@
-/* left.h - what a loop that has ended has left: a rule of stories and of cases
+/* left.h - what a loop leaves behind when it ends: a rule of stories and cases
  */
 #ifndef WEIR_SIM_LEFT_H
 #define WEIR_SIM_LEFT_H
@@ -6,8 +6,9 @@
 struct weir_loop;
 struct weir_sim;
 
-/* A loop that has ended, and given up nothing, before its rings go: its wheel
- * is empty, and each of its buffers is lent or on the shelf. */
+/* Call it after the loop has ended and before its rings close. Its wheel must
+ * be empty, and each of its buffers lent or parked. Not for a loop that left an
+ * operation behind after a timeout. */
 void sim_check_left(struct weir_sim *sim, const struct weir_loop *loop);
 
 #endif

@@ -2,7 +2,7 @@
  *
  *     sim_bench_open() --> sqe, do --> result, the same on both --> close
  *
- * A call that goes wrong fails the running test with a sentence.
+ * A failing call fails the running test with a message.
  */
 #ifndef WEIR_TEST_SIM_BENCH_H
 #define WEIR_TEST_SIM_BENCH_H
@@ -18,7 +18,7 @@ enum {
 	SIM_BENCH_GROUP = 9,
 	SIM_BENCH_BUF_BYTES = 32,
 	SIM_BENCH_BUFS = 8,
-	SIM_BENCH_TOKEN = 7, /* of what sim_bench_do() does */
+	SIM_BENCH_TOKEN = 7, /* of each sim_bench_do() */
 };
 
 struct sim_bench {
@@ -30,12 +30,13 @@ struct sim_bench {
 	uint8_t memory[SIM_BENCH_BUFS * SIM_BENCH_BUF_BYTES];
 };
 
-/* @which: SIM_BENCH_REAL or SIM_BENCH_SIMULATED; with it, over loopback. */
+/* @which: SIM_BENCH_REAL or SIM_BENCH_SIMULATED, which is given over loopback.
+ */
 void sim_bench_open(struct sim_bench *bench, int which);
 void sim_bench_open_with(struct sim_bench *bench, int which,
 			 const struct weir_sim_opts *opts);
 
-/* Fails if the simulated kernel has seen a rule broken. */
+/* Fails if the simulated kernel has seen a broken rule. */
 void sim_bench_close(struct sim_bench *bench);
 
 /* A group of buffers, in bench->bufs. */
@@ -45,13 +46,13 @@ void sim_bench_pair(struct sim_bench *bench, int out_fds[2]);
 void sim_bench_close_fd(struct sim_bench *bench, int fd);
 
 struct io_uring_sqe *sim_bench_take(struct sim_bench *bench);
-/* Submits it and waits for its completion, the only one there is; its
- * result. */
+/* Submits it, waits for its completion, which must be the only one, and returns
+ * its result. */
 int32_t sim_bench_do(struct sim_bench *bench, struct io_uring_sqe *sqe);
 void sim_bench_send(struct sim_bench *bench, int fd, const void *bytes,
 		    uint32_t byte_count);
 void sim_bench_submit(struct sim_bench *bench);
-/* Without GETEVENTS: what gets ready is not handed out. */
+/* Without GETEVENTS: ready completions are not posted. */
 void sim_bench_submit_only(struct sim_bench *bench, int count);
 
 #endif

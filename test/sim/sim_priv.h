@@ -1,10 +1,10 @@
 /* sim_priv.h - the world: files, connections, rings, operations
  *
- *     fd / slot --> file --> a listener, one end of a connection, a doorbell
+ *     fd / slot --> file --> listener, doorbell, or one end of a connection
  *                    ^
  *     operation -----+        each holds a reference; the last one closes it
  *
- * All of it is small arrays: a world is made anew thousands of times a second.
+ * All of it is small arrays: a world is reset thousands of times a second.
  */
 #ifndef WEIR_SIM_PRIV_H
 #define WEIR_SIM_PRIV_H
@@ -28,13 +28,13 @@ enum {
 	SIM_FILES = 128,
 	SIM_CONNS = 64,
 	SIM_RINGS = 4,
-	SIM_SLOTS = 32768, /* what a loop asks for by default, and as many */
+	SIM_SLOTS = 32768, /* the loop's default, so also the limit */
 	SIM_OPS = 256,
 	SIM_OVERFLOW = 512,
 	SIM_LISTENERS = 16,
 	SIM_BACKLOG = 64,
 	SIM_STEPS = 64,       /* peers */
-	SIM_STEPS_MAX = 4000, /* in one enter; then it is "interrupted" */
+	SIM_STEPS_MAX = 4000, /* in one enter; then it ends with EINTR */
 	SIM_DEAD = 8,
 	SIM_WORKED = 4,
 	SIM_PIPE_BYTES_MAX = 16384,
@@ -46,7 +46,7 @@ enum {
 	SIM_NS_PER_US = 1000,
 };
 
-/* Address space: what several loops ask for by default. */
+/* Address space: the default need of several loops. */
 #define SIM_MEMORY_BYTES (UINT64_C(4) << 30)
 
 /* One direction of a connection. Positions count from the start of the
@@ -55,7 +55,7 @@ struct sim_pipe {
 	uint64_t read;
 	uint64_t arrived;
 	uint64_t written;
-	bool fin_written; /* by the sender: after its last byte */
+	bool fin_written; /* by the sender, after its last byte */
 	bool fin_arrived;
 	uint8_t bytes[SIM_PIPE_BYTES_MAX];
 };
@@ -66,22 +66,22 @@ struct sim_conn {
 	bool is_used;
 	bool is_accepted;
 	bool has_client;    /* its end is open */
-	bool has_server;    /* in the backlog, or behind a file */
-	bool rst_to_server; /* has arrived there, and is to be reported */
+	bool has_server;    /* in the backlog, or attached to a file */
+	bool rst_to_server; /* has arrived there, not reported yet */
 	bool rst_to_client;
 	bool rst_sent_to_server; /* on its way */
 	bool rst_sent_to_client;
-	enum sim_side peers_side; /* NO_SIDE: both are a ring's */
-	bool rcv_shut[2];         /* by the side itself */
-	int error[2];             /* of the side: to be told, once; or 0 */
-	uint32_t wakes[2];        /* things that have come to the side */
-	uint32_t data_wakes[2];   /* bytes alone, of these */
+	enum sim_side peers_side; /* NO_SIDE: both ends are a ring's */
+	bool rcv_shut[2];         /* by shutdown() of the side itself */
+	int error[2];             /* of the side, not reported yet; or 0 */
+	uint32_t wakes[2];        /* events that have arrived at the side */
+	uint32_t data_wakes[2];   /* of these, with bytes */
 	struct sim_pipe pipes[2]; /* index: the side that writes */
 };
 
 struct sim_datagram {
 	bool is_used;
-	int to; /* the file that has it in its queue; SIM_NONE: on the wire */
+	int to; /* the file that queues it; SIM_NONE: in transit */
 	uint16_t from_port;
 	uint16_t to_port;
 	uint32_t byte_count;
@@ -93,7 +93,7 @@ enum sim_file_kind {
 	SIM_FREE = 0,
 	SIM_RING,
 	SIM_LISTENER,
-	SIM_STREAM, /* conn, or none yet: a socket to be connected */
+	SIM_STREAM, /* one end of a connection, or a new socket */
 	SIM_DOORBELL,
 	SIM_DATAGRAMS,
 };
@@ -102,70 +102,70 @@ struct sim_file {
 	enum sim_file_kind kind;
 	int refs;
 	int conn;           /* STREAM: or SIM_NONE */
-	enum sim_side side; /* STREAM: which end of it */
+	enum sim_side side; /* STREAM: which end of conn */
 	int ring;           /* RING */
 	bool is_connecting; /* STREAM */
 	uint16_t family;    /* LISTENER, or bound to become one */
 	uint16_t port;      /* the same */
-	int seat;           /* LISTENER: of those that had this port */
+	int seat;           /* LISTENER: its number on this port */
 	bool is_peers;      /* LISTENER */
 	bool is_listening;  /* not shut down */
 	bool is_in_group;
 	int backlog;
-	int queue[SIM_BACKLOG]; /* conns that wait */
+	int queue[SIM_BACKLOG]; /* conns in the backlog */
 	int queued;
 	uint64_t value;     /* DOORBELL */
 	uint16_t peer_port; /* DATAGRAMS: connected to; 0: none */
-	int error;          /* DATAGRAMS: to be told, once */
+	int error;          /* DATAGRAMS: pending; reported once */
 	uint32_t wakes;     /* DATAGRAMS */
 	int last_ring;
-	uint64_t last_token; /* STREAM: of an operation on it that has ended */
+	uint64_t last_token; /* STREAM: of a finished operation on it */
 };
 
 struct sim_op {
-	/* What is looked at again and again comes first. */
+	/* The fields that are read most come first. */
 	bool is_used;
-	bool is_armed;     /* waits for its file */
-	bool is_cancelled; /* ends with -ECANCELED */
-	bool is_late;      /* was not tried yet */
-	bool has_acted;    /* a worker has done it, and is to post due_result */
-	bool is_lost;      /* never ends */
-	bool is_retried;   /* was armed: REQ_F_POLLED */
-	bool is_woken;     /* RECV: there was something when it was armed */
-	uint32_t wakes;    /* RECV: of its side, when it was armed */
-	uint32_t data_wakes;  /* POLL: the same, bytes alone */
-	uint32_t activations; /* RECV: this attempt; 0: of the submission */
+	bool is_armed;        /* waits for its file */
+	bool is_cancelled;    /* ends with -ECANCELED */
+	bool is_late;         /* not tried yet */
+	bool has_acted;       /* a worker ran it; due_result is pending */
+	bool is_lost;         /* never completes */
+	bool is_retried;      /* was armed: REQ_F_POLLED */
+	bool is_woken;        /* RECV: data or FIN was there at arming */
+	uint32_t wakes;       /* RECV: of its side, at arming */
+	uint32_t data_wakes;  /* POLL: the same, with bytes only */
+	uint32_t activations; /* RECV: of this attempt; 0: at submission */
 	int ring;
 	int file;          /* referenced, or SIM_NONE */
-	uint64_t requeued; /* by the enter of that number: not again in it */
+	uint64_t requeued; /* enter that requeued it: not run again in it */
 	struct io_uring_sqe sqe;
 	bool is_prepared; /* the kernel has accepted the entry */
 	bool is_message;  /* from another ring: task work */
-	bool is_notice;   /* of a zero-copy send that has completed */
+	bool is_notice;   /* of a completed zero-copy send */
 	uint32_t due_flags;
 	int due_result;
 	uint64_t acts_at; /* LATE: the moment; see sim_worker.c */
-	uint32_t done;    /* bytes that went before, in other attempts */
+	uint32_t done;    /* bytes of earlier attempts */
 	uint64_t order;
 	uint32_t iov_count;
-	struct msghdr message; /* SENDMSG, RECVMSG: as it was at submission */
-	uint32_t all;          /* bytes of it */
+	struct msghdr message; /* SENDMSG, RECVMSG: copied at submission */
+	uint32_t all;          /* its bytes in all */
 	uint32_t at;           /* of these, done */
-	/* Provided buffers that it has taken: io_uring's REQ_F_BUFFER_RING. */
+	/* Provided buffers that it holds: io_uring's REQ_F_BUFFER_RING. */
 	bool has_buffer;
 	bool is_last_buffer;
 	bool buffer_goes_on; /* BUF_MORE */
-	bool is_appended;    /* a bundle: second helping */
+	bool is_appended;    /* a bundle: its second part */
 	bool is_cut;
 	uint16_t buffer_id;
 	uint32_t want;     /* bytes; 0: all */
 	uint32_t limit;    /* of a multishot; 0: none */
-	int64_t inq;       /* what the last receive left; -1: not known */
-	uint32_t checksum; /* NOTICE: of what was sent */
+	int64_t inq;       /* left by the last receive; -1: unknown */
+	uint32_t checksum; /* NOTICE: of the bytes sent */
 	uint64_t due_ns;   /* TIMEOUT, CONNECT */
 	uint16_t port;     /* CONNECT */
 	uint64_t due_count;
-	/* What it sends from or receives into; a header: as submitted. */
+	/* Its memory to send or to fill; a header is read at submission. */
 	struct iovec iov[SIM_IOVS];
 };
 
@@ -176,14 +176,14 @@ struct sim_ring {
 	struct wi_soft_ring soft;
 	struct wi_soft_slots slots;
 	struct wi_soft_groups groups;
-	/* What kernel workers have done: the last few, any order. */
+	/* The last operations that kernel workers have run, in any order. */
 	struct {
 		uint64_t token;
 		int file;
 	} worked[SIM_WORKED];
 	uint32_t worked_count; /* since the start */
 	uint32_t iov_cached;   /* the longest array of pieces so far */
-	/* Memory of the soft ring's parts. */
+	/* Memory for the parts of soft. */
 	struct io_uring_cqe overflow[SIM_OVERFLOW];
 	int slot_files[SIM_SLOTS];
 };
@@ -192,7 +192,7 @@ struct sim_step {
 	bool (*step)(struct weir_sim *sim, void *ctx);
 	void *ctx;
 	bool is_resting;  /* until something happens */
-	uint64_t wake_ns; /* 0: no matter what happens, not before */
+	uint64_t wake_ns; /* not before this, whatever happens; 0: none */
 
 	uint64_t rested_at;
 };
@@ -200,25 +200,25 @@ struct sim_step {
 struct sim_thread {
 	bool (*turn)(void *ctx);
 	void *ctx;
-	int ring; /* or SIM_NONE: not known yet */
+	int ring; /* or SIM_NONE: unknown yet */
 	bool is_over;
 	bool is_running; /* on the stack */
-	bool is_asleep;  /* until something is there for its ring, or */
+	bool is_asleep;  /* until its ring has an event, or wake_ns */
 	uint64_t wake_ns;
 };
 
-/* Task work is what the ring's own thread does in its enter; kernel workers
- * and the network card do theirs beside it, and while it waits. */
+/* The ring's own thread runs task work in its enter. Kernel workers and the
+ * network card run beside it, and while it waits. */
 enum sim_runner { SIM_RUN_TASK_WORK, SIM_RUN_BESIDE, SIM_RUN_WAITING };
 
-/* How many things of each kind could happen next, as it was seen last: most
- * steps are of peers that have nothing to do, and change none of it. */
+/* A cache: how many events of each kind are possible next. Most steps are of
+ * idle peers and change none of it. */
 struct sim_view {
 	bool is_fresh;
 	int ring;
 	enum sim_runner run;
 	uint64_t events;
-	uint64_t until_ns; /* then time alone may change it */
+	uint64_t until_ns; /* from then on, time alone may change it */
 	uint32_t ops;
 	uint32_t segments;
 	uint32_t arrivals; /* segments, and datagrams */
@@ -232,17 +232,17 @@ struct weir_sim {
 	uint64_t now_ns;
 	uint64_t hash;
 	uint64_t order;
-	uint64_t events; /* things that have happened in the world */
+	uint64_t events; /* count of all events in the world */
 	uint64_t enters;
-	uint64_t moments;  /* at which a kernel worker could act */
-	uint64_t naps_end; /* none acts by itself after that one */
+	uint64_t moments;  /* points at which a kernel worker may act */
+	uint64_t naps_end; /* after this moment no worker is due */
 	struct weir_sim_traffic traffic;
 	bool is_idle;
 	uint64_t clock_ns; /* as last read */
-	uint32_t still;    /* it stands still for so many reads more */
+	uint32_t still;    /* it stands still for so many more reads */
 	const char *violation;
 
-	uint8_t *memory; /* what map() hands out */
+	uint8_t *memory; /* for map() */
 	size_t memory_used;
 	size_t map_begins[SIM_MAPS];
 	uint32_t map_count;
@@ -250,7 +250,7 @@ struct weir_sim {
 	uint16_t next_port;
 	uint64_t random;
 
-	int fds[SIM_FDS]; /* files, or SIM_NONE */
+	int fds[SIM_FDS]; /* indices of files, or SIM_NONE */
 	struct sim_file files[SIM_FILES];
 	int file_high; /* none is used at or above it */
 	struct sim_ring rings[SIM_RINGS];
@@ -260,7 +260,7 @@ struct weir_sim {
 	struct sim_view view;
 	int conn_high;
 	int datagram_high;
-	uint64_t dead_tokens[SIM_DEAD]; /* of streams that are closed */
+	uint64_t dead_tokens[SIM_DEAD]; /* of closed streams */
 	int dead_rings[SIM_DEAD];
 	uint32_t dead_count;
 	struct sim_step steps[SIM_STEPS];
@@ -270,15 +270,15 @@ struct weir_sim {
 	void *attempt_ctx;
 	int (*on_enter)(struct weir_sim *sim, uint32_t count, void *ctx);
 	void *on_enter_ctx;
-	int step; /* whose turn it is */
+	int step; /* the peer whose step runs */
 
 	struct sim_thread threads[SIM_RINGS];
 	int thread_count;
-	int thread; /* whose turn it is, or SIM_NONE */
+	int thread; /* the thread whose turn runs, or SIM_NONE */
 	int thread_depth;
 	int (*choose)(void *ctx, bool is_moving);
 	void *choose_ctx;
-	/* Large, and not cleared but by who takes one. */
+	/* Large: each entry is cleared only when it is taken. */
 	struct sim_conn conns[SIM_CONNS];
 	struct sim_datagram datagrams[SIM_DATAGRAM_COUNT];
 };
@@ -313,19 +313,19 @@ uint32_t sim_net_wakes(const struct weir_sim *sim, int conn,
 		       enum sim_side side);
 uint32_t sim_net_data_wakes(const struct weir_sim *sim, int conn,
 			    enum sim_side side);
-/* A whole send has been written. */
+/* A complete send has been written. */
 void sim_net_push(struct weir_sim *sim, int conn);
 bool sim_net_can_read(const struct weir_sim *sim, int conn, enum sim_side side);
 bool sim_net_can_write(const struct weir_sim *sim, int conn,
 		       enum sim_side side);
-/* POLLIN and so on. */
+/* A mask: POLLIN and so on. */
 uint32_t sim_net_poll(const struct weir_sim *sim, int conn, enum sim_side side);
 uint32_t sim_net_readable(const struct weir_sim *sim, int conn,
 			  enum sim_side side);
-/* Bytes that are there, and one for a FIN. Only after a read that was no
+/* Readable bytes, plus one for a FIN. Call it only after a read without an
  * error. */
 uint32_t sim_net_inq(const struct weir_sim *sim, int conn, enum sim_side side);
-/* How many things are under way, and the arrival of one of them. */
+/* How many segments are in transit; and the arrival of one of them. */
 uint32_t sim_net_pending(const struct weir_sim *sim);
 void sim_net_arrive(struct weir_sim *sim, uint32_t index);
 
@@ -337,7 +337,7 @@ struct sim_udp_info {
 };
 int sim_udp_bind(struct weir_sim *sim, int file, uint16_t port);
 void sim_udp_connect(struct weir_sim *sim, int file, uint16_t port);
-/* @port: 0 for where it is connected to. */
+/* @port: 0: the connected peer. */
 int sim_udp_send(struct weir_sim *sim, int file, uint16_t port,
 		 const struct iovec *iov, uint32_t iov_count);
 int sim_udp_recv(struct weir_sim *sim, int file, const struct iovec *iov,
@@ -358,7 +358,7 @@ int sim_net_conn_take(struct weir_sim *sim); /* or SIM_NONE */
 /* A listener on @port, or SIM_NONE. */
 int sim_listen_choose(struct weir_sim *sim, uint16_t port, bool is_moving);
 void sim_listen_queue(struct weir_sim *sim, int listener, int conn);
-/* It ends: who waits there. */
+/* The listener ends: its waiting connections move or are reset. */
 void sim_listen_move(struct weir_sim *sim, int listener);
 int sim_op_connect_prepare(struct sim_op *op);
 bool sim_op_connect_is_ready(const struct weir_sim *sim,
@@ -368,7 +368,7 @@ int sim_op_connect(struct weir_sim *sim, struct sim_op *op);
 /* ---- sim_thread.c ---- */
 bool sim_thread_is_nested(const struct weir_sim *sim);
 void sim_thread_enters(struct weir_sim *sim, int ring);
-/* Of a nested turn: not before there is something, or @wake_ns. */
+/* Of a nested turn: sleeps until an event or @wake_ns. */
 void sim_thread_sleeps(struct weir_sim *sim, uint64_t wake_ns);
 uint32_t sim_threads_ready(const struct weir_sim *sim);
 void sim_threads_run(struct weir_sim *sim, uint32_t index);
@@ -378,81 +378,82 @@ uint64_t sim_threads_due_ns(const struct weir_sim *sim); /* or UINT64_MAX */
 /* False: the kernel refuses the entry itself. */
 bool sim_op_submit(struct weir_sim *sim, int ring,
 		   const struct io_uring_sqe *sqe);
-/* The next step of the one that has this index among the runnable. */
+/* The next step of the operation with this index in sim->runnable. */
 void sim_op_run(struct weir_sim *sim, uint32_t index);
-/* The next step of one. */
+/* The next step of this operation. */
 void sim_op_step(struct weir_sim *sim, struct sim_op *op);
 void sim_ops_end(struct weir_sim *sim, int ring);
 bool sim_op_is_recv(const struct sim_op *op);
 
 /* ---- sim_op_wait.c ---- */
-/* Things that have come since it was armed; and bytes alone, in all. */
+/* Events since it was armed; and, of all time, those with bytes. */
 uint32_t sim_op_activations(const struct weir_sim *sim,
 			    const struct sim_op *op);
 uint32_t sim_op_data_wakes(const struct weir_sim *sim, const struct sim_op *op);
-/* It waits for its file from here on. */
+/* It waits for its file from now on. */
 void sim_op_arm(struct weir_sim *sim, struct sim_op *op);
 bool sim_op_polls_first(const struct sim_op *op);
 bool sim_op_any_runs(const struct weir_sim *sim, int ring, enum sim_runner run);
-/* How many could go on now, remembered until the next such look. */
+/* How many can continue now; sim_op_run() uses this list. */
 uint32_t sim_op_runnable(struct weir_sim *sim, int ring, enum sim_runner run);
 /* How often it was woken since it was armed: poll_refs. */
 uint32_t sim_op_woken_count(const struct weir_sim *sim,
 			    const struct sim_op *op);
 bool sim_op_was_woken_in_vain(struct weir_sim *sim, const struct sim_op *op);
-/* A completion of an operation whose stream is gone. */
+/* Posts a completion of an operation whose stream is closed. */
 void sim_op_haunt(struct weir_sim *sim, int ring);
 
 /* ---- sim_worker.c ---- */
-/* True: a kernel worker does it, but not now. */
+/* True: a kernel worker runs it later. */
 bool sim_worker_takes(struct weir_sim *sim, struct sim_op *op);
-/* True: it is done, and told later. */
+/* True: it is done; its completion comes later. */
 bool sim_worker_keeps(struct weir_sim *sim, struct sim_op *op, int result);
-/* Its completion is on its way; the worker may still hold it. */
+/* Its completion is posted; the worker may still hold it. */
 void sim_worker_has_done(struct weir_sim *sim, const struct sim_op *op);
 void sim_worker_forget(struct weir_sim *sim, int file);
-/* Whether a cancel of @token, or of @file if that is not SIM_NONE, or of any,
- * finds one that a worker has done and still holds. */
+/* Whether a cancel of @token, of @file unless that is SIM_NONE, or of any,
+ * finds an operation that a worker has run and still holds. */
 bool sim_worker_holds(struct weir_sim *sim, int ring, uint32_t cancel_flags,
 		      uint64_t token, int file);
-/* One at which workers that were waiting for it act. */
+/* A moment passes: workers that are due at it act. */
 void sim_worker_moment(struct weir_sim *sim);
-/* Nothing else can happen: one that would act later acts now. False: none. */
+/* Nothing else can happen, so a worker that is due later acts now. False: there
+ * is none. */
 bool sim_worker_rouse(struct weir_sim *sim);
 
-/* What an attempt came to. WAITS is no errno; AGAIN: it has posted one and
- * goes on. */
+/* Results of an attempt that are no errno. AGAIN: it has posted a completion
+ * and continues. */
 enum { SIM_OP_WAITS = INT_MIN, SIM_OP_AGAIN };
 
 /* ---- sim_op_*.c: an attempt each ---- */
-/* Its connection; or below 0: -ENOTSOCK, -ENOTCONN. */
+/* Its connection; or a negative errno: -ENOTSOCK, -ENOTCONN. */
 int sim_op_conn(const struct weir_sim *sim, const struct sim_op *op);
-/* Of a completion that reports buffers: IORING_CQE_F_BUFFER and so on. */
+/* Flags of a completion with buffers: IORING_CQE_F_BUFFER and so on. */
 uint32_t sim_op_buffer_flags(struct sim_op *op);
 /* 0, or the errno with which the kernel refuses the entry. */
 int sim_op_recv_prepare(struct sim_op *op);
-/* Shows buffers of its group; and gives up what @bytes have used. */
+/* Takes buffers of its group; gives back those that @bytes did not use. */
 int sim_op_recv_take(struct weir_sim *sim, struct sim_op *op);
 void sim_op_recv_commit(struct weir_sim *sim, struct sim_op *op,
 			uint32_t bytes);
 int sim_op_send_prepare(struct sim_op *op);
 void sim_op_cache_iov(struct sim_ring *ring, uint32_t count);
 bool sim_op_is_zerocopy(const struct sim_op *op);
-/* A completion of it says @res. */
+/* A completion reports @res bytes. */
 void sim_op_moved(struct weir_sim *sim, const struct sim_op *op, int res);
-/* The result of a zero-copy send is out: its notice comes later. */
+/* The result of a zero-copy send is posted: its notice comes later. */
 void sim_op_send_notice(struct weir_sim *sim, const struct sim_op *op);
 void sim_op_notice_run(struct weir_sim *sim, struct sim_op *op);
 struct sim_op *sim_op_take(struct weir_sim *sim);
 int sim_op_timeout_prepare(struct weir_sim *sim, struct sim_op *op);
 int sim_op_msg(struct weir_sim *sim, struct sim_op *op);
 int sim_msg_sync(struct weir_sim *sim, const void *arg, uint32_t count);
-/* In the order in which they were sent. */
+/* Messages arrive in the order in which they were sent. */
 bool sim_op_message_is_next(const struct weir_sim *sim,
 			    const struct sim_op *message);
 void sim_op_message_run(struct weir_sim *sim, struct sim_op *message);
 int sim_op_timeout(struct weir_sim *sim, struct sim_op *op);
-/* Its timer has, and it only waits to be told. */
+/* Its timer has fired, and the completion is pending. */
 bool sim_op_timeout_has_fired(struct weir_sim *sim, const struct sim_op *op);
 int sim_op_timeout_remove(struct weir_sim *sim, struct sim_op *op);
 /* UINT64_MAX: none. */
@@ -470,7 +471,7 @@ int sim_op_close(struct weir_sim *sim, struct sim_op *op);
 int sim_op_command(struct weir_sim *sim, struct sim_op *op);
 
 /* ---- sim_words.c ---- */
-/* A line of the story: the operation, and what it does or comes to. */
+/* A line of the story: the operation, and its action or result. */
 void sim_note_op(struct weir_sim *sim, const struct sim_op *op,
 		 const char *what);
 void sim_note_result(struct weir_sim *sim, const struct sim_op *op,
@@ -480,15 +481,15 @@ void sim_note_result(struct weir_sim *sim, const struct sim_op *op,
 /* The group of provided buffers that the entry names; NULL: none. */
 struct wi_soft_group *sim_op_group(struct weir_sim *sim,
 				   const struct sim_op *op);
-/* A rule is broken if the program lends a buffer twice, or too many. */
+/* Checks the group: lending a buffer twice, or too many, is a violation. */
 void sim_group_look(struct weir_sim *sim, struct wi_soft_group *group);
-/* As wi_soft_group_take(), after such a look. */
+/* As wi_soft_group_take(), after sim_group_look(). */
 int sim_group_take(struct weir_sim *sim, struct wi_soft_group *group,
 		   uint32_t max_bytes, enum wi_soft_take_mode mode,
 		   uint32_t guess, struct wi_soft_take *out_take);
-/* The piece at @at. */
+/* The piece at byte @at. */
 struct iovec sim_op_piece(const struct sim_op *op, uint32_t at);
-/* The entry's own buffer; an array; what its group has shown. */
+/* Its pieces: the entry's own buffer; an array; buffers of its group. */
 void sim_op_pieces_one(struct sim_op *op);
 int sim_op_pieces_read(struct sim_op *op, const struct iovec *iov,
 		       size_t count); /* 0 or -EMSGSIZE */
@@ -496,9 +497,10 @@ void sim_op_pieces_take(struct weir_sim *sim, struct sim_op *op,
 			const struct wi_soft_take *take);
 
 /* ---- sim_world.c ---- */
-/* One thing happens, while @ring waits or SIM_NONE does. False: nothing can. */
+/* Makes one thing happen, while @ring waits or SIM_NONE does. False: nothing
+ * can happen. */
 bool sim_world_step(struct weir_sim *sim, int ring, enum sim_runner run);
-/* When something can that time alone holds back; or UINT64_MAX. */
+/* The next time at which something can happen by itself; or UINT64_MAX. */
 uint64_t sim_world_due_ns(const struct weir_sim *sim);
 
 /* ---- sim_ring.c ---- */
@@ -511,10 +513,10 @@ int sim_ring_register(void *ctx, int ring_fd, uint32_t opcode, void *arg,
 		      uint32_t arg_count);
 void *sim_ring_map(struct weir_sim *sim, int ring, uint64_t offset);
 void sim_ring_close(struct weir_sim *sim, int ring);
-/* Completions that its owner has not seen. */
+/* It has completions that its owner has not read. */
 bool sim_ring_has_news(const struct weir_sim *sim, int ring);
-/* Posts one; false: the CQ was full and it is on the overflow list. With
- * @only_if_room nothing is posted then. */
+/* Posts one. False: the CQ is full: it goes to the overflow list or, with
+ * @only_if_room, is dropped. */
 bool sim_ring_post(struct weir_sim *sim, int ring, uint64_t user_data, int res,
 		   uint32_t flags, bool only_if_room);
 

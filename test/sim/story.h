@@ -1,6 +1,6 @@
-/* story.h - stories: net/ at work in a simulated world, its peers, and rules
+/* story.h - stories: net/ in a simulated world, with peers and rules
  *
- *     tape --> which story, how small everything is, which faults
+ *     tape --> which story, which small sizes, which faults
  *          --> play: loops, peers, a rule after every step --> result
  */
 #ifndef WEIR_SIM_STORY_H
@@ -20,11 +20,11 @@ struct sim_story {
 extern const struct sim_story sim_stories[];
 extern const uint32_t sim_story_count;
 
-/* NULL: there is none of this name. */
+/* NULL: unknown name. */
 const struct sim_story *sim_story_find(const char *name);
 
 struct sim_story_result {
-	const struct sim_story *story; /* that was played */
+	const struct sim_story *story; /* the one played */
 	const char *violation;         /* NULL: none */
 	uint64_t hash;
 	uint64_t turns;
@@ -33,8 +33,8 @@ struct sim_story_result {
 	uint32_t peers;
 };
 
-/* Plays @tape in @sim, which is reset first. @which: NULL if the tape is to
- * choose, with its first byte; @story: see weir_sim_opts. */
+/* Resets @sim and plays @tape in it. @which: NULL: the first byte of the tape
+ * chooses; @story: see weir_sim_opts. */
 void sim_story_play(struct weir_sim *sim, struct weir_tape *tape,
 		    const struct sim_story *which, FILE *story,
 		    struct sim_story_result *out_result);

@@ -1,8 +1,8 @@
 /* story_priv.h - what the stories share: a run, its peers, the echo server
  *
- *     story_<name>.c  one story: handlers, and how it goes
- *     story.c         a run: draw, loops, turns, stop, what must be left
- *     peers.c         clients that say a pattern and read it back
+ *     story_<name>.c  one story: handlers, and its course
+ *     story.c         a run: draw, loops, turns, stop, final checks
+ *     peers.c         clients that send a pattern and read it back
  *     echo.c          handlers that send back what they are shown
  */
 #ifndef WEIR_SIM_STORY_PRIV_H
@@ -16,14 +16,14 @@ enum {
 	RUN_PEERS = 4,
 	RUN_LOOPS = 3,
 	RUN_PORT = 7000,
-	/* Who looks at the clock may be wrong by more than a tick. */
+	/* Clock readings may be wrong by more than a tick. */
 	RUN_FAULTS_CLOCK = WEIR_FAULT_CLOCK | WEIR_FAULT_STILL,
 };
 
 enum peer_state {
 	PEER_WAITING = 0, /* to connect */
 	PEER_TALKING,
-	PEER_FINISHED, /* its FIN is out: it reads on */
+	PEER_FINISHED, /* its FIN is sent: it still reads */
 	PEER_DONE,
 };
 
@@ -32,27 +32,27 @@ struct peer {
 	uint32_t id;
 	enum peer_state state;
 	int conn;
-	uint32_t total; /* bytes it has to say; the first is its id */
+	uint32_t total; /* bytes to send; the first is its id */
 	uint32_t sent;
 	uint32_t received;
-	bool is_lost;      /* by a reset, its own or the server's */
-	bool is_rude;      /* may reset, and may be closed early */
-	bool is_mute;      /* says and reads nothing more from some time on */
-	bool is_polite;    /* the server closes once it has shown all */
-	bool is_greedy;    /* reads only when it cannot write */
-	uint64_t at_moved; /* it connects once so much has happened */
-	bool has_rested;   /* just now */
-	uint32_t pause_ms_max; /* it rests while it talks; 0: it does not */
+	bool is_lost;          /* by a reset, its own or the server's */
+	bool is_rude;          /* may reset, and may be closed early */
+	bool is_mute;          /* sends and reads nothing from some time on */
+	bool is_polite;        /* the server closes after it has shown all */
+	bool is_greedy;        /* reads only when it cannot write */
+	uint64_t at_moved;     /* it connects once run->moved is that high */
+	bool has_rested;       /* in its last step */
+	uint32_t pause_ms_max; /* pause while it talks; 0: none */
 
 	/* The server's side of it. */
 	bool was_shown;
 	bool was_closed;             /* by the handler */
-	const struct run_loop *home; /* whose handler it was shown to */
+	const struct run_loop *home; /* the loop whose handler saw it */
 
 	uint32_t shown;
-	uint32_t owed; /* what a free handler has said to it, at its end */
+	uint32_t owed; /* sent by a free handler, counted at its end */
 	bool has_owed;
-	bool is_owed_all; /* it was closed in a way that loses nothing */
+	bool is_owed_all; /* its close loses no bytes */
 	bool saw_fin;
 };
 
@@ -62,7 +62,7 @@ struct run_loop {
 	struct weir_loop *loop;
 	struct weir_loop_stats stats; /* once it is closed */
 	int listener_fd;
-	size_t conn_bytes_max; /* of block memory, by the formula */
+	size_t conn_bytes_max; /* block memory, by the formula */
 	bool is_stopping;
 	bool is_over;     /* it has ended */
 	bool is_given_up; /* -ETIMEDOUT: an operation never completed */
@@ -74,38 +74,39 @@ struct sim_run {
 	struct sim_story_result *result;
 	struct run_loop loops[RUN_LOOPS];
 	uint32_t loop_count;
-	struct weir_service service; /* of all connections */
+	struct weir_service service; /* for all connections */
 	uint32_t faults;             /* of phase one */
 
 	struct peer peers[RUN_PEERS];
 	uint32_t peer_count;
-	bool is_free;     /* the handler says what it likes: no echo */
+	bool is_free;     /* the handler sends what it likes: no echo */
 	bool is_ending;   /* run_end() has begun */
-	bool takes_all;   /* the echo leaves nothing to be shown again */
+	bool takes_all;   /* the echo handler always takes all bytes */
 	bool stops_early; /* while peers talk */
 	bool has_rude;
-	bool is_strict; /* nobody is refused or reset by a listener's end */
+	bool is_strict; /* a listener's end refuses and resets no client */
 
 	bool is_healed;
 
 	bool is_stopping;                           /* one of the loops */
-	bool (*is_done)(const struct sim_run *run); /* NULL: its peers are */
+	bool (*is_done)(const struct sim_run *run); /* NULL: all peers are
+						     * done */
 	void *ctx;                                  /* the story's */
 	void (*on_turn)(void *ctx); /* after each turn of a loop; or NULL */
 
 	size_t mapped_bytes; /* once all loops are open */
 
-	uint64_t moved;          /* things that applications did */
-	uint64_t patience_said;  /* bytes, when the clients last looked */
-	uint32_t patience_quiet; /* looks at which there were no more */
+	uint64_t moved;          /* actions of the program and its peers */
+	uint64_t patience_said;  /* bytes, at the last look of the clients */
+	uint32_t patience_quiet; /* looks without new bytes since */
 
-	uint64_t outbound; /* connections that were begun */
+	uint64_t outbound; /* connections that the program began */
 	uint64_t opens;
 	uint64_t closes;
 	uint64_t echoed_bytes;
 };
 
-/* One of these, the first if the tape is benign. */
+/* One of @choices, the first if the tape is benign. */
 uint32_t run_draw(struct weir_tape *tape, const uint32_t *choices,
 		  uint32_t count);
 
@@ -115,41 +116,42 @@ uint32_t run_draw(struct weir_tape *tape, const uint32_t *choices,
 
 /* ---- story.c ---- */
 
-/* Sizes from the tape, of a loop and of run->service, and the timeouts that all
- * stories have. */
+/* Sizes from the tape, for a loop and for run->service, and the timeouts that
+ * all stories use. */
 struct weir_loop_opts run_draw_loop(struct sim_run *run);
-/* A loop that listens on RUN_PORT, all of a run in one group, enabled. False:
- * it is a violation. */
+/* Opens and enables a loop that listens on RUN_PORT; all loops of a run are one
+ * group. False: a violation. */
 bool run_open(struct sim_run *run, const struct weir_loop_opts *opts,
 	      const struct weir_handlers *handlers, void *ctx);
 struct run_loop *run_loop_of(struct sim_run *run, const struct weir_loop *loop);
-/* A connection of its loops has been: its place is taken for good. */
+/* A loop of the run lost a slot for good, since an operation never completed.
+ */
 bool run_has_given_up(const struct sim_run *run);
-/* From anywhere: weir_loop_stop(). */
+/* weir_loop_stop(), from any thread. */
 void run_stop_loop(struct run_loop *loop);
-/* Phase one begins, phase two begins. */
+/* Phase one and phase two begin. */
 void run_faults(struct sim_run *run);
 void run_heal(struct sim_run *run);
 /* Turns until the peers are done, a rule is broken, nothing can happen, or
- * @turns. Return: false if they are not done. */
+ * @turns are over. Return: false if the peers are not done. */
 bool run_turns(struct sim_run *run, uint32_t turns);
-/* Faults for some turns, or until the tape stops early; then none, and all who
- * can finish must. */
+/* Phase one: faults for some turns, or fewer if the tape says so. Phase two: no
+ * faults, and all peers that can finish must. */
 void run_two_phases(struct sim_run *run);
-/* The loop ends, is closed, and what is left is looked at. */
+/* Stops and closes the loops and checks what they leave behind. */
 void run_end(struct sim_run *run);
 
 /* ---- peers.c ---- */
 uint8_t peer_pattern(uint32_t id, uint32_t at);
 void peer_say(uint32_t id, uint32_t at, uint8_t *out_bytes,
 	      uint32_t byte_count);
-/* A handler is shown these bytes of @peer: its next ones? */
+/* A violation unless these bytes are the next ones of @peer. */
 void peer_check_shown(const struct peer *peer, const uint8_t *bytes,
 		      size_t byte_count);
-/* The peer whose first byte this is, once; NULL: it is a violation. */
+/* The peer whose first byte is @id, once; NULL: a violation. */
 struct peer *peer_find(struct sim_run *run, uint8_t id);
 void peers_start(struct sim_run *run);
-/* All that are not done: they have waited long enough. */
+/* Closes all peers that are not done: they have waited long enough. */
 void peers_hang_up(struct sim_run *run);
 bool peers_are_done(const struct sim_run *run);
 

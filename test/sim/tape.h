@@ -1,11 +1,11 @@
 /* tape.h - every choice of a simulation, from one string of bytes
  *
  * A choice reads the next byte or two; 0 is the benign one: no fault, the
- * oldest first. Past the end of the tape all is benign. A seed is a tape that
- * is written while it is read, so every run can be given again as bytes, cut
- * short, or zeroed in places, and is the same run as far as it is the same.
+ * oldest first. Past the end of the tape every choice is benign. A seed makes a
+ * tape that is written while it is read. So every run can be repeated from its
+ * bytes; cut short or zeroed in places, they give the same run up to there.
  *
- * A tape has one thread at a time. None of the calls fails.
+ * One thread at a time uses a tape. None of the calls fails.
  */
 #ifndef WEIR_SIM_TAPE_H
 #define WEIR_SIM_TAPE_H
@@ -24,11 +24,11 @@ enum { WEIR_TAPE_BYTES_MAX = 65536 };
 /**
  * struct weir_tape - embed it; 64 KiB
  * @byte_count: how many of @bytes are given, or have been written
- * @at:         the next to be read
- * @is_written: by the generator, as far as it is read
- * @ways:       for who tries all: in how many ways the byte that was read
- *              could matter, shape [WEIR_TAPE_BYTES_MAX], 1 to 256; or NULL.
- *              The other values of a chance: 255, of a choice: 1, 2 ...
+ * @at:         index of the next byte to read
+ * @is_written: the generator writes each byte just before it is read
+ * @ways:       for exhaustive runs: in how many ways each byte read could
+ *              matter, shape [WEIR_TAPE_BYTES_MAX], 1 to 256; or NULL. The
+ *              other values of a chance: 255; of a choice: 1, 2 ...
  */
 struct weir_tape {
 	size_t byte_count;
@@ -43,14 +43,14 @@ struct weir_tape {
  * weir_tape_seed() - a tape of pseudo-random bytes, the same for the same seed
  * @tape: needs no other initialisation; the caller's
  *
- * Of any machine and compiler. Seeds that are near have nothing in common.
+ * The same on every machine and compiler. Tapes of near seeds are unrelated.
  */
 void weir_tape_seed(struct weir_tape *tape, uint64_t seed);
 
 /**
- * weir_tape_load() - a given tape
- * @bytes: copied; above WEIR_TAPE_BYTES_MAX they are cut off; may be NULL if
- *         there are none: then all is benign
+ * weir_tape_load() - a tape of given bytes
+ * @bytes: copied; those above WEIR_TAPE_BYTES_MAX are cut off; may be NULL if
+ *         there are none: then every choice is benign
  */
 void weir_tape_load(struct weir_tape *tape, const uint8_t *bytes,
 		    size_t byte_count);

@@ -1,27 +1,27 @@
-/* watch.h - a world that fails an assertion, never ends, or takes its process
- * with it
+/* watch.h - a world that fails an assertion, never ends, or kills its process
  *
  *     play --> returns                             NULL
  *          --> abort(3)                            sim_assert_rule()
- *          --> still at it two intervals later     sim_watch_endless
- *          --> SIGSEGV, the end by a sanitizer     on_death(), then it dies
+ *          --> still running two intervals later   sim_watch_endless
+ *          --> SIGSEGV, a sanitizer's exit         on_death(), then it dies
  *
- * For the whole process, of one thread. An abort and an endless play are left
- * by siglongjmp(3): what they held is lost. (ThreadSanitizer holds the signal
- * back from who is endless without a call.)
+ * For the whole process, which has one thread. siglongjmp(3) leaves an abort
+ * and an endless play: what they held is lost. (ThreadSanitizer delays the
+ * signal for a loop that makes no calls.)
  */
 #ifndef WEIR_SIM_WATCH_H
 #define WEIR_SIM_WATCH_H
 
 extern const char sim_watch_endless[];
 
-/* From now on, up to sim_watch_close(); in the child of a fork once more.
- * @on_death: is told amid a play, and may do what a signal handler may; NULL:
- * the process dies as it would without. */
+/* Active until sim_watch_close(); after a fork, call it again in the child.
+ * @on_death: called when the process dies during a play; it may do what a
+ * signal handler may. NULL: none. */
 void sim_watch_open(void (*on_death)(void));
 void sim_watch_close(void);
 
-/* Return: the rule that it broke, up to the next play; NULL: it returned. */
+/* Return: the rule that it broke in this way, valid until the next play; NULL:
+ * it returned. */
 const char *sim_watch_play(void (*play)(void *ctx), void *ctx);
 
 #endif

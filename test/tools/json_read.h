@@ -1,4 +1,4 @@
-/* json_read.h - JSON as RFC 8259 has it, read strictly, for the tests */
+/* json_read.h - a strict JSON reader (RFC 8259), for the tests */
 #ifndef WEIR_TEST_JSON_READ_H
 #define WEIR_TEST_JSON_READ_H
 
@@ -7,11 +7,11 @@
 #include <stdint.h>
 
 /**
- * json_strict_read() - is this one JSON value, and nothing but white space
- * behind it?
- * @on_part: of each part in order: '{' '}' '[' ']' 'k' (a key), 's' (a string,
- *           its value as it is after escapes), 'n' (a number, as written), 'l'
- *           (true, false, null); @bytes is borrowed
+ * json_strict_read() - whether a text is one JSON value and then only white
+ * space
+ * @on_part: called for each part in order: '{' '}' '[' ']' 'k' (a key), 's' (a
+ *           string, without escapes), 'n' (a number, as written), 'l' (true,
+ *           false, null); @bytes is borrowed
  *
  * A string that is not UTF-8 (RFC 3629) is not JSON.
  */
