@@ -21,7 +21,7 @@
 	}
 
 const struct sim_fact sim_facts[] = {
-	/* Errnos, in the order in which a tape counts them. */
+	/* Errnos of each operation. A tape counts them in this order. */
 	FAILS(RECV, EINTR, "io_recv(): -ERESTARTSYS of a worker"),
 	FAILS(RECV, ENOMEM, "io_recvmsg_prep_setup(), recv(2)"),
 	FAILS(RECV, ETIMEDOUT, "tcp(7): keepalive, TCP_USER_TIMEOUT"),
@@ -65,7 +65,7 @@ const struct sim_fact sim_facts[] = {
 	FAILS(RECVMSG, EINTR, "io_recvmsg(): -ERESTARTSYS of a worker"),
 	FAILS(RECVMSG, ENOMEM, "recv(2)"),
 
-	/* Classes. */
+	/* Faults of each class. */
 	HAPPENS(SHORT_SEND, "fewer bytes than the socket has room for",
 		"facts 2.5 [V], sim-op"),
 	HAPPENS(SHORT_SEND, "MSG_WAITALL is short as well",
@@ -97,7 +97,7 @@ const struct sim_fact sim_facts[] = {
 	HAPPENS(DUPLICATE, "a datagram comes twice", "RFC 768, RFC 791"),
 	HAPPENS(REORDER, "a datagram overtakes others", "RFC 768, RFC 791"),
 
-	/* What any tape chooses, with all classes off. */
+	/* Choices of every tape, with all classes off. */
 	CHOICE("an operation is tried a little later (1 of 8)",
 	       "facts 1.9: IOSQE_ASYNC; io_req_task_queue()"),
 	CHOICE("a shutdown is a worker's, which looks for the file then",

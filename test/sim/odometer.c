@@ -2,8 +2,8 @@
 
 enum { OF_A_CHANCE = 255 };
 
-/* A chance has two ways, and so has a choice between two: both understand 255,
- * whose lowest bit is 1. */
+/* A chance has two ways, and so has a choice of two. Both read 255, whose
+ * lowest bit is 1, as the second way. */
 static uint8_t way_next(uint8_t byte, uint16_t ways)
 {
 	return ways == 2 ? OF_A_CHANCE : (uint8_t)(byte + 1);
@@ -14,7 +14,7 @@ static bool way_is_left(uint8_t byte, uint16_t ways)
 	return ways == 2 ? byte == 0 : byte + 1 < ways;
 }
 
-/* How many of the bytes below @end are. */
+/* How many of the bytes below @end are not benign. */
 static uint32_t bends_below(const struct sim_odometer *odometer, uint32_t end)
 {
 	uint32_t bends = 0;

@@ -21,7 +21,7 @@ static bool is_zero(const uint8_t *bytes, size_t byte_count)
 	return true;
 }
 
-/* One pass with spans of one length. Return: whether anything helped. */
+/* One pass with spans of one length. Return: whether it helped. */
 static bool shrink_pass(uint8_t *bytes, size_t *byte_count, size_t span,
 			sim_shrink_fn fails, void *ctx)
 {
@@ -34,7 +34,7 @@ static bool shrink_pass(uint8_t *bytes, size_t *byte_count, size_t span,
 			*byte_count -= span;
 			memcpy(bytes, candidate, *byte_count);
 			has_helped = true;
-			continue; /* what has moved up is tried next */
+			continue; /* the next bytes are here now */
 		}
 		memcpy(candidate, bytes, *byte_count);
 		memset(candidate + at, 0, span);
@@ -58,7 +58,7 @@ size_t sim_shrink(uint8_t *bytes, size_t byte_count, sim_shrink_fn fails,
 			has_helped |= shrink_pass(bytes, &byte_count, span,
 						  fails, ctx);
 	} while (has_helped);
-	/* Past its end a tape is benign: zeros there say nothing. */
+	/* Past its end a tape is benign, so zeros there change nothing. */
 	while (byte_count > 0 && bytes[byte_count - 1] == 0)
 		byte_count--;
 	return byte_count;
@@ -70,7 +70,7 @@ size_t sim_shrink_in_silence(uint8_t *bytes, size_t byte_count,
 	const int kept = dup(STDERR_FILENO);
 	(void)fflush(stderr);
 	if (freopen("/dev/null", "w", stderr) == NULL)
-		return byte_count; /* as it is, then */
+		return byte_count; /* then the tape stays as it is */
 	byte_count = sim_shrink(bytes, byte_count, fails, ctx);
 	(void)fflush(stderr);
 	(void)dup2(kept, STDERR_FILENO);

@@ -171,7 +171,7 @@ static int sim_unmap(void *ctx, void *memory, size_t bytes)
 static int sim_advise(void *ctx, void *memory, size_t bytes, int advice)
 {
 	(void)ctx;
-	/* What a private mapping gives back reads as zeros again. */
+	/* A private mapping reads as zeros after it is given back. */
 	return madvise(memory, bytes, advice) < 0 ? -errno : 0;
 }
 
@@ -181,7 +181,7 @@ static int sim_socket(void *ctx, int family, int type, int protocol)
 	(void)family;
 	(void)protocol;
 	if (type != SOCK_STREAM)
-		return -EPROTONOSUPPORT; /* datagrams: by the ring alone */
+		return -EPROTONOSUPPORT; /* datagrams: by a ring only */
 	const int file = sim_file_take(sim, SIM_STREAM);
 	if (file < 0)
 		return file;
@@ -201,10 +201,10 @@ static int sim_sockopt(void *ctx, int fd, int level, int name,
 		return -EBADF;
 	if (value_bytes >= sizeof(on))
 		memcpy(&on, value, sizeof(on));
-	if (level != SOL_SOCKET) /* none changes what is simulated */
+	if (level != SOL_SOCKET) /* none of them changes the simulation */
 		return 0;
 	switch (name) {
-	case SO_REUSEADDR: /* a port is free at once */
+	case SO_REUSEADDR: /* a port is free again at once */
 		return 0;
 	case SO_REUSEPORT:
 		sim->files[file].is_in_group = on != 0;
@@ -241,7 +241,7 @@ static int sim_sockname(void *ctx, int fd, struct sockaddr *out_address,
 		       : sim_net_name(sim, file, out_address, address_bytes);
 }
 
-/* A listener here forgets by itself that it was shut down. */
+/* A listener here does not remember that it was shut down. */
 static int sim_disconnect(void *ctx, int fd)
 {
 	struct weir_sim *sim = ctx;
@@ -302,7 +302,7 @@ static void sim_pause(void *ctx, uint64_t ns)
 	sim->now_ns += ns;
 }
 
-/* One thread plays them all, so none could wake it. */
+/* All loops run on one thread, so none could wake this one. */
 static int sim_wait(void *ctx, const uint32_t *word, uint32_t value)
 {
 	(void)ctx;
@@ -347,11 +347,11 @@ static int sim_random(void *ctx, void *out_bytes, size_t byte_count)
 
 /* ---- open, reset, close ------------------------------------------------ */
 
-/* Zeros again, as map() promises: of each mapping what most worlds touch by
- * hand, for a page that is given back costs more to get anew. */
+/* Zeros again, as map() promises. The first bytes of each mapping, all that
+ * most worlds touch, are cleared by hand: that costs less than a new page. */
 static void sim_memory_clear(struct weir_sim *sim)
 {
-	/* A loop that was given up has left its own to the kernel. */
+	/* A loop that was left open has memory that it lent to the kernel. */
 	if (sim->mappings > 0)
 		wi_region_unpoison(sim->memory, sim->memory_used);
 	for (uint32_t i = 0; i < sim->map_count; i++) {

@@ -23,9 +23,9 @@ void sim_assert_forget(void)
 }
 
 #ifdef __GLIBC__
-/* What assert() calls, in place of that of glibc. Weak: a program's own goes
- * first. Visible: for a libweir that is shared as well. The place comes first,
- * so that no long expression cuts it off. */
+/* assert() calls this instead of glibc's function. Weak: the program's own
+ * function comes first. Visible: for a shared libweir too. The place comes
+ * first, so that a long expression does not cut it off. */
 __attribute__((weak, visibility("default"))) void __assert_fail(
 	const char *expression, const char *file, unsigned int line,
 	const char *function)

@@ -1,19 +1,19 @@
-/* sim_listen.c - who gets a client, and how one is made
+/* sim_listen.c - which listener gets a client, and how a connection is made
  *
  *     peer ---- weir_sim_connect() ---+        +--> a loop's listener
  *                                     |--> port|--> a member of its group
  *     loop ---- IORING_OP_CONNECT ----+        +--> a peer's listener
  *
  * A member of a SO_REUSEPORT group is named by its seat: the order in which
- * they joined. weir_sim_on_choice() is the program that chooses among them;
- * without one, or if the seat is empty, the kernel's hash does: the tape.
+ * they joined. weir_sim_on_choice() is the program that chooses among them.
+ * Without one, or if the seat is empty, the kernel's hash chooses: the tape.
  */
 #include "sim_priv.h"
 
 #include <errno.h>
 #include <netinet/in.h>
 
-/* tcp_syn_retries 6: the time from the first SYN to giving up. */
+/* tcp_syn_retries 6: from the first SYN to -ETIMEDOUT. */
 #define SYN_GIVE_UP_NS UINT64_C(127000000000)
 
 enum { ONE_IN_EIGHT = 32 };
@@ -25,7 +25,7 @@ void weir_sim_on_choice(struct weir_sim *sim,
 	sim->choose_ctx = ctx;
 }
 
-/* Who listens on @port. Return: how many. */
+/* The listeners on @port. Return: how many. */
 static uint32_t members_of(const struct weir_sim *sim, uint16_t port,
 			   int *out_members)
 {
@@ -61,7 +61,8 @@ void sim_listen_queue(struct weir_sim *sim, int listener, int conn)
 }
 
 /* inet_csk_listen_stop(): with net.ipv4.tcp_migrate_req, or a program that
- * migrates, to another member of the group; that one's backlog is not asked. */
+ * migrates, connections go to another member of the group, even if its backlog
+ * is full. */
 void sim_listen_move(struct weir_sim *sim, int index)
 {
 	struct sim_file *file = &sim->files[index];
@@ -137,7 +138,8 @@ int weir_sim_accept(struct weir_sim *sim, uint16_t port)
 int sim_op_connect_prepare(struct sim_op *op)
 {
 	const struct sockaddr *address = (const void *)(uintptr_t)op->sqe.addr;
-	struct sockaddr_in in; /* the port lies alike in both families */
+	struct sockaddr_in in; /* the port has the same offset in both
+				* families */
 	if (op->sqe.len != 0 || op->sqe.buf_index != 0 ||
 	    op->sqe.rw_flags != 0 || op->sqe.splice_fd_in != 0)
 		return -EINVAL;
@@ -147,7 +149,7 @@ int sim_op_connect_prepare(struct sim_op *op)
 	return 0;
 }
 
-/* A SYN finds a listener with room, or none; or nobody answers it. */
+/* True: a listener has room, or there is none. False: no answer. */
 static bool syn_is_answered(const struct weir_sim *sim, uint16_t port)
 {
 	int members[SIM_LISTENERS];
@@ -167,7 +169,7 @@ bool sim_op_connect_is_ready(const struct weir_sim *sim,
 	       sim->now_ns >= op->due_ns || syn_is_answered(sim, op->port);
 }
 
-/* The handshake is over; a reset may have come since. */
+/* The handshake is done; a reset may have come since. */
 static int connect_done(struct weir_sim *sim, struct sim_file *file)
 {
 	struct sim_conn *conn = &sim->conns[file->conn];
@@ -202,7 +204,8 @@ int sim_op_connect(struct weir_sim *sim, struct sim_op *op)
 		return -ECONNREFUSED;
 	}
 	if (sim->files[listener].queued >= sim->files[listener].backlog)
-		return SIM_OP_WAITS; /* that SYN was dropped: the next one */
+		return SIM_OP_WAITS; /* that SYN was dropped: wait for the
+				      * next */
 	const int conn = sim_net_conn_take(sim);
 	if (conn == SIM_NONE)
 		return SIM_OP_WAITS;
@@ -211,7 +214,7 @@ int sim_op_connect(struct weir_sim *sim, struct sim_op *op)
 	sim->conns[conn].peers_side = SIM_NO_SIDE;
 	sim_listen_queue(sim, listener, conn);
 	weir_sim_note(sim, "c%d is made by the ring", conn);
-	/* Told now, or a little later. */
+	/* It completes now, or a little later. */
 	return weir_tape_chance(sim->tape, ONE_IN_EIGHT)
 		       ? SIM_OP_WAITS
 		       : connect_done(sim, file);

@@ -1,8 +1,8 @@
-/* sim_main.c - worlds by a command line: seeds, a seed, or a tape
+/* sim_main.c - plays worlds by the command line: seeds, a seed, or a tape
  *
  *     play --> (violation, assertion) --> shrink --> story --> the command
  *
- * Not here: what is played.
+ * Not here: what a world does.
  */
 #include "sim_main.h"
 
@@ -21,7 +21,7 @@ enum {
 	EXIT_USAGE = 2,
 	SEEDS_DEFAULT = 1000,
 	AGAIN_BYTES = 4096,
-	LINE_BYTES_MAX = 1024, /* of a tape that is printed as one argument */
+	LINE_BYTES_MAX = 1024, /* of a tape printed as one argument */
 	RULE_BYTES = SIM_TAPE_RULE_BYTES,
 };
 
@@ -33,20 +33,20 @@ static struct {
 	struct weir_sim *sim;
 	struct weir_tape tape;
 	struct sim_tape_text text;
-	char again[AGAIN_BYTES]; /* what plays this world again */
-	FILE *story;             /* of the world at hand; may be NULL */
+	char again[AGAIN_BYTES]; /* the command that plays this world again */
+	FILE *story;             /* of the current world; may be NULL */
 } given;
 
 /* ---- a world ----------------------------------------------------------- */
 
-/* Of a program that dies. */
+/* The program dies: print the command. */
 static void tell_again(void)
 {
 	const size_t bytes = strlen(given.again);
 	if (write(STDERR_FILENO, "again: ", 7) < 0 ||
 	    write(STDERR_FILENO, given.again, bytes) < 0 ||
 	    write(STDERR_FILENO, "\n", 1) < 0)
-		return; /* nobody reads it */
+		return; /* stderr is closed */
 }
 
 static void world_begin(void *ctx)
@@ -58,7 +58,7 @@ static void world_begin(void *ctx)
 	given.play(given.sim, given.ctx);
 }
 
-/* Plays what is on the tape. Return: the rule that was broken, or NULL. */
+/* Plays the tape. Return: the rule that was broken, or NULL. */
 static const char *world_play(FILE *story)
 {
 	given.story = story;
@@ -91,7 +91,7 @@ static bool fails_alike(const uint8_t *bytes, size_t byte_count, void *ctx)
 	return rule != NULL && strncmp(rule, ctx, RULE_BYTES - 1) == 0;
 }
 
-/* A long one goes to a file. */
+/* A long tape goes to a file. */
 static void tell_command(const uint8_t *bytes, size_t byte_count,
 			 const char *rule)
 {
@@ -111,7 +111,7 @@ static void tell_command(const uint8_t *bytes, size_t byte_count,
 	(void)printf("again: %s\n", given.again);
 }
 
-/* A copy of the rule: the next play may write over its text. */
+/* Copies the rule: the next play may overwrite its text. */
 static int tell_failure(const char *broken)
 {
 	static uint8_t bytes[WEIR_TAPE_BYTES_MAX];
@@ -154,7 +154,7 @@ static int play_seeds(uint64_t first, uint64_t count)
 	return EXIT_SUCCESS;
 }
 
-/* What is on the tape, as it is. */
+/* Plays the tape as it is. */
 static int play_told(void)
 {
 	const char *rule = world_play(stdout);
@@ -215,7 +215,7 @@ static void print_help(void)
 		given.program, SEEDS_DEFAULT);
 }
 
-/* False: it is none. */
+/* False: not a number. */
 static bool number_read(const char *text, uint64_t *out_value)
 {
 	char *end = NULL;

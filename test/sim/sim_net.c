@@ -1,10 +1,10 @@
-/* sim_net.c - listeners, connections, and what is on its way
+/* sim_net.c - listeners, connections, and segments in transit
  *
  *     writer --> written ... arrived ... read --> reader
  *                   on the wire   in the queue
  *
- * Segments are cut where the tape says. A reset overtakes what is on the wire,
- * but not what has arrived: that can still be read, then the error.
+ * The tape decides where segments are cut. A reset overtakes the bytes on the
+ * wire, but not those that have arrived: these are read first, then the error.
  */
 #include "sim_priv.h"
 
@@ -17,7 +17,7 @@ static uint32_t min_u32(uint32_t a, uint32_t b)
 	return a < b ? a : b;
 }
 
-/* Of a wire that takes no time. */
+/* For a wire without delay. */
 static void wire_rest(struct weir_sim *sim)
 {
 	while (sim->opts.is_instant && sim_net_pending(sim) > 0)
@@ -38,7 +38,7 @@ static bool port_is_free(const struct weir_sim *sim, uint16_t port,
 	return true;
 }
 
-/* The next one: a seat that is left is not taken again. */
+/* The next number: a seat that is left is not used again. */
 static int port_seat(const struct weir_sim *sim, int index, uint16_t port)
 {
 	int seat = 0;
@@ -49,7 +49,7 @@ static int port_seat(const struct weir_sim *sim, int index, uint16_t port)
 	return seat;
 }
 
-/* The port lies alike in both families. */
+/* The port has the same offset in both families. */
 int sim_net_bind(struct weir_sim *sim, int index,
 		 const struct sockaddr *address, socklen_t address_bytes)
 {
@@ -88,7 +88,7 @@ int sim_net_name(const struct weir_sim *sim, int index,
 	return 0;
 }
 
-/* For the first time, or after a shutdown. */
+/* The first time, or again after a shutdown. */
 int sim_net_listen(struct weir_sim *sim, int index, int backlog)
 {
 	struct sim_file *file = &sim->files[index];
@@ -109,7 +109,7 @@ int sim_net_listen(struct weir_sim *sim, int index, int backlog)
 	return 0;
 }
 
-/* Closed or shut down. */
+/* The listener is closed or shut down. */
 void sim_net_listen_end(struct weir_sim *sim, int index)
 {
 	sim->files[index].is_listening = false;
@@ -201,7 +201,7 @@ static bool side_is_reset(const struct sim_conn *conn, enum sim_side side)
 	return side == SIM_SERVER ? conn->rst_to_server : conn->rst_to_client;
 }
 
-/* The other end hears of it once it arrives. */
+/* The other end sees the reset when it arrives. */
 static void reset_send(struct sim_conn *conn, enum sim_side from)
 {
 	if (from == SIM_SERVER)
@@ -226,7 +226,7 @@ uint32_t sim_net_readable(const struct weir_sim *sim, int index,
 
 uint32_t sim_net_inq(const struct weir_sim *sim, int index, enum sim_side side)
 {
-	/* tcp_inq_hint(): a FIN has a number in the stream, as a byte has. */
+	/* tcp_inq_hint(): a FIN counts as a byte of the stream. */
 	return sim_net_readable(sim, index, side) +
 	       sim->conns[index].pipes[!side].fin_arrived;
 }
@@ -253,7 +253,7 @@ bool sim_net_can_write(const struct weir_sim *sim, int index,
 	       pipe_room(sim, &conn->pipes[side]) > 0;
 }
 
-/* An error is told once; then it is an end of the stream. */
+/* An error is reported once; then the stream has ended. */
 static int error_take(struct sim_conn *conn, enum sim_side side)
 {
 	const int error = conn->error[side];
@@ -261,7 +261,7 @@ static int error_take(struct sim_conn *conn, enum sim_side side)
 	return error;
 }
 
-/* In the order of tcp_recvmsg_locked(): after a FIN no error is told. */
+/* The order of tcp_recvmsg_locked(): no error after a FIN. */
 static int read_nothing(struct sim_conn *conn, enum sim_side side)
 {
 	if (conn->pipes[!side].fin_arrived)
@@ -374,8 +374,8 @@ void sim_net_close(struct weir_sim *sim, int index, enum sim_side side)
 	struct sim_conn *conn = &sim->conns[index];
 	const struct sim_pipe *in = &conn->pipes[!side];
 
-	/* RFC 2525, 2.17: bytes that nobody has read, or that come when nobody
-	 * can, are answered by a reset. */
+	/* RFC 2525, 2.17: unread bytes, and bytes that arrive after the close,
+	 * are answered by a reset. */
 	if (in->read < in->arrived)
 		reset_send(conn, side);
 	else
@@ -427,7 +427,7 @@ uint32_t sim_net_pending(const struct weir_sim *sim)
 	return count;
 }
 
-/* What an RST does to who gets it: tcp_reset(). What has arrived stays. */
+/* tcp_reset() at the receiver of an RST. Bytes that have arrived stay. */
 static void reset_arrive(struct sim_conn *conn, enum sim_side side)
 {
 	if (!side_is_dead(conn, side))
@@ -443,11 +443,11 @@ static void reset_arrive(struct sim_conn *conn, enum sim_side side)
 		conn->rst_to_client = true;
 }
 
-/* Bytes for one who has shut down both ways: tcp_rcv_state_process() resets,
- * always. The backlog of a socket that its shutdown has locked is looked at
- * after it, in the new state. Of 10,000 such sends over loopback none was
- * taken; sim-model's program 517477, where bytes were, is a shutdown that its
- * worker had put off. */
+/* Bytes for a side that has shut down both ways: tcp_rcv_state_process() always
+ * resets. While its shutdown holds the lock, bytes wait in the backlog and are
+ * processed after it, in the new state. Of 10,000 such sends over loopback none
+ * was taken. In sim-model's program 517477 bytes were taken, since a worker ran
+ * the shutdown later. */
 static bool refuses_bytes(const struct sim_conn *conn, enum sim_side side)
 {
 	return peer_is_open(conn, (enum sim_side) !side) &&
@@ -473,7 +473,7 @@ static void pipe_arrive(struct weir_sim *sim, struct sim_conn *conn, int side)
 		pipe->fin_arrived = true;
 	else
 		conn->data_wakes[!side]++;
-	/* Nobody is there to take it. */
+	/* The side that would take it is closed. */
 	if (moving > left && !peer_is_open(conn, (enum sim_side)side))
 		reset_send(conn, (enum sim_side) !side);
 	weir_sim_note(sim, "c%d %u bytes arrive at the %s%s",
@@ -496,8 +496,8 @@ static void wire_arrive(struct weir_sim *sim, struct sim_conn *conn, int what)
 	sim->events++;
 }
 
-/* Over loopback all has arrived, and so has the answer, before the call that
- * sent it returns; elsewhere now and then. */
+/* Over loopback, bytes and their answer arrive before the sending call returns;
+ * elsewhere they do now and then. */
 static void wire_rush(struct weir_sim *sim, struct sim_conn *conn)
 {
 	if (sim->opts.is_loopback ? weir_tape_below(sim->tape, 4) == 1
@@ -563,7 +563,7 @@ int weir_sim_read(struct weir_sim *sim, int conn, void *bytes,
 {
 	const enum sim_side side = peers_side(sim, conn);
 	const int result = sim_net_read(sim, conn, side, bytes, byte_count);
-	/* An end of the stream that came first hides the reset. */
+	/* An end of stream that came first hides the reset. */
 	return result == 0 && byte_count > 0 &&
 			       side_is_reset(&sim->conns[conn], side) &&
 			       !sim->conns[conn].pipes[!side].fin_arrived

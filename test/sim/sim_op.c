@@ -2,8 +2,8 @@
  *
  *     submitted --> done at once ------------------------------> completion
  *         |                                                        ^
- *         +--> armed: its file is not ready --> ready: runs again --+
- *         +--> late: not tried yet -------------------> tried -----+
+ *         +--> armed: its file is not ready --> ready: runs again -+
+ *         +--> late: not tried yet ------------------> tried ------+
  *
  * A multishot stays armed after each of its completions.
  */
@@ -14,7 +14,7 @@
 
 enum { ONE_IN_EIGHT = 32 };
 
-/* 0, or one of those that facts.c has for it. */
+/* 0, or an errno that facts.c has for @opcode. */
 static int op_errno(struct weir_sim *sim, uint8_t opcode)
 {
 	uint32_t count = 0;
@@ -65,7 +65,7 @@ uint32_t sim_op_buffer_flags(struct sim_op *op)
 	return wi_soft_group_flags(op->buffer_id, op->buffer_goes_on);
 }
 
-/* CQE_SKIP_SUCCESS. A MSG_WAITALL that is short is no success. */
+/* CQE_SKIP_SUCCESS. A short MSG_WAITALL counts as a failure. */
 static bool op_is_silent(const struct sim_op *op, int res)
 {
 	return (op->sqe.flags & IOSQE_CQE_SKIP_SUCCESS) != 0 && res >= 0 &&
@@ -73,7 +73,7 @@ static bool op_is_silent(const struct sim_op *op, int res)
 		 (uint32_t)res < op->all);
 }
 
-/* Its last, and right behind it perhaps the same again. */
+/* The last completion; with WEIR_FAULT_TWICE perhaps a second time. */
 static void op_post(struct weir_sim *sim, const struct sim_op *op, int res,
 		    uint32_t flags)
 {
@@ -124,8 +124,8 @@ static void op_end(struct weir_sim *sim, struct sim_op *op, int res,
 	op_give(sim, op);
 }
 
-/* It ends without an attempt of its own: bytes that are out or in are told
- * first, as io_sendrecv_fail() does. */
+/* It ends without an attempt. Bytes that earlier attempts moved are reported,
+ * as in io_sendrecv_fail(). */
 static void op_fail(struct weir_sim *sim, struct sim_op *op, int res)
 {
 	op_end(sim, op, op->done > 0 ? (int)op->done : res,
@@ -154,8 +154,8 @@ static int op_read(struct weir_sim *sim, struct sim_op *op)
 	return (int)sizeof(file->value);
 }
 
-/* An attempt. Return: the result; SIM_OP_WAITS; SIM_OP_AGAIN: it has posted one
- * and goes on. */
+/* An attempt. Return: the result; SIM_OP_WAITS; SIM_OP_AGAIN: it has posted a
+ * completion and continues. */
 static int op_try(struct weir_sim *sim, struct sim_op *op)
 {
 	switch (op->sqe.opcode) {
@@ -204,7 +204,7 @@ static int op_try(struct weir_sim *sim, struct sim_op *op)
 	}
 }
 
-/* What the harness wants of it: 0, an errno, or WEIR_SIM_NEVER. */
+/* What the attempt callback returns: 0, an errno, or WEIR_SIM_NEVER. */
 static int op_planned(struct weir_sim *sim, const struct sim_op *op)
 {
 	if (sim->attempt == NULL || op->done > 0)
@@ -224,7 +224,7 @@ static void op_lose(struct weir_sim *sim, struct sim_op *op)
 	op->is_lost = true;
 }
 
-/* Of an accept, and of a read of a doorbell, nobody could tell. */
+/* The program could not notice a lost accept or a lost read of a doorbell. */
 static bool op_is_of_a_connection(const struct weir_sim *sim,
 				  const struct sim_op *op)
 {
@@ -233,7 +233,7 @@ static bool op_is_of_a_connection(const struct weir_sim *sim,
 				    : sim->files[op->file].kind == SIM_STREAM;
 }
 
-/* One of four that might: each takes a connection's place for good. */
+/* One of four that might: each costs a connection's slot for good. */
 static bool op_is_never(struct weir_sim *sim, const struct sim_op *op)
 {
 	return (sim->opts.faults & WEIR_FAULT_NEVER) != 0 &&
@@ -263,7 +263,7 @@ static void op_go(struct weir_sim *sim, struct sim_op *op)
 		fault = op_errno(sim, op->sqe.opcode);
 	if (fault != 0) {
 		sim_note_result(sim, op, "fails by a fault", fault);
-		/* CLOSE has its effect all the same. */
+		/* A failing CLOSE still closes. */
 		if (op->sqe.opcode == IORING_OP_CLOSE)
 			(void)op_try(sim, op);
 		op_fail(sim, op, fault);
@@ -279,7 +279,7 @@ static void op_go(struct weir_sim *sim, struct sim_op *op)
 	op->is_retried = op->is_used;
 }
 
-/* It had not begun, or has failed just before. */
+/* It had not started, or has just failed. */
 static void op_end_cancelled(struct weir_sim *sim, struct sim_op *op)
 {
 	const int fault = op_planned(sim, op);
@@ -314,7 +314,7 @@ static int op_find_file(const struct weir_sim *sim, int ring,
 		       : sim_fd_file(sim, sqe->fd);
 }
 
-/* False: there is none, and that was the end of it. */
+/* False: the file does not exist, and the operation has ended. */
 static bool op_hold_file(struct weir_sim *sim, struct sim_op *op)
 {
 	if (!op_needs_file(op->sqe.opcode) || op->file != SIM_NONE)
@@ -337,7 +337,7 @@ static bool op_selects_buffers(uint8_t opcode)
 	       opcode == IORING_OP_SEND;
 }
 
-/* What the kernel finds wrong with the entry alone, or 0. */
+/* 0, or the errno for an invalid entry. */
 static int op_prepare(struct weir_sim *sim, struct sim_op *op)
 {
 	const struct io_uring_sqe *sqe = &op->sqe;
@@ -366,12 +366,12 @@ static int op_prepare(struct weir_sim *sim, struct sim_op *op)
 	}
 }
 
-/* Poll first; or the kernel was busy, and does it a little later. */
+/* It polls first; or the kernel is busy and tries it later. */
 static bool op_is_put_off(struct weir_sim *sim, const struct sim_op *op)
 {
 	if (op->sqe.opcode == IORING_OP_TIMEOUT)
 		return true;
-	/* Tried as it is submitted, without a wait: io_accept(). */
+	/* io_accept() tries it at submission, without a wait. */
 	if (op->sqe.opcode == IORING_OP_ACCEPT)
 		return false;
 	if (sim_op_polls_first(op))
@@ -380,7 +380,7 @@ static bool op_is_put_off(struct weir_sim *sim, const struct sim_op *op)
 	       weir_tape_chance(sim->tape, ONE_IN_EIGHT);
 }
 
-/* It waits for a file, and is not tried before that is ready. */
+/* It waits for a file and is not tried until that is ready. */
 static bool op_waits_for_file(const struct sim_op *op)
 {
 	return sim_op_is_recv(op) || op->sqe.opcode == IORING_OP_TIMEOUT;
@@ -412,7 +412,7 @@ bool sim_op_submit(struct weir_sim *sim, int ring,
 		return true;
 	if (!op_hold_file(sim, op))
 		return true;
-	/* Both together are -EAGAIN, whatever there is: sim-model. */
+	/* Both together give -EAGAIN, ready or not: sim-model. */
 	if (sim_op_polls_first(op) && (sqe->msg_flags & MSG_DONTWAIT) != 0) {
 		op_fail(sim, op, -EAGAIN);
 		return true;

@@ -16,7 +16,7 @@ static bool cancel_is_by_file(const struct sim_op *op)
 	return (op->sqe.cancel_flags & IORING_ASYNC_CANCEL_FD) != 0;
 }
 
-/* Of one that has not looked for it yet: what it would find. */
+/* Its file; before it has looked that up, the file that it would find. */
 static int cancel_target_file(const struct weir_sim *sim,
 			      const struct sim_op *target)
 {
@@ -38,14 +38,14 @@ static bool cancel_matches(const struct weir_sim *sim, const struct sim_op *op,
 	    !target->is_armed || target->is_lost || target->is_notice ||
 	    target->is_message || target->has_acted)
 		return false;
-	/* It found its file ready when it was to wait for it, and is queued:
+	/* Its file was ready when it was armed, so it is queued:
 	 * io_arm_poll_handler(). */
 	if ((target->sqe.opcode == IORING_OP_RECV ||
 	     target->sqe.opcode == IORING_OP_RECVMSG) &&
 	    target->is_woken &&
 	    (target->sqe.ioprio & IORING_RECV_MULTISHOT) == 0)
 		return false;
-	/* What waits for a file is found again, until it has ended. */
+	/* An operation that waits for a file is found until it has ended. */
 	if (target->is_cancelled &&
 	    (target->is_late || target->sqe.opcode == IORING_OP_TIMEOUT))
 		return false;
@@ -56,7 +56,7 @@ static bool cancel_matches(const struct weir_sim *sim, const struct sim_op *op,
 	return cancel_target_file(sim, target) == cancel_file(sim, op);
 }
 
-/* A kernel worker has it in hand: it is found, and goes on all the same. */
+/* A kernel worker runs it: the cancel finds it, but it continues. */
 static bool cancel_finds_running(struct weir_sim *sim,
 				 const struct sim_op *target)
 {
@@ -67,19 +67,19 @@ static bool cancel_finds_running(struct weir_sim *sim,
 
 static bool cancel_is_all(const struct sim_op *op)
 {
-	/* ANY is all of them, asked for or not: io_async_cancel(). */
+	/* ANY matches all, with or without ALL: io_async_cancel(). */
 	return (op->sqe.cancel_flags &
 		(IORING_ASYNC_CANCEL_ALL | IORING_ASYNC_CANCEL_ANY)) != 0;
 }
 
-/* Return: 0; -EALREADY: a worker has it; -ENOENT: no match after all. */
+/* Return: 0; -EALREADY: a worker runs it; -ENOENT: no match after all. */
 static int cancel_target(struct weir_sim *sim, const struct sim_op *op,
 			 struct sim_op *target)
 {
 	const bool is_running = cancel_finds_running(sim, target);
 	if (sim_op_timeout_has_fired(sim, target))
 		return -ENOENT;
-	/* It has looked for its file only if it runs. */
+	/* It has looked up its file only once it runs. */
 	if (cancel_is_by_file(op) && target->file == SIM_NONE && !is_running)
 		return -ENOENT;
 	target->is_cancelled |= !is_running;
@@ -102,14 +102,14 @@ static int cancel_all(struct weir_sim *sim, const struct sim_op *op)
 		if (!cancel_matches(sim, op, target) ||
 		    cancel_target(sim, op, target) == -ENOENT)
 			continue;
-		/* The kernel's workers have one answer for all of theirs. */
+		/* All operations of kernel workers count as one. */
 		count += !target->is_late || !has_worker;
 		has_worker |= target->is_late;
 	}
 	return count;
 }
 
-/* Which of many is found depends on a hash: any. */
+/* Which one of several is found depends on a hash: any. */
 static int cancel_one(struct weir_sim *sim, const struct sim_op *op)
 {
 	int matches[SIM_OPS];

@@ -1,17 +1,17 @@
 /* sim_op_msg.c - messages from one ring to another
  *
- *     data:       a completion there
- *     descriptor: what a slot here holds, into a slot there, and a completion
+ *     data:       a completion in the target
+ *     descriptor: the same, and the file of a slot here in a slot of the target
  *
- * A DEFER_TASKRUN target gets its completion as task work, in the order of the
- * senders, once it enters; any other at once. A full queue there overflows in
- * order and loses nothing, as seen on 6.18.
+ * A DEFER_TASKRUN target gets its completion as task work when it enters, in
+ * the order of the senders; any other target at once. With a full queue the
+ * target overflows in order and loses nothing, as seen on 6.18.
  */
 #include "sim_priv.h"
 
 #include <errno.h>
 
-/* Of io_uring/msg_ring.c: __io_msg_ring_prep(), io_msg_ring_data(). */
+/* __io_msg_ring_prep(), io_msg_ring_data() of io_uring/msg_ring.c. */
 static int msg_check(const struct weir_sim *sim, const struct io_uring_sqe *sqe,
 		     int file, int *out_target)
 {
@@ -97,7 +97,7 @@ static int msg_data(struct weir_sim *sim, const struct io_uring_sqe *sqe,
 	return msg_post(sim, target, sqe->off, (int)sqe->len, flags);
 }
 
-/* Return: the slot there; 0 if it was named. */
+/* Return: the slot in the target; 0 if the entry named it. */
 static int slot_put(struct weir_sim *sim, int target, uint32_t file_index,
 		    int file)
 {
@@ -127,7 +127,7 @@ static int msg_descriptor(struct weir_sim *sim, const struct sim_op *op,
 	const int slot = slot_put(sim, target, sqe->file_index, file);
 	if (slot < 0)
 		return slot;
-	sim_file_hold(sim, file); /* both hold it */
+	sim_file_hold(sim, file); /* both slots hold it */
 	if ((sqe->msg_ring_flags & IORING_MSG_RING_CQE_SKIP) != 0)
 		return slot;
 	const int err = msg_post(sim, target, sqe->off, slot, 0);

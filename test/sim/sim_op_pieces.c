@@ -1,7 +1,7 @@
-/* sim_op_pieces.c - what an operation sends from, or receives into
+/* sim_op_pieces.c - the memory that an operation sends, or receives into
  *
- *     one buffer, an array of them, or what a group shows --> iov, iov_count
- *                                                             all: their bytes
+ *     one buffer, an array, or buffers of a group --> iov, iov_count
+ *                                                     all: their bytes
  */
 #include "sim_priv.h"
 
@@ -15,7 +15,7 @@ struct iovec sim_op_piece(const struct sim_op *op, uint32_t at)
 	if (op->iov_count == 0)
 		return (struct iovec){ .iov_len = 0 };
 	return (struct iovec){
-		/* As a number: nothing has no address. */
+		/* A number, since a piece of 0 bytes may have no address. */
 		.iov_base = (void *)((uintptr_t)op->iov[i].iov_base + at),
 		.iov_len = op->iov[i].iov_len - at,
 	};
@@ -24,7 +24,7 @@ struct iovec sim_op_piece(const struct sim_op *op, uint32_t at)
 void sim_op_pieces_one(struct sim_op *op)
 {
 	op->iov[0] = (struct iovec){
-		/* As a number: a send of nothing has no address. */
+		/* A number, since a send of 0 bytes may have no address. */
 		.iov_base = (void *)(uintptr_t)op->sqe.addr,
 		.iov_len = op->sqe.len,
 	};

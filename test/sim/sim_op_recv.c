@@ -1,8 +1,8 @@
-/* sim_op_recv.c - receives: once, multishot, bundles
+/* sim_op_recv.c - receives: single, multishot, bundles
  *
- *     take buffers --> read --> commit --> completion --> once more, or armed
+ *     take buffers --> read --> commit --> completion --> again, or armed
  *
- * As io_recv() and io_recv_finish() of Linux 6.18 do it, step by step.
+ * Step by step as io_recv() and io_recv_finish() of Linux 6.18.
  */
 #include "sim_priv.h"
 
@@ -33,7 +33,8 @@ static int recv_read_header(struct sim_op *op)
 		return -EINVAL;
 	op->message = *message;
 	if (recv_selects(op)) {
-		/* A single part caps what is used of each buffer. */
+		/* With a single part, its size limits what is used of each
+		 * buffer. */
 		op->want = message->msg_iovlen == 1
 				   ? (uint32_t)message->msg_iov[0].iov_len
 				   : 0;
@@ -66,9 +67,8 @@ int sim_op_recv_prepare(struct sim_op *op)
 	return 0;
 }
 
-/* A bundle of unknown size looks at one buffer; or at as many as fit into an
- * array of pieces that an earlier operation has left in the cache of the ring:
- * sim-model. */
+/* A bundle of unknown size takes one buffer, or as many as fit into an array of
+ * pieces that an earlier operation left in the ring's cache: sim-model. */
 static uint32_t recv_guess(struct weir_sim *sim, const struct sim_op *op)
 {
 	const uint32_t cached = sim->rings[op->ring].iov_cached;
@@ -102,11 +102,12 @@ int sim_op_recv_take(struct weir_sim *sim, struct sim_op *op)
 	if (err < 0)
 		return err;
 	sim_op_pieces_take(sim, op, &take);
-	/* REQ_F_BL_EMPTY: an attempt that found no bytes has set it as well. */
+	/* REQ_F_BL_EMPTY: an attempt without bytes has set it as well. */
 	op->is_last_buffer |= take.is_last;
 	op->is_cut |= take.is_cut;
-	/* What one buffer has room for stays its size, until a completion: so
-	 * one that has become the last meanwhile does not end a bundle. */
+	/* The room of one buffer stays its size until a completion. So the
+	 * bundle does not end if this buffer has become the last one meanwhile.
+	 */
 	if (take.count == 1)
 		op->want = take.bytes;
 	if (!op->is_appended)
@@ -114,7 +115,7 @@ int sim_op_recv_take(struct weir_sim *sim, struct sim_op *op)
 	return 0;
 }
 
-/* Bytes; 0: the end; -EAGAIN and the like. */
+/* Bytes; 0: end of stream; -EAGAIN and other errnos. */
 static int recv_read(struct weir_sim *sim, struct sim_op *op, int conn)
 {
 	const enum sim_side side = sim->files[op->file].side;
@@ -146,10 +147,10 @@ static uint32_t recv_touched(const struct sim_op *op, uint32_t bytes)
 	return count;
 }
 
-/* What one operation keeps over an attempt (MSG_WAITALL) it commits once, with
- * the bytes of the first attempt, and then reports without BUF_MORE: seen on
- * 6.18 by sim-model. So on an incremental ring the bytes of later attempts are
- * filled in twice; bufring.h says not to do it. */
+/* An operation that keeps buffers over an attempt (MSG_WAITALL) commits them
+ * once, with the bytes of the first attempt, and then reports no BUF_MORE: seen
+ * on 6.18 by sim-model. So on an incremental ring later attempts fill the same
+ * bytes twice; bufring.h says not to do it. */
 void sim_op_recv_commit(struct weir_sim *sim, struct sim_op *op, uint32_t bytes)
 {
 	struct wi_soft_group *group = sim_op_group(sim, op);
@@ -163,7 +164,7 @@ void sim_op_recv_commit(struct weir_sim *sim, struct sim_op *op, uint32_t bytes)
 	op->has_buffer = true;
 }
 
-/* A bundle that was filled to the brim takes a second helping. */
+/* A bundle that was filled completely takes a second part. */
 static bool recv_appends(struct sim_op *op, uint32_t bytes)
 {
 	if (!recv_is_bundle(op) || op->is_last_buffer || op->is_appended ||
@@ -178,7 +179,7 @@ static bool recv_appends(struct sim_op *op, uint32_t bytes)
 	return true;
 }
 
-/* One receive. Return: bytes in all, or what it ends with, or WAITS. */
+/* One receive. Return: bytes in all, another result, or WAITS. */
 static int recv_once(struct weir_sim *sim, struct sim_op *op, int conn)
 {
 	const bool waits_all = (op->sqe.msg_flags & MSG_WAITALL) != 0;
@@ -188,7 +189,7 @@ static int recv_once(struct weir_sim *sim, struct sim_op *op, int conn)
 			int err = sim_op_recv_take(sim, op);
 			if (err < 0) {
 				op->inq = -1;
-				/* No second helping: the last completion. */
+				/* No second part: the last completion. */
 				op->is_last_buffer = true;
 				return op->done > 0 ? (int)op->done : err;
 			}
@@ -213,7 +214,7 @@ static int recv_once(struct weir_sim *sim, struct sim_op *op, int conn)
 	return (int)op->done;
 }
 
-/* Ready for the next completion of a multishot. */
+/* Prepares the next completion of a multishot. */
 static void recv_renew(struct sim_op *op)
 {
 	op->done = 0;
@@ -224,7 +225,7 @@ static void recv_renew(struct sim_op *op)
 	op->want = op->sqe.len;
 }
 
-/* Whether that was the last one of a multishot. */
+/* Whether that completion was the last of a multishot. */
 static bool recv_is_over(struct sim_op *op, int result)
 {
 	if (result <= 0)
@@ -237,11 +238,11 @@ static bool recv_is_over(struct sim_op *op, int result)
 	return recv_is_bundle(op) && op->is_last_buffer;
 }
 
-/* It has seen no hint of more. In its submission it now looks at the socket, as
- * it is armed: __io_arm_poll_handler(). One that was woken does not, and misses
- * a shutdown of its own or a reset that lay behind the bytes; but if it was
- * woken more than once it goes on at a hang-up: io_poll_check_events(). Return:
- * whether it goes on. */
+/* The receive gave no hint of more. At its submission it now looks at the
+ * socket while it is armed: __io_arm_poll_handler(). After a single wake-up it
+ * does not look, so it misses its own shutdown, or a reset behind the bytes.
+ * After several wake-ups it continues at a hang-up: io_poll_check_events().
+ * Return: whether it continues. */
 static bool recv_looks_again(struct weir_sim *sim, struct sim_op *op, int conn)
 {
 	const uint32_t mask =
@@ -284,7 +285,7 @@ int sim_op_recv(struct weir_sim *sim, struct sim_op *op)
 		const bool is_stopped = loops == MULTISHOT_LOOPS || is_capped;
 		if ((op->sqe.msg_flags & MSG_DONTWAIT) != 0 &&
 		    (!has_more || is_stopped))
-			return -EAGAIN; /* whatever is there by now */
+			return -EAGAIN; /* even if bytes have come by now */
 		if (!has_more) {
 			if (recv_looks_again(sim, op, conn))
 				continue;
@@ -295,7 +296,7 @@ int sim_op_recv(struct weir_sim *sim, struct sim_op *op)
 				op->requeued = sim->enters;
 			return SIM_OP_AGAIN;
 		}
-		/* It goes on; no kernel known hands out the rest later. */
+		/* It continues; no known kernel leaves the rest for later. */
 		if (!sim->opts.is_prompt && weir_tape_below(sim->tape, 2) == 1)
 			return SIM_OP_AGAIN;
 	}

@@ -4,7 +4,7 @@
  *                                                       |
  *                        zero-copy: F_MORE .........> notice
  *
- * As io_send() and io_send_zc() of Linux 6.18 do it.
+ * As io_send() and io_send_zc() of Linux 6.18.
  */
 #include "sim_priv.h"
 
@@ -64,7 +64,7 @@ int sim_op_send_prepare(struct sim_op *op)
 	return 0;
 }
 
-/* io_send_select_buffer(): taken at once, whatever becomes of the send. */
+/* io_send_select_buffer(): taken at once, even if the send fails. */
 static int send_take(struct weir_sim *sim, struct sim_op *op)
 {
 	struct wi_soft_group *group = sim_op_group(sim, op);
@@ -72,7 +72,7 @@ static int send_take(struct weir_sim *sim, struct sim_op *op)
 
 	if (group == NULL)
 		return -ENOENT;
-	/* The kernel gives the size as known: there is no guess in a send. */
+	/* The size is known to the kernel: a send does not guess. */
 	int err = sim_group_take(sim, group, op->want != 0 ? op->want : INT_MAX,
 				 send_is_bundle(op) ? WI_SOFT_TAKE_MANY
 						    : WI_SOFT_TAKE_ONE,
@@ -88,7 +88,7 @@ static int send_take(struct weir_sim *sim, struct sim_op *op)
 	return 0;
 }
 
-/* How much of the next piece goes at once. */
+/* Bytes of the next piece that are sent at once. */
 static size_t send_piece_bytes(struct weir_sim *sim, size_t bytes,
 			       bool *out_is_short)
 {
@@ -137,7 +137,7 @@ int sim_op_send(struct weir_sim *sim, struct sim_op *op)
 		return sim_op_udp_send(sim, op);
 	const int conn = sim_op_conn(sim, op);
 	if (conn == -ENOTCONN)
-		return -EPIPE; /* tcp_sendmsg() on a fresh socket */
+		return -EPIPE; /* tcp_sendmsg() on an unconnected socket */
 	if (conn < 0)
 		return conn;
 	sim_op_cache_iov(&sim->rings[op->ring], op->iov_count);
@@ -161,7 +161,7 @@ int sim_op_send(struct weir_sim *sim, struct sim_op *op)
 			return result;
 		op->has_buffer = false;
 		op->done = 0;
-		op->want = 0; /* the size is for the first round only */
+		op->want = 0; /* the size counts for the first round only */
 	}
 }
 
@@ -203,7 +203,7 @@ void sim_op_notice_run(struct weir_sim *sim, struct sim_op *op)
 {
 	const bool reports =
 		(op->sqe.ioprio & IORING_SEND_ZC_REPORT_USAGE) != 0;
-	/* Loopback copies; and what sent nothing used nothing. */
+	/* Loopback copies. A send of 0 bytes used no memory. */
 	const bool is_copied =
 		op->done == 0 || weir_tape_below(sim->tape, 2) == 0;
 

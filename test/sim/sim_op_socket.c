@@ -1,6 +1,4 @@
-/* sim_op_socket.c - how descriptors come and go: accept, socket, close;
- * and the options of a socket
- */
+/* sim_op_socket.c - descriptors: accept, socket, close; and socket options */
 #include "sim_priv.h"
 
 #include <errno.h>
@@ -35,7 +33,7 @@ int sim_op_accept(struct weir_sim *sim, struct sim_op *op)
 	return slot;
 }
 
-/* The table that the entry names: of the process, or of the ring. */
+/* The table that the entry names: the process's or the ring's. */
 static int *close_entry(struct weir_sim *sim, const struct sim_op *op)
 {
 	struct sim_ring *ring = &sim->rings[op->ring];
@@ -96,7 +94,7 @@ int sim_op_shutdown(struct weir_sim *sim, struct sim_op *op)
 	return sim_net_shutdown(sim, file->conn, file->side, (int)op->sqe.len);
 }
 
-/* All packets come in on the first CPU. */
+/* All packets arrive on the first CPU. */
 static int socket_option(const struct sim_op *op)
 {
 	const int cpu = 0;
@@ -105,7 +103,7 @@ static int socket_option(const struct sim_op *op)
 	if (op->sqe.level != SOL_SOCKET)
 		return -EOPNOTSUPP;
 	if (op->sqe.optname != SO_INCOMING_CPU)
-		return -ENOPROTOOPT; /* no other is simulated */
+		return -ENOPROTOOPT; /* no other level is simulated */
 	wi_soft_copy((void *)(uintptr_t)op->sqe.optval, &cpu, bytes);
 	return (int)bytes;
 }
@@ -119,7 +117,7 @@ int sim_op_command(struct weir_sim *sim, struct sim_op *op)
 	case SOCKET_URING_OP_GETSOCKOPT:
 		return socket_option(op);
 	case SOCKET_URING_OP_SETSOCKOPT:
-		return 0; /* none changes what is simulated */
+		return 0; /* none changes the simulation */
 	default:
 		return -EOPNOTSUPP;
 	}

@@ -1,7 +1,7 @@
 /* sim_op_time.c - timeouts in virtual time, and poll
  *
- * A timeout is due at a time or after a number of completions; when nothing
- * else can happen, time leaps to the next one.
+ * A timeout is due at a time or after a number of completions. When nothing
+ * else can happen, time jumps to the next one.
  */
 #include "sim_priv.h"
 
@@ -28,8 +28,9 @@ int sim_op_timeout_prepare(struct weir_sim *sim, struct sim_op *op)
 	op->due_ns = (uint64_t)ts->tv_sec * NS_PER_S + (uint64_t)ts->tv_nsec;
 	if ((sqe->timeout_flags & IORING_TIMEOUT_ABS) == 0)
 		op->due_ns += sim->now_ns;
-	/* Its interrupt comes late: even one of no time may be cancelled after
-	 * many an enter (sim-model, program 302997, on a busy machine). */
+	/* The timer interrupt comes late: even a timeout of 0 ns can be
+	 * cancelled many enters later (sim-model, program 302997, on a busy
+	 * machine). */
 	op->due_ns += LATE_NS * weir_tape_below(sim->tape, 2);
 	op->due_count = sqe->off == 0
 				? UINT64_MAX
@@ -83,7 +84,7 @@ static uint32_t poll_events(const struct sim_op *op)
 	       POLLRDHUP; /* IO_POLL_UNMASK: never masked */
 }
 
-/* What there is now. */
+/* The events that are there now. */
 static uint32_t poll_level(const struct weir_sim *sim, const struct sim_op *op)
 {
 	const struct sim_file *file = &sim->files[op->file];
@@ -113,9 +114,9 @@ static uint32_t poll_level(const struct weir_sim *sim, const struct sim_op *op)
 	return mask & poll_events(op);
 }
 
-/* If bytes have come, and nothing else has, it tells of these, whether or not
- * another has taken them: __io_poll_execute() stashes the mask of the wake-up.
- * After more than one it looks at the file: io_poll_check_events(). */
+/* After a single wake-up by bytes it reports these, even if another receive has
+ * taken them: __io_poll_execute() keeps the mask of the wake-up. After several
+ * it looks at the file: io_poll_check_events(). */
 static uint32_t poll_mask(const struct weir_sim *sim, const struct sim_op *op)
 {
 	const uint32_t stash = (POLLIN | POLLRDNORM) & poll_events(op);

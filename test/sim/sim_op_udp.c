@@ -1,7 +1,8 @@
 /* sim_op_udp.c - operations on datagram sockets
  *
- * A buffer of a multishot recvmsg: header, name area, control area, payload;
- * the areas have the size that was asked for, the header says what is used.
+ * A buffer of a multishot recvmsg holds a header, a name area, a control area
+ * and the payload. The areas have the requested sizes; the header says how much
+ * of them is used.
  */
 #include "sim_priv.h"
 
@@ -10,7 +11,8 @@
 
 static uint16_t port_of(uint64_t address)
 {
-	struct sockaddr_in in; /* the port lies alike in both families */
+	struct sockaddr_in in; /* the port has the same offset in both
+				* families */
 	if (address == 0)
 		return 0;
 	wi_soft_copy(&in, (const void *)(uintptr_t)address, sizeof(in));
@@ -96,7 +98,7 @@ static int udp_recv_framed(struct weir_sim *sim, struct sim_op *op,
 	return (int)front + result;
 }
 
-/* A header of the program's own, written when it completes. */
+/* A msghdr of the program, written at completion. */
 static void udp_fill_header(const struct sim_op *op,
 			    const struct sim_udp_info *info)
 {
@@ -144,7 +146,7 @@ int sim_op_udp_recv(struct weir_sim *sim, struct sim_op *op)
 		    !sim_ring_post(sim, op->ring, op->sqe.user_data, result,
 				   op->due_flags | IORING_CQE_F_MORE, true))
 			return result;
-		/* No hint of more comes with a datagram: it tries again. */
+		/* A datagram has no hint of more: it tries again. */
 		op->has_buffer = false;
 		op->want = want;
 		op->due_flags = 0;

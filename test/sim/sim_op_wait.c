@@ -1,14 +1,14 @@
-/* sim_op_wait.c - what an operation waits for, and when it can go on
+/* sim_op_wait.c - what an operation waits for, and when it can continue
  *
  *     armed --> its file wakes it, or time does --> runnable
  *
- * Also here: what haunts a stream that is gone, a completion of nobody's.
+ * Also here: late completions for streams that are closed.
  */
 #include "sim_priv.h"
 
 #include <errno.h>
 
-/* Its file is one that receives come for. */
+/* Its file is a socket that receives bytes. */
 static bool op_can_wait(const struct weir_sim *sim, const struct sim_op *op)
 {
 	if (op->file == SIM_NONE)
@@ -42,7 +42,7 @@ uint32_t sim_op_data_wakes(const struct weir_sim *sim, const struct sim_op *op)
 		       : 0;
 }
 
-/* Once for each thing that has come, and is not looked at yet: poll_refs. */
+/* One for each event that it has not looked at yet: poll_refs. */
 uint32_t sim_op_activations(const struct weir_sim *sim, const struct sim_op *op)
 {
 	return op_can_wait(sim, op) ? op_wakes(sim, op) - op->wakes : 0;
@@ -76,9 +76,9 @@ uint32_t sim_op_woken_count(const struct weir_sim *sim, const struct sim_op *op)
 	return op->is_woken + sim_op_activations(sim, op);
 }
 
-/* Another has taken what it was woken for. After one wake-up it tries all the
- * same, and may find no buffer; after two, or once requeued, the kernel looks
- * at the socket first (io_poll_check_events()). */
+/* Another operation has taken the bytes. After one wake-up it still tries, and
+ * may find no buffer. After two, or once requeued, the kernel looks at the
+ * socket first (io_poll_check_events()). */
 bool sim_op_was_woken_in_vain(struct weir_sim *sim, const struct sim_op *op)
 {
 	if (!sim_op_is_recv(op) || !op->is_armed ||
@@ -88,8 +88,8 @@ bool sim_op_was_woken_in_vain(struct weir_sim *sim, const struct sim_op *op)
 	       weir_tape_below(sim->tape, 2) == 1;
 }
 
-/* A wake-up counts also if another has taken the bytes since: it tries, and
- * looks for a buffer first. */
+/* A wake-up counts even if another operation has taken the bytes since: this
+ * one tries, and looks for a buffer first. */
 static bool op_is_woken(const struct weir_sim *sim, const struct sim_op *op)
 {
 	return op->is_woken || !op_can_wait(sim, op) ||
@@ -134,7 +134,7 @@ static bool op_is_ready(const struct weir_sim *sim, const struct sim_op *op)
 	}
 }
 
-/* Whether it is among those that are looked for. */
+/* Whether this ring and runner can continue it. */
 static bool op_can_run(const struct weir_sim *sim, const struct sim_op *op,
 		       int ring, enum sim_runner run)
 {
@@ -169,7 +169,7 @@ void sim_op_haunt(struct weir_sim *sim, int ring)
 	const uint32_t which = weir_tape_below(sim->tape, sim->dead_count);
 	const uint64_t token = sim->dead_tokens[which];
 	if (sim->dead_rings[which] != ring)
-		return; /* it haunts another */
+		return; /* the token is of another ring */
 	const struct io_uring_buf *buf = NULL;
 	if (group->is_used && !group->is_incremental &&
 	    weir_tape_below(sim->tape, 2) == 1) {
@@ -186,7 +186,8 @@ void sim_op_haunt(struct weir_sim *sim, int ring)
 		return;
 	}
 	const uint16_t id = buf->bid;
-	(void)wi_soft_group_commit(group, 1, 1); /* not incremental */
+	(void)wi_soft_group_commit(group, 1, 1); /* the group is not
+						  * incremental */
 	(void)sim_ring_post(sim, ring, token, 1, wi_soft_group_flags(id, false),
 			    false);
 }

@@ -1,16 +1,16 @@
 /* sim_ring.c - set-up, registration, enter
  *
- * The queues themselves, buffer groups and slots: uring/soft/. What happens
- * while a ring waits: sim_world.c.
+ * Queues, buffer groups and slots: uring/soft/. Events while a ring waits:
+ * sim_world.c.
  */
 #include "sim_priv.h"
 
 #include <errno.h>
 
 enum {
-	TASKRUN_BATCH = 20, /* DEFER_TASKRUN hands out so many per enter */
+	TASKRUN_BATCH = 20, /* DEFER_TASKRUN posts at most so many per enter */
 	ONE_IN_FOUR = 64,
-	LATE_WAKE = 48, /* of 256 */
+	LATE_WAKE = 48, /* chance in 256ths */
 	NS_PER_S = 1000000000,
 	SLOT_EMPTY = -1, /* of FILES_UPDATE */
 	SLOT_KEEP = -2,
@@ -32,7 +32,7 @@ static int ring_memory(struct weir_sim *sim, struct sim_ring *ring,
 		err = kernel->map(sim, sqes_bytes, -1, 0, &sqes);
 	if (err < 0)
 		return err;
-	sim->mappings -= 2; /* of the kernel's own */
+	sim->mappings -= 2; /* the ring's own mappings */
 	wi_soft_ring_init(&ring->soft, params, memory, sqes, ring->overflow,
 			  SIM_OVERFLOW);
 	return 0;
@@ -158,7 +158,7 @@ static int enter_fault(struct weir_sim *sim)
 	return refusals[weir_tape_below(sim->tape, 4)];
 }
 
-/* How many entries the harness lets it take, or an errno. */
+/* How many entries the callback allows, or an errno. */
 static int enter_most(struct weir_sim *sim, uint32_t submit_count)
 {
 	if (sim->on_enter == NULL)
@@ -194,14 +194,14 @@ static int enter_submit(struct weir_sim *sim, int index, uint32_t submit_count)
 	return (int)count;
 }
 
-/* What was held back, up to the kernel's batch; and now and then the world
- * moves on though nobody waits. */
+/* Delayed completions, up to the kernel's batch. Now and then the world moves
+ * on though the ring does not wait. */
 static void enter_task_work(struct weir_sim *sim, int ring,
 			    uint32_t min_complete)
 {
 	const uint32_t batch =
 		min_complete > TASKRUN_BATCH ? min_complete : TASKRUN_BATCH;
-	/* Within another's wait there is no wait of its own. */
+	/* Within another ring's wait this one does not wait. */
 	const enum sim_runner run =
 		sim_thread_is_nested(sim) ? SIM_RUN_WAITING : SIM_RUN_TASK_WORK;
 	sim_worker_moment(sim);
@@ -216,7 +216,7 @@ static void enter_task_work(struct weir_sim *sim, int ring,
 		(void)sim_world_step(sim, ring, SIM_RUN_BESIDE);
 }
 
-/* Within another's wait: see sim_thread.c. */
+/* Within another ring's wait: see sim_thread.c. */
 static int enter_nap(struct weir_sim *sim, int index, uint32_t min_complete,
 		     const struct enter_limit *limit)
 {
@@ -244,8 +244,8 @@ static int enter_wait(struct weir_sim *sim, int index, uint32_t min_complete,
 		const uint64_t waited_ns = sim->now_ns - limit->start_ns;
 		if (sim->violation != NULL)
 			return 0;
-		/* It is awake, if it slept; until it runs, the world may go
-		 * on. */
+		/* It wakes up if it slept; the world may move on before it
+		 * runs. */
 		if (ready >= min_complete &&
 		    (min_complete == 0 ||
 		     !weir_tape_chance(sim->tape, LATE_WAKE) ||
@@ -322,8 +322,8 @@ int sim_ring_enter(void *ctx, int ring_fd, uint32_t submit_count,
 	const int submitted = enter_submit(sim, index, (uint32_t)most);
 	if ((flags & IORING_ENTER_GETEVENTS) == 0 || submitted < 0)
 		return submitted;
-	/* What could not be submitted whole does not wait: the kernel returns
-	 * for the rest. */
+	/* After a partial submission it does not wait: the kernel returns, and
+	 * the rest is submitted again. */
 	if ((uint32_t)submitted < submit_count)
 		min_complete = 0;
 	wi_soft_ring_flush(&sim->rings[index].soft);
@@ -359,7 +359,7 @@ static int register_slots(struct sim_ring *ring, const void *arg)
 	return 0;
 }
 
-/* As __io_sqe_files_update(): up to the first that is refused. */
+/* As __io_sqe_files_update(): stops at the first refused entry. */
 static int update_slots(struct weir_sim *sim, struct wi_soft_slots *slots,
 			const void *arg, uint32_t count)
 {
@@ -386,7 +386,7 @@ static int update_slots(struct weir_sim *sim, struct wi_soft_slots *slots,
 			return done > 0 ? (int)done : -EBADF;
 		sim_file_hold(sim, file);
 		(void)wi_soft_slots_set(slots, update->offset + done,
-					file); /* it was empty */
+					file); /* the slot was empty */
 	}
 	return (int)done;
 }

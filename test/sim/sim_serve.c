@@ -1,4 +1,4 @@
-/* sim_serve.c - one loop, from listen to its end */
+/* sim_serve.c - runs one loop, from listen to its end */
 #include "sim_main.h"
 
 #include "../../net/loop.h"
@@ -34,7 +34,7 @@ static int serve_listen(struct weir_sim *sim, struct weir_loop *loop,
 	return err;
 }
 
-/* Return: as weir_loop_turn(), 0 too if a rule was broken. */
+/* Return: as weir_loop_turn(); 0 also if a rule was broken. */
 static int serve_turns(struct weir_sim *sim, struct weir_loop *loop)
 {
 	for (uint32_t turns = 0; turns < TURNS_MAX; turns++) {

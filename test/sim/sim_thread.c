@@ -4,9 +4,9 @@
  *                                                     |
  *              the others: a turn each, by the tape <-+ a step of the world
  *
- * A turn within another's wait does not wait itself: its enter is interrupted
- * where it would have slept, and it has its next turn once there is something
- * for it: a completion, an operation that can go on, or its time-out.
+ * A turn within another loop's wait does not wait itself. Its enter is
+ * interrupted where it would sleep. It makes its next turn when there is an
+ * event for it: a completion, an operation that can continue, or its timeout.
  */
 #include "sim_priv.h"
 

@@ -2,7 +2,7 @@
  *
  *     sent --> on the wire --> in the queue of a socket --> received
  *                |  lost, twice, in another order (faults)
- *                +--> nobody has the port: ECONNREFUSED for a connected sender
+ *                +--> the port is closed: ECONNREFUSED for a connected sender
  */
 #include "sim_priv.h"
 
@@ -22,7 +22,7 @@ int sim_udp_bind(struct weir_sim *sim, int index, uint16_t port)
 {
 	struct sim_file *file = &sim->files[index];
 	if (file->port != 0)
-		return -EINVAL; /* bound before */
+		return -EINVAL; /* already bound */
 	if (port != 0 && udp_by_port(sim, port) != SIM_NONE)
 		return -EADDRINUSE;
 	file->port = port != 0 ? port : sim->next_port++;
@@ -32,7 +32,7 @@ int sim_udp_bind(struct weir_sim *sim, int index, uint16_t port)
 void sim_udp_connect(struct weir_sim *sim, int index, uint16_t port)
 {
 	if (sim->files[index].port == 0)
-		(void)sim_udp_bind(sim, index, 0); /* one is free */
+		(void)sim_udp_bind(sim, index, 0); /* a port is always free */
 	sim->files[index].peer_port = port;
 }
 
@@ -54,7 +54,7 @@ static bool datagram_put(struct weir_sim *sim, const struct sim_file *from,
 {
 	struct sim_datagram *datagram = datagram_take(sim);
 	if (datagram == NULL)
-		return false; /* as a queue that is full: nobody is told */
+		return false; /* full queue: dropped without a report */
 	datagram->is_used = true;
 	datagram->to = SIM_NONE;
 	datagram->from_port = from->port;
@@ -88,7 +88,7 @@ int sim_udp_send(struct weir_sim *sim, int index, uint16_t port,
 	if (bytes > SIM_DATAGRAM_BYTES)
 		return -EMSGSIZE;
 	if (file->port == 0)
-		(void)sim_udp_bind(sim, index, 0); /* one is free */
+		(void)sim_udp_bind(sim, index, 0); /* a port is always free */
 	const bool is_lost = sim_fault(sim, WEIR_FAULT_LOSS);
 	const bool is_twice = sim_fault(sim, WEIR_FAULT_DUPLICATE);
 	if (is_lost)
@@ -101,7 +101,7 @@ int sim_udp_send(struct weir_sim *sim, int index, uint16_t port,
 	return (int)bytes;
 }
 
-/* The @nth that is on the wire, or NULL. Benign: the oldest first. */
+/* The @nth in transit, or NULL. Benign: the oldest first. */
 static struct sim_datagram *datagram_moving(struct weir_sim *sim, uint32_t nth)
 {
 	for (int i = 0; i < sim->datagram_high; i++)
@@ -132,7 +132,7 @@ bool sim_udp_is_moving(const struct weir_sim *sim)
 	return false;
 }
 
-/* A connected socket takes from its peer only. */
+/* A connected socket accepts datagrams of its peer only. */
 static bool udp_takes(const struct sim_file *file, uint16_t from_port)
 {
 	return file->peer_port == 0 || file->peer_port == from_port;
@@ -143,7 +143,7 @@ static void udp_refuse(struct weir_sim *sim, uint16_t port)
 	const int from = udp_by_port(sim, port);
 	weir_sim_note(sim, "a datagram finds no socket");
 	if (from == SIM_NONE || sim->files[from].peer_port == 0)
-		return; /* who is not connected hears nothing: udp(7) */
+		return; /* an unconnected sender gets no error: udp(7) */
 	sim->files[from].error = -ECONNREFUSED;
 	sim->files[from].wakes++;
 }
@@ -168,7 +168,8 @@ void sim_udp_arrive(struct weir_sim *sim)
 		return;
 	}
 	datagram->to = to;
-	datagram->order = sim->order++; /* of the queue from here on */
+	datagram->order = sim->order++; /* from here on: its order in the
+					 * queue */
 	sim->files[to].wakes++;
 	weir_sim_note(sim, "a datagram of %u bytes arrives",
 		      datagram->byte_count);
@@ -212,7 +213,7 @@ int sim_udp_recv(struct weir_sim *sim, int index, const struct iovec *iov,
 	return (int)done;
 }
 
-/* Closed: what waits for it is gone. */
+/* The socket is closed: queued datagrams are gone. */
 void sim_udp_end(struct weir_sim *sim, int index)
 {
 	for (int i = 0; i < sim->datagram_high; i++)

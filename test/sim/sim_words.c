@@ -4,7 +4,7 @@
  */
 #include "sim_priv.h"
 
-/* What the simulation carries out; the others have their number. */
+/* Simulated operations; the others are printed as a number. */
 static const char *const words[] = {
 	[IORING_OP_NOP] = "nop",
 	[IORING_OP_POLL_ADD] = "poll",

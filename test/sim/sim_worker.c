@@ -1,19 +1,19 @@
-/* sim_worker.c - what a thread of the kernel's own carries out
+/* sim_worker.c - operations that a kernel worker thread runs
  *
- *     submitted --> taken up --> acts --> its completion is told --> let go
- *               ^            ^        ^                          ^
- *               +-- any time, whatever else goes on: moments ----+
+ *     submitted --> picked up --> runs --> completion --> released
+ *               ^             ^        ^              ^
+ *               +-------- moments: at any time -------+
  *
- * A shutdown is always a worker's: it looks for the file when it acts, and its
- * completion is task work of the ring. A moment is a point between two things
- * that happen: a worker may act at each, and the tape says at which.
+ * A worker always runs a shutdown: it looks up the file when it runs, and its
+ * completion is task work of the ring. A moment is a point between two events
+ * of the world. A worker may run at each; the tape chooses.
  */
 #include "sim_priv.h"
 
 enum {
-	/* How long one is put off: 0: until the world's next step, and then as
-	 * the tape picks; 1: not at all; n: n - 1 moments, and at the last.
-	 * The programs of sim-model have fewer between two settles. */
+	/* The delay of one. 0: until the world's next step, then as the tape
+	 * chooses; 1: none; n: n - 1 moments, then it runs. The programs of
+	 * sim-model have fewer moments between two settles. */
 	DELAYS = 32,
 	AT_ONCE = 1,
 	ONE_IN = 8,
@@ -81,8 +81,8 @@ static bool worked_matches(const struct sim_ring *ring, uint32_t at,
 	return ring->worked[at].token == token;
 }
 
-/* A worker lets go of an operation only after its completion is on its way: in
- * between it is found, too late (sim-model, on a busy machine). */
+/* A worker releases an operation only after its completion is posted. In
+ * between a cancel still finds it, too late (sim-model, on a busy machine). */
 bool sim_worker_holds(struct weir_sim *sim, int index, uint32_t cancel_flags,
 		      uint64_t token, int file)
 {

@@ -1,6 +1,6 @@
 /* sim_world.c - what happens next: an operation, an arrival, a loop, a peer
  *
- *     look: how many of each could --> the tape picks one --> it happens
+ *     count how many of each can --> the tape picks one --> it happens
  */
 #include "sim_priv.h"
 
@@ -14,7 +14,7 @@ static bool step_is_ready(const struct weir_sim *sim,
 	return !step->is_resting || step->rested_at != sim->events;
 }
 
-/* Return: how many peers could have their turn; which, in @out_ready. */
+/* Return: how many peers can make a step; @out_ready: which. */
 static uint32_t steps_ready(const struct weir_sim *sim, uint8_t *out_ready)
 {
 	uint32_t count = 0;
@@ -66,9 +66,8 @@ static void view_look(struct weir_sim *sim, int ring, enum sim_runner run)
 	view->threads = sim_threads_ready(sim);
 }
 
-/* One thing that happens: an operation of this ring, an arrival, a turn of
- * another loop, a peer.
- * Benign: in this order. False: nothing can. */
+/* Makes one thing happen: an operation of this ring, an arrival, a turn of
+ * another loop, a step of a peer. Benign: in this order. False: nothing can. */
 bool sim_world_step(struct weir_sim *sim, int ring, enum sim_runner run)
 {
 	sim_worker_moment(sim);
@@ -90,7 +89,8 @@ bool sim_world_step(struct weir_sim *sim, int ring, enum sim_runner run)
 	if (sim_fault(sim, WEIR_FAULT_CLOCK))
 		sim->now_ns += UINT64_C(1000000)
 			       << weir_tape_below(sim->tape, 16);
-	/* Once all that it has said is read: then its slot may be another's. */
+	/* Only once all its completions are read: then its slot may be reused.
+	 */
 	if (ring != SIM_NONE && sim->dead_count > 0 &&
 	    !sim_ring_has_news(sim, ring) && sim_fault(sim, WEIR_FAULT_STALE))
 		sim_op_haunt(sim, ring);

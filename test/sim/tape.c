@@ -14,8 +14,8 @@ static uint64_t tape_mix(uint64_t state)
 	return state ^ (state >> 31);
 }
 
-/* Mixed: of seeds that are one step apart, each tape would be that of the one
- * before, without its first byte. */
+/* Mixed: otherwise the tapes of two neighbouring seeds would be equal, but for
+ * one byte at the start. */
 void weir_tape_seed(struct weir_tape *tape, uint64_t seed)
 {
 	tape->byte_count = 0;
@@ -76,7 +76,7 @@ uint32_t weir_tape_below(struct weir_tape *tape, uint32_t count)
 		return 0;
 	tape_note(tape, count);
 	uint32_t value = tape_byte(tape);
-	tape_note(tape, 1); /* of a second byte only 0 is tried */
+	tape_note(tape, 1); /* for a second byte only 0 is tried */
 	if (count > 256)
 		value |= (uint32_t)tape_byte(tape) << 8;
 	return value % count;

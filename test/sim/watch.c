@@ -10,9 +10,9 @@
 #include <sys/time.h>
 
 enum {
-	/* Of CPU time; a world takes a millisecond or so. */
+	/* CPU time; a world takes about a millisecond. */
 	ENDLESS_US = 900 * 1000,
-	ENDLESS_MORE_US = 100 * 1000, /* where one is, there may be many */
+	ENDLESS_MORE_US = 100 * 1000, /* after one there may be many more */
 };
 
 const char sim_watch_endless[] = "a world goes on for ever";
@@ -23,12 +23,12 @@ static struct {
 	void (*on_death)(void);
 	sigjmp_buf leave;
 	volatile sig_atomic_t is_playing;
-	volatile sig_atomic_t number, number_seen; /* of the play */
+	volatile sig_atomic_t number, number_seen; /* of plays */
 } watch;
 
 enum { RETURNED, ABORTED, ENDLESS };
 
-/* From the runtime of a sanitizer, where there is one. */
+/* Defined by the runtime of a sanitizer. */
 void __sanitizer_set_death_callback(void (*callback)(void))
 	__attribute__((weak));
 
@@ -38,7 +38,7 @@ static void tell_death(void)
 		watch.on_death();
 }
 
-/* SA_RESETHAND: as it returns, the signal is as if nobody had handled it. */
+/* SA_RESETHAND: once it returns, the signal has its default action. */
 static void handle_fault(int number)
 {
 	tell_death();
@@ -60,7 +60,7 @@ static void handle_tick(int number)
 	watch.number_seen = watch.number;
 }
 
-/* 0: no more. */
+/* 0: stop. */
 static void tick_every(long interval_us)
 {
 	const struct itimerval every = {
@@ -70,7 +70,7 @@ static void tick_every(long interval_us)
 	(void)setitimer(ITIMER_VIRTUAL, &every, NULL);
 }
 
-/* Who has a handler already, as a sanitizer does, keeps it. */
+/* An existing handler, such as a sanitizer's, stays. */
 static void faults_handle(void (*from)(int), const struct sigaction *to)
 {
 	struct sigaction before;
