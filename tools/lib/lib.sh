@@ -196,6 +196,19 @@ counts_read() {
 	fi
 }
 
+# counts_judge STATUS LOG: counts_read of a command that ended with STATUS: one
+# that has no last line, or denies a failure, has failed once more.
+counts_judge() {
+	if ! counts_read "$2"; then
+		printf '%s: it ended without its last line\n' "$2" | tee -a "$2"
+		run_tests=1 run_cases=1 run_failed=1
+	elif [ "$1" -ne 0 ] && [ "$run_failed" -eq 0 ]; then
+		run_tests=$((run_tests + 1))
+		run_cases=$((run_cases + 1))
+		run_failed=1
+	fi
+}
+
 # counts_add: what counts_read has found, to tests, cases, skipped, passed and
 # failed.
 tests=0 cases=0 skipped=0 passed=0 failed=0
