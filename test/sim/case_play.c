@@ -1,11 +1,11 @@
-/* case_play.c - one case, from an empty world to an empty world
+/* case_play.c - plays one case, from an empty world to an empty world
  *
  *     loop opens -> peers follow their scripts -> all done -> stop -> close
  *
- * Rules: what is shown and what is read is what was sent, once and in order;
- * one on_close for each on_open, and nothing after it; it ends within a bound;
- * nothing is left. If no fault was given that may cost a connection, all is
- * echoed.
+ * Rules: what is shown and what is read equals what was sent, once and in
+ * order; one on_close for each on_open, and no callback after it; the run ends
+ * within a bound; nothing is left. Without a fault that may cost a connection,
+ * all bytes are echoed.
  */
 #include "cases.h"
 #include "left.h"
@@ -22,7 +22,7 @@ enum {
 	CHUNK_BYTES = 100,
 	FINISH_TURNS = 2000,
 	NS_PER_MS = 1000000,
-	OUTBOUND_ID = 0x80, /* what an outbound connection says */
+	OUTBOUND_ID = 0x80, /* what an outbound connection sends */
 	OUTBOUND_BYTES = 6,
 	APART_BYTES = 1000,
 	WAKE_TURNS = 40,
@@ -49,9 +49,9 @@ struct play {
 	struct actor actors[SIM_CASE_PEERS];
 	struct weir_conn *outbound[SIM_CASE_PEERS];
 	uint32_t opens;
-	uint32_t open_closes; /* of those that were opened */
+	uint32_t open_closes; /* of opened connections */
 	bool is_stopping;
-	uint32_t turns_more; /* drawn */
+	uint32_t turns_more; /* drawn from the tape */
 };
 
 /* What the server knows of a connection; index: its slot. */
@@ -78,13 +78,13 @@ static struct seat *seat_of(struct weir_conn *conn)
 	return &seats[index];
 }
 
-/* What a connection that the loop has made says: a message, then it waits. */
+/* A connection that the loop made sends one message, then waits. */
 static void outbound_say(struct weir_conn *conn)
 {
 	uint8_t bytes[OUTBOUND_BYTES];
 	for (uint32_t i = 0; i < OUTBOUND_BYTES; i++)
 		bytes[i] = pattern(OUTBOUND_ID, i);
-	(void)weir_conn_send(conn, bytes, sizeof(bytes)); /* it is new */
+	(void)weir_conn_send(conn, bytes, sizeof(bytes)); /* has room: new */
 }
 
 static void case_on_open(struct weir_conn *conn, void *ctx)
@@ -119,7 +119,8 @@ static void seat_check(struct play *play, struct seat *seat,
 					    "than were sent");
 }
 
-/* Room for more than is left of a chunk: it is a chunk of its own. */
+/* A reserve that does not fit into the rest of a chunk gets a chunk of its own.
+ */
 static size_t room_of(const struct sim_case *what, size_t byte_count)
 {
 	if (what->reserve_bytes > 0)
@@ -148,7 +149,7 @@ static ssize_t case_on_data(struct weir_conn *conn, const uint8_t *bytes,
 	if (!seat->is_used)
 		weir_sim_violate(play->sim, "on_data after on_close");
 	seat_check(play, seat, bytes, byte_count);
-	if (seat->is_outbound) { /* its echo comes back, it says no more */
+	if (seat->is_outbound) { /* this is its echo; it sends no more */
 		seat->shown += (uint32_t)byte_count;
 		if (seat->shown == OUTBOUND_BYTES && what->close_after == 0)
 			weir_conn_close(conn);
@@ -248,7 +249,7 @@ static bool actor_write(struct actor *actor)
 	return taken > 0;
 }
 
-/* Return: bytes, 0: the end, -EAGAIN. */
+/* Return: bytes; 0: end of stream; -EAGAIN. */
 static int actor_take(struct actor *actor)
 {
 	uint8_t bytes[CHUNK_BYTES];
@@ -296,7 +297,8 @@ static bool actor_step(struct weir_sim *sim, void *ctx)
 	case SIM_ACT_CONNECT:
 		return actor_connect(actor);
 	case SIM_ACT_WRITE:
-		/* Whoever cannot write reads, or both would wait. */
+		/* A peer that cannot write reads; otherwise both sides would
+		 * wait. */
 		return actor_write(actor) || actor_take(actor) > 0;
 	case SIM_ACT_READ:
 	case SIM_ACT_READ_END:
@@ -374,11 +376,11 @@ static struct weir_service case_service(struct play *play)
 	return service;
 }
 
-/* Fewer if the table is full. */
+/* Fewer connections if the table is full. */
 static void case_connect(struct play *play)
 {
 	struct weir_addr addr;
-	(void)weir_addr_parse("127.0.0.1", PORT, &addr); /* it is one */
+	(void)weir_addr_parse("127.0.0.1", PORT, &addr); /* valid text */
 	for (uint32_t i = 0; i < play->what->outbound; i++)
 		(void)weir_loop_connect(play->loop, &play->service, &addr, play,
 					&play->outbound[i]);
@@ -394,11 +396,12 @@ static bool case_open(struct play *play)
 		weir_sim_violate(play->sim, "the loop does not open");
 		return false;
 	}
-	(void)weir_addr_parse("127.0.0.1", PORT, &request.addr); /* it is one */
+	(void)weir_addr_parse("127.0.0.1", PORT,
+			      &request.addr); /* valid text */
 	play->service = case_service(play);
 	(void)weir_loop_listen(play->loop, &play->service,
 			       wi_listen_socket_open(kernel, &request, NULL),
-			       NULL); /* its sizes are in range */
+			       NULL); /* the sizes are in range */
 	(void)weir_loop_enable(play->loop);
 	wi_sample_init(&play->loop->sample, play->what->sample_every, 0);
 	if (play->what->outbound_turn == 0)
@@ -417,7 +420,7 @@ static bool case_is_over(const struct play *play)
 	return play->what->stop_turn == 0;
 }
 
-/* What the script of the server has for this turn. */
+/* Runs the server's actions of this turn. */
 static void case_act(struct play *play, uint64_t turn)
 {
 	const struct sim_case *what = play->what;
@@ -461,7 +464,7 @@ static void case_run(struct play *play, struct sim_case_result *result)
 	       !(case_is_over(play) && sim_plan_is_done(play->plan))) {
 		has_ended = case_turn(play, result);
 		if (weir_sim_is_idle(play->sim))
-			break; /* nothing can ever happen */
+			break; /* nothing can ever happen again */
 	}
 	const bool is_to_stop =
 		play->what->stop_turn != 0 && !play->is_stopping;
@@ -486,7 +489,7 @@ static void case_check(struct play *play, const struct weir_loop_stats *stats)
 	weir_sim_residue(play->sim, &residue);
 	if (play->opens != play->open_closes)
 		weir_sim_violate(play->sim, "an on_open without its on_close");
-	/* What the kernel may still write to is kept, and only that. */
+	/* Memory that the kernel may still write to is kept, and no other. */
 	const bool is_kept = stats->kept_bytes > 0;
 	if (!is_kept && (stats->conns_open != 0 || stats->block_bytes_used))
 		weir_sim_violate(play->sim, "a connection or a block is left");

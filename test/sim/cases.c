@@ -1,4 +1,4 @@
-/* cases.c - the cases: a table, and nothing else */
+/* cases.c - the table of cases */
 #include "cases.h"
 
 #include "../../uring/abi.h"
@@ -44,8 +44,8 @@
 		SIM_ACT_QUIET, ms                                              \
 	}
 
-/* With the head of its chunk, a block of 2 MiB: three of them, of the 8 MiB
- * that there are, and no other may be had. */
+/* With the head of its chunk, a block of 2 MiB. Three of the 8 MiB hold one
+ * each; no other such block is left. */
 #define ANSWER_BYTES ((2 << 20) - 24)
 
 /* clang-format off */

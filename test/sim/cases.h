@@ -39,8 +39,7 @@ struct sim_case {
 	const char *what;
 	bool is_canonical;      /* pairs of faults run on this case */
 	bool may_lose;          /* peers may miss a part of their echo */
-	uint32_t close_after;   /* bytes shown of a connection; then it is
-				 * closed */
+	uint32_t close_after;   /* bytes shown; then a close */
 	uint32_t abort_after;   /* the same, but aborted */
 	uint32_t stop_turn;     /* turn of the loop, while peers talk */
 	uint32_t force_turn;    /* turn in which it is stopped once more */

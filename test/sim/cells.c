@@ -1,10 +1,10 @@
-/* cells.c - the table of faults, and what has been reached of it
+/* cells.c - the table of faults, and the cells that were hit
  *
- * Sources: "[V]" is the facts sheet, where it was seen on 6.18; a number in
- * parentheses is a section of the manual; the rest names the function of the
- * kernel. What a manual page lists and the kernel cannot do for a socket in a
- * direct slot is left out: EBADF, EFAULT, EINVAL of the caller's own making,
- * and EAGAIN, for which the ring polls.
+ * Sources: "[V]" is the facts sheet: seen on 6.18; a number in parentheses is a
+ * section of the manual; others name a function of the kernel. Not in the
+ * table, though in a manual page: errnos that a socket in a direct slot cannot
+ * give: EBADF, EFAULT and EINVAL, which are the caller's errors, and EAGAIN,
+ * for which the ring polls.
  */
 #include "cells.h"
 

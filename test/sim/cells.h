@@ -60,8 +60,7 @@ struct sim_cell_row {
 	uint32_t state_bits; /* states in which it can be in flight */
 	uint32_t hole_bits;  /* of these, not reached; see hole_reason */
 	const char *hole_reason;
-	const char *no_reason;               /* why the other states have no
-					      * cells */
+	const char *no_reason;               /* why others have no cell */
 	const struct sim_cell_errno *errnos; /* ends with err 0 */
 };
 

@@ -2,8 +2,8 @@
  *
  *     on_open: unknown --> first byte: a peer's id --> on_close: NULL
  *
- * What is shown is what the peer has sent, no byte twice and none left out; a
- * connection closes once, and for a reason that this world has.
+ * The handler is shown what the peer has sent, each byte once. A connection
+ * closes once, and for a reason that this world has.
  */
 #include "story_priv.h"
 
@@ -11,7 +11,7 @@
 
 enum { PIECE_BYTES = 256 };
 
-/* A connection's user pointer: closed, unknown yet, or a peer. */
+/* A connection's user pointer: NULL if closed, &unknown, or a peer. */
 static struct peer unknown;
 
 static void echo_on_open(struct weir_conn *conn, void *ctx)
@@ -22,8 +22,8 @@ static void echo_on_open(struct weir_conn *conn, void *ctx)
 	weir_conn_user_set(conn, &unknown);
 }
 
-/* How many of these bytes it takes now. Benign: all. What it leaves is shown
- * again with what follows, so only if something does. */
+/* How many of these bytes it takes now. Benign: all. Bytes that it leaves are
+ * shown again when more arrive. */
 static size_t echo_take(struct sim_run *run, struct weir_conn *conn,
 			const struct peer *peer, size_t byte_count)
 {
@@ -41,7 +41,7 @@ static size_t echo_take(struct sim_run *run, struct weir_conn *conn,
 	}
 }
 
-/* In pieces that the smallest queue holds. Return: what went in; the rest is
+/* In pieces that fit into the smallest queue. Return: bytes queued; the rest is
  * shown again when the queue has room. */
 static size_t echo_send(struct weir_conn *conn, const uint8_t *bytes,
 			size_t byte_count)
@@ -96,7 +96,7 @@ static ssize_t echo_on_data(struct weir_conn *conn, const uint8_t *bytes,
 	return (ssize_t)taken;
 }
 
-/* Whether anything in this world can have caused it. */
+/* Whether something in this world can be the cause. */
 static bool reason_is_true(const struct sim_run *run, const struct peer *peer,
 			   bool is_stopping,
 			   const struct weir_close_reason *reason)
@@ -146,7 +146,7 @@ static void echo_on_close(struct weir_conn *conn,
 		weir_sim_violate(run->sim, "a connection closes for a reason "
 					   "that was never there");
 	}
-	/* A close that claims to be healthy has lost nothing. */
+	/* A close without an error has lost nothing. */
 	if (peer != NULL && peer != &unknown &&
 	    reason->cause == WEIR_CLOSE_PEER && !peer->is_rude &&
 	    !is_stopping && peer->shown != peer->total)

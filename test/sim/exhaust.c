@@ -81,7 +81,7 @@ static void say_run(struct words *words, const struct sim_finding *run)
 		say(words, "\n");
 }
 
-/* The run that is played. */
+/* A line of the story: the run that is played. */
 static void run_note(const struct sim_exhaust *exhaust,
 		     struct sim_finding *out_run)
 {
@@ -103,7 +103,7 @@ static void run_note(const struct sim_exhaust *exhaust,
 
 static const struct sim_exhaust *playing;
 
-/* In a process that dies. */
+/* The process dies: print the command. */
 static void tell_run(void)
 {
 	static struct words words;
@@ -115,7 +115,7 @@ static void tell_run(void)
 	if (playing->again != NULL)
 		say(&words, "again: %s\n", playing->again);
 	if (write(STDERR_FILENO, words.text, words.count) < 0)
-		return; /* nobody reads it */
+		return; /* stderr is closed */
 }
 
 static bool finding_is_new(const struct sim_exhaust *exhaust,
@@ -141,7 +141,7 @@ static void exhaust_found(struct sim_exhaust *exhaust,
 	(void)snprintf(finding->rule, sizeof(finding->rule), "%s", rule);
 }
 
-/* What one run is made of. */
+/* The parts of one run. */
 struct run {
 	struct sim_exhaust *exhaust;
 	FILE *story;
@@ -156,7 +156,7 @@ static void run_play(void *ctx)
 		      &exhaust->plan, run->story, &run->result);
 }
 
-/* Under the plan, on the tape as it is. */
+/* Plays the tape under the plan. */
 static void exhaust_run(struct sim_exhaust *exhaust,
 			const struct sim_case *what, FILE *story)
 {
@@ -176,7 +176,7 @@ static void exhaust_run(struct sim_exhaust *exhaust,
 	}
 }
 
-/* With a plan of these on the benign tape, or on that of a seed. */
+/* A plan of these faults, on the benign tape or on the tape of a seed. */
 static void exhaust_try(struct sim_exhaust *exhaust,
 			const struct sim_case *what,
 			const struct sim_fault *faults, uint32_t count,
@@ -222,7 +222,7 @@ static struct attempts attempts_of(const struct sim_plan *plan)
 	return attempts;
 }
 
-/* Each attempt in each way, as the last fault of @faults. */
+/* Each attempt with each errno, as the last fault of @faults. */
 static void exhaust_last(struct sim_exhaust *exhaust,
 			 const struct sim_case *what, struct sim_fault *faults,
 			 uint32_t at, uint32_t count)
@@ -297,7 +297,7 @@ uint64_t sim_exhaust_enters(struct sim_exhaust *exhaust,
 
 /* ---- search ------------------------------------------------------------ */
 
-/* A completion of that row that was seen in that state. */
+/* An attempt whose completion was seen in that state. */
 struct place {
 	const struct sim_case *what;
 	uint64_t seed;
@@ -327,7 +327,7 @@ static void scout_note(struct scout *scout, const struct sim_plan *plan,
 		}
 }
 
-/* Whether there is a place for all cells that are empty. */
+/* Whether each empty cell has a place. */
 static bool scout_is_done(const struct scout *scout,
 			  const struct sim_cells *cells)
 {
@@ -341,7 +341,7 @@ static bool scout_is_done(const struct scout *scout,
 	return true;
 }
 
-/* Where each row is seen in each state, without a fault. */
+/* Finds a place for each row and state, without a fault. */
 static void scout_run(struct sim_exhaust *exhaust, struct scout *scout,
 		      uint64_t seeds)
 {
@@ -369,7 +369,7 @@ static bool search_places(struct sim_exhaust *exhaust,
 	return *hits > 0;
 }
 
-/* In every case, at every place that is tried in that state. */
+/* In every case, at every place found for that state. */
 static void search_cases(struct sim_exhaust *exhaust, enum sim_row row, int err,
 			 uint32_t state, const uint32_t *hits)
 {
@@ -382,7 +382,7 @@ static void search_cases(struct sim_exhaust *exhaust, enum sim_row row, int err,
 				return;
 			exhaust_try(exhaust, &sim_cases[i], &fault, 1, 0);
 			if (exhaust->plan.at == 0)
-				break; /* there are fewer of them */
+				break; /* the case has fewer attempts */
 		}
 	}
 }

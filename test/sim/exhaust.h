@@ -33,8 +33,7 @@ struct sim_exhaust {
 	struct sim_plan plan;
 	uint64_t runs;
 	uint64_t violations;
-	struct sim_finding findings[SIM_FINDINGS_MAX]; /* one for each rule
-							* and row */
+	struct sim_finding findings[SIM_FINDINGS_MAX]; /* by rule and row */
 	uint32_t finding_count;
 	uint64_t seed;        /* of this run */
 	const uint8_t *bytes; /* of its tape, if that has no seed */

@@ -1,4 +1,4 @@
-/* peers.c - clients that say a pattern and read it back
+/* peers.c - clients that send a pattern and read it back
  *
  *     WAITING -> TALKING -> FINISHED -> DONE
  *                   +------ lost -------^
@@ -15,7 +15,7 @@ enum {
 	NS_PER_MS = 1000000,
 };
 
-/* Behind the first byte, which is the id itself. */
+/* A byte after the first one, which is the id. */
 static uint8_t pattern_behind(uint32_t id, uint32_t at)
 {
 	return (uint8_t)(id * 37 + at * 101 + (at >> 8));
@@ -26,8 +26,8 @@ uint8_t peer_pattern(uint32_t id, uint32_t at)
 	return at == 0 ? (uint8_t)id : pattern_behind(id, at);
 }
 
-/* Without a question for each byte: most of what a peer would say is not taken,
- * and a world makes thousands. */
+/* Without a branch per byte: a peer offers far more than is taken, and a world
+ * has thousands of these calls. */
 void peer_say(uint32_t id, uint32_t at, uint8_t *out_bytes, uint32_t byte_count)
 {
 	for (uint32_t i = 0; i < byte_count; i++)
@@ -79,7 +79,7 @@ static bool peer_connect(struct peer *peer)
 	if (peer->run->moved < peer->at_moved && !peer->run->is_healed)
 		return false;
 	peer->conn = weir_sim_connect(sim, RUN_PORT);
-	if (peer->conn == -ECONNREFUSED) { /* the server stops */
+	if (peer->conn == -ECONNREFUSED) { /* the server has stopped */
 		if (peer->run->is_strict && !peer->run->is_ending)
 			weir_sim_violate(sim, "a client is refused, and a loop "
 					      "could serve it");
@@ -88,7 +88,7 @@ static bool peer_connect(struct peer *peer)
 		return true;
 	}
 	if (peer->conn < 0)
-		return false; /* the backlog is full: later */
+		return false; /* the backlog is full: try later */
 	peer->state = PEER_TALKING;
 	return true;
 }
@@ -105,7 +105,7 @@ static bool peer_write(struct peer *peer)
 	peer_say(peer->id, peer->sent, bytes, count);
 	int taken = weir_sim_write(run->sim, peer->conn, bytes, count);
 	if (taken < 0) {
-		/* What has arrived before the reset may still be read. */
+		/* Bytes that arrived before the reset may still be read. */
 		peer->total = peer->sent;
 		peer->is_lost = true;
 		return true;
@@ -114,7 +114,7 @@ static bool peer_write(struct peer *peer)
 	return taken > 0;
 }
 
-/* A loop that stops ends what it is in the middle of. */
+/* A loop that stops may cut off a peer. */
 static bool peer_may_be_cut(const struct peer *peer)
 {
 	return peer->home != NULL ? peer->home->is_stopping
@@ -167,7 +167,7 @@ static bool peer_read(struct peer *peer)
 	}
 	if (got == 0)
 		return peer_end_of_stream(peer);
-	/* A free handler speaks with one voice. */
+	/* A free handler sends the same pattern to all peers. */
 	const uint32_t voice = run->is_free ? 0 : peer->id;
 	for (int i = 0; i < got; i++)
 		if (bytes[i] !=
@@ -192,7 +192,7 @@ static bool peer_is_rude_now(const struct peer *peer)
 static bool peer_rests(struct peer *peer)
 {
 	struct sim_run *run = peer->run;
-	/* Twice in a row would be twice as long. */
+	/* One rest at a time. */
 	peer->has_rested = peer->pause_ms_max != 0 && !run->is_healed &&
 			   !peer->has_rested &&
 			   weir_tape_below(run->tape, 8) == 1;

@@ -88,7 +88,7 @@ static void plan_give(struct sim_plan *plan, enum sim_row row, uint64_t token,
 	plan->row_count = 0;
 	if (err == WEIR_SIM_NEVER)
 		return;
-	/* Nobody in net/ but the loop itself sees these come back. */
+	/* Their completions go only to the loop itself. */
 	if (row == SIM_ROW_DOORBELL || row == SIM_ROW_DOORBELL_CANCEL) {
 		(void)sim_cells_hit(&plan->cells, row, err,
 				    plan_state(plan->loop, row, token));
@@ -102,7 +102,7 @@ static void plan_give(struct sim_plan *plan, enum sim_row row, uint64_t token,
 	};
 }
 
-/* Its index; live_count: there is none of this token. */
+/* Its index; live_count: no entry has this token. */
 static uint32_t live_find(const struct sim_plan *plan, uint64_t token)
 {
 	uint32_t i = 0;
@@ -192,7 +192,7 @@ static void plan_see(struct sim_plan *plan, const struct weir_loop *loop,
 	}
 }
 
-/* The plan leaves out connections that are gone, and the doorbell. */
+/* The plan skips closed connections, and the doorbell. */
 static bool plan_minds(const struct weir_loop *loop, uint64_t token)
 {
 	const uint32_t owner = wi_token_owner(token);

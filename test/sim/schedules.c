@@ -1,4 +1,4 @@
-/* schedules.c - a small case in every order: see odometer.h */
+/* schedules.c - a small case in every order of events: see odometer.h */
 #include "exhaust.h"
 #include "odometer.h"
 

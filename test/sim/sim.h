@@ -39,10 +39,8 @@ struct weir_sim;
  * kernel and network do, in any legal order. */
 enum {
 	WEIR_FAULT_SHORT_SEND = 1 << 0,  /* fewer bytes, MSG_WAITALL or not */
-	WEIR_FAULT_ENTER = 1 << 1,       /* EINTR, a part of the entries, an
-					  * errno */
-	WEIR_FAULT_ERRNO = 1 << 2,       /* an operation ends with a known
-					  * errno */
+	WEIR_FAULT_ENTER = 1 << 1,       /* EINTR, short, an errno */
+	WEIR_FAULT_ERRNO = 1 << 2,       /* an operation fails */
 	WEIR_FAULT_TERMINATE = 1 << 3,   /* a multishot ends with a success */
 	WEIR_FAULT_ENOBUFS = 1 << 4,     /* -ENOBUFS, though buffers are free */
 	WEIR_FAULT_CLOCK = 1 << 5,       /* time jumps forward */

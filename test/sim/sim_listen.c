@@ -138,8 +138,7 @@ int weir_sim_accept(struct weir_sim *sim, uint16_t port)
 int sim_op_connect_prepare(struct sim_op *op)
 {
 	const struct sockaddr *address = (const void *)(uintptr_t)op->sqe.addr;
-	struct sockaddr_in in; /* the port has the same offset in both
-				* families */
+	struct sockaddr_in in; /* port: the same in both */
 	if (op->sqe.len != 0 || op->sqe.buf_index != 0 ||
 	    op->sqe.rw_flags != 0 || op->sqe.splice_fd_in != 0)
 		return -EINVAL;
@@ -204,8 +203,7 @@ int sim_op_connect(struct weir_sim *sim, struct sim_op *op)
 		return -ECONNREFUSED;
 	}
 	if (sim->files[listener].queued >= sim->files[listener].backlog)
-		return SIM_OP_WAITS; /* that SYN was dropped: wait for the
-				      * next */
+		return SIM_OP_WAITS; /* until the next SYN */
 	const int conn = sim_net_conn_take(sim);
 	if (conn == SIM_NONE)
 		return SIM_OP_WAITS;

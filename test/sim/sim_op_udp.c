@@ -11,8 +11,7 @@
 
 static uint16_t port_of(uint64_t address)
 {
-	struct sockaddr_in in; /* the port has the same offset in both
-				* families */
+	struct sockaddr_in in; /* port: the same in both */
 	if (address == 0)
 		return 0;
 	wi_soft_copy(&in, (const void *)(uintptr_t)address, sizeof(in));

@@ -186,8 +186,7 @@ void sim_op_haunt(struct weir_sim *sim, int ring)
 		return;
 	}
 	const uint16_t id = buf->bid;
-	(void)wi_soft_group_commit(group, 1, 1); /* the group is not
-						  * incremental */
+	(void)wi_soft_group_commit(group, 1, 1); /* not incremental */
 	(void)sim_ring_post(sim, ring, token, 1, wi_soft_group_flags(id, false),
 			    false);
 }

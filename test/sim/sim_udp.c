@@ -168,8 +168,7 @@ void sim_udp_arrive(struct weir_sim *sim)
 		return;
 	}
 	datagram->to = to;
-	datagram->order = sim->order++; /* from here on: its order in the
-					 * queue */
+	datagram->order = sim->order++; /* now of the queue */
 	sim->files[to].wakes++;
 	weir_sim_note(sim, "a datagram of %u bytes arrives",
 		      datagram->byte_count);

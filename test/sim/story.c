@@ -1,9 +1,9 @@
-/* story.c - a run: one tape, one story, from nothing to nothing
+/* story.c - a run: one tape, one story, from an empty world to an empty one
  *
- *     draw: which story, how small everything is, which faults there are
+ *     draw: which story, which sizes, which faults
  *     phase one: faults, until all peers are done or some hundred turns
- *     phase two: healed; what can finish must finish within a bound
- *     end: the loop stops, and nothing is left behind
+ *     phase two: healed; all that can finish must finish within a bound
+ *     end: the loop stops, and nothing is left
  */
 #include "left.h"
 #include "story_priv.h"
@@ -23,11 +23,11 @@ enum {
 	STOP_TURNS = 5000,
 	SPIN_TURNS = 100,
 	SPIN_NS = 1000000,
-	/* Longer than any peer rests. */
+	/* longer than any peer rests */
 	PATIENCE_NS = 2000000000,
 };
 
-/* The first is what an empty tape plays. */
+/* An empty tape plays the first one. */
 const struct sim_story sim_stories[] = {
 	{ "echo", "a loop echoes what its peers say", story_echo },
 	{ "close", "a handler ends connections, and so do peers", story_close },
@@ -57,8 +57,8 @@ uint32_t run_draw(struct weir_tape *tape, const uint32_t *choices,
 	return choices[weir_tape_below(tape, count)];
 }
 
-/* Of the kinds of trouble that no kernel known has. */
-/* (Who waits for what never comes takes hundreds of turns.) */
+/* Faults that no known kernel has. */
+/* (A lost operation costs hundreds of turns.) */
 static uint32_t draw_rare(struct weir_tape *tape)
 {
 	const uint32_t byte = weir_tape_byte(tape);
@@ -67,7 +67,8 @@ static uint32_t draw_rare(struct weir_tape *tape)
 	       (byte >> 2 == 62 || byte >> 3 == 30 ? WEIR_FAULT_STILL : 0);
 }
 
-/* Swarm: each run has its own few kinds of trouble, and its own small sizes. */
+/* Swarm testing: each run has a few classes of faults, and its own small sizes.
+ */
 static struct weir_sim_opts draw_world(struct weir_tape *tape)
 {
 	struct weir_sim_opts opts = {
@@ -109,7 +110,7 @@ struct weir_loop_opts run_draw_loop(struct sim_run *run)
 	return opts;
 }
 
-/* What was lost may come all the same, late. */
+/* A lost operation may still complete, late. */
 static void run_patience_ends(struct sim_run *run)
 {
 	if (weir_tape_below(run->tape, 2) == 1)
@@ -117,8 +118,8 @@ static void run_patience_ends(struct sim_run *run)
 	peers_hang_up(run);
 }
 
-/* The clients have deadlines of their own: where an operation may be lost, who
- * hears nothing for long hangs up. */
+/* Clients have deadlines too: where an operation may be lost, a client that
+ * receives nothing for long closes. */
 static bool run_patience(struct weir_sim *sim, void *ctx)
 {
 	struct sim_run *run = ctx;
@@ -161,7 +162,7 @@ static int run_listener(struct sim_run *run)
 	return wi_listen_socket_open(kernel, &request, NULL);
 }
 
-/* What loop.h says of @block_memory_bytes. */
+/* The formula that loop.h gives for @block_memory_bytes. */
 static size_t conn_bytes_max(const struct weir_loop_opts *opts,
 			     const struct weir_service *service)
 {
@@ -170,7 +171,7 @@ static size_t conn_bytes_max(const struct weir_loop_opts *opts,
 	       4 * (service->message_bytes_max + 2 * buffers) + 8192;
 }
 
-/* And what it has mapped at its start is all that it ever maps. */
+/* The loop maps no memory after its start. */
 static void loop_check_memory(const struct run_loop *loop)
 {
 	const struct wi_blocks *blocks = &loop->loop->core.blocks;
@@ -223,7 +224,7 @@ bool run_open(struct sim_run *run, const struct weir_loop_opts *opts,
 	run->loop_count++;
 	loop->listener_fd = run_listener(run);
 	(void)weir_loop_listen(loop->loop, &run->service, loop->listener_fd,
-			       NULL);       /* its sizes are in range */
+			       NULL);       /* the sizes are in range */
 	(void)weir_loop_enable(loop->loop); /* for the first time */
 	(void)weir_sim_on_turn(run->sim, loop_turn, loop);
 	return true;
@@ -267,15 +268,15 @@ static bool loops_are_over(const struct sim_run *run)
 
 static bool run_is_done(const struct sim_run *run)
 {
-	/* What was lost keeps nobody from its on_close. */
+	/* A lost operation delays no on_close. */
 	if ((run->faults & WEIR_FAULT_NEVER) != 0 && run->is_healed &&
 	    run->opens != run->closes)
 		return false;
 	return run->is_done != NULL ? run->is_done(run) : peers_are_done(run);
 }
 
-/* Healed, turns must move something, or else sleep: a loop that arms again
- * what fails again, or forgets to sleep, goes round for ever. */
+/* Once healed, turns must move something or sleep. A loop that retries a
+ * failing operation at once, or does not sleep, would run for ever. */
 struct spin {
 	uint64_t moved;
 	uint64_t now_ns;
@@ -302,9 +303,9 @@ bool run_turns(struct sim_run *run, uint32_t turns)
 		if (run_is_done(run) || weir_sim_violation(run->sim) != NULL)
 			return true;
 		if (!weir_sim_turn(run->sim))
-			return true; /* all have been stopped */
+			return true; /* all loops have been stopped */
 		if (weir_sim_is_idle(run->sim))
-			break; /* nothing can ever happen */
+			break; /* nothing can ever happen again */
 		spin_check(run, &spin);
 	}
 	return run_is_done(run);
@@ -364,7 +365,7 @@ static void run_check_stale(struct sim_run *run,
 					   "operations complete");
 }
 
-/* Bytes as the loops have counted them, and as the kernel has. */
+/* Bytes as counted by the loops, and by the kernel. */
 static void run_check_traffic(struct sim_run *run)
 {
 	struct weir_sim_traffic traffic;
@@ -373,7 +374,7 @@ static void run_check_traffic(struct sim_run *run)
 	for (uint32_t i = 0; i < run->loop_count; i++) {
 		const struct weir_loop_stats *stats = &run->loops[i].stats;
 		if (run->loops[i].is_given_up)
-			return; /* what came then is not counted */
+			return; /* later bytes are not counted */
 		traffic.received_bytes -= stats->recv_bytes;
 		traffic.sent_bytes -= stats->sent_bytes;
 		shown += stats->recv_bytes - stats->recv_discarded_bytes;
@@ -394,7 +395,7 @@ static void run_check_end(struct sim_run *run)
 	uint64_t begun = run->outbound;
 	uint64_t closes = 0;
 	uint64_t left = 0;
-	uint64_t kept = 0; /* loops whose memory the kernel may still use */
+	uint64_t kept = 0; /* loops with memory that the kernel may use */
 
 	for (uint32_t i = 0; i < run->loop_count; i++) {
 		const struct weir_loop_stats *stats = &run->loops[i].stats;
@@ -456,7 +457,7 @@ void sim_story_play(struct weir_sim *sim, struct weir_tape *tape,
 			       .faults = world.faults };
 
 	*out_result = (struct sim_story_result){ .story = which };
-	world.faults = 0; /* a start that fails is another story */
+	world.faults = 0; /* a failing start is not part of a story */
 	world.story = story;
 	weir_sim_reset(sim, tape, &world);
 	weir_sim_note(sim, "story %s: %s", which->name, which->what);

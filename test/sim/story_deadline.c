@@ -1,12 +1,12 @@
-/* story_deadline.c - who is silent for too long is closed, and nobody else
+/* story_deadline.c - silent peers are closed, and only these
  *
- *     touched --- less than the idle time-out ---> touched ...
- *     touched --- idle time-out ---> closed: IDLE
- *     closed by the handler --- drain time-out ---> DRAIN_DEADLINE
+ *     touched --- less than the idle timeout ---> touched ...
+ *     touched --- idle timeout ---> closed: IDLE
+ *     closed by the handler --- drain timeout ---> DRAIN_DEADLINE
  *
- * In virtual time, so to the tick: never early, and at most a tick late. Some
- * peers are slow, some fall silent and leave what is sent to them unread, so
- * that a send never completes.
+ * Virtual time is exact to the tick: a close is never early, and at most a tick
+ * late. Some peers are slow. Some fall silent and read nothing, so that a send
+ * never completes.
  */
 #include "story_priv.h"
 
@@ -15,19 +15,19 @@
 enum {
 	WATCHES = 64,
 	NS_PER_MS = 1000000,
-	/* From a deadline to on_close: a cancel and a close in some turns. */
+	/* From a deadline to on_close: a cancel and a close take some turns. */
 	CLOSE_NS = 2 * NS_PER_MS,
-	/* A cancel that misses is repeated with the next tick; what is refused
-	 * likewise. */
+	/* Missed cancels and refused operations are repeated at the next tick.
+	 */
 	TROUBLE_NS = 200 * NS_PER_MS,
 };
 
-/* After a cancel, until an operation that does not end is given up; while it
- * is closed once more. */
+/* From a cancel to the operation timeout, for an operation that never ends.
+ * Twice, since the close may be such an operation too. */
 #define LOST_NS (2 * UINT64_C(1100) * NS_PER_MS)
 
 struct watch {
-	struct weir_conn *conn; /* NULL: it is free */
+	struct weir_conn *conn; /* NULL: unused */
 	uint64_t touched_ns;
 	uint64_t closed_ns; /* by the handler; 0: not yet */
 	size_t queued_bytes;
@@ -73,8 +73,8 @@ static ssize_t deadline_on_data(struct weir_conn *conn, const uint8_t *bytes,
 	return used;
 }
 
-/* What the kernel has taken touches as well; but not what a send that is
- * cancelled says in the end. */
+/* Bytes that the kernel takes count as activity, but not the last result of a
+ * cancelled send. */
 static void deadline_turn(void *ctx)
 {
 	struct deadline *deadline = ctx;
@@ -90,7 +90,7 @@ static void deadline_turn(void *ctx)
 	}
 }
 
-/* @was_touched: perhaps later than @from_ns: nothing is late then. */
+/* @was_touched: perhaps later than @from_ns; then nothing counts as late. */
 static void check_span(const struct deadline *deadline, uint64_t from_ns,
 		       uint32_t timeout_ms, bool was_touched)
 {
@@ -99,7 +99,7 @@ static void check_span(const struct deadline *deadline, uint64_t from_ns,
 	const uint64_t wanted_ns = (uint64_t)timeout_ms * NS_PER_MS;
 	const uint32_t trouble =
 		WEIR_FAULT_CANCEL_MISS | WEIR_FAULT_ERRNO | WEIR_FAULT_ENTER;
-	/* In whole ticks, and the one that has begun. */
+	/* Whole ticks, plus the current one. */
 	uint64_t latest_ns =
 		(uint64_t)wi_ticks_from_ms(timeout_ms) * WI_TICK_NS + CLOSE_NS;
 
@@ -123,7 +123,8 @@ static void deadline_on_close(struct weir_conn *conn,
 	weir_sim_note(deadline->run->sim, "on_close: %s",
 		      weir_close_cause_name(reason->cause));
 	if (reason->cause == WEIR_CLOSE_IDLE)
-		/* Behind a full queue bytes are kept, not shown, and count. */
+		/* Bytes that arrive behind a full queue are kept, not shown;
+		 * they count as activity. */
 		check_span(deadline, watch->touched_ns,
 			   deadline->run->service.idle_timeout_ms,
 			   watch->queued_bytes > 0);
@@ -135,7 +136,7 @@ static void deadline_on_close(struct weir_conn *conn,
 	echo_handlers.on_close(conn, reason, deadline->run);
 }
 
-/* The silent ones too must be gone. */
+/* The silent peers must be gone too. */
 static bool deadlines_are_over(const struct sim_run *run)
 {
 	const struct deadline *deadline = run->ctx;
@@ -145,7 +146,7 @@ static bool deadlines_are_over(const struct sim_run *run)
 	return peers_are_done(run);
 }
 
-/* The first is silent in any case. */
+/* The first peer is always silent. */
 static void draw_manners(struct deadline *deadline)
 {
 	struct sim_run *run = deadline->run;

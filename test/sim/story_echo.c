@@ -1,6 +1,6 @@
-/* story_echo.c - a loop echoes what its peers say
+/* story_echo.c - a loop echoes what its peers send
  *
- * All that a healthy peer has said comes back to it, under any schedule.
+ * Under any schedule, a healthy peer receives all that it sent.
  */
 #include "story_priv.h"
 

@@ -1,13 +1,13 @@
-/* story_handover.c - loops share a port, and serve for each other
+/* story_handover.c - loops share a port, and take over for each other
  *
- *     client --> the rule that steers (net/steer/steer_rule.h) --> loop 0, 1, 2
+ *     client --> the steering rule (net/steer/steer_rule.h) --> loop 0, 1, 2
  *
  *     SERVES --> LEAVES --> DRAINED --> SERVES          any --> STOPS
  *         drain      has told      resume
  *
- * While loops are drained, resumed and stopped, one at least serves. So nobody
- * is refused, and where the kernel moves who waits at a listener that ends,
- * nobody is reset either, but on a loop that stops.
+ * While loops are drained, resumed and stopped, at least one serves. So no
+ * client is refused. If the kernel migrates the connections that wait at a
+ * closing listener, none is reset either, except on a loop that stops.
  */
 #include "story_priv.h"
 
@@ -21,7 +21,7 @@
 enum {
 	ACTS = 3,
 	CPUS = 4,
-	SOURCES = 256 /* hashes that clients have */,
+	SOURCES = 256 /* different hashes of clients */,
 	MOVES_MAX = 30
 };
 
@@ -30,7 +30,7 @@ enum act_kind { ACT_DRAIN = 0, ACT_RESUME, ACT_STOP };
 struct act {
 	enum act_kind kind;
 	uint32_t loop;
-	uint64_t at_moved; /* not before so much has happened */
+	uint64_t at_moved; /* not before run->moved is that high */
 };
 
 enum seat_state { SEAT_SERVES = 0, SEAT_LEAVES, SEAT_DRAINED, SEAT_STOPS };
@@ -39,8 +39,7 @@ struct handover {
 	struct sim_run *run;
 	struct wi_steer_state *state;
 	enum seat_state seats[RUN_LOOPS];
-	uint64_t accepts[RUN_LOOPS]; /* when it had told that there are no more
-				      */
+	uint64_t accepts[RUN_LOOPS]; /* when its end was acknowledged */
 	uint32_t turn;
 	struct act acts[ACTS];
 	uint32_t act_next;
@@ -74,8 +73,7 @@ static void steer_fill(struct handover *handover)
 						      : WI_STEER_NO_SEAT;
 }
 
-/* As steer.bpf.c does it. A seat whose listener is closed meanwhile: the
- * kernel's hash. */
+/* As in steer.bpf.c. For a seat without an open listener: the kernel's hash. */
 static int handover_choose(void *ctx, bool is_moving)
 {
 	struct handover *handover = ctx;
@@ -104,7 +102,7 @@ static int handover_choose(void *ctx, bool is_moving)
 	return (int)seat;
 }
 
-/* ---- acts: as server_roll.c and server_listen.c do them ---------------- */
+/* ---- acts: as in server_roll.c and server_listen.c --------------------- */
 
 static struct wi_listener *listener_of(const struct handover *handover,
 				       uint32_t index)
@@ -152,7 +150,7 @@ static uint64_t accepts_of(const struct run_loop *loop)
 	return stats.accepts;
 }
 
-/* Once it has told, and never before. */
+/* After the acknowledgement, and never before. */
 static bool leaving_step(struct handover *handover)
 {
 	bool has_moved = false;
@@ -233,7 +231,7 @@ static bool handover_step(struct weir_sim *sim, void *ctx)
 	return has_moved;
 }
 
-/* And who was to leave has told. */
+/* The loops that were to leave have acknowledged it, too. */
 static bool handover_is_done(const struct sim_run *run)
 {
 	const struct handover *handover = run->ctx;

@@ -1,13 +1,12 @@
 /* story_misuse.c - a handler that calls anything, at any time
  *
- *     callback --> act, act ... --> on itself, on another, on the dead
+ *     callback --> act, act ... --> on this or another connection, even closed
  *                    |
- *                    +-- a guest: what is known of the connection, and what
- *                        conn.h promises of it
+ *                    +-- a guest: the connection's known state, from which
+ *                        conn.h gives the result of each call
  *
- * Every call has the result that conn.h documents. In on_open, on_data and
- * on_drain a connection that its handler has not closed is open for sure; at
- * any other time its peer may have ended it meanwhile.
+ * In on_open, on_data and on_drain a connection that its handler has not closed
+ * is certainly open. At any other time its peer may have ended it.
  */
 #include "story_priv.h"
 
@@ -23,16 +22,16 @@ enum {
 
 struct guest {
 	struct weir_conn *conn;      /* NULL once it is closed */
-	struct peer *peer;           /* NULL: not known yet */
-	enum weir_close_cause first; /* what its handler did first to end it */
+	struct peer *peer;           /* NULL: unknown yet */
+	enum weir_close_cause first; /* first call that ended it */
 	int first_err;
-	bool is_sure;     /* and it was open then */
-	bool is_shut;     /* nothing can be sent any more */
-	bool was_aborted; /* what was queued is lost, whatever the reason */
+	bool is_sure;     /* it was certainly open then */
+	bool is_shut;     /* no more can be sent */
+	bool was_aborted; /* queued bytes are lost, for any reason */
 	bool is_opened;
 	bool is_outbound;
 	bool drain_owed;
-	bool has_left; /* input was not used up */
+	bool has_left; /* it left input unread */
 	uint32_t said;
 };
 
@@ -42,7 +41,7 @@ struct misuse {
 	struct guest guests[GUESTS];
 	uint32_t guest_count;
 	bool in_callback;
-	bool only_closes; /* of acts: those that end a connection, and sends */
+	bool only_closes; /* acts: only sends and those that end it */
 };
 
 static void expect(struct misuse *misuse, bool is_so, const char *rule)
@@ -72,11 +71,11 @@ static struct guest *guest_take(struct misuse *misuse)
 	return guest;
 }
 
-/* Something that the handler did ends the connection. */
+/* A call of the handler ends the connection. */
 static void guest_ends(struct guest *guest, enum weir_close_cause cause,
 		       int err, bool is_open)
 {
-	/* One that is not open yet cannot refuse, nor need, nor send. */
+	/* Before it is open, a connection cannot refuse, need or send. */
 	if (!guest->is_opened && cause != WEIR_CLOSE_LOCAL &&
 	    cause != WEIR_CLOSE_ABORTED)
 		return;
@@ -129,7 +128,7 @@ static void say(uint8_t *out, const struct guest *guest, size_t byte_count)
 	peer_say(0, guest->said, out, (uint32_t)byte_count);
 }
 
-/* There was no room. @queued: bytes, before. */
+/* There was no room. @queued: bytes before the call. */
 static void no_room(struct misuse *misuse, struct guest *guest, size_t queued,
 		    size_t byte_count)
 {
@@ -158,7 +157,7 @@ static void act_send(struct misuse *misuse, struct guest *guest, bool is_open)
 
 	say(bytes, guest, count);
 	const int result = weir_conn_send(guest->conn, bytes, count);
-	memset(bytes, 0xee, count); /* it was copied */
+	memset(bytes, 0xee, count); /* the queue has a copy */
 	switch (result) {
 	case 0:
 		expect(misuse, !guest->is_shut,
@@ -178,7 +177,7 @@ static void act_send(struct misuse *misuse, struct guest *guest, bool is_open)
 	case -ESHUTDOWN:
 		expect(misuse, !is_open || guest->is_shut,
 		       "an open connection says that it is closing");
-		guest->is_shut = guest->is_opened; /* or not open yet */
+		guest->is_shut = guest->is_opened; /* or it is not open yet */
 		break;
 	default:
 		expect(misuse, false, "a send has a result of its own");
@@ -186,13 +185,13 @@ static void act_send(struct misuse *misuse, struct guest *guest, bool is_open)
 	}
 }
 
-/* After NULL. */
+/* reserve() returned NULL. */
 static void not_reserved(struct misuse *misuse, struct guest *guest,
 			 size_t queued, size_t count, bool is_open)
 {
 	if (guest->is_shut || !guest->is_opened)
 		return;
-	/* It is asked whether it is closing: a send of nothing tells. */
+	/* A send of 0 bytes reports whether it is closing. */
 	if (weir_conn_send(guest->conn, NULL, 0) == 0) {
 		no_room(misuse, guest, queued, count);
 	} else if (count > misuse->run->service.send_bytes_max && is_open) {
@@ -213,7 +212,7 @@ static void act_reserve(struct misuse *misuse, struct guest *guest,
 	uint8_t *room = weir_conn_reserve(guest->conn, count);
 
 	if (room != NULL && below(misuse, 4) == 1) {
-		memset(room, 0xee, count); /* it is mine */
+		memset(room, 0xee, count); /* reserved room */
 		count = 1 + below(misuse, 40);
 		room = weir_conn_reserve(guest->conn, count);
 	}
@@ -224,7 +223,7 @@ static void act_reserve(struct misuse *misuse, struct guest *guest,
 	expect(misuse, !guest->is_shut, "a reserve after close is given room");
 	say(room, guest, count);
 	switch (below(misuse, 8)) {
-	case 1: /* it is given up */
+	case 1: /* no commit */
 		return;
 	case 2:
 		act_close(guest, is_open);
@@ -299,7 +298,7 @@ static void act_connect(struct misuse *misuse)
 	struct weir_addr addr;
 
 	if (misuse->guests[misuse->guest_count % GUESTS].conn != NULL)
-		return; /* no paper left to write it down */
+		return; /* no free guest to record it */
 	(void)weir_addr_parse("127.0.0.1", NOBODYS_PORT, &addr);
 	struct guest *guest = guest_take(misuse);
 	const int result = weir_loop_connect(run->loops[0].loop, &run->service,
@@ -315,7 +314,7 @@ static void act_connect(struct misuse *misuse)
 		       "no loop stops, and it says "
 		       "that it does");
 		break;
-	case -EAGAIN: /* all are in use */
+	case -EAGAIN: /* all slots are in use */
 		break;
 	default:
 		expect(misuse, false, "a connect has a result of its own");
@@ -341,7 +340,7 @@ static void act_stop(struct misuse *misuse)
 	run_stop_loop(&misuse->run->loops[0]);
 }
 
-/* @is_open: for sure, if its handler has not ended it. */
+/* @is_open: certainly, unless its handler has ended it. */
 static void act_on(struct misuse *misuse, struct guest *guest, bool is_open)
 {
 	static const uint8_t closes[] = { 6, 1, 4, 6, 7, 8, 9, 6 };
@@ -380,7 +379,7 @@ static void act_on(struct misuse *misuse, struct guest *guest, bool is_open)
 	}
 }
 
-/* Healed, it is well-behaved. @guest: NULL for a tick's. */
+/* After the heal it makes no wrong calls. @guest: NULL in a tick. */
 static void acts(struct misuse *misuse, struct guest *guest)
 {
 	if (misuse->run->is_healed)
@@ -412,7 +411,7 @@ static void misuse_on_open(struct weir_conn *conn, void *ctx)
 	misuse->in_callback = false;
 }
 
-/* What it leaves is shown again, if more comes. */
+/* Bytes that it leaves are shown again when more arrive. */
 static ssize_t misuse_use(struct misuse *misuse, struct guest *guest,
 			  size_t byte_count)
 {
@@ -467,7 +466,7 @@ static void misuse_on_drain(struct weir_conn *conn, void *ctx)
 	misuse->in_callback = false;
 }
 
-/* The environment's reasons are those that its faults and manners give. */
+/* Other causes must fit the faults and manners of this world. */
 static bool cause_is_true(const struct misuse *misuse,
 			  const struct guest *guest,
 			  const struct weir_close_reason *reason)
@@ -475,7 +474,7 @@ static bool cause_is_true(const struct misuse *misuse,
 	const struct sim_run *run = misuse->run;
 	if (reason->cause == guest->first && reason->err == guest->first_err)
 		return true;
-	/* Whoever was first stays, but for a drain that does not end. */
+	/* The first cause stays, unless a drain does not end. */
 	if (guest->first != WEIR_CLOSE_NONE && guest->is_sure)
 		return reason->cause == WEIR_CLOSE_DRAIN_DEADLINE &&
 		       guest->first != WEIR_CLOSE_ABORTED;
@@ -498,8 +497,8 @@ static bool cause_is_true(const struct misuse *misuse,
 	}
 }
 
-/* An error that comes while it drains may lose the rest: the reason is that of
- * the drain all the same. */
+/* An error during the drain may lose the rest, and the close reason is still
+ * that of the drain. */
 static void owe(const struct misuse *misuse, struct guest *guest,
 		const struct weir_close_reason *reason)
 {
@@ -516,7 +515,7 @@ static void owe(const struct misuse *misuse, struct guest *guest,
 		 reason->cause == WEIR_CLOSE_STOPPED);
 }
 
-/* The last call: all of them are harmless still. */
+/* In on_close every call is still harmless. */
 static void acts_on_the_dead(struct misuse *misuse, struct guest *guest)
 {
 	struct weir_conn *conn = guest->conn;
@@ -528,7 +527,7 @@ static void acts_on_the_dead(struct misuse *misuse, struct guest *guest)
 	weir_conn_need(conn, SIZE_MAX);
 	weir_conn_close(conn);
 	weir_conn_abort(conn);
-	(void)weir_conn_refuse(conn, -EPROTO, 0, 0); /* returns what it gets */
+	(void)weir_conn_refuse(conn, -EPROTO, 0, 0); /* returns its argument */
 	expect(misuse, weir_conn_queued_bytes(conn) == 0,
 	       "a queue outlives its connection");
 }
@@ -587,7 +586,7 @@ static void misuse_play(struct sim_run *run, bool only_closes)
 		.ctx = &misuse,
 	};
 	misuse.opts.tick_interval_ms = RUN_DRAW(run->tape, 0, 1, 50, 500);
-	if (misuse.opts.tick_interval_ms == 1) /* it would take too long */
+	if (misuse.opts.tick_interval_ms == 1) /* would take too long */
 		run->faults &= ~(uint32_t)WEIR_FAULT_NEVER;
 	if (!run_open(run, &misuse.opts, &handlers, &misuse))
 		return;

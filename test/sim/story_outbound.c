@@ -3,8 +3,8 @@
  *     call: IDLE -> CALLING -> TALKING -> OVER
  *                      +-------------------^   refused, timed out, cancelled
  *
- * The handler says a pattern and closes once it has heard all of it again.
- * Whether a call is made, and why it ends, is what its host does.
+ * The handler sends a pattern and closes once it has received all of it again.
+ * The host's manner decides whether the call succeeds, and why it ends.
  */
 #include "story_priv.h"
 
@@ -12,28 +12,28 @@
 
 enum {
 	CALLS = 4,
-	LINKS = 1, /* of one host, at a time */
+	LINKS = 1, /* of one host at a time */
 	BACKLOG = 4,
 
 	FIRST_PORT = 7100,
 	CALL_BYTES_MAX = 4000,       /* some chunks of a send queue */
-	LINK_BYTES = CALL_BYTES_MAX, /* all that a caller may say */
+	LINK_BYTES = CALL_BYTES_MAX, /* all that a caller may send */
 	PIECE_MAX = 64,
 };
 
 enum host_manner {
 	HOST_ECHOES = 0,
-	HOST_REFUSES,  /* nobody listens */
+	HOST_REFUSES,  /* no listener */
 	HOST_SILENT,   /* no answer to a SYN */
 	HOST_RESETS,   /* as soon as it has accepted */
-	HOST_RUDE,     /* in the middle */
+	HOST_RUDE,     /* resets in the middle */
 	HOST_HANGS_UP, /* close(2), as soon as it has accepted */
-	HOST_MUTE,     /* accepts, and that is all */
+	HOST_MUTE,     /* accepts, and does nothing else */
 };
 
 struct link {
 	bool is_used;
-	bool is_ended; /* the caller's FIN is seen */
+	bool is_ended; /* the caller's FIN was read */
 	int conn;
 	uint8_t bytes[LINK_BYTES]; /* to be sent back */
 	uint32_t begin;
@@ -51,18 +51,18 @@ struct host {
 
 enum call_state { CALL_IDLE = 0, CALL_CALLING, CALL_TALKING, CALL_OVER };
 
-/* One host each. */
+/* Each call has its host. */
 struct call {
 	enum call_state state;
 	uint32_t id;
 	struct host host;
 	struct weir_conn *conn;
-	uint32_t total; /* bytes to say, and to hear */
+	uint32_t total; /* bytes to send, and to receive */
 	uint32_t said;
 	uint32_t heard;
 	bool was_closed; /* by the handler */
 	bool was_aborted;
-	bool ends_early; /* the handler means to */
+	bool ends_early; /* the handler will close early */
 };
 
 struct outbound {
@@ -70,7 +70,7 @@ struct outbound {
 	struct call calls[CALLS];
 	uint32_t call_count;
 	bool has_no_idle; /* no idle deadline */
-	bool is_heavy;    /* every call says much, in many chunks at once */
+	bool is_heavy;    /* each call sends many chunks at once */
 };
 
 /* ---- hosts ------------------------------------------------------------- */
@@ -133,7 +133,7 @@ static bool link_listen(struct host *host, struct link *link)
 	return true;
 }
 
-/* It has said all that it may: its FIN. */
+/* All is sent: its FIN. */
 static bool link_end(struct host *host, struct link *link)
 {
 	uint8_t byte;
@@ -151,7 +151,7 @@ static bool link_step(struct host *host, struct link *link)
 	if (host->manner == HOST_MUTE) {
 		if (!run->is_healed || !host->outbound->has_no_idle)
 			return false;
-		link_drop(host, link, false); /* or it would be for ever */
+		link_drop(host, link, false); /* else it waits for ever */
 		return true;
 	}
 	if (host->manner == HOST_RUDE && !run->is_healed &&
@@ -159,7 +159,7 @@ static bool link_step(struct host *host, struct link *link)
 		link_drop(host, link, true);
 		return true;
 	}
-	/* Reading comes first: two who both only write wait for ever. */
+	/* Read first: two sides that only write block each other. */
 	if (!link->is_ended && link->end < LINK_BYTES &&
 	    link_listen(host, link))
 		return true;
@@ -245,9 +245,9 @@ static void call_try(struct outbound *outbound, struct call *call)
 		call->state = CALL_CALLING;
 		run->outbound++;
 		break;
-	case -EAGAIN: /* all are in use: with the next tick */
+	case -EAGAIN: /* all slots are in use: at the next tick */
 		if (run->is_healed && run_has_given_up(run))
-			call->state = CALL_OVER; /* some for good */
+			call->state = CALL_OVER; /* slots are lost for good */
 		break;
 	case -ESHUTDOWN:
 		if (!run->is_stopping)
@@ -338,7 +338,7 @@ static void outbound_on_drain(struct weir_conn *conn, void *ctx)
 
 /* ---- why it ended ------------------------------------------------------ */
 
-/* No call was made: what did its host do? */
+/* The call failed: does that fit its host? */
 static bool refusal_is_true(const struct outbound *outbound,
 			    const struct call *call, int err)
 {
@@ -380,8 +380,8 @@ static bool end_is_true(const struct outbound *outbound,
 		return has_leaps || has_lost || manner == HOST_SILENT ||
 		       manner == HOST_MUTE;
 	case WEIR_CLOSE_PEER:
-		/* A reset too: a send that had put out a part reports that,
-		 * and the error with it is told to nobody else. */
+		/* Also after a reset: a send that was partly out reports its
+		 * bytes, and then no completion carries the error. */
 		return was_made &&
 		       (manner == HOST_HANGS_UP || manner == HOST_MUTE ||
 			manner == HOST_RESETS || manner == HOST_RUDE);
@@ -395,8 +395,9 @@ static bool end_is_true(const struct outbound *outbound,
 	case WEIR_CLOSE_STOPPED:
 		return run->is_stopping;
 	case WEIR_CLOSE_DRAIN_DEADLINE:
-		/* After our FIN nobody asks for a reset, and a receive may not
-		 * tell it (sim-diff): the wait for the peer's FIN ends it. */
+		/* After our FIN no operation reports a reset, and a receive may
+		 * miss it (sim-diff). Then the wait for the peer's FIN ends the
+		 * connection. */
 		return run->is_stopping || has_errnos || has_leaps ||
 		       has_lost || manner == HOST_MUTE ||
 		       manner == HOST_RESETS || manner == HOST_RUDE ||
@@ -451,7 +452,7 @@ static void calls_start(struct outbound *outbound)
 	struct weir_tape *tape = outbound->run->tape;
 	outbound->call_count = 1 + weir_tape_below(tape, CALLS);
 	if (outbound->is_heavy)
-		outbound->call_count = CALLS; /* at the same time */
+		outbound->call_count = CALLS; /* all of them at once */
 	for (uint32_t i = 0; i < outbound->call_count; i++) {
 		struct call *call = &outbound->calls[i];
 		*call = (struct call){
@@ -486,7 +487,7 @@ void story_outbound(struct sim_run *run)
 	run->service.idle_timeout_ms =
 		RUN_DRAW(run->tape, 3000, 3000, 3000, WEIR_NO_TIMEOUT);
 	outbound.has_no_idle = run->service.idle_timeout_ms == WEIR_NO_TIMEOUT;
-	if (outbound.has_no_idle) /* what catches a lost one */
+	if (outbound.has_no_idle) /* the timeout that ends a lost operation */
 		run->faults &= ~(uint32_t)WEIR_FAULT_NEVER;
 	run->ctx = &outbound;
 	run->is_done = calls_are_over;

@@ -89,8 +89,7 @@ struct sim_run {
 	bool is_healed;
 
 	bool is_stopping;                           /* one of the loops */
-	bool (*is_done)(const struct sim_run *run); /* NULL: all peers are
-						     * done */
+	bool (*is_done)(const struct sim_run *run); /* NULL: peers are */
 	void *ctx;                                  /* the story's */
 	void (*on_turn)(void *ctx); /* after each turn of a loop; or NULL */
 

@@ -2,8 +2,8 @@
  *
  *     peers connect and talk --> stop, maybe twice --> the loop ends
  *                                  |
- *        what had arrived by then, of those in the backlog as well, is shown,
- *        answered, and read by its peer; whatever comes later may be cut
+ *        bytes that had arrived by then, also in the backlog, are shown,
+ *        answered, and read by the peer; later bytes may be cut off
  */
 #include "story_priv.h"
 
@@ -11,7 +11,7 @@ enum { MOVES_MAX = 40, STOP_TURNS_MAX = 400 };
 
 struct stop {
 	struct sim_run *run;
-	uint64_t at_moved; /* not before so much has happened */
+	uint64_t at_moved; /* not before run->moved is that high */
 	bool is_forced;    /* a second call follows */
 	bool is_done;
 	uint32_t arrived[RUN_PEERS]; /* bytes, when it was stopped */
@@ -37,12 +37,12 @@ static bool stop_step(struct weir_sim *sim, void *ctx)
 	return true;
 }
 
-/* Nothing in this world may cut it off before it is answered. */
+/* Nothing in this world may cut it off before its answer. */
 static bool peer_is_sure(const struct stop *stop, const struct peer *peer)
 {
 	uint32_t excuses =
 		WEIR_FAULT_ERRNO | RUN_FAULTS_CLOCK | WEIR_FAULT_NEVER;
-	/* Who waits has a few turns to come in; enters that are refused use
+	/* A waiting peer has a few turns to be accepted; refused enters use
 	 * them up. */
 	if (!peer->was_shown)
 		excuses |= WEIR_FAULT_ENTER;
@@ -92,7 +92,7 @@ void story_stop(struct sim_run *run)
 	stop.at_moved = 0;
 	run_heal(run);
 	run_end(run);
-	/* Nobody turns any more; what is on its way still arrives. */
+	/* The loop has ended; bytes in transit still arrive. */
 	weir_sim_settle(run->sim);
 	stop_check(&stop);
 }

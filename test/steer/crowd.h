@@ -80,8 +80,7 @@ struct crowd_client {
 struct crowd {
 	struct crowd_opts opts;
 	struct crowd_client clients[CROWD_THREADS_MAX];
-	uint8_t *loop_of; /* shape [opts.count]: which loop answered, or
-			   * CROWD_NO_LOOP */
+	uint8_t *loop_of; /* shape [opts.count]; or CROWD_NO_LOOP */
 	bool is_joined;
 
 	pthread_mutex_t lock; /* of all that follows */
