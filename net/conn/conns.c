@@ -23,7 +23,7 @@ void wi_conns_init(struct wi_conns *conns, struct wi_core *core,
 	conns->marks.spare = memory->marks_spare;
 	conns->waiters.ring = memory->waiters;
 	conns->waiters.slot_count = memory->slot_count;
-	wi_services_init(&conns->services, conns, core);
+	wi_services_init(&conns->services, memory->services, conns, core);
 }
 
 static struct weir_conn *conn_at(const struct wi_conns *conns, uint32_t index)

@@ -42,6 +42,7 @@ struct wi_conns_memory {
 	uint32_t *marks;
 	uint32_t *marks_spare;
 	uint32_t *waiters;
+	struct wi_service *services; /* shape [WEIR_SERVICES_MAX] */
 	uint32_t slot_count;
 };
 

@@ -92,10 +92,11 @@ static void drain_set(struct wi_services *services, uint32_t drain_ms)
 		services->operation_ticks = UINT32_MAX;
 }
 
-void wi_services_init(struct wi_services *services, struct wi_conns *conns,
-		      struct wi_core *core)
+void wi_services_init(struct wi_services *services, struct wi_service *memory,
+		      struct wi_conns *conns, struct wi_core *core)
 {
 	services->count = 0;
+	services->list = memory;
 	services->conns = conns;
 	services->core = core;
 	drain_set(services, DRAIN_MS_DEFAULT);
@@ -114,6 +115,7 @@ static const struct wi_service *services_add(
 	*service = (struct wi_service){
 		.conns = services->conns,
 		.core = services->core,
+		.given = given,
 		.handlers = resolved->handlers,
 		.ctx = resolved->ctx,
 		.message_bytes_max = (uint32_t)resolved->message_bytes_max,
@@ -125,7 +127,7 @@ static const struct wi_service *services_add(
 				      : wi_ticks_from_ms(idle_ms),
 		.drain_ticks = drain_ticks(drain_ms),
 	};
-	services->given[services->count++] = given;
+	services->count++;
 	return service;
 }
 
@@ -135,7 +137,7 @@ int wi_services_use(struct wi_services *services,
 		    struct weir_error *error)
 {
 	for (uint32_t i = 0; i < services->count; i++) {
-		if (services->given[i] == given) {
+		if (services->list[i].given == given) {
 			*out_service = &services->list[i];
 			return 0;
 		}

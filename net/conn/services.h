@@ -30,6 +30,7 @@ struct wi_service {
 	uint32_t idle_ticks; /* 0: no deadline */
 	uint32_t drain_ticks;
 	struct weir_handlers handlers;
+	const struct weir_service *given; /* borrowed */
 };
 
 static_assert(offsetof(struct wi_service, handlers.on_data) < 64,
@@ -41,12 +42,11 @@ struct wi_services {
 	uint32_t operation_ticks; /* the operation timeout; UINT32_MAX: none */
 	struct wi_conns *conns;   /* borrowed, as the next */
 	struct wi_core *core;
-	const struct weir_service *given[WEIR_SERVICES_MAX]; /* borrowed */
-	struct wi_service list[WEIR_SERVICES_MAX];
+	struct wi_service *list; /* borrowed; shape [WEIR_SERVICES_MAX] */
 };
 
-void wi_services_init(struct wi_services *services, struct wi_conns *conns,
-		      struct wi_core *core);
+void wi_services_init(struct wi_services *services, struct wi_service *memory,
+		      struct wi_conns *conns, struct wi_core *core);
 
 /* @out_service: from now on there if it is new; written on success only.
  * Return: 0; -EINVAL, -ENOSPC, with @error filled, which may be NULL. */

@@ -102,6 +102,7 @@ static size_t loop_bytes(const struct weir_loop_opts *opts)
 	wi_arena_add(&sum, slots * sizeof(uint32_t));
 	wi_arena_add(&sum, slots * sizeof(uint32_t));
 	wi_arena_add(&sum, slots * sizeof(uint32_t));
+	wi_arena_add(&sum, WEIR_SERVICES_MAX * sizeof(struct wi_service));
 	wi_arena_add(&sum, WI_WHEEL_SLOTS * sizeof(struct wi_timer *));
 	wi_arena_add(&sum, WI_GATHER_SLOTS * sizeof(struct wi_gather));
 	wi_arena_add(&sum, opts->buf_count * sizeof(uint16_t));
@@ -124,6 +125,8 @@ static void *loop_carve(struct weir_loop *loop, uint16_t **out_shelf)
 		.marks = wi_arena_carve(arena, slots * sizeof(uint32_t)),
 		.marks_spare = wi_arena_carve(arena, slots * sizeof(uint32_t)),
 		.waiters = wi_arena_carve(arena, slots * sizeof(uint32_t)),
+		.services = wi_arena_carve(
+			arena, WEIR_SERVICES_MAX * sizeof(struct wi_service)),
 		.slot_count = slots,
 	};
 	wi_conns_init(&loop->conns, core, loop, &memory);
