@@ -4,9 +4,9 @@
  *                                                             |
  *                       tests, cases, skipped, CPU seconds <--+
  *
- * Check counts cases: a test that is a loop has many. Which case belongs to
- * which test it tells in a report of its own (TAP), and nowhere else: so it
- * writes that into memory, and it is read from there.
+ * Check counts cases: a loop test has many. Only Check's TAP report says which
+ * case belongs to which test. So Check writes that report into memory, and
+ * main.c reads it from there.
  */
 #include "rig/skips.h"
 #include "suites.h"
@@ -51,7 +51,7 @@ static const char usage_end[] =
 	"\n"
 	"Exit status: 0 if none failed, 1 if one did, 2 for wrong options.\n";
 
-/* Their ends, by the linker. */
+/* Start and end of the section, from the linker. */
 extern const struct wi_suite *const __start_wi_suites[];
 extern const struct wi_suite *const __stop_wi_suites[];
 extern const struct wi_child *const __start_wi_children[];
@@ -167,7 +167,7 @@ static void counts_add(struct counts *sum, const struct counts *more)
 
 enum { TEST_NAME_BYTES = 160 };
 
-/* The cases of one test come one after the other. */
+/* The cases of one test are next to each other. */
 struct tally {
 	char name[TEST_NAME_BYTES];
 	uint32_t cases;
@@ -190,8 +190,8 @@ static void tally_close(struct tally *tally, struct counts *counts)
 	tally->failed = 0;
 }
 
-/* "ok 7 - path/test_x.c:case:test: words": reads up to "case:test". False: it
- * is no such line, but words of the one before. */
+/* "ok 7 - path/test_x.c:case:test: words": reads up to "case:test". False: not
+ * such a line, but more words of the one before. */
 static bool tap_line_read(char *line, const char **out_test, bool *out_is_ok)
 {
 	unsigned number;
@@ -234,12 +234,12 @@ static struct counts tap_count(FILE *tap)
 	return counts;
 }
 
-/* Nothing was tested: that is no success, unless it was asked for. */
+/* A suite that tests nothing fails, unless that was requested. */
 static void judge_empty(const struct wi_suite *suite, struct counts *counts)
 {
 	if (counts->tests > counts->skipped || wi_skips_were_asked())
 		return;
-	/* As Check writes a failure: tools/check looks for this. */
+	/* In Check's format of a failure, which tools/check reads. */
 	(void)printf("%s:0:F:suite:all:0: it skips all of its tests\n",
 		     suite->name);
 	if (counts->skipped > 0) {
@@ -258,7 +258,7 @@ static double seconds(struct timeval time)
 	return (double)time.tv_sec + (double)time.tv_usec / 1e6;
 }
 
-/* Of this process and of all that it has waited for. */
+/* CPU time of this process and of its ended children. */
 static double cpu_now(void)
 {
 	struct rusage own;
@@ -378,8 +378,8 @@ static int suites_run(const struct wi_suite **suites, int count, bool has_times)
 
 /* ---- the command line -------------------------------------------------- */
 
-/* A limit ends a test that hangs; no test is judged by how long it takes. So
- * they are long, for a machine that is slow, or stops for seconds. */
+/* A limit only ends a test that hangs; no test result depends on time. So the
+ * limits are long enough for a slow machine, or one that stops for seconds. */
 static void limits_set(void)
 {
 	(void)setenv("CK_DEFAULT_TIMEOUT", "60", 0); /* seconds */

@@ -1,12 +1,12 @@
-/* test_arrows.c - who may include whom, read off the sources
+/* test_arrows.c - which file may include which, read from the sources
  *
  *     each .c and .h of uring net proto tools test/sim
  *         --> #include "..." and <weir/...>, as files of the tree
  *         --> from room to room: an arrow of the table?
  *         --> from file to file: no way leads back
  *
- * A room is a folder. An arrow that the table lacks is a file in the wrong
- * room, or a struct in the wrong file: mend that before the table.
+ * A room is a folder. An arrow that is missing in the table means a file in the
+ * wrong room, or a struct in the wrong file: mend that before the table.
  */
 #include "rig/support.h"
 #include "suites.h"
@@ -28,15 +28,15 @@ enum {
 
 /* ---- the table ----------------------------------------------------------- */
 
-/* To a folder, and to all below it that has no row of its own. Each room may
- * include itself. */
+/* Arrows to a folder, and to all folders below it without a row of their own.
+ * Each room may include itself. */
 static const struct {
 	const char *room;
-	bool is_flat; /* what lies in its folders is not its own */
+	bool is_flat; /* without its subfolders */
 	const char *may[8];
 } arrows[] = {
-	{ "uring", false, { "uring" } }, /* with its folders */
-	/* Flat in net/: the public face. */
+	{ "uring", false, { "uring" } }, /* with its subfolders */
+	/* The files directly in net/: the public headers. */
 	{ "net", true, { "uring" } },
 	{ "net/core",
 	  false,
@@ -58,7 +58,7 @@ static const struct {
 	    "net/steer", "uring" } },
 };
 
-/* Of the public face, core may know what it counts. */
+/* Public headers that core may include: for the counters. */
 static const char *const core_may[] = { "net/stats.h", "net/close_reason.h" };
 
 static const char *const tops[] = { "uring", "net", "proto", "tools",
@@ -138,8 +138,8 @@ static void path_join(const char *folder, const char *include, char *out_path)
 	}
 }
 
-/* Which file of the tree an include names; FILES_MAX: none (libc's, another
- * folder of tests, a generated one). */
+/* The file that an include names; FILES_MAX: not in the tree (libc, generated,
+ * another test folder). */
 static uint32_t include_find(uint32_t from, const char *include)
 {
 	char folder[PATH_BYTES];
@@ -185,24 +185,24 @@ static void tree_read(void)
 {
 	struct stat status;
 	if (stat(WEIR_SOURCE_DIR "/net/conn", &status) < 0)
-		return; /* the tests run where the sources are not */
+		return; /* the sources are not on this machine */
 	for (size_t i = 0; i < COUNT_OF(tops); i++)
 		folder_walk(tops[i]);
 	for (uint32_t i = 0; i < tree.file_count; i++)
 		file_read_links(i);
-	/* What would find nothing would forbid nothing. */
+	/* A search that finds nothing would allow everything. */
 	ck_assert_uint_gt(tree.file_count, 200);
 	ck_assert_uint_gt(tree.link_count, 500);
 }
 
-/* A macro, for the name of the test. */
+/* A macro, so that it has the name of the test. */
 #define SKIP_WITHOUT_SOURCES()                                                 \
 	wi_skip_unless(tree.file_count > 0,                                    \
 		       "the sources are not where they were built")
 
 /* ---- from room to room --------------------------------------------------- */
 
-/* The longest row that holds a path; COUNT_OF(arrows): none. */
+/* The longest row that is a prefix of @path; COUNT_OF(arrows): none. */
 static size_t room_of(const char *path)
 {
 	size_t best = COUNT_OF(arrows);
@@ -277,7 +277,7 @@ enum { UNSEEN = 0, ON_THE_WAY, DONE };
 
 static uint8_t seen[FILES_MAX];
 
-/* Depth first; a file that is met on the way to itself closes a circle. */
+/* Depth first. A file that includes itself on some way closes a circle. */
 static void circle_search(uint32_t file)
 {
 	seen[file] = ON_THE_WAY;

@@ -1,7 +1,7 @@
-/* test_exhaust.c - every fault in every state, every two on a small case, every
- * order of a tiny one
+/* test_exhaust.c - every fault in every state, every pair of faults on a small
+ * case, every order of a tiny one
  *
- * The whole of it: weir-sim --exhaust all.
+ * All cases: weir-sim --exhaust all.
  */
 #include "../rig/support.h"
 #include "../suites.h"
@@ -87,7 +87,7 @@ START_TEST(every_order_of_a_tiny_case_is_fine)
 	assert_no_violation();
 	ck_assert_uint_gt(shallow, 10);
 	ck_assert_uint_gt(deep, 10 * shallow);
-	/* Of no choices there is one schedule. */
+	/* Without choices there is one schedule. */
 	ck_assert_uint_eq(sim_exhaust_schedules(&exhaust, one, 0, 0), 1);
 }
 END_TEST
@@ -105,7 +105,7 @@ START_TEST(a_report_of_holes_counts_them)
 	ck_assert_uint_eq(sim_cells_report(&cells, nowhere),
 			  sim_cells_defined() - 1);
 	ck_assert_uint_eq(sim_cells_reached(&cells), 1);
-	/* Neither a state nor an errno that the table does not have. */
+	/* A state, and an errno, that the table does not have. */
 	ck_assert(!sim_cells_hit(&cells, SIM_ROW_RECV, -EINTR,
 				 WEIR_CONN_CLOSING));
 	ck_assert(!sim_cells_hit(&cells, SIM_ROW_RECV, -EXDEV, WEIR_CONN_OPEN));
@@ -127,7 +127,7 @@ START_TEST(every_row_says_why_it_lacks_a_state)
 }
 END_TEST
 
-/* Or the cases of memory that is used up would say nothing of it. */
+/* Otherwise the cases about used-up memory would test nothing. */
 START_TEST(memory_is_used_up)
 {
 	static const char *const names[] = { "memory", "memory-crowd" };
@@ -142,7 +142,7 @@ START_TEST(memory_is_used_up)
 }
 END_TEST
 
-/* A ring that is gone under the loop. */
+/* For example a ring that is closed under the loop. */
 START_TEST(a_fault_that_matters_breaks_a_rule)
 {
 	struct sim_case_result result;
@@ -161,7 +161,7 @@ END_TEST
 
 static volatile bool never;
 
-/* Stories that end the process, or never end, as soon as somebody connects. */
+/* Stories that kill the process, or never end, once a client connects. */
 static ssize_t story_dies(void *cookie, const char *text, size_t byte_count)
 {
 	(void)cookie;
@@ -239,7 +239,7 @@ END_TEST
 START_TEST(a_run_that_never_ends_breaks_a_rule)
 {
 	const struct sim_finding finding = finding_make();
-	/* It is left in the middle of a call: nobody can close it. */
+	/* The play was left in the middle of a call, so it cannot be closed. */
 	sim_exhaust_tell(&exhaust, &finding, story_open(story_lasts));
 	ck_assert_uint_eq(exhaust.finding_count, 1);
 	const struct sim_finding *found = &exhaust.findings[0];

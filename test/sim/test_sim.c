@@ -1,5 +1,5 @@
 /* test_sim.c - the simulated kernel: the same tape is the same run, and net/
- * keeps its rules under schedules and faults
+ * keeps its rules under all schedules and faults
  *
  * More seeds: tools/sim/run. Planted bugs that it must find: test/sim/mutants.
  */
@@ -157,7 +157,7 @@ static void message(struct weir_ring *from, const struct weir_ring *to,
 
 START_TEST(messages_between_rings_come_in_order_and_none_is_lost)
 {
-	enum { MESSAGES = 20 }; /* more than the queue there holds */
+	enum { MESSAGES = 20 }; /* more than the target's queue holds */
 	struct weir_tape *tape = tape_make();
 	struct weir_sim *sim = world_open(tape);
 	const struct weir_kernel *kernel = weir_sim_kernel(sim);

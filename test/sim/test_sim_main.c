@@ -1,6 +1,6 @@
-/* test_sim_main.c - a user's program that plays worlds: what it says
+/* test_sim_main.c - the output of a user's program that plays worlds
  *
- * Each is run in a process of its own, with what it prints in a file.
+ * Each program runs in a process of its own; its output goes to a file.
  */
 #include "../suites.h"
 
@@ -26,7 +26,7 @@ static char said[SAID_BYTES];
 static void scratch_end(void)
 {
 	(void)unlink(scratch_path("said"));
-	(void)unlink(scratch_path("sim.tape")); /* not all write it */
+	(void)unlink(scratch_path("sim.tape")); /* some do not write it */
 	scratch_close();
 }
 
@@ -38,7 +38,7 @@ static void said_read(const char *path)
 	(void)fclose(in);
 }
 
-/* The new process, where it writes its files. */
+/* In the new process: its folder, its output, and the program. */
 static void become(const char *const *args, weir_sim_play_fn play)
 {
 	char *argv[ARGS_MAX + 2] = { (char *)(uintptr_t) "prog" };
@@ -54,7 +54,7 @@ static void become(const char *const *args, weir_sim_play_fn play)
 	_exit(status);
 }
 
-/* Return: its exit status, or 128 + the signal. */
+/* Return: the exit status, or 128 + the signal. */
 static int run_play(const char *const *args, weir_sim_play_fn play)
 {
 	int status = 0;
@@ -83,7 +83,7 @@ static void play_well(struct weir_sim *sim, void *ctx)
 	(void)weir_tape_byte(weir_sim_tape(sim));
 }
 
-/* The third choice counts, and it alone. */
+/* Only the third choice matters. */
 static void play_badly(struct weir_sim *sim, void *ctx)
 {
 	struct weir_tape *tape = weir_sim_tape(sim);
@@ -102,7 +102,7 @@ static void play_assertion(struct weir_sim *sim, void *ctx)
 	assert(!weir_tape_chance(weir_sim_tape(sim), 64));
 }
 
-/* Two bytes are needed for the first, and one is enough for the second. */
+/* The first needs two bytes, the second needs one. */
 static void play_two_assertions(struct weir_sim *sim, void *ctx)
 {
 	const uint8_t one = weir_tape_byte(weir_sim_tape(sim));
@@ -121,7 +121,7 @@ static void play_fault(struct weir_sim *sim, void *ctx)
 
 static volatile bool never;
 
-/* ThreadSanitizer holds a signal back until there is a call. */
+/* ThreadSanitizer delays a signal until the next call. */
 static void play_for_ever(struct weir_sim *sim, void *ctx)
 {
 	const uint8_t byte = weir_tape_byte(weir_sim_tape(sim));
@@ -291,7 +291,7 @@ END_TEST
 
 /* ---- weir-sim ---------------------------------------------------------- */
 
-/* The first child of @parent, once it has one; 0: nobody can tell. */
+/* The first child of @parent, once it has one; 0: unknown. */
 static pid_t child_of(pid_t parent)
 {
 	char path[64];
@@ -345,7 +345,7 @@ START_TEST(weir_sim_says_what_it_is_before_it_plays)
 }
 END_TEST
 
-/* One process has nobody who waits for it. */
+/* A single process has no parent that reports its progress. */
 START_TEST(weir_sim_alone_tells_how_far_it_is_on_a_terminal)
 {
 	static struct tool tool;

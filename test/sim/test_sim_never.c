@@ -1,13 +1,12 @@
 /* test_sim_never.c - completions that never come, or come twice
  *
- * The kernel owes one for each operation. If it does not come, no buffer may be
- * given up and no slot used again. But it must show, and all that waits must
- * end: a deadline moves the connection on, every tick that an operation is
- * overdue is counted, and after some of them on_close comes, with the reason
- * that the deadline gave. A loop that is stopped ends with -ETIMEDOUT, and
- * keeps its memory. Of an accept, of a sample, and of a read of a doorbell
- * nobody can tell that they are lost before that: nothing happens while nothing
- * is to happen.
+ * The kernel posts a completion for each operation. If it does not come, no
+ * buffer may be freed and no slot reused. But it must show, and everything that
+ * waits must end. A deadline moves the connection on. Every tick that an
+ * operation is overdue is counted. After some ticks on_close comes, with the
+ * reason of the deadline. A loop that is stopped ends with -ETIMEDOUT and keeps
+ * its memory. A lost accept, sample, or read of a doorbell shows only then: it
+ * looks like one to which nothing happens.
  */
 #include "test_sim_never.h"
 #include "../rig/support.h"
@@ -20,9 +19,9 @@
 enum { SEEDS_MAX = 500 };
 
 enum never {
-	NEVER_MATTERS = 0, /* all goes on as if it had come */
-	NEVER_SHOWS,       /* is counted as overdue, and given up */
-	NEVER_HIDES,       /* cannot be told before the loop is to stop */
+	NEVER_MATTERS = 0, /* the same as if it had come */
+	NEVER_SHOWS,       /* is counted as overdue, and times out */
+	NEVER_HIDES,       /* shows only when the loop stops */
 };
 
 static const struct {
@@ -30,7 +29,7 @@ static const struct {
 	enum sim_row row;
 	const char *played;
 	enum never want;
-	enum weir_close_cause cause; /* SHOWS: it ends with */
+	enum weir_close_cause cause; /* SHOWS: the reason of on_close */
 } never_cases[] = {
 	{ "recv", SIM_ROW_RECV, "echo", NEVER_SHOWS, WEIR_CLOSE_IDLE },
 	{ "send", SIM_ROW_SEND, "echo", NEVER_SHOWS, WEIR_CLOSE_IDLE },
@@ -49,7 +48,7 @@ static const struct {
 	  WEIR_CLOSE_DRAIN_DEADLINE },
 	{ "accept", SIM_ROW_ACCEPT, "echo", NEVER_HIDES, 0 },
 	{ "accept-cancel", SIM_ROW_ACCEPT_CANCEL, "full", NEVER_MATTERS, 0 },
-	/* It holds the socket open: its peer waits for the end. */
+	/* It keeps the socket open: the peer waits for the end. */
 	{ "sample", SIM_ROW_SAMPLE, "echo", NEVER_HIDES, 0 },
 	{ "doorbell", SIM_ROW_DOORBELL, "one", NEVER_HIDES, 0 },
 	{ "doorbell-cancel", SIM_ROW_DOORBELL_CANCEL, "one", NEVER_MATTERS, 0 },
@@ -71,7 +70,7 @@ START_TEST(completion_that_never_comes_is_counted_and_given_up)
 						.nth = 1,
 						.err = WEIR_SIM_NEVER });
 	weir_tape_load(tape, NULL, 0);
-	/* On the benign tape, or the first on which it is tried at all. */
+	/* The benign tape, or the first on which the operation is tried. */
 	for (uint64_t seed = 1; seed < SEEDS_MAX; seed++) {
 		sim_case_play(sim_case_find(never_cases[_i].played), sim, tape,
 			      &plan, NULL, &result);
@@ -87,7 +86,7 @@ START_TEST(completion_that_never_comes_is_counted_and_given_up)
 	ck_assert_msg((result.stats.kept_bytes > 0) == (want != NEVER_MATTERS),
 		      "%s: %llu bytes are kept", name,
 		      (unsigned long long)result.stats.kept_bytes);
-	/* All others end as they would have. */
+	/* In all other cases the loop ends as usual. */
 	ck_assert_msg(result.stats.given_up == (want == NEVER_SHOWS),
 		      "%s: %llu are given up", name,
 		      (unsigned long long)result.stats.given_up);
@@ -105,7 +104,7 @@ END_TEST
 static const char *const twice_cases[] = { "echo",  "outbound", "close",
 					   "quiet", "crowd",    "abort" };
 
-/* And what came first stands: all is echoed, and each ends once. */
+/* The first result counts: all is echoed, and each connection ends once. */
 START_TEST(completion_that_comes_twice_is_counted_and_not_applied)
 {
 	static struct sim_plan plan;

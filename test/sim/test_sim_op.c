@@ -1,8 +1,8 @@
 /* test_sim_op.c - operations, on the real kernel and on the simulated one
  *
- * Each test of the first kind runs on both: the same calls of uring/, the same
- * expectations. What no real kernel shows on demand (loss, time that leaps,
- * memory that is written too early) runs on the simulated one only.
+ * Most tests run on both: the same calls of uring/, the same expectations. Some
+ * events cannot be caused on a real kernel (loss, a clock that jumps, memory
+ * that is written too early). Their tests run on the simulated one only.
  */
 #include "../rig/support.h"
 #include "../suites.h"
@@ -44,7 +44,7 @@ START_TEST(an_incremental_buffer_is_filled_bit_by_bit)
 			(struct weir_bufring_opts){ .is_incremental = true });
 	sim_bench_pair(&bench, fds);
 	for (size_t i = 0; i < sizeof(want) / sizeof(want[0]); i++) {
-		/* The fourth finds what the third has left. */
+		/* The fourth buffer has bytes of the third send. */
 		if (i != 4)
 			sim_bench_send(&bench, fds[0], text, 10);
 		struct io_uring_sqe *sqe = sim_bench_take(&bench);
@@ -64,7 +64,7 @@ START_TEST(an_incremental_buffer_is_filled_bit_by_bit)
 	uint32_t free_count = 0;
 	ck_assert_int_eq(weir_bufring_status(&bench.bufs, &free_count), 0);
 	ck_assert_uint_eq(free_count,
-			  SIM_BENCH_BUFS); /* the half full one counts */
+			  SIM_BENCH_BUFS); /* the half full buffer counts */
 	sim_bench_close_fd(&bench, fds[0]);
 	sim_bench_close_fd(&bench, fds[1]);
 	weir_bufring_close(&bench.bufs);
@@ -158,7 +158,7 @@ START_TEST(memory_of_a_zero_copy_send_comes_back_with_its_notice)
 							 &cqe) ==
 				  WEIR_ZEROCOPY_IS_RELEASED;
 	}
-	ck_assert(send.was_copied); /* as loopback does */
+	ck_assert(send.was_copied); /* loopback copies */
 	wi_kernel_wrote(got, sizeof(got));
 	ck_assert_mem_eq(got, bytes, sizeof(got));
 	sim_bench_close_fd(&bench, fds[0]);
@@ -167,7 +167,7 @@ START_TEST(memory_of_a_zero_copy_send_comes_back_with_its_notice)
 }
 END_TEST
 
-/* MSG_WAITALL or not, and what a cancel makes of it. */
+/* With MSG_WAITALL or without; and the result after a cancel. */
 START_TEST(a_send_that_is_cut_short_says_how_much_went)
 {
 	enum { MANY = 32 << 20 };
@@ -316,7 +316,7 @@ START_TEST(a_buffer_that_is_lent_twice_is_a_violation)
 	lend_again(&bench, first);
 	(void)recv_one(&bench, fds);
 	ck_assert_ptr_null(weir_sim_violation(bench.sim));
-	lend_again(&bench, first); /* for another, which is kept */
+	lend_again(&bench, first); /* for the other buffer, which is kept */
 	(void)recv_one(&bench, fds);
 	expect_violation(&bench, "a buffer is in the ring twice");
 }
@@ -367,7 +367,7 @@ START_TEST(an_option_of_a_socket_is_told_by_its_length)
 	weir_op_getsockopt(sqe, fds[1], SOL_SOCKET, SO_INCOMING_CPU, &cpu,
 			   sizeof(cpu));
 	ck_assert_int_eq(sim_bench_do(&bench, sqe), sizeof(cpu));
-	ck_assert_int_ge(cpu, -1); /* none yet, or the CPU */
+	ck_assert_int_ge(cpu, -1); /* -1: none yet */
 	sqe = sim_bench_take(&bench);
 	weir_op_getsockopt(sqe, fds[1], SOL_SOCKET, 9999, &cpu, sizeof(cpu));
 	ck_assert_int_eq(sim_bench_do(&bench, sqe), -ENOPROTOOPT);
@@ -396,7 +396,7 @@ START_TEST(a_reset_behind_bytes_is_told)
 	sim_bench_group(&bench,
 			(struct weir_bufring_opts){ .has_bundles = false });
 	sim_bench_pair(&bench, fds);
-	sim_bench_send(&bench, fds[1], "z", 1); /* nobody will read it */
+	sim_bench_send(&bench, fds[1], "z", 1); /* stays unread */
 	struct io_uring_sqe *sqe = sim_bench_take(&bench);
 	weir_op_recv_multishot(sqe, fds[1], SIM_BENCH_GROUP);
 	sim_bench_submit(&bench);
@@ -417,8 +417,9 @@ START_TEST(a_reset_behind_bytes_is_told)
 }
 END_TEST
 
-/* It lies there when the receive comes. One that is tried at once looks at the
- * socket as it is armed, after the bytes; one that polls first does not. */
+/* A reset arrives before the receive. A receive that is tried at once looks at
+ * the socket while it is armed, after the bytes; one that polls first does not.
+ */
 static int32_t told_after_bytes(int which, bool polls_first)
 {
 	struct sim_bench bench;
@@ -428,7 +429,7 @@ static int32_t told_after_bytes(int which, bool polls_first)
 	sim_bench_group(&bench,
 			(struct weir_bufring_opts){ .has_bundles = false });
 	sim_bench_pair(&bench, fds);
-	sim_bench_send(&bench, fds[1], "z", 1); /* nobody will read it */
+	sim_bench_send(&bench, fds[1], "z", 1); /* stays unread */
 	sim_bench_send(&bench, fds[0], "abc", 3);
 	sim_bench_close_fd(&bench, fds[0]);
 	struct io_uring_sqe *sqe = sim_bench_take(&bench);

@@ -1,7 +1,7 @@
-/* test_sim_tapes.c - tapes that have broken a rule once, or that break one when
- * a bug is planted: test/tapes/NAME.tape, each a check of its own
+/* test_sim_tapes.c - each test/tapes/NAME.tape is a check: it has broken a rule
+ * once, or it breaks one when a bug is planted
  *
- * A new one: weir-sim leaves it in weir-sim.tape. Those of the planted bugs:
+ * A new tape: weir-sim writes it to weir-sim.tape. For planted bugs:
  * test/sim/mutants --tapes.
  */
 #include "test_sim_tapes.h"
@@ -111,7 +111,7 @@ START_TEST(tape_text_is_read_or_refused)
 	int got = sim_tape_text_load(path, &text);
 	if (got == 0)
 		got = (int)text.byte_count;
-	(void)remove(path); /* it was ours */
+	(void)remove(path); /* our own file */
 	ck_assert_msg(got == text_cases[_i].want, "when %s: got %d, want %d",
 		      text_cases[_i].when, got, text_cases[_i].want);
 }
@@ -133,7 +133,7 @@ START_TEST(tape_text_says_what_was_saved)
 		saved.bytes[i] = (uint8_t)(i * 7);
 	ck_assert_int_eq(sim_tape_text_save(path, &saved), 0);
 	ck_assert_int_eq(sim_tape_text_load(path, &loaded), 0);
-	(void)remove(path); /* it was ours */
+	(void)remove(path); /* our own file */
 	ck_assert_str_eq(loaded.story, saved.story);
 	ck_assert_str_eq(loaded.rule, saved.rule);
 	ck_assert_uint_eq(loaded.byte_count, saved.byte_count);

@@ -1,6 +1,5 @@
-/* test_sim_udp.c - datagrams, on the real kernel and on the simulated one; and
- * what they suffer, on the simulated one
- */
+/* test_sim_udp.c - datagrams on both kernels, and faults of the network on the
+ * simulated one */
 #include "test_sim_udp.h"
 #include "../rig/support.h"
 #include "sim_bench.h"
@@ -55,7 +54,7 @@ static void udp_send_to(struct sim_bench *bench, int fd, uint16_t port,
 	ck_assert_int_eq(sim_bench_do(bench, sqe), (int32_t)byte_count);
 }
 
-/* In a buffer of 32: header 16, name 0, so that 16 are left. */
+/* A buffer of 32 bytes: header 16, name 0, so that 16 are left. */
 START_TEST(a_datagram_in_a_buffer_has_its_header)
 {
 	static const char text[] = "a datagram too long for it";
@@ -79,7 +78,7 @@ START_TEST(a_datagram_in_a_buffer_has_its_header)
 		const uint32_t payload = sizes[i] < 16 ? sizes[i] : 16;
 		struct io_uring_cqe cqe = wi_ring_next(&bench.ring);
 		ck_assert_int_eq(cqe.res, (int32_t)(16 + payload));
-		/* One of nothing ends it. */
+		/* An empty datagram ends it. */
 		ck_assert_int_eq((cqe.flags & IORING_CQE_F_MORE) != 0, i < 2);
 		const uint8_t *bytes =
 			weir_bufring_bytes(&bench.bufs, weir_bufring_id(&cqe));
@@ -124,7 +123,7 @@ START_TEST(a_datagram_says_who_sent_it)
 	ck_assert_uint_ne((uint32_t)message.msg_flags & MSG_TRUNC, 0);
 	wi_kernel_wrote(bytes, 4);
 	ck_assert_mem_eq(bytes, "abcd", 4);
-	/* A plain receive is cut without a word. */
+	/* A plain receive is cut without a sign. */
 	udp_send_to(&bench, fds[0], ports[1], "abcdef", 6);
 	sqe = sim_bench_take(&bench);
 	weir_op_recv(sqe, fds[1], bytes, sizeof(bytes), 0);
@@ -168,7 +167,7 @@ START_TEST(nobody_there_is_told_to_who_is_connected)
 }
 END_TEST
 
-/* How many of ten datagrams come, and whether in order. */
+/* How many of ten datagrams arrive, and whether in order. */
 static uint32_t datagrams_that_come(uint32_t faults, uint32_t rate,
 				    bool *out_is_ordered)
 {
