@@ -10,8 +10,8 @@
 
 static const struct {
 	const char *text;
-	int family;       /* 0: garbage, -EINVAL */
-	const char *back; /* as weir_addr_text() says it with port 80 */
+	int family;       /* 0: invalid, -EINVAL */
+	const char *back; /* weir_addr_text() of it, with port 80 */
 } parse_cases[] = {
 	{ "127.0.0.1", AF_INET, "127.0.0.1:80" },
 	{ "0.0.0.0", AF_INET, "0.0.0.0:80" },
@@ -26,7 +26,7 @@ static const struct {
 	{ "::ffff:1.2.3.4", AF_INET6, "[::ffff:1.2.3.4]:80" },
 	{ "ffff:ffff:ffff:ffff:ffff:ffff:ffff:ffff", AF_INET6,
 	  "[ffff:ffff:ffff:ffff:ffff:ffff:ffff:ffff]:80" },
-	/* The longest that there is: 45 characters, and in brackets. */
+	/* The longest address: 45 characters, and in brackets. */
 	{ "ffff:ffff:ffff:ffff:ffff:ffff:255.255.255.255", AF_INET6,
 	  "[ffff:ffff:ffff:ffff:ffff:ffff:ffff:ffff]:80" },
 	{ "[ffff:ffff:ffff:ffff:ffff:ffff:255.255.255.255]", AF_INET6,
@@ -64,7 +64,7 @@ static const struct {
 	{ "[::1]:80", 0, NULL },
 	{ "[ ::1]", 0, NULL },
 	{ "[127.0.0.1]", 0, NULL }, /* brackets are for IPv6: RFC 3986, 3.2.2 */
-	/* One longer than the longest address, and much longer. */
+	/* One character too long, and much too long. */
 	{ "ffff:ffff:ffff:ffff:ffff:ffff:255.255.255.2555", 0, NULL },
 	{ "[ffff:ffff:ffff:ffff:ffff:ffff:255.255.255.2555]", 0, NULL },
 	{ "127.0.0.1.127.0.0.1.127.0.0.1.127.0.0.1.127.0.0.1.127.0.0.1.127."
@@ -75,7 +75,7 @@ static const struct {
 START_TEST(addr_parse_takes_numeric_addresses_and_nothing_else)
 {
 	const char *text = parse_cases[_i].text;
-	/* At a guard page, so that reading on is seen. */
+	/* Ends at a guard page, so that a read beyond it is seen. */
 	struct wi_guarded guarded = wi_guarded_copy(text, strlen(text) + 1);
 	char back[WEIR_ADDR_TEXT_BYTES];
 	struct weir_addr addr;
@@ -156,8 +156,7 @@ START_TEST(addr_port_is_given_and_read_in_host_order)
 }
 END_TEST
 
-/* What text says of a port is what parse made of it; the host part is text
- * that parse takes. */
+/* text writes the port that parse has read, and a host that parse reads. */
 START_TEST(addr_text_of_random_addresses_is_parsed_to_the_same)
 {
 	uint64_t state = 0xadd7 + (uint64_t)_i;

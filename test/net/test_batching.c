@@ -1,5 +1,4 @@
-/* test_batching.c - how long a busy loop waits, and how many buffers circulate
- */
+/* test_batching.c - how long a busy loop waits; how many buffers circulate */
 #include "../suites.h"
 #include "net/core/batching.h"
 #include "net/core/bufs.h"
@@ -9,7 +8,7 @@
 
 enum { TURN_NS = 100 * 1000, SETTLED_TURNS = 200, TICK_TURNS = 100 };
 
-/* Turns of @turn_ns with @recvs each, from @active connections a tick. */
+/* Turns of @turn_ns with @recvs each; @active connections per tick. */
 static void pace_run(struct wi_batching *batching, uint32_t recvs,
 		     uint64_t turn_ns, uint32_t active)
 {
@@ -51,7 +50,7 @@ START_TEST(pace_waits_for_what_it_may_expect)
 			 pace_cases[_i].turn_ns, pace_cases[_i].active);
 	uint32_t want =
 		wi_batching_wait_count(&batching, pace_cases[_i].wait_us);
-	/* Smoothing rounds down: one less may come out. */
+	/* Smoothing rounds down: the result may be one less. */
 	ck_assert_msg(want == pace_cases[_i].want ||
 			      want + 1 == pace_cases[_i].want,
 		      "when %s: got %u, want %u", pace_cases[_i].when, want,
@@ -114,12 +113,12 @@ START_TEST(bufs_circulate_as_few_as_a_turn_needs_and_more_when_they_run_out)
 
 	wi_bufs_turn(&rig.bufs, 50, false); /* twice as many as were used */
 	ck_assert_uint_eq(bufs_circulating(&rig), 100);
-	wi_bufs_turn(&rig.bufs, 50, true); /* none was free: double */
+	wi_bufs_turn(&rig.bufs, 50, true); /* none was free: doubled */
 	ck_assert_uint_eq(bufs_circulating(&rig), 200);
-	wi_bufs_turn(&rig.bufs, 200, true); /* all there are, no more */
+	wi_bufs_turn(&rig.bufs, 200, true); /* all buffers, not more */
 	ck_assert_uint_eq(bufs_circulating(&rig), BUF_COUNT);
 
-	/* Two whole windows without need: the rest goes back on the shelf. */
+	/* After two whole windows without need, the rest is parked again. */
 	for (int turn = 0; turn < 2 * WINDOW_TURNS; turn++)
 		wi_bufs_turn(&rig.bufs, 5, false);
 	bufs_come_back(&rig, BUF_COUNT);

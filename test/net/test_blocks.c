@@ -1,4 +1,4 @@
-/* test_blocks.c - the buddy system, against a map of who owns what
+/* test_blocks.c - the buddy system, against a map of all blocks in use
  *
  * Inner loops use ck_abort_msg(): each ck_assert is a message to the parent.
  */
@@ -14,7 +14,7 @@ enum {
 	ORDER_COUNT = WI_BLOCK_ORDER_MAX + 1,
 	SMALLEST_COUNT = WI_RANGE_LARGEST
 			 << WI_BLOCK_ORDER_MAX, /* in the range */
-	AT_HAND_MAX = 1024, /* smallest ones: as in blocks.c */
+	AT_HAND_MAX = 1024, /* smallest cached ones: as in blocks.c */
 	CHANCE_STEPS = 100000,
 	CHANCE_HELD_MAX = 4000,
 };
@@ -123,14 +123,14 @@ START_TEST(blocks_of_every_order_are_aligned_whole_and_come_back)
 }
 END_TEST
 
-/* Which of @count comes at step @i: each exactly once. */
+/* Which of @count is given back at step @i: each once. */
 static size_t give_order(int pattern, size_t i, size_t count)
 {
 	if (pattern == 0)
 		return i;
 	if (pattern == 1)
 		return count - 1 - i;
-	/* Every other one first, so that nothing can merge for long. */
+	/* Every second one first, so that nothing can merge for a long time. */
 	return i < (count + 1) / 2 ? 2 * i : 2 * (i - (count + 1) / 2) + 1;
 }
 
@@ -204,7 +204,7 @@ START_TEST(blocks_count_what_is_used_and_the_most_that_ever_was)
 	ck_assert_uint_eq(blocks->peak_bytes, 5 * KIB);
 	ck_assert_uint_eq(wi_blocks_check(blocks), 3 * KIB);
 
-	/* What is not to be had counts for nothing. */
+	/* A refused block does not count. */
 	ck_assert_ptr_null(wi_blocks_take(blocks, WI_BLOCK_ORDER_MAX + 1));
 	void *half = wi_blocks_take(blocks, WI_BLOCK_ORDER_MAX);
 	ck_assert_ptr_null(wi_blocks_take(blocks, WI_BLOCK_ORDER_MAX));
@@ -213,7 +213,7 @@ START_TEST(blocks_count_what_is_used_and_the_most_that_ever_was)
 
 	wi_blocks_give(blocks, half, WI_BLOCK_ORDER_MAX);
 	wi_blocks_give(blocks, two, 1);
-	wi_blocks_give(blocks, one, 0); /* at hand, and not in use */
+	wi_blocks_give(blocks, one, 0); /* cached, and not in use */
 	ck_assert_uint_eq(blocks->used_bytes, 0);
 	ck_assert_uint_eq(blocks->peak_bytes, 3 * KIB + WI_BLOCK_BYTES_MAX);
 }
@@ -263,7 +263,7 @@ START_TEST(blocks_at_hand_have_a_bound_and_the_rest_is_merged)
 		ck_assert_uint_eq(blocks->at_hand_count, AT_HAND_MAX);
 	}
 	ck_assert_uint_eq(wi_blocks_check(blocks), 0);
-	/* The other largest block is whole without their help. */
+	/* The other largest block is whole without cached blocks. */
 	void *largest = wi_blocks_take(blocks, WI_BLOCK_ORDER_MAX);
 	ck_assert_uint_eq(index_of(largest), 8192);
 	ck_assert_uint_eq(blocks->at_hand_count, AT_HAND_MAX);
@@ -274,7 +274,7 @@ END_TEST
 
 START_TEST(blocks_at_hand_are_merged_when_a_large_one_is_wanted)
 {
-	/* One small block at hand in each of the largest. */
+	/* One small block is cached in each of the largest. */
 	void *one = wi_blocks_take(blocks, 0);
 	void *rest[WI_BLOCK_ORDER_MAX];
 	for (unsigned order = 0; order < WI_BLOCK_ORDER_MAX; order++)
@@ -334,7 +334,7 @@ END_TEST
 
 /* ---- chance ------------------------------------------------------------ */
 
-/* A map of the smallest blocks: who owns each. */
+/* A map of the smallest blocks: the stamp of the block that holds each. */
 struct held {
 	uint8_t *memory;
 	unsigned order;
@@ -383,7 +383,7 @@ static void chance_give(uint32_t index)
 	held[index] = held[--held_count];
 }
 
-/* Return: whether there was one. */
+/* Return: whether it got a block. */
 static bool chance_take(unsigned order, uint32_t stamp)
 {
 	uint8_t *memory = wi_blocks_take(blocks, order);
@@ -398,8 +398,8 @@ static bool chance_take(unsigned order, uint32_t stamp)
 	return true;
 }
 
-/* A refusal is right only if no aligned place for it is free: the buddy
- * system loses nothing else to fragmentation. */
+/* A refusal is right only if no aligned place is free: a buddy system has no
+ * other fragmentation. */
 static void chance_refused(unsigned order)
 {
 	const size_t step = (size_t)1 << order;
@@ -430,13 +430,13 @@ START_TEST(blocks_never_overlap_and_all_merge_after_random_use)
 	memset(owners, 0, sizeof(owners));
 
 	for (uint32_t step = 1; step <= CHANCE_STEPS; step++) {
-		/* Tides, so that it is nearly full and nearly empty in turn. */
+		/* In waves: nearly full, then nearly empty. */
 		bool is_rising = step / 4096 % 2 == 0;
 		uint32_t dice = wi_random(&state) % 8;
 		bool takes = is_rising ? dice < 5 : dice < 3;
 		if (held_count == 0 ||
 		    (takes && held_count < CHANCE_HELD_MAX)) {
-			/* Each order half as often as the one below. */
+			/* Each order half as often as the next smaller one. */
 			unsigned order = (unsigned)__builtin_ctz(
 				wi_random(&state) | 1u << WI_BLOCK_ORDER_MAX);
 			if (!chance_take(order, step)) {
@@ -552,7 +552,7 @@ static void check_unmerged(void *ctx)
 	(void)ctx;
 	void *small = wi_blocks_take(blocks, 0);
 	(void)small;
-	/* Free, like its buddy at 1 KiB, and the two are not one. */
+	/* Both buddies at 1 KiB are free but not merged. */
 	blocks->orders[0] = blocks->orders[1];
 	blocks->used_bytes = 0;
 	(void)wi_blocks_check(blocks);
@@ -645,7 +645,7 @@ WI_SUITE(blocks, "blocks", 0)
 	suite_add_tcase(suite, story);
 
 	tcase_add_checked_fixture(chance, range_start, range_end);
-	tcase_set_timeout(chance, 60); /* seconds; valgrind needs some */
+	tcase_set_timeout(chance, 60); /* seconds; valgrind needs longer */
 	tcase_add_loop_test(chance,
 			    blocks_never_overlap_and_all_merge_after_random_use,
 			    0, 3);

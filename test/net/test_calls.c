@@ -1,11 +1,11 @@
 /* test_calls.c - net/ makes no system call of its own, and does not sleep
  *
  *     sources of net/ --> without comments and texts --> name(   : in the list?
- *     libweir.a       --> nm: what its members ask for           : in the list?
+ *     libweir.a       --> nm: undefined symbols of its members   : in the list?
  *
- * All that a loop asks of the kernel goes through the seam (uring/kernel.h), so
- * that a simulated kernel sees it. Threads and locks are net/server's own
- * (pthread_...), and what loads the program of steering is libbpf's.
+ * A loop asks the kernel through the seam (uring/kernel.h) only, so that a
+ * simulated kernel sees all of it. Threads and locks belong to net/server
+ * (pthread_...); libbpf loads the steering program.
  */
 #include "../rig/support.h"
 #include "../suites.h"
@@ -18,7 +18,7 @@
 
 #define COUNT_OF(table) (sizeof(table) / sizeof((table)[0]))
 
-/* Each asks the kernel for something, or waits for it. */
+/* Each of these calls the kernel, or waits for it. */
 static const char *const kernel_calls[] = {
 	/* time */
 	"nanosleep",
@@ -138,7 +138,7 @@ static const char *const kernel_calls[] = {
 	"munlock",
 	"brk",
 	"sbrk",
-	/* processes, and what they may use */
+	/* processes and their limits */
 	"fork",
 	"vfork",
 	"execve",
@@ -179,12 +179,12 @@ static const char *const kernel_calls[] = {
 };
 
 static const struct {
-	const char *file; /* or the member of the archive */
+	const char *file; /* or the archive member */
 	const char *call;
 	const char *reason;
 } allowed[] = {
-	/* None so far. pthread_sigmask() and pthread_getaffinity_np() are for
-	 * the threads that net/server starts. */
+	/* None so far. net/server starts threads and needs pthread_sigmask()
+	 * and pthread_getaffinity_np(). */
 	{ NULL, NULL, NULL },
 };
 
@@ -225,7 +225,7 @@ static char *file_read(const char *path)
 	return text;
 }
 
-/* The end of a text or character constant that begins at @at. */
+/* The end of the string or character constant that begins at @at. */
 static char *quoted_end(char *at)
 {
 	const char quote = *at++;
@@ -242,7 +242,7 @@ static char *comment_end(char *at)
 	return end == NULL ? at + strlen(at) : end + 2;
 }
 
-/* Spaces in place of comments and texts; lines stay. */
+/* Replaces comments and strings by spaces; keeps the lines. */
 static void text_blank(char *text)
 {
 	char *at = text;
@@ -267,7 +267,7 @@ static bool is_word(char c)
 	return isalnum((unsigned char)c) || c == '_';
 }
 
-/* Of a member of a struct, `kernel->close(...)`, not the call itself. */
+/* A member of a struct, `kernel->close(...)`, is not the call itself. */
 static bool is_member(const char *text, const char *at)
 {
 	while (at > text && isspace((unsigned char)at[-1]))
@@ -315,7 +315,7 @@ static bool ends_with(const char *text, const char *end)
 
 static void file_search(const char *path, struct findings *findings)
 {
-	/* A program of the kernel, in a file of its own. */
+	/* A BPF program, in a file of its own. */
 	if (ends_with(path, ".bpf.c") ||
 	    (!ends_with(path, ".c") && !ends_with(path, ".h")))
 		return;
@@ -372,7 +372,7 @@ static const struct {
 	{ "/* close(fd) */ // sleep(1)\n", 0 },
 	{ "f(\"read(2) \\\" write(2)\", '\"', '\\'');", 0 },
 	{ "my_close(fd); close_all(fd); closed(fd)", 0 },
-	{ "close_fn = close;", 0 }, /* nm finds it */
+	{ "close_fn = close;", 0 }, /* for nm to find */
 	{ "/* one */ read(0, 0, 0); /* two */", 1 },
 };
 

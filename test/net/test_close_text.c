@@ -5,7 +5,7 @@
 
 #include <errno.h>
 
-/* By hand: a name that changes breaks somebody's counters. */
+/* Written by hand: a changed name breaks the users' counters. */
 static const struct {
 	enum weir_close_cause cause;
 	const char *name;
@@ -125,8 +125,8 @@ START_TEST(close_text_tells_the_numbers_that_there_are)
 }
 END_TEST
 
-/* Every cause with the largest numbers and every errno: at a guard page, and
- * whole, for the end of a line is what was cut if anything was. */
+/* Every cause with the largest numbers and every errno. It ends at a guard
+ * page, and its end is not cut off. */
 START_TEST(close_text_fits_where_it_says_it_does)
 {
 	struct wi_guarded guarded = wi_guarded_take(WEIR_CLOSE_TEXT_BYTES);

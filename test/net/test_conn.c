@@ -1,7 +1,7 @@
-/* test_conn.c - what reaches a handler, and what a handler may return
+/* test_conn.c - what a handler receives, and what it may return
  *
- * Handlers that misuse the calls of conn.h are in test_conn_misuse.c, full
- * queues and exhausted memory in test_conn_flow.c; all are one suite.
+ * The same suite: handlers that misuse conn.h in test_conn_misuse.c, full
+ * queues and exhausted memory in test_conn_flow.c.
  */
 #include "test_conn.h"
 #include "../rig/peer.h"
@@ -25,7 +25,7 @@ static void turn_until_received(struct local *local, uint64_t byte_count)
 /* ---- frames, however they are cut ------------------------------------------
  */
 
-/* Five frames, an empty one among them, glued together. */
+/* Five frames in a row, one of them empty. */
 static size_t five_frames(uint8_t *out)
 {
 	static const size_t payloads[] = { 5, 0, 9, 1, 16 };
@@ -82,8 +82,8 @@ START_TEST(frames_that_come_one_byte_at_a_time_are_answered)
 	ck_assert_mem_eq(answer, wire, wire_bytes);
 	peer_close(fd);
 	local_turn_until(&local, &local.echo.closes, 1);
-	/* weir_conn_need() held back the calls that would have been in vain:
-	 * at most one per prefix and one per payload. */
+	/* weir_conn_need() prevents useless calls: at most one per prefix and
+	 * one per payload. */
 	ck_assert_uint_le(local.echo.shown, 10);
 	local_end(&local, &stats);
 	ck_assert_uint_eq(stats.recvs, wire_bytes);
@@ -183,9 +183,9 @@ struct raw {
 	size_t used; /* of the stream, in all calls */
 	size_t calls;
 	bool is_wrong; /* a span was not the next part of the stream */
-	size_t need;   /* asked for after each call; 0: never */
+	size_t need;   /* passed to need() after each call; 0: never */
 	size_t least;  /* shortest span that was shown */
-	int refusal;   /* what to return when all but @refuse_at is used */
+	int refusal;   /* returned when all but @refuse_at is used */
 	size_t refuse_at;
 };
 
@@ -199,7 +199,7 @@ static void raw_check(struct raw *raw, const uint8_t *bytes, size_t byte_count)
 		raw->least = byte_count;
 }
 
-/* Uses nothing, one byte, half, all: in turn. */
+/* Uses nothing, one byte, half, all, one after the other. */
 static ssize_t raw_on_data(struct weir_conn *conn, const uint8_t *bytes,
 			   size_t byte_count, void *ctx)
 {
@@ -256,7 +256,7 @@ START_TEST(what_is_not_used_is_shown_again_in_front_of_what_follows)
 	peer_half_close(fd);
 	local_turn_until(&raw.local, &raw.local.echo.closes, 1);
 	ck_assert_uint_gt(raw.calls, 100);
-	/* The reason tells how much nobody used. */
+	/* The reason counts the unused bytes. */
 	struct weir_close_reason reason = echo_close_reason(&raw.local.echo, 0);
 	echo_expect_cause(&reason, WEIR_CLOSE_PEER);
 	ck_assert_uint_eq(reason.value, STREAM - raw.used);
@@ -305,7 +305,8 @@ START_TEST(need_holds_calls_back_until_so_many_bytes_are_there)
 	ck_assert(!raw.is_wrong);
 	ck_assert_uint_ge(raw.least, NEED);
 	ck_assert_uint_eq(raw.calls, STREAM / NEED);
-	/* Topped up with no more than was needed, it leaves nothing over. */
+	/* The kept input is filled up to what was needed, so nothing is left
+	 * over. */
 	ck_assert_uint_eq(raw.used, STREAM);
 	peer_close(fd);
 	local_turn_until(&raw.local, &raw.local.echo.closes, 1);
@@ -332,7 +333,7 @@ START_TEST(a_negative_return_sends_what_is_queued_and_closes)
 	int fd = peer_open(raw.local.port);
 	peer_send(fd, raw.stream, 10);
 	turn_until_received(&raw.local, 10);
-	/* Refused is refused: this is thrown away, and does no harm. */
+	/* After a refusal bytes are thrown away, without harm. */
 	peer_send(fd, raw.stream, 10);
 	peer_half_close(fd);
 	local_turn_until(&raw.local, &raw.local.echo.closes, 1);
@@ -392,7 +393,7 @@ START_TEST(input_that_no_handler_uses_ends_at_the_message_limit)
 	int fd = peer_open(raw.local.port);
 	peer_send(fd, raw.stream, 4096);
 	turn_until_received(&raw.local, 4096);
-	ck_assert_uint_eq(raw.local.echo.closes, 0); /* as much is allowed */
+	ck_assert_uint_eq(raw.local.echo.closes, 0); /* at the limit */
 	peer_send(fd, raw.stream, 1);
 	peer_half_close(fd);
 	local_turn_until(&raw.local, &raw.local.echo.closes, 1);
@@ -431,7 +432,7 @@ static ssize_t sending_too_much(struct weir_conn *conn, const uint8_t *bytes,
 	static uint8_t large[8193];
 	struct raw *raw = ctx;
 	raw_check(raw, bytes, byte_count);
-	/* As much as the limit is fine, one byte more never will be. */
+	/* A send of exactly the limit works; one byte more never does. */
 	if (weir_conn_send(conn, large, 8192) != 0 ||
 	    weir_conn_send(conn, large, 8193) != -EMSGSIZE ||
 	    weir_conn_send(conn, large, 1) != -ESHUTDOWN)

@@ -1,4 +1,4 @@
-/* test_conn_flow.c - peers that do not read, queues and memory that are full */
+/* test_conn_flow.c - peers that do not read; full queues, exhausted memory */
 #include "../rig/peer.h"
 #include "../rig/support.h"
 #include "test_conn.h"
@@ -9,7 +9,7 @@
 
 enum { MIB = 1024 * 1024, KIB = 1024 };
 
-/* @frame_count frames of @payload_bytes, glued. */
+/* @frame_count frames of @payload_bytes in a row. */
 static uint8_t *frames_make(size_t frame_count, size_t payload_bytes)
 {
 	size_t frame_bytes = PEER_PREFIX_BYTES + payload_bytes;
@@ -21,17 +21,17 @@ static uint8_t *frames_make(size_t frame_count, size_t payload_bytes)
 	return frames;
 }
 
-/* What one connection may hold, by its loop's options and its service:
+/* The memory that one connection may hold, by its loop's options and service:
  *
- *   queue   send_high_bytes, and the answers to what one call of on_data was
- *           shown, which is a buffer or else all of the kept input
- *   input   one message, and what the kernel hands out before the cancelled
- *           receive has ended: at most all receive buffers, twice
+ *   queue   send_high_bytes, and the answers to one call of on_data, which is
+ *           shown a buffer or else all of the kept input
+ *   input   one message, and the bytes that arrive until the cancelled receive
+ *           has ended: at most all receive buffers, twice
  *
- * Blocks are powers of two and grow by doubling, so a chunk of the queue takes
- * up to twice its bytes and the kept input, while it is moved to a larger
- * block, up to four times; the front chunk of a queue is given back as a whole,
- * so one more of 256 KiB may be partly sent. */
+ * Blocks are powers of two and grow by doubling. So a chunk of the queue takes
+ * up to twice its bytes. The kept input takes up to four times its bytes while
+ * it is moved to a larger block. The front chunk of a queue is given back as a
+ * whole, so one more of 256 KiB may be partly sent. */
 static size_t conn_bytes_max(const struct weir_loop_opts *opts,
 			     const struct weir_service *service)
 {
@@ -79,7 +79,7 @@ START_TEST(a_peer_that_never_reads_is_not_read_from_and_loses_nothing)
 		     sent / KIB,
 		     (unsigned long long)stats.block_bytes_peak / KIB,
 		     conn_bytes_max(&opts.loop, &service) / KIB);
-	/* One smallest block for the neighbour's answer. */
+	/* One smallest block for the answer to the neighbour. */
 	ck_assert_uint_le(stats.block_bytes_peak,
 			  conn_bytes_max(&opts.loop, &service) + 1 * KIB);
 
@@ -98,8 +98,8 @@ START_TEST(a_peer_that_never_reads_is_not_read_from_and_loses_nothing)
 }
 END_TEST
 
-/* The kernel may have far more for a connection than 64 buffers when its
- * reading is paused: that is no reason to close it. */
+/* When reading is paused, the kernel may have far more for the connection than
+ * 64 buffers. That is no reason to close it. */
 START_TEST(a_flood_through_many_small_buffers_is_paused_and_not_closed)
 {
 	enum { FRAMES = 16 * KIB, PAYLOAD = 252 };
@@ -130,7 +130,7 @@ START_TEST(a_flood_through_many_small_buffers_is_paused_and_not_closed)
 					     &local.echo.reasons[0], text));
 		}
 		if (count > 0 && sent < total)
-			continue; /* reads only when it can send no more */
+			continue; /* reads only when its own sends block */
 		count = recv(fd, in + received, total - received, MSG_DONTWAIT);
 		received += count > 0 ? (size_t)count : 0;
 	}
@@ -139,8 +139,8 @@ START_TEST(a_flood_through_many_small_buffers_is_paused_and_not_closed)
 	local_turn_until(&local, &local.echo.closes, 1);
 	struct weir_loop_stats stats;
 	local_end(&local, &stats);
-	/* Without the rung a loop receives one buffer at a time, and the queue
-	 * need not grow so far. */
+	/* Without the rung a loop receives one buffer at a time, so the queue
+	 * may stay shorter. */
 	if (!wi_is_forced_off(WEIR_RUNG_DEFER_TASKRUN))
 		ck_assert_uint_ge(stats.recv_pauses, 1);
 	free(out);
@@ -192,8 +192,8 @@ START_TEST(input_held_back_at_the_end_of_the_stream_is_answered_first)
 	size_t count = 0;
 
 	echo_start(&echo, NULL, &service);
-	/* Its answers do not fit into what the kernel buffers, so the server
-	 * is paused when the FIN comes. */
+	/* Its answers do not fit into the kernel's buffers, so the server is
+	 * paused when the FIN arrives. */
 	int fd = peer_open_narrow(echo_port(&echo));
 	size_t sent = peer_stuff(fd, -1, out, total);
 	peer_exchange(fd, out + sent, total - sent, in, 0);
@@ -213,8 +213,8 @@ END_TEST
 
 /* ---- memory used up ---------------------------------------------------- */
 
-/* Those that the server has given up on see its FIN. Waits for as many as its
- * refusals of memory, and closes them. Returns how many. */
+/* A connection that was refused memory sees the server's FIN. Waits for as many
+ * as there were refusals, and closes them. Returns how many. */
 static size_t close_the_refused(struct echo *echo, int *fds, size_t count)
 {
 	struct weir_loop_stats stats;
@@ -269,7 +269,7 @@ START_TEST(unfinished_messages_that_use_up_the_memory_close_only_themselves)
 	ck_assert_uint_ge(stats.block_failures, 1);
 	ck_assert_uint_eq(echo_closes_by(&echo, WEIR_CLOSE_MEMORY),
 			  echo_seen(&echo, &echo.closes));
-	/* The others finish, now that there is memory again, and are served. */
+	/* Memory is free again: the others finish and are served. */
 	for (int i = 0; i < OFFENDERS; i++) {
 		if (offenders[i] < 0)
 			continue;
@@ -352,8 +352,8 @@ END_TEST
 
 enum { WAITERS = 6, BIG_BYTES = 6 * MIB, SMALL_BYTES = 16 * KIB };
 
-/* Connection 0 holds all of the memory. 1 and 2 wait for it; when 1 is told
- * that there is some, it gives it to 3 and has 4 and 5 wait as well. */
+/* Connection 0 holds all memory; 1 and 2 wait for it. When on_drain of 1
+ * reports free memory, 1 gives it to 3 and makes 4 and 5 wait as well. */
 struct waiting {
 	struct local local; /* first */
 	struct weir_conn *conns[WAITERS];
@@ -388,7 +388,7 @@ static void waiting_on_drain(struct weir_conn *conn, void *ctx)
 				     BIG_BYTES);
 }
 
-/* Reads what @fd has been sent, while the loop turns. */
+/* Reads all bytes sent to @fd while the loop turns. */
 static void waiting_read(struct waiting *waiting, int fd, size_t byte_count)
 {
 	static uint8_t scratch[64 * KIB];

@@ -1,7 +1,7 @@
-/* test_conn_misuse.c - handlers that call everything, everywhere
+/* test_conn_misuse.c - handlers that call every function at every place
  *
  * Each call of conn.h has a documented result in every callback. The handlers
- * here note what they got; the client checks what that meant on the wire.
+ * here record the results; the client checks the effect on the wire.
  */
 #include "../rig/peer.h"
 #include "test_conn.h"
@@ -15,7 +15,7 @@ struct misuse {
 	struct local local; /* first */
 	int results[8];
 	int result_count;
-	bool has_room; /* reserve succeeded where it must not */
+	bool has_room; /* reserve succeeded where it must fail */
 	uint64_t shown;
 	struct weir_conn *other;
 	struct weir_conn *current;
@@ -29,7 +29,7 @@ static void note(struct misuse *misuse, int result)
 	misuse->results[misuse->result_count++] = result;
 }
 
-/* Everything that asks for something, on a connection that is closing. */
+/* All requests, on a connection that is closing. */
 static void ask_in_vain(struct misuse *misuse, struct weir_conn *conn)
 {
 	note(misuse, weir_conn_send(conn, "late", 4));
@@ -62,7 +62,7 @@ static ssize_t count_on_data(struct weir_conn *conn, const uint8_t *bytes,
 	return (ssize_t)byte_count;
 }
 
-/* One client that says something; returns when its connection has closed. */
+/* One client sends something; returns when its connection is closed. */
 static int misuse_run(struct misuse *misuse,
 		      const struct weir_handlers *handlers)
 {
@@ -203,7 +203,7 @@ static ssize_t closing_on_data(struct weir_conn *conn, const uint8_t *bytes,
 	/* Closed between reserve and commit: the bytes are not sent. */
 	weir_conn_commit(conn, 5);
 	ask_in_vain(misuse, conn);
-	/* Closing does not take the input away from under the handler. */
+	/* A close leaves the input valid during the call. */
 	misuse->has_room |= memcmp(bytes, "hello", 5) != 0;
 	return 0;
 }
@@ -234,7 +234,7 @@ static ssize_t aborting_on_data(struct weir_conn *conn, const uint8_t *bytes,
 	(void)weir_conn_send(conn, bytes, byte_count);
 	weir_conn_abort(conn);
 	ask_in_vain(misuse, conn);
-	return -EPROTO; /* too late to be the reason */
+	return -EPROTO; /* the close came first: not the reason */
 }
 
 START_TEST(an_abort_in_on_data_loses_what_was_queued)
@@ -253,7 +253,7 @@ START_TEST(an_abort_in_on_data_loses_what_was_queued)
 }
 END_TEST
 
-/* Reserves, and returns without a commit: the room is nobody's again. */
+/* Reserves and returns without a commit: the room is free again. */
 static ssize_t forgetful_on_data(struct weir_conn *conn, const uint8_t *bytes,
 				 size_t byte_count, void *ctx)
 {
@@ -338,7 +338,7 @@ static ssize_t meddling_on_data(struct weir_conn *conn, const uint8_t *bytes,
 	struct misuse *misuse = ctx;
 	misuse->shown++;
 	if (conn == misuse->other)
-		return 0; /* keep it: a stash must go with the connection */
+		return 0; /* keep it: kept input ends with its connection */
 	(void)weir_conn_send(misuse->other, bytes, byte_count);
 	weir_conn_close(misuse->other);
 	weir_conn_close(conn);
@@ -436,7 +436,7 @@ static void closing_on_tick(struct weir_loop *loop, void *ctx)
 START_TEST(a_commit_after_a_close_does_not_stop_the_draining)
 {
 	struct misuse misuse = { .large = calloc(1, LARGE_BYTES) };
-	/* Without a deadline: a connection that does not end hangs the test. */
+	/* Without a deadline: if a connection does not end, the test hangs. */
 	const struct weir_service service = {
 		.handlers = { .on_data = filling_on_data },
 		.drain_timeout_ms = WEIR_NO_TIMEOUT,
@@ -453,7 +453,7 @@ START_TEST(a_commit_after_a_close_does_not_stop_the_draining)
 	int fd = peer_open_narrow(local->port);
 	peer_send(fd, "go", 2);
 	local_turn_until(local, &misuse.shown, 1);
-	local_turns(local, 10); /* the receive that is paused has ended */
+	local_turns(local, 10); /* the paused receive has ended */
 	struct weir_loop_stats stats;
 	do {
 		ck_assert_int_eq(weir_loop_turn(local->loop, 1000000), 1);
@@ -497,7 +497,7 @@ START_TEST(every_call_in_on_close_is_refused_and_harmless)
 	expect_in_vain(&misuse);
 	ck_assert_uint_eq(misuse.shown, 1);
 
-	/* The slot is as good as new. */
+	/* The slot can be used again. */
 	int next = peer_open(misuse.local.port);
 	peer_send(next, "hello", 5);
 	local_turn_until(&misuse.local, &misuse.shown, 2);

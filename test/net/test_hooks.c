@@ -1,4 +1,4 @@
-/* test_hooks.c - what a loop calls for itself: start, ticks, stop */
+/* test_hooks.c - callbacks of a loop itself: start, ticks, stop */
 #include "../rig/peer.h"
 #include "test_server.h"
 
@@ -10,7 +10,8 @@
 
 enum { LOOPS_MAX = 16, NOBODY = -1 };
 
-/* What one loop has called; written by its thread, read once that has ended. */
+/* The callbacks of one loop; its thread writes this, the test reads it once the
+ * thread has ended. */
 struct life {
 	pthread_t thread;
 	uint32_t starts;
@@ -163,7 +164,7 @@ START_TEST(a_start_that_fails_is_that_of_the_server_and_leaves_nothing)
 		      error.text);
 	ck_assert_uint_eq(peer_fd_count(), fds);
 	ck_assert_uint_eq(peer_map_count("io_uring"), rings);
-	/* Those that had started are stopped; who has not is not. */
+	/* Loops that had started are stopped; the failing one is not. */
 	for (int i = 0; i < _i; i++)
 		life_check(&lives.loops[i], 1);
 	life_check(&lives.loops[_i], 0);
@@ -186,7 +187,7 @@ START_TEST(a_loop_whose_start_fails_is_not_added)
 	lives.loops[1] = (struct life){ .starts = 0 };
 	ck_assert_int_eq(weir_server_add_loop(server, -1, &error), 1);
 	ck_assert_int_eq(weir_server_remove_loop(server, 1, &error), 0);
-	life_check(&lives.loops[1], 1); /* as it goes, not with the server */
+	life_check(&lives.loops[1], 1); /* stopped by its removal */
 	weir_server_stop(server);
 	ck_assert_int_eq(weir_server_join(server), 0);
 	weir_server_close(server);
@@ -199,7 +200,7 @@ END_TEST
 static struct {
 	struct weir_server *server;
 	uint32_t calls;
-	uint32_t blind_calls; /* that found no server there */
+	uint32_t blind_calls; /* calls that found no server there */
 } early;
 
 static void early_on_tick(struct weir_loop *loop, void *ctx)
@@ -211,7 +212,7 @@ static void early_on_tick(struct weir_loop *loop, void *ctx)
 	(void)wi_add_fetch_release_u32(&early.calls, 1);
 }
 
-/* A few loops turn already while the others are still let through the gate. */
+/* A few loops already turn while the others still wait at the gate. */
 START_TEST(no_handler_runs_before_the_server_is_known)
 {
 	const struct weir_server_opts opts = {
@@ -309,7 +310,7 @@ START_TEST(a_loop_that_is_closed_before_its_end_stops_then)
 	weir_loop_close(loop);
 	life_check(&lives.loops[0], 1);
 
-	loop = own_loop(&lives, NULL); /* and one that has not started: never */
+	loop = own_loop(&lives, NULL); /* not started: no calls */
 	weir_loop_close(loop);
 	ck_assert_uint_eq(lives.loops[0].stops, 1);
 }

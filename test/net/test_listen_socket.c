@@ -1,5 +1,5 @@
-/* test_listen_socket.c - how a listener is born, and listens again: against the
- * real kernel, and with calls that are refused
+/* test_listen_socket.c - how a listener opens, and listens again, on the real
+ * kernel and with refused calls
  */
 #include "../rig/apart.h"
 #include "../rig/support.h"
@@ -28,7 +28,7 @@ static int listener_open(const struct wi_listen_request *request,
 	return wi_listen_socket_open(weir_kernel_linux(), request, out_addr);
 }
 
-/* A leak takes the lowest descriptor that is free. */
+/* A leaked descriptor takes the lowest free number. */
 static int fd_lowest(void)
 {
 	const int fd = dup(0);
@@ -114,7 +114,7 @@ START_TEST(listener_may_be_a_unix_socket)
 	ck_assert_int_eq(close(client), 0);
 	ck_assert_int_eq(close(listener), 0);
 
-	/* A group of them is not to be had on newer kernels. */
+	/* Newer kernels allow no group of them. */
 	request.joins_group = true;
 	listener = listener_open(&request, NULL);
 	if (listener >= 0)
@@ -153,8 +153,8 @@ static int listen_apart(void *ctx, struct weir_error *error)
 				   : -ENOTRECOVERABLE;
 }
 
-/* Between bind(2) and listen(2) another may have begun to listen: that takes
- * luck, so a filter says it. */
+/* Another socket may listen between bind(2) and listen(2). That is rare, so a
+ * filter makes it happen. */
 START_TEST(port_that_is_lost_after_bind_is_refused_and_leaks_nothing)
 {
 	const int lowest = fd_lowest();
@@ -170,7 +170,7 @@ END_TEST
 
 static struct {
 	struct weir_kernel kernel;
-	uint32_t in_use; /* calls of bind() that are refused */
+	uint32_t in_use; /* calls of bind() to refuse */
 	uint32_t binds;
 	uint64_t paused_ns;
 } busy;
@@ -233,15 +233,15 @@ static void expect_byte(int listener, const struct sockaddr_in *address)
 	ck_assert_int_eq(close(client), 0);
 }
 
-/* What a server's drain and resume rest on. Shut down twice, a listener passes
- * on to all whom it accepts that their stream has ended, unless that is
- * cleared: found as a bug here. */
+/* A server's drain and resume depend on this. Found as a bug here: if a
+ * listener that was shut down twice is not reset, each connection that it
+ * accepts is at the end of its stream. */
 START_TEST(listener_that_was_shut_down_listens_again_at_its_address)
 {
 	const struct weir_kernel *kernel = weir_kernel_linux();
 	struct wi_listen_request request = { .backlog = 8 };
 	struct sockaddr_in address;
-	/* One that let the kernel choose its port would lose it. */
+	/* A port that the kernel chose would be lost. */
 	int holder = wi_port_hold(&address);
 	memcpy(&request.addr.storage, &address, sizeof(address));
 	request.addr.bytes = sizeof(address);

@@ -1,7 +1,7 @@
-/* test_listener.c - what another thread wishes of a loop's listener
+/* test_listener.c - commands of other threads to a loop's listener
  *
- * The wishes are made by hand between turns, so each order of the two threads
- * can be had. What a whole server makes of it is in test_server_roll.c.
+ * The test gives the commands by hand between turns, so it can try each order
+ * of the two threads. The effect in a whole server: test_server_roll.c.
  */
 #include "../rig/peer.h"
 #include "../suites.h"
@@ -33,7 +33,7 @@ static void wish(struct local *local, enum wi_listener_wish what)
 
 static void turn_until_told(struct local *local)
 {
-	enum { TURNS_MAX = 1000 }; /* it takes a few */
+	enum { TURNS_MAX = 1000 }; /* it takes a few turns */
 	for (int i = 0; i < TURNS_MAX; i++) {
 		if (wi_listener_has_told(listener_of(local)))
 			return;
@@ -57,14 +57,14 @@ static void listen_again(struct local *local)
 	wish(local, WI_LISTENER_ACCEPT);
 }
 
-/* Without a shutdown, clients would wait at it for ever. */
+/* Without a shutdown, clients would wait there for ever. */
 START_TEST(a_listener_that_is_emptied_again_at_once_is_shut_down_again)
 {
 	struct local local = { .loop = NULL };
 	local_start(&local, NULL, NULL);
 	local_turns(&local, 2);
 	empty(&local);
-	listen_again(&local); /* and no turn sees it */
+	listen_again(&local); /* no turn sees the command */
 	ck_assert(is_listening(&local));
 	empty(&local);
 	local_end(&local, NULL);
@@ -84,7 +84,7 @@ START_TEST(a_loop_that_fails_shuts_down_what_listens_again_unseen)
 }
 END_TEST
 
-/* Or a flood would keep a loop from its end. */
+/* Otherwise a flood of clients would keep a loop from ending. */
 START_TEST(no_more_than_a_backlog_of_latecomers_are_waited_for)
 {
 	enum { BACKLOG = 5, TURNS = 3 };
@@ -96,9 +96,9 @@ START_TEST(no_more_than_a_backlog_of_latecomers_are_waited_for)
 	int turns = 0;
 
 	wi_latecomers_start(&latecomers, &listeners, accepts);
-	while (wi_latecomers_go_on(&latecomers, ++accepts)) /* one a turn */
+	while (wi_latecomers_go_on(&latecomers, ++accepts)) /* one per turn */
 		turns++;
-	/* The last that buys more turns is the one below a backlog. */
+	/* The last accept that allows more turns is one below a backlog. */
 	ck_assert_int_eq(turns, BACKLOG - 1 + TURNS - 1);
 	wi_latecomers_start(&latecomers, &listeners, accepts);
 	for (turns = 0; wi_latecomers_go_on(&latecomers, accepts); turns++)

@@ -1,5 +1,4 @@
-/* test_load_report.c - what a loop tells of its load, turn by turn, without a
- * ring */
+/* test_load_report.c - a loop's load report, turn by turn, without a ring */
 #include "../rig/support.h"
 #include "../suites.h"
 #include "net/core/core.h"
@@ -16,7 +15,7 @@ static struct wi_core core;
 static struct wi_load_report report;
 static uint32_t open_count;
 
-/* A loop whose clock stands far from zero, with nothing on it. */
+/* A loop without work; its clock is far from zero. */
 static struct wi_steer_seat *load_start(void)
 {
 	memset(&core, 0, sizeof(core));
@@ -46,7 +45,7 @@ START_TEST(work_decays_to_a_third_in_160_ms_and_to_nothing)
 		turn_after(1, 0);
 	ck_assert_uint_ge(seat->work, 3500 * 34 / 100);
 	ck_assert_uint_le(seat->work, 3500 * 36 / 100);
-	/* One long sleep is as many short ones. */
+	/* One long sleep counts like many short ones. */
 	const uint32_t before = seat->work;
 	turn_after(3, 0);
 	const uint32_t at_once = seat->work;
@@ -74,7 +73,7 @@ END_TEST
 START_TEST(what_arrives_is_settled_and_never_more_than_was_sent)
 {
 	struct wi_steer_seat *seat = load_start();
-	core.stats.accepts = 5; /* of another policy, that counts nothing */
+	core.stats.accepts = 5; /* from earlier: not counted */
 	turn_after(1, 0);
 	ck_assert_uint_eq(seat->settled, 0);
 	seat->sent = 3;
@@ -103,8 +102,8 @@ START_TEST(who_was_sent_and_never_came_is_given_up_after_250_ms)
 	ck_assert_uint_eq(seat->settled, 4);
 	ck_assert_uint_eq(wi_load_report_due_ns(&report), UINT64_MAX);
 
-	/* One that comes does not put off the others; those that are sent
-	 * meanwhile have a wait of their own. */
+	/* An arrival does not postpone the others; those sent later have a wait
+	 * of their own. */
 	seat->sent = 6;
 	turn_after(1, 0);
 	seat->sent = 8;
@@ -120,7 +119,7 @@ START_TEST(who_was_sent_and_never_came_is_given_up_after_250_ms)
 }
 END_TEST
 
-/* They came in the very turn in which they would have been given up. */
+/* They arrive in the very turn in which the wait for them ends. */
 START_TEST(who_comes_at_the_end_of_the_wait_is_not_given_up_as_well)
 {
 	struct wi_steer_seat *seat = load_start();
@@ -141,7 +140,7 @@ static void note_line(const char *line, void *ctx)
 	(void)snprintf(told, sizeof(told), "%s", line);
 }
 
-/* In which all that came went to seat 0 of two, or half of it. */
+/* All arrivals of the window went to seat 0 of two, or half of them. */
 static void guard_window(struct wi_steer_row *row, bool is_spread)
 {
 	for (int seat = 0; seat < (is_spread ? 2 : 1); seat++) {
@@ -172,7 +171,8 @@ START_TEST(a_step_of_the_guard_is_told_if_anybody_listens)
 	wi_load_report_join(&report, steer, 0);
 	report.log_ctx = &report;
 
-	/* Another has it: this window is not judged, the next one is. */
+	/* Another loop holds the lock: this window is not checked, the next one
+	 * is. */
 	ck_assert_int_eq(pthread_mutex_lock(&steer->guard_lock), 0);
 	guard_window(&row, false);
 	ck_assert_int_eq(pthread_mutex_unlock(&steer->guard_lock), 0);
@@ -214,7 +214,7 @@ START_TEST(a_loop_that_takes_a_seat_starts_without_what_was_left_there)
 	ck_assert_uint_eq(state.seats[3].settled, 9);
 	ck_assert_uint_eq(state.seats[3].open_count, 0);
 	ck_assert_uint_eq(state.seats[3].work, 0);
-	turn_after(1, 2); /* without a program the guard has nothing to say */
+	turn_after(1, 2); /* without a program the guard does nothing */
 	ck_assert_uint_eq(state.seats[3].work, 2);
 	free(steer);
 }

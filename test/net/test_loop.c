@@ -1,10 +1,10 @@
-/* test_loop.c - one loop on the simulated kernel, and hands in between
+/* test_loop.c - one loop on the simulated kernel, changed between its turns
  *
- *     turn - turn - the test changes a word, or takes what is scarce - turn
+ *     turn - turn - the test changes a word, or uses up a resource - turn
  *
- * What rarely comes together by itself (a queue that stays full, memory in
- * crumbs, a pool without a slot) is made, and then looked at. What comes of
- * traffic is in the stories of test/sim.
+ * The test makes what rarely happens by itself (a queue that stays full,
+ * fragmented memory, a pool without a slot), and checks the result. Effects of
+ * traffic are in the stories of test/sim.
  */
 #include "../rig/support.h"
 #include "../suites.h"
@@ -22,7 +22,7 @@ enum {
 	PORT = 7000,
 	FAR_PORT = 9000,
 	NS_PER_S = 1000000000,
-	TURNS_MAX = 200, /* what is to come takes a few */
+	TURNS_MAX = 200, /* the awaited event takes a few */
 	RIG_PEERS = 3,
 	CONNS = 4 + 2 * 2, /* conn_count, two backlogs */
 };
@@ -31,17 +31,17 @@ static struct rig {
 	struct weir_tape tape; /* benign */
 	struct weir_sim *sim;
 	const struct weir_kernel *under;
-	struct weir_kernel kernel; /* the same; notes what it is asked */
+	struct weir_kernel kernel; /* the same, but counts requests */
 	struct weir_loop *loop;
 	struct weir_service service;        /* of all connections */
 	struct weir_conn *conns[RIG_PEERS]; /* in the order of on_open */
 	int peers[RIG_PEERS];
-	bool refuses;   /* to be entered */
-	bool takes_all; /* once it was: connections, and queue entries */
-	struct weir_conn *taken[CONNS + 1]; /* and the NULL behind them */
+	bool refuses;   /* enter fails */
+	bool takes_all; /* then: takes all connections and entries */
+	struct weir_conn *taken[CONNS + 1]; /* and a NULL at the end */
 	uint32_t want_count;
-	uint8_t opcode; /* of these operations */
-	int err;        /* that is how they end */
+	uint8_t opcode; /* operations to fail */
+	int err;        /* with this result */
 	uint32_t tried;
 
 	uint32_t opens;
@@ -60,7 +60,7 @@ static void rig_on_open(struct weir_conn *conn, void *ctx)
 	rig.conns[rig.opens++] = conn;
 }
 
-/* Looks, and uses nothing. */
+/* Looks at the bytes and uses none. */
 static ssize_t rig_on_data(struct weir_conn *conn, const uint8_t *bytes,
 			   size_t byte_count, void *ctx)
 {
@@ -95,7 +95,7 @@ static const struct weir_service all_handlers = {
 		      .on_close = rig_on_close },
 };
 
-/* on_data and on_drain are nobody's business. */
+/* No test here checks on_data and on_drain. */
 static const struct weir_service few_handlers = {
 	.handlers = { .on_open = rig_on_open, .on_close = rig_on_close },
 };
@@ -105,7 +105,7 @@ static void sq_jam(void)
 {
 	rig.refuses = true;
 	while (weir_ring_take_sqe(&rig.loop->core.ring) != NULL)
-		; /* all zero: a no-op whose end nobody looks at */
+		; /* all zero: a no-op; its completion is ignored */
 }
 
 static void sq_heal(void)
@@ -113,7 +113,7 @@ static void sq_heal(void)
 	rig.refuses = false;
 }
 
-/* All slots of the pool. */
+/* Takes all slots of the pool. */
 static void conns_take(void)
 {
 	int count = 0;
@@ -170,7 +170,7 @@ static int rig_listen(void)
 	return fd;
 }
 
-/* Sizes that @opts and @service leave open are small. */
+/* Small sizes, where @opts and @service give none. */
 static void rig_start(struct weir_loop_opts opts,
 		      const struct weir_service *service)
 {
@@ -223,10 +223,10 @@ static void rig_clients(int count)
 		ck_assert_int_ge(rig.peers[i], 0);
 		rig_turn_until(&rig.opens, (uint32_t)i + 1);
 	}
-	rig_turns(2); /* they receive */
+	rig_turns(2); /* their receives are armed */
 }
 
-/* It ends, and gives back all that it had. */
+/* The loop ends and frees all its resources. */
 static void rig_end(void)
 {
 	struct weir_sim_residue residue;
@@ -255,7 +255,7 @@ static void want_send(struct weir_conn *conn)
 
 static void want_check(struct weir_conn *conn)
 {
-	if (conn->alive == WI_ALIVE_ASKED) /* by an earlier one */
+	if (conn->alive == WI_ALIVE_ASKED) /* requested by an earlier pass */
 		wi_alive_set(conn, WI_ALIVE_HEARD);
 	wi_alive_set(conn, WI_ALIVE_ASK);
 }
@@ -279,7 +279,7 @@ static void want_abort(struct weir_conn *conn)
 static const struct {
 	const char *what;
 	void (*want)(struct weir_conn *conn);
-	int want_read; /* by its peer: bytes, 0 for FIN, or an errno */
+	int want_read; /* its peer reads: bytes, 0 for FIN, or an errno */
 } jam_cases[] = {
 	{ "a send", want_send, 4 },         { "a check", want_check, -EAGAIN },
 	{ "a pause", want_pause, -EAGAIN }, { "a close", want_close, 0 },
@@ -334,12 +334,12 @@ START_TEST(a_client_without_a_slot_is_let_go_and_counted)
 	ck_assert_uint_eq(rig.opens, 0);
 
 	conns_give();
-	rig_clients(1); /* there is room again */
+	rig_clients(1); /* the queue has room again */
 	rig_end();
 }
 END_TEST
 
-/* Or it would keep its place in the table, and hear nothing, for ever. */
+/* Otherwise it would keep its direct descriptor, and never be served. */
 START_TEST(a_client_without_a_slot_is_let_go_though_the_queue_is_full)
 {
 	struct weir_sim_residue residue;
@@ -376,14 +376,14 @@ START_TEST(a_sample_that_finds_the_queue_full_is_left_to_the_next_client)
 	rig_turns(2);
 	wi_sample_accepted(&rig.loop->sample, &rig.loop->core, 5);
 	ck_assert(rig.loop->sample.is_in_flight);
-	rig_turns(2); /* there is no such socket */
+	rig_turns(2); /* the socket was not made */
 	ck_assert(!rig.loop->sample.is_in_flight);
 	ck_assert_uint_eq(rig.loop->core.stats.samples, 0);
 	rig_end();
 }
 END_TEST
 
-/* Not even after months: the user has said so. */
+/* Not even after months: the user chose no deadline. */
 START_TEST(a_drain_without_a_deadline_outlasts_a_kernel_that_refuses)
 {
 	struct weir_service service = all_handlers;
@@ -419,7 +419,7 @@ START_TEST(a_send_that_takes_nothing_ends_its_connection)
 	struct io_uring_sqe *sqe =
 		&ring->sqes[(ring->sq_tail - 1) & ring->sq_mask];
 	ck_assert_uint_eq(wi_token_op(sqe->user_data), WI_CONN_SEND);
-	/* The kernel never says 0: a no-op does. */
+	/* The kernel never gives 0 here, so a no-op does. */
 	const uint64_t user_data = sqe->user_data;
 	memset(sqe, 0, sizeof(*sqe));
 	sqe->user_data = user_data;
@@ -453,7 +453,7 @@ END_TEST
 static const int accept_errs[] = { -EMFILE,  -ENFILE, -ENOMEM,
 				   -ENOBUFS, -EINVAL, -EPERM };
 
-/* Or a loop without descriptors would keep its CPU busy with that. */
+/* Otherwise a loop without descriptors would use all of its CPU. */
 START_TEST(an_accept_that_goes_on_failing_is_tried_ten_times_a_second)
 {
 	rig_start((struct weir_loop_opts){ 0 }, &all_handlers);
@@ -520,12 +520,12 @@ START_TEST(without_on_data_what_arrives_is_used_up)
 	weir_sim_hang_up(rig.sim, rig.peers[0]);
 	rig_turn_until(&rig.closes, 1);
 	ck_assert_int_eq(rig.reason.cause, WEIR_CLOSE_PEER);
-	ck_assert_uint_eq(rig.reason.value, 0); /* nothing unfinished */
+	ck_assert_uint_eq(rig.reason.value, 0); /* no unfinished input */
 	rig_end();
 }
 END_TEST
 
-/* As when the cancel of a paused receive keeps missing it. */
+/* As if the cancel of a paused receive missed it again and again. */
 START_TEST(what_arrives_behind_a_pause_has_a_bound)
 {
 	enum { LIMIT = 16 + 2 * 4 * 64 }; /* a message, twice the buffers */
@@ -550,7 +550,7 @@ END_TEST
 
 /* ---- memory ------------------------------------------------------------ */
 
-/* Half of the memory, no two smallest blocks side by side. */
+/* Takes half of the memory, no two smallest blocks side by side. */
 static uint32_t blocks_crumble(struct wi_blocks *blocks, void **out_blocks)
 {
 	uint32_t count = 0;
@@ -595,7 +595,7 @@ START_TEST(memory_in_crumbs_closes_who_needs_a_whole_piece)
 }
 END_TEST
 
-/* What is left of the memory; given back by blocks_return(). */
+/* Takes the rest of the memory; blocks_return() gives it back. */
 static void blocks_use_up(struct wi_blocks *blocks, void **out_blocks)
 {
 	for (unsigned order = 0; order <= WI_BLOCK_ORDER_MAX; order++)
@@ -628,14 +628,14 @@ START_TEST(a_connect_without_memory_for_the_address_is_tried_again_later)
 	ck_assert_int_eq(
 		weir_loop_connect(rig.loop, &rig.service, &addr, NULL, &conn),
 		0);
-	rig_turn_until(&rig.closes, 1); /* nobody listens there */
+	rig_turn_until(&rig.closes, 1); /* no listener there */
 	ck_assert_int_eq(rig.reason.cause, WEIR_CLOSE_CONNECT);
 	rig_end();
 }
 END_TEST
 
-/* Three wait for memory: one goes on waiting, one is resumed by its queue, one
- * is closed. */
+/* Three wait for memory: one stays, one is resumed by its queue, one is closed.
+ */
 START_TEST(of_those_who_wait_for_memory_only_who_still_waits_is_told)
 {
 	void *taken[WI_BLOCK_ORDER_MAX + 1];
@@ -653,11 +653,11 @@ START_TEST(of_those_who_wait_for_memory_only_who_still_waits_is_told)
 	ck_assert_uint_eq(rig.shows, 2);
 	weir_conn_abort(rig.conns[2]);
 	rig_turns(1);
-	ck_assert_uint_eq(rig.drains, 1); /* there is none yet */
+	ck_assert_uint_eq(rig.drains, 1); /* memory is not free yet */
 	blocks_return(&rig.loop->core.blocks, taken);
 	rig_turns(1);
 	ck_assert_uint_eq(rig.drains, 2);
-	ck_assert_uint_eq(rig.shows, 2); /* nothing has come behind it */
+	ck_assert_uint_eq(rig.shows, 2); /* no more bytes have arrived */
 	ck_assert_uint_eq(rig.loop->conns.waiters.count, 0);
 	ck_assert(!rig.conns[0]->is_paused);
 	rig_end();
@@ -698,7 +698,7 @@ START_TEST(ticks_that_nobody_wants_go_by)
 }
 END_TEST
 
-/* The sum of what is submitted and what is expected has a bound too. */
+/* Entries to submit plus expected completions have a limit too. */
 START_TEST(no_turn_waits_for_more_than_a_batch)
 {
 	rig_start((struct weir_loop_opts){ 0 }, &all_handlers);
@@ -710,7 +710,7 @@ START_TEST(no_turn_waits_for_more_than_a_batch)
 			.active = 1000 * WI_BATCHING_ACTIVE_SHARE,
 			.tick = rig.loop->core.clock.now_tick,
 		};
-		if (i == 1) /* one more */
+		if (i == 1) /* one more entry */
 			(void)weir_ring_take_sqe(&rig.loop->core.ring);
 		ck_assert_int_eq(weir_loop_turn(rig.loop, 1000), 1);
 		ck_assert_uint_eq(rig.want_count, WI_BATCHING_MAX);
@@ -746,7 +746,7 @@ START_TEST(a_completion_that_nothing_awaits_is_counted_and_not_applied)
 		complete(rig.conns[0], ops[i]);
 		ck_assert_int_eq(rig.conns[0]->state, WEIR_CONN_OPEN);
 	}
-	/* Its socket was refused, and it waits for the end of the turn. */
+	/* Its socket was refused; it is closed at the end of the turn. */
 	struct weir_conn *refused = wi_conn_birth(
 		&rig.loop->conns, &rig.loop->conns.services.list[0]);
 	ck_assert_ptr_nonnull(refused);

@@ -1,6 +1,6 @@
-/* test_memory.c - what a connection costs, and that serving allocates nothing
+/* test_memory.c - the memory of a connection; serving allocates nothing
  *
- * Memory is measured in a process that holds the server and nothing else.
+ * Memory is measured in a process that holds only the server.
  */
 #include "../rig/peer.h"
 #include "../rig/support.h"
@@ -20,10 +20,10 @@ enum { MEMORY_TEST_TIMEOUT_S = 120 };
 #if !WI_HAS_SANITIZER && defined(__GLIBC__)
 #define COUNTS_ALLOCATIONS 1
 
-/* Volatile: the compiler takes it that malloc changes nothing. */
+/* Volatile: the compiler assumes that malloc changes no variable. */
 static _Thread_local volatile uint64_t allocations;
 
-/* glibc's own, under the names that it exports for this purpose. */
+/* glibc's own functions, exported under these names for wrappers. */
 void *__libc_malloc(size_t bytes);
 void *__libc_calloc(size_t count, size_t bytes);
 void *__libc_realloc(void *memory, size_t bytes);
@@ -81,7 +81,7 @@ START_TEST(a_hundred_thousand_messages_allocate_nothing)
 		FRAME_BYTES = PEER_PREFIX_BYTES + 64,
 	};
 	struct serving serving = { .has_begun = false };
-	struct wi_faults seam; /* no faults: it counts */
+	struct wi_faults seam; /* no faults: it only counts */
 	uint8_t out[DEPTH * FRAME_BYTES];
 	uint8_t in[DEPTH * FRAME_BYTES];
 	int fds[CLIENTS];
@@ -92,7 +92,7 @@ START_TEST(a_hundred_thousand_messages_allocate_nothing)
 	for (uint32_t i = 0; i < DEPTH; i++)
 		(void)peer_frame_put(out + (size_t)i * FRAME_BYTES, 64, i);
 
-	/* The counter counts: a test of the test. */
+	/* A test of the counter. */
 	const uint64_t own = allocations;
 	void *volatile some = malloc(1); /* or it is optimised away */
 	free(some);
@@ -135,7 +135,7 @@ END_TEST
 
 struct kept {
 	pid_t pid;
-	int asks;    /* a byte asks for a report, its end for the end */
+	int asks;    /* a byte asks for a report; its end ends the server */
 	int reports; /* of struct kept_report */
 	uint16_t port;
 };
@@ -180,7 +180,7 @@ static void kept_serve(uint32_t conn_count, int asks, int reports)
 	while (read(asks, &ask, 1) == 1) {
 		echo_stats(&echo, &stats);
 		struct kept_report report;
-		memset(&report, 0, sizeof(report)); /* with what lies between */
+		memset(&report, 0, sizeof(report)); /* with its padding */
 		report.port = echo_port(&echo);
 		report.private_bytes = private_bytes();
 		report.conns_open = stats.conns_open;
@@ -211,7 +211,7 @@ static struct kept kept_start(uint32_t conn_count)
 	kept.pid = fork();
 	ck_assert_int_ge(kept.pid, 0);
 	if (kept.pid == 0) {
-		(void)close(asks[1]); /* or its end is never seen */
+		(void)close(asks[1]); /* otherwise the end is never seen */
 		kept_serve(conn_count, asks[0], reports[1]);
 	}
 	peer_close(asks[0]);
@@ -220,7 +220,7 @@ static struct kept kept_start(uint32_t conn_count)
 	return kept;
 }
 
-/* The report once it has so many connections. */
+/* Returns the report once it counts so many connections. */
 static struct kept_report kept_wait(const struct kept *kept, uint64_t count)
 {
 	for (;;) {
@@ -268,7 +268,7 @@ START_TEST(an_idle_connection_costs_at_most_256_bytes)
 					  before.private_bytes) /
 			     IDLE);
 	(void)fflush(stdout);
-	/* Of each of a handful of arrays, one page may have been begun. */
+	/* A few arrays may each have started a new page. */
 	ck_assert_uint_le(grown, IDLE * LIMIT_BYTES + 8 * PAGE_BYTES);
 	for (int i = 0; i < IDLE; i++)
 		peer_reset(fds[i]);

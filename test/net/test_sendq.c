@@ -1,4 +1,4 @@
-/* test_sendq.c - bytes on their way out, and input kept to be shown again
+/* test_sendq.c - bytes to send, and input that is kept to be shown again
  *
  * Both hold one stream of bytes. Byte n of it has the value stream_byte(n), so
  * the model of either is two numbers: how many went in, how many came out.
@@ -20,7 +20,7 @@
 enum {
 	IOV_COUNT = 16,
 	CHUNK_HEADER_BYTES = sizeof(struct wi_chunk),
-	/* What the first chunk holds. */
+	/* The capacity of the first chunk. */
 	SMALL_BYTES = WI_BLOCK_BYTES_MIN - CHUNK_HEADER_BYTES,
 };
 
@@ -29,7 +29,7 @@ static struct wi_blocks *blocks;
 static struct wi_sendq sendq;
 static struct wi_stash stash;
 static uint32_t in_count;  /* bytes of the stream that went in */
-static uint32_t out_count; /* and that came out at the other end */
+static uint32_t out_count; /* and that came out */
 
 static void stream_start(void)
 {
@@ -65,7 +65,7 @@ static void stream_verify(const uint8_t *bytes, uint32_t from,
 			ck_abort_msg("byte %u of the stream differs", from + i);
 }
 
-/* The same for what may be lent, where the kernel alone may look. */
+/* The same for bytes that may be lent: only the kernel may read them. */
 static void stream_verify_lent(const uint8_t *bytes, uint32_t from,
 			       uint32_t byte_count)
 {
@@ -89,15 +89,15 @@ static void push(uint32_t reserve_bytes, uint32_t byte_count)
 	uint8_t *room = wi_sendq_reserve(&sendq, blocks, reserve_bytes);
 	if (room == NULL)
 		ck_abort_msg("no room for %u bytes", reserve_bytes);
-	/* All of the room is ours, not only what will be committed. */
+	/* The test may write all of the room, also what is not committed. */
 	memset(room, 0xee, reserve_bytes);
 	stream_fill(room, in_count, byte_count);
 	wi_sendq_commit(&sendq, byte_count);
 	in_count += byte_count;
 }
 
-/* What @iov_count pieces describe is the stream from its head; looks at the
- * first @look_bytes of it. Returns how many they describe. */
+/* Checks that the pieces hold the stream from its head; reads the first
+ * @look_bytes of it. Returns the bytes of all pieces. */
 static uint32_t gather_look(int iov_count, uint32_t look_bytes)
 {
 	struct iovec iov[IOV_COUNT];
@@ -149,7 +149,7 @@ START_TEST(sendq_is_empty_and_holds_nothing_at_first)
 {
 	struct iovec iov[IOV_COUNT];
 	ck_assert_int_eq(wi_sendq_gather(&sendq, iov, IOV_COUNT), 0);
-	wi_sendq_commit(&sendq, 0); /* of a reserve that was refused */
+	wi_sendq_commit(&sendq, 0); /* of a refused reserve */
 	wi_sendq_check(&sendq);
 	wi_sendq_clear(&sendq, blocks);
 	wi_range_is_whole(&range);
@@ -191,7 +191,7 @@ START_TEST(sendq_second_reserve_replaces_the_first)
 	in_count = 200;
 	queue_verify();
 
-	/* And when it needs another chunk: the one before it stays empty. */
+	/* If it needs another chunk, the one before it stays empty. */
 	push(SMALL_BYTES - 200, SMALL_BYTES - 200);
 	(void)wi_sendq_reserve(&sendq, blocks, 100);
 	const struct wi_chunk *skipped = sendq.tail;
@@ -210,7 +210,7 @@ START_TEST(sendq_reserve_alone_may_leave_an_empty_chunk_at_its_head)
 	(void)wi_sendq_reserve(&sendq, blocks, 100);
 	push(5000, 5000); /* in a second chunk, behind the empty first */
 	queue_verify();
-	send_out(5000, 1); /* which goes as soon as anything is taken back */
+	send_out(5000, 1); /* freed as soon as bytes are taken back */
 	ck_assert_ptr_eq(sendq.head, sendq.tail);
 	wi_sendq_clear(&sendq, blocks);
 	wi_range_is_whole(&range);
@@ -229,7 +229,7 @@ START_TEST(sendq_forgets_a_reserve_that_was_never_committed)
 	queue_verify();
 	wi_range_is_whole(&range);
 
-	/* The same with a rest behind it. */
+	/* The same with more bytes behind it. */
 	push(100, 100);
 	wi_sendq_lend(&sendq, 100);
 	(void)wi_sendq_reserve(&sendq, blocks, 50);
@@ -296,7 +296,7 @@ START_TEST(sendq_grows_by_chunks_as_long_as_itself)
 		ck_assert_uint_le(last->capacity, most);
 	}
 	wi_sendq_check(&sendq);
-	/* 1 KiB doubled to 256 KiB, then one after the other. */
+	/* 1 KiB doubled up to 256 KiB, then chunks of that size. */
 	ck_assert_uint_le(chunk_count, 10 + 4 * MIB / (255 * KIB));
 	while (sendq.queued_bytes > 0) {
 		uint32_t bytes = gather_verify(IOV_COUNT);
@@ -332,20 +332,20 @@ START_TEST(sendq_loses_nothing_when_the_memory_is_used_up)
 	ck_assert_ptr_null(wi_sendq_reserve(&sendq, blocks, 11));
 	ck_assert_ptr_null(wi_sendq_reserve(&sendq, blocks, 5000));
 	queue_verify();
-	push(10, 10); /* what still fits is still to be had */
+	push(10, 10); /* a small reserve still succeeds */
 	queue_verify();
 	wi_sendq_lend(&sendq, in_count);
 	ck_assert_ptr_null(wi_sendq_reserve(&sendq, blocks, 1));
 	wi_sendq_take_back(&sendq, blocks, in_count - 1);
 	out_count = in_count - 1;
 	queue_verify();
-	send_out(1, 1); /* gives its block back */
+	send_out(1, 1); /* frees a block */
 	push(1, 1);
 	queue_verify();
 }
 END_TEST
 
-/* Three chunks, the second of them empty, the last one with room. */
+/* Three chunks: the second is empty, the last has room. */
 static void push_three_chunks(void)
 {
 	push(SMALL_BYTES, SMALL_BYTES);
@@ -382,7 +382,7 @@ START_TEST(sendq_takes_more_in_while_its_head_is_lent)
 {
 	push(500, 500);
 	wi_sendq_lend(&sendq, 500);
-	push(400, 400); /* in the very chunk that is lent */
+	push(400, 400); /* in the same chunk that is lent */
 	push(3000, 3000);
 	queue_verify();
 	wi_sendq_take_back(&sendq, blocks, 500);
@@ -396,7 +396,7 @@ END_TEST
 START_TEST(sendq_gathers_no_more_pieces_than_it_is_given)
 {
 	for (int i = 0; i < 5; i++) {
-		sendq.queued_bytes = 0; /* else it takes larger chunks */
+		sendq.queued_bytes = 0; /* otherwise it takes larger chunks */
 		push(SMALL_BYTES, SMALL_BYTES);
 	}
 	sendq.queued_bytes = in_count;
@@ -452,7 +452,7 @@ static void chance_push(uint64_t *state, uint32_t *refused_count)
 	if (wi_random(state) % 8 == 0) {
 		uint32_t again_bytes = chance_bytes(state);
 		uint8_t *again = wi_sendq_reserve(&sendq, blocks, again_bytes);
-		if (again != NULL) { /* else the first still stands */
+		if (again != NULL) { /* else the first is valid */
 			room = again;
 			reserve_bytes = again_bytes;
 		}
@@ -473,7 +473,7 @@ START_TEST(sendq_keeps_the_stream_over_random_pushes_and_short_sends)
 	void *half = wi_blocks_take(blocks, WI_BLOCK_ORDER_MAX);
 
 	for (int step = 0; step < 6000; step++) {
-		/* Tides, so that it runs full and runs empty. */
+		/* In waves: full, then empty. */
 		bool is_rising = step / 1000 % 2 == 0;
 		uint32_t dice = wi_random(&state) % 8;
 		if (is_rising ? dice < 7 : dice < 2)
@@ -702,7 +702,7 @@ static void use(uint32_t byte_count)
 	out_count += byte_count;
 }
 
-/* One piece, and the stream from where it was used up to. */
+/* One piece: the stream from the first unused byte. */
 static void stash_verify(void)
 {
 	uint32_t held = in_count - out_count;
@@ -747,7 +747,7 @@ START_TEST(stash_has_room_for_what_fits_behind_the_last_byte)
 	ck_assert_int_eq(append(1000, 1000), 0);
 	ck_assert(wi_stash_has_room(&stash, 24));
 	ck_assert(!wi_stash_has_room(&stash, 25));
-	use(999); /* in front of it does not count */
+	use(999); /* bytes in front of it do not count */
 	ck_assert(wi_stash_has_room(&stash, 24));
 	ck_assert(!wi_stash_has_room(&stash, 25));
 }
@@ -759,12 +759,12 @@ START_TEST(stash_clear_gives_the_block_back)
 	wi_stash_clear(&stash, blocks);
 	ck_assert_ptr_null(stash.bytes);
 	ck_assert_uint_eq(wi_stash_count(&stash), 0);
-	wi_stash_clear(&stash, blocks); /* of an empty one: nothing */
+	wi_stash_clear(&stash, blocks); /* empty: nothing happens */
 	wi_range_is_whole(&range);
 }
 END_TEST
 
-/* What arrives first, what is expected in all, and the block for it. */
+/* Bytes that arrive first, expected bytes in all, and the resulting block. */
 static const struct {
 	const char *what;
 	uint32_t bytes;
@@ -801,11 +801,11 @@ END_TEST
 
 START_TEST(stash_of_a_long_promise_is_bounded_by_what_has_come)
 {
-	/* In steps of @_i bytes and more, 8 MiB promised from the start. */
+	/* Steps of @_i bytes and more; 8 MiB announced at the start. */
 	static const uint32_t steps[] = { 1000, 4099, 16 * KIB, 100000 };
 	while (in_count < 4 * MIB) {
 		ck_assert_int_eq(append(steps[_i], 8 * MIB), 0);
-		/* Twice what has come, or 64 KiB, in one whole block. */
+		/* Twice the bytes so far, or 64 KiB, in one whole block. */
 		size_t ceiling = 2 * (size_t)in_count;
 		if (ceiling < 64 * KIB)
 			ceiling = 64 * KIB;
@@ -819,7 +819,7 @@ END_TEST
 
 START_TEST(stash_of_a_true_promise_is_filled_with_little_copying)
 {
-	/* 1 MiB in buffers of 16 KiB, promised from the start. */
+	/* 1 MiB in buffers of 16 KiB, announced at the start. */
 	cost_start();
 	while (in_count < MIB)
 		ck_assert_int_eq(append(16 * KIB, MIB), 0);
@@ -832,7 +832,7 @@ END_TEST
 
 START_TEST(stash_copies_each_byte_a_bounded_number_of_times)
 {
-	/* Byte by byte; a promise of "one more" each time must not help. */
+	/* Byte by byte; announcing "one more" each time must not help. */
 	const bool promises = _i == 1;
 	cost_start();
 	while (in_count < MIB)
@@ -845,11 +845,11 @@ START_TEST(stash_copies_each_byte_a_bounded_number_of_times)
 }
 END_TEST
 
-/* A reader that always wants @window bytes and uses a few of them. */
+/* A reader that always needs @window bytes and uses a few of them. */
 static const struct {
 	uint32_t window_bytes;
 	uint32_t use_bytes;
-	bool promises; /* says how many it wants */
+	bool promises; /* announces how many it needs */
 } window_cases[] = {
 	{ 100, 1, false },     { 100, 1, true },      { 1000, 1, false },
 	{ 1000, 1, true },     { 1023, 1, true },     { 1024, 1, true },
@@ -912,7 +912,7 @@ START_TEST(stash_moves_to_the_front_of_its_block_when_there_is_no_other)
 	use(10);
 	wi_range_hog(&range, WI_BLOCK_ORDER_MAX);
 	wi_range_hog(&range, 0);
-	/* To move 1014 bytes for 10 is dear, and better than to fail. */
+	/* To move 1014 bytes for 10 is expensive, but better than a failure. */
 	ck_assert_int_eq(append(10, 0), 0);
 	ck_assert_uint_eq(stash.begin, 0);
 	ck_assert_uint_eq(stash.end, 1024);
@@ -1000,7 +1000,7 @@ WI_SUITE(sendq, "sendq", 0)
 	TCase *kept = tcase_create("stash");
 
 	tcase_add_checked_fixture(queue, stream_start, stream_end);
-	tcase_set_timeout(queue, 60); /* seconds; valgrind needs some */
+	tcase_set_timeout(queue, 60); /* seconds; valgrind needs longer */
 	tcase_add_test(queue, sendq_is_empty_and_holds_nothing_at_first);
 	tcase_add_test(queue, sendq_shows_nothing_of_what_is_only_reserved);
 	tcase_add_test(queue, sendq_queues_only_what_is_committed_of_a_reserve);

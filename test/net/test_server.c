@@ -1,8 +1,8 @@
 /* test_server.c - many connections at once: on every rung, on rings that are
- * too small, over a kernel that fails, and up to the limit of connections
+ * too small, over a failing kernel, and up to the limit of connections
  *
- * How a server starts is in test_server_start.c, what its peers do to it in
- * test_server_peers.c, connections that it makes in test_server_outbound.c.
+ * How a server starts: test_server_start.c. What its peers do to it:
+ * test_server_peers.c. Connections that it makes: test_server_outbound.c.
  */
 #include "test_server.h"
 
@@ -19,7 +19,7 @@ enum { CLIENTS = 200, DEPTH = 8 };
 
 /* ---- traffic ----------------------------------------------------------- */
 
-/* Every client sends DEPTH frames at a time, of 0 to 700 bytes: as answers they
+/* Every client sends DEPTH frames at a time, of 0 to 700 bytes. Their answers
  * take several chunks of a send queue, so sends are gathered. */
 static size_t traffic_payload(uint32_t seed)
 {
@@ -42,8 +42,8 @@ static void traffic_expect(int fd, uint32_t seed)
 		peer_expect_frame(fd, traffic_payload(seed + i), seed + i);
 }
 
-/* The loop waits in its first call until it is let go: whatever the clients
- * send meanwhile is there at once. */
+/* The loop waits in its first call until the gate opens. Then all bytes that
+ * clients have sent meanwhile are there at once. */
 struct gated {
 	struct echo echo; /* first */
 	pthread_mutex_t gate;
@@ -161,7 +161,7 @@ START_TEST(a_tiny_ring_is_slow_and_loses_nothing)
 	};
 	struct weir_loop_stats stats;
 	traffic_on(&opts, CLIENTS, 5, &stats);
-	/* Eight entries may do, as the clients happen to come. */
+	/* Eight entries may be enough; it depends on the timing of clients. */
 	if (tiny_cases[_i].sq < 8)
 		ck_assert_uint_gt(stats.ring.sq_full, 0);
 	ck_assert_uint_gt(stats.ring.cq_overflows, 0);
@@ -178,7 +178,7 @@ START_TEST(two_hundred_clients_share_very_few_buffers)
 	struct weir_loop_stats stats;
 	traffic_on(&opts, CLIENTS, 5, &stats);
 	ck_assert_uint_gt(stats.recv_enobufs, 0);
-	/* No spin: entering the kernel brings something, nearly always. */
+	/* No spinning: nearly every enter returns completions. */
 	ck_assert_uint_le(stats.ring.enters, stats.ring.cqes + 100);
 }
 END_TEST
@@ -223,8 +223,8 @@ START_TEST(enters_that_fail_or_fall_short_lose_and_double_nothing)
 }
 END_TEST
 
-/* What SENDMSG points at must stay until the kernel has read it, which a short
- * or refused submission puts off: found as a bug here. */
+/* The memory behind SENDMSG must stay until the kernel has read it. A short or
+ * refused submission postpones that: found as a bug here. */
 START_TEST(gathered_sends_survive_a_submission_that_falls_short)
 {
 	struct wi_faults faults;
@@ -239,8 +239,8 @@ START_TEST(gathered_sends_survive_a_submission_that_falls_short)
 }
 END_TEST
 
-/* Before 6.8 there is no FIXED_FD_INSTALL; a full descriptor table is the way
- * to see the same here: FIN then takes the ring's own SHUTDOWN. */
+/* Before 6.8 there is no FIXED_FD_INSTALL. A full descriptor table has the same
+ * effect: the ring's own SHUTDOWN sends the FIN. */
 START_TEST(fin_is_sent_by_the_ring_when_no_descriptor_is_to_be_had)
 {
 	struct local local = { .loop = NULL };
@@ -292,7 +292,7 @@ START_TEST(clients_beyond_the_limit_wait_and_are_served_one_for_one)
 	for (uint32_t i = 0; i < LIMIT; i++)
 		peer_expect_frame(fds[i], 16, i);
 
-	/* While it is paused, the ones that wait cost nothing. */
+	/* While accepts are paused, waiting clients cost nothing. */
 	echo_stats(&echo, &before);
 	for (uint32_t i = 0; i < TRIPS; i++)
 		peer_round_trip(fds[0], i);
@@ -331,7 +331,7 @@ START_TEST(a_burst_of_clients_does_not_break_the_limit)
 		fds[i] = peer_open(local.port);
 		peer_send_frame(fds[i], 16, i);
 	}
-	/* All of them are in the backlog before the first is accepted. */
+	/* All are in the backlog before the first is accepted. */
 	local_turn_until(&local, &local.echo.answers, LIMIT);
 	local_turns(&local, 50);
 	ck_assert_uint_eq(local.echo.opens, LIMIT);

@@ -1,10 +1,9 @@
-/* test_server_faults.c - a server of which a step is refused, while it starts
- * and while it serves
+/* test_server_faults.c - a call fails while a server starts or serves
  *
  *     server --> faulty --> the kernel of this host
  *                  the call that the test names: an errno
  *
- * What cannot be had leaves the server as it was, and is had once the fault is
+ * A failing request leaves the server unchanged, and succeeds once the fault is
  * over.
  */
 #include "../rig/peer.h"
@@ -35,16 +34,16 @@ enum faulty_call {
 	CALL_LISTEN,
 	CALL_NAME,
 	CALL_LISTEN_AGAIN,
-	CALL_STEER, /* the option by which one is steered to */
+	CALL_STEER, /* the option for steering */
 };
 
 static struct {
 	struct weir_kernel kernel;
-	/* Written while no thread is in such a call. */
+	/* Written while no thread makes such a call. */
 	enum faulty_call call;
 	int err;
-	struct weir_server *stop_first; /* ahead of disconnect() */
-	int backlog_least;              /* that was asked for */
+	struct weir_server *stop_first; /* stopped before disconnect() */
+	int backlog_least;              /* smallest one requested */
 } faulty;
 
 static _Thread_local bool enter_fails;
@@ -178,7 +177,7 @@ static void expect(int err, int want, const struct weir_error *error,
 		      error->text);
 }
 
-/* On the faulty kernel; @by_cpu: each listener is told its CPU. */
+/* On the faulty kernel; @by_cpu: each listener is given its CPU. */
 static struct weir_server *faulty_start(uint32_t loop_count,
 					uint32_t loop_count_max, bool by_cpu,
 					const struct weir_handlers *handlers)
@@ -317,7 +316,7 @@ START_TEST(a_server_without_options_has_a_loop_for_each_cpu)
 }
 END_TEST
 
-/* A backlog that cannot be divided is one for each. */
+/* A backlog that cannot be divided: each address gets 1. */
 START_TEST(two_addresses_share_a_backlog_of_one)
 {
 	const struct weir_listen listen[] = {
@@ -364,7 +363,7 @@ START_TEST(loops_are_pinned_to_cpus_that_may_be_used)
 }
 END_TEST
 
-/* sched_getaffinity(2) as on a host with more CPUs than its set holds. */
+/* sched_getaffinity(2) fails as on a host with more CPUs than the set holds. */
 static bool forbid_affinity(void)
 {
 	struct sock_filter code[] = {
@@ -380,7 +379,7 @@ static bool forbid_affinity(void)
 	       prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &program) == 0;
 }
 
-/* In a child. Return: how many loops there are, none of them pinned. */
+/* In a child. Return: the number of loops, none of them pinned. */
 static int open_without_affinity(void *ctx, struct weir_error *error)
 {
 	const struct weir_server_opts opts = { .listen = &silent_listen,
@@ -413,7 +412,7 @@ END_TEST
 
 /* ---- loops that come --------------------------------------------------- */
 
-/* A call that is refused while a server changes, and what is said of it. */
+/* A call that fails during a change, and the text of the error. */
 struct change_case {
 	enum faulty_call call;
 	int err;
@@ -459,11 +458,11 @@ START_TEST(a_loop_may_be_added_on_a_cpu_that_is_named)
 	ck_assert_int_ge(cpu, 0);
 	ck_assert_int_eq(weir_server_add_loop(server, cpu, &error), 1);
 	ck_assert_int_eq(seen_loop(server, 1).cpu, cpu);
-	/* One that is not there: it serves all the same, on any. */
+	/* No such CPU: the loop serves, on any CPU. */
 	ck_assert_int_eq(weir_server_add_loop(server, CPU_SETSIZE - 1, &error),
 			 2);
 	ck_assert_int_eq(seen_loop(server, 2).cpu, -1);
-	/* What is told of a server does not need its first loop. */
+	/* The server's snapshot does not need its first loop. */
 	ck_assert_int_eq(weir_server_remove_loop(server, 0, &error), 0);
 	ck_assert_int_eq(seen_loop(server, 0).cpu, -1);
 	ck_assert_uint_eq(loops_of(server), 2);
@@ -546,7 +545,7 @@ static ssize_t fail_own_loop(struct weir_conn *conn, const uint8_t *bytes,
 	return (ssize_t)byte_count;
 }
 
-/* The index of the loop that @on_data has ended. */
+/* Ends the loop in @on_data and returns its index. */
 static uint32_t one_loop_ends(struct weir_server *server)
 {
 	const int fd = peer_open(seen_port(server));
@@ -587,7 +586,8 @@ START_TEST(to_remove_a_loop_that_has_failed_tells_its_error)
 
 	expect(weir_server_remove_loop(server, index, &error), -EBADF, &error,
 	       "ended with Bad file descriptor");
-	/* The others have stopped with it; what is left has not failed. */
+	/* The others have stopped with it; the remaining server has not failed.
+	 */
 	ck_assert_int_eq(weir_server_join(server), 0);
 	weir_server_close(server);
 }
@@ -605,7 +605,8 @@ static void *remove_first(void *ctx)
 	return NULL;
 }
 
-/* Who stops the server walks over its loops: none is freed meanwhile. */
+/* A thread that stops the server walks over its loops: none may be freed
+ * meanwhile. */
 START_TEST(a_loop_is_not_freed_while_somebody_may_look_at_it)
 {
 	enum { YIELDS = 1000 };
@@ -662,7 +663,7 @@ START_TEST(the_last_loop_with_a_weight_keeps_it)
 	       "loop 1 is the last");
 	expect(weir_server_drain_loop(server, 1, &error), -EBUSY, &error,
 	       "loop 1 is the last");
-	/* It takes none as it is. */
+	/* It takes no connection already. */
 	ck_assert_int_eq(weir_server_drain_loop(server, 0, &error), 0);
 	server_end(server);
 }

@@ -8,12 +8,12 @@
 
 enum { OUTBOUND_MAX = 100, TRIPS = 10 };
 
-/* One loop that listens and connects to itself: outbound connections have a
- * user pointer, accepted ones have none and echo. */
+/* One loop listens and connects to itself. Outbound connections have a user
+ * pointer; accepted ones have none and echo. */
 struct outbound {
 	struct local local; /* first */
 	uint64_t opened;
-	uint64_t finished; /* all round trips made */
+	uint64_t finished; /* all round trips done */
 	uint64_t mismatches;
 	uint64_t trips[OUTBOUND_MAX];
 	struct weir_addr address;
@@ -158,7 +158,7 @@ START_TEST(on_close_may_connect_again)
 }
 END_TEST
 
-/* A socket that keeps a port to itself, and does not listen there. */
+/* A socket that holds a port and does not listen there. */
 static int bound_only(struct sockaddr_in *out_address)
 {
 	socklen_t bytes = sizeof(*out_address);
@@ -220,8 +220,8 @@ START_TEST(a_loop_with_all_connections_in_use_says_so)
 					   &outbound.local.echo.service,
 					   &outbound.address, NULL, NULL),
 			 -EAGAIN);
-	/* They wait in the backlog of a loop that is full of them; who gives
-	 * up before it is connected has never been open. */
+	/* They wait in the backlog of a full loop. An abort before the connect
+	 * has ended: never open. */
 	weir_conn_abort(conns[0]);
 	weir_conn_close(conns[1]);
 	local_turn_until(&outbound.local, &outbound.finished, 2);

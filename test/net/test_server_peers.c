@@ -1,4 +1,4 @@
-/* test_server_peers.c - peers that reset, half-close, or say nothing */
+/* test_server_peers.c - peers that reset, half-close, or send nothing */
 #include "../rig/peer.h"
 #include "test_server.h"
 
@@ -9,7 +9,7 @@
 
 enum { REQUESTS = 4, NS_PER_S = 1000000000 };
 
-/* Four requests, an empty one among them. */
+/* Four requests, one of them empty. */
 static size_t exchange_make(uint8_t *wire)
 {
 	static const size_t payloads[REQUESTS] = { 5, 0, 9, 1 };
@@ -19,7 +19,7 @@ static size_t exchange_make(uint8_t *wire)
 	return count;
 }
 
-/* Bytes of whole requests among the first @byte_count of the exchange. */
+/* Bytes of complete requests in the first @byte_count of the exchange. */
 static size_t exchange_whole(const uint8_t *wire, size_t byte_count)
 {
 	size_t whole = 0;
@@ -47,7 +47,7 @@ static void turn_until_received(struct local *local, uint64_t byte_count)
 	}
 }
 
-/* All whole requests are answered, then FIN. */
+/* All complete requests are answered, then comes a FIN. */
 static void expect_answers(int fd, const uint8_t *wire, size_t whole_bytes)
 {
 	uint8_t answer[128];
@@ -66,7 +66,7 @@ static void expect_ending(enum ending ending,
 		echo_expect_cause(reason, WEIR_CLOSE_PEER);
 		ck_assert_uint_eq(reason->value, left_bytes);
 		break;
-	case ENDS_FIN: /* a close with answers unread is a reset */
+	case ENDS_FIN: /* a close with unread answers is a reset */
 		ck_assert(reason->cause == WEIR_CLOSE_PEER ||
 			  reason->cause == WEIR_CLOSE_RESET);
 		break;
@@ -105,7 +105,7 @@ static void exchange_end(struct local *local, enum ending ending, size_t at,
 	case ENDING_COUNT:
 		break;
 	}
-	/* A reset in the same wake-up as data is found when the connection has
+	/* A reset in the same wake-up as data is found once the connection has
 	 * been quiet for a while. */
 	local_turns(local, 5);
 	if (local->echo.closes == closes)
@@ -126,7 +126,7 @@ START_TEST(a_peer_may_end_at_every_byte_of_an_exchange)
 	const size_t wire_bytes = exchange_make(wire);
 	uint64_t ends = 0;
 
-	/* No idle deadline: nobody but the reset itself ends a connection. */
+	/* No idle deadline: only the reset can end a connection. */
 	local_start(
 		&local, NULL,
 		&(struct weir_service){ .idle_timeout_ms = WEIR_NO_TIMEOUT });
@@ -158,7 +158,7 @@ START_TEST(a_thousand_resets_right_after_the_connect_leave_nothing)
 	echo_start(&echo, NULL, NULL);
 	for (int i = 0; i < RESETS; i++)
 		peer_reset(peer_open(echo_port(&echo)));
-	/* None but the kernel's backlog may have swallowed one; none did. */
+	/* Only the kernel's backlog can have lost a client; it has not. */
 	int fd = peer_open(echo_port(&echo));
 	peer_round_trip(fd, 1);
 	peer_close(fd);
@@ -245,8 +245,8 @@ START_TEST(who_says_nothing_is_closed_at_the_idle_deadline)
 }
 END_TEST
 
-/* In the loop's own time: not before the deadline, and at most one tick, and
- * the turn that sees it, behind. */
+/* In the loop's own time: not before the deadline, and at most one tick and one
+ * turn later. */
 START_TEST(the_idle_deadline_counts_from_the_last_byte)
 {
 	enum { IDLE_MS = 5000 };
@@ -275,8 +275,8 @@ START_TEST(the_idle_deadline_counts_from_the_last_byte)
 }
 END_TEST
 
-/* However many are due: the others are served in between. None is due before
- * all are there, for in the loop's own time that takes none. */
+/* Even if many are due, others are served in between. None is due before all
+ * are connected, since that takes none of the loop's own time. */
 START_TEST(deadlines_of_a_crowd_are_met_over_several_turns)
 {
 	enum { CROWD = 300, PER_TURN = 256, TURNS_MAX = 1000 };
@@ -327,7 +327,7 @@ START_TEST(a_quiet_connection_is_asked_once_whether_it_is_alive)
 		weir_loop_stats(local.loop, &stats);
 		ck_assert_uint_eq(stats.ring.sqes, before.ring.sqes + 1);
 		ck_assert_uint_eq(stats.conns_open, 1);
-		/* And again after it has said something. */
+		/* And again after its request. */
 		peer_send_frame(fd, 16, i);
 		local_turn_until(&local, &local.echo.answers, i + 1);
 		local_turns(&local, 3);
@@ -349,7 +349,7 @@ START_TEST(a_peer_that_never_closes_is_cut_at_the_drain_deadline)
 	int fd = peer_open(echo_port(&echo));
 	peer_send_frame(fd, 11, 1); /* refused */
 	peer_expect_end(fd);
-	/* ...but this side goes on sending and does not close. */
+	/* ...but this side still sends and does not close. */
 	peer_send(fd, "more", 4);
 	struct weir_close_reason reason = echo_close_reason(&echo, 0);
 	echo_expect_cause(&reason, WEIR_CLOSE_DRAIN_DEADLINE);
@@ -359,8 +359,8 @@ START_TEST(a_peer_that_never_closes_is_cut_at_the_drain_deadline)
 }
 END_TEST
 
-/* Found as a bug: the deadline that never comes was taken for one that had
- * passed, and the loop looked at it for ever. */
+/* Found as a bug: the deadline "never" was taken for one in the past, and the
+ * loop checked it for ever. */
 START_TEST(a_drain_without_a_deadline_does_not_stop_the_loop)
 {
 	const struct weir_service service = {
@@ -372,7 +372,7 @@ START_TEST(a_drain_without_a_deadline_does_not_stop_the_loop)
 	int fd = peer_open(local.port);
 	local_turn_until(&local, &local.echo.opens, 1);
 	local_turns(&local, 2);
-	local.ahead_ns += NS_PER_S; /* the wheel lags behind the turn */
+	local.ahead_ns += NS_PER_S; /* the wheel is behind the turn */
 	peer_send_frame(fd, 11, 1); /* refused */
 	turn_until_received(&local, PEER_PREFIX_BYTES + 11);
 	for (int i = 0; i < 10; i++) {

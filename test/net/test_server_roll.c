@@ -1,7 +1,7 @@
 /* test_server_roll.c - loops come, go and rest while the server serves
  *
- * Each story runs with the kernel's hash and with the steering program, where
- * that can be had. What a drain keeps without the program is less: see
+ * Each story runs with the kernel's hash and, if available, with the steering
+ * program. Without the program a drain guarantees less: see
  * weir_server_drain_loop().
  */
 #include "../rig/peer.h"
@@ -59,7 +59,7 @@ static uint64_t arrived_in_all(const struct echo *echo)
 	return seen_server(echo->server).accepts;
 }
 
-/* Each of them is answered, so it has arrived when this returns. */
+/* Each of them is answered, so it was accepted before this returns. */
 static void come_and_go(const struct echo *echo, uint32_t count)
 {
 	for (uint32_t i = 0; i < count; i++) {
@@ -124,7 +124,8 @@ START_TEST(a_drained_loop_gets_none_and_keeps_what_it_has)
 	ck_assert_uint_gt(share_of(&echo, 1).stats.accepts, before);
 	ck_assert_uint_eq(arrived_in_all(&echo), KEPT + 2 * MORE);
 
-	/* And once more: a listener can go and come as often as one likes. */
+	/* Once more: a listener can be drained and resumed any number of times.
+	 */
 	drain(&echo, 1);
 	const uint64_t again = share_of(&echo, 1).stats.accepts;
 	come_and_go(&echo, MORE);
@@ -137,7 +138,7 @@ START_TEST(a_drained_loop_gets_none_and_keeps_what_it_has)
 }
 END_TEST
 
-/* A handler that holds its loop up, so that clients wait in its queue. */
+/* A handler that blocks its loop, so that clients wait in its queue. */
 enum { HOLD_PAYLOAD_BYTES = 77 };
 
 struct held {
@@ -186,9 +187,9 @@ START_TEST(who_waits_in_the_queue_of_a_drained_loop_is_served)
 	void *failed;
 
 	echo_start(&held.echo, &opts, &service);
-	/* The program moves them while their own loop still hangs; without
-	 * deferred task work the kernel may accept them there all the same, as
-	 * soon as its thread enters the kernel for anything. */
+	/* The program moves them while their own loop still blocks. Without
+	 * deferred task work the kernel may accept them there, as soon as that
+	 * thread enters the kernel for any reason. */
 	const bool is_moved = has_program(&held.echo) &&
 			      !wi_is_forced_off(WEIR_RUNG_DEFER_TASKRUN);
 	(void)pthread_mutex_lock(&held.gate);
@@ -232,7 +233,7 @@ static void *roll_remove(void *ctx)
 	return err == 0 ? NULL : ctx;
 }
 
-/* Waits for the next of them whose stream has ended, and closes it. */
+/* Waits for the next stream that has ended, and closes it. */
 static void close_next_ended(struct pollfd *polls, uint32_t count)
 {
 	int ready = poll(polls, count, PEER_TIMEOUT_S * 1000);
@@ -285,8 +286,8 @@ START_TEST(the_connections_of_a_removed_loop_end_and_the_others_go_on)
 }
 END_TEST
 
-/* Clients that come and go until they are told to end. They must not assert:
- * that is for the test's thread. */
+/* Clients that come and go until the test ends them. They must not assert: only
+ * the test's thread may. */
 struct loader {
 	uint16_t port;
 	uint32_t *is_over; /* shared */
@@ -295,7 +296,7 @@ struct loader {
 	int first_err;
 };
 
-/* A wait that has a limit is cut short by a stop of the process (signal(7)). */
+/* A stop of the process interrupts a wait that has a timeout (signal(7)). */
 static ssize_t recv_uncut(int fd, uint8_t *bytes, size_t byte_count)
 {
 	ssize_t count;
@@ -351,8 +352,8 @@ static void loaders_go_on(const struct loader *loaders, uint64_t count)
 	}
 }
 
-/* A connection that has sent nothing when its loop is removed ends without an
- * answer: so who wants none to fail drains first. */
+/* When a loop is removed, a connection that has sent nothing ends without an
+ * answer. To lose none, drain first. */
 static void drain_and_remove(struct echo *echo, const struct loader *loaders,
 			     uint32_t index)
 {
@@ -494,7 +495,7 @@ static void *roll_until_stopped(void *ctx)
 		if (err < 0)
 			return (void *)(intptr_t)err;
 		(void)pthread_mutex_lock(&echo->lock);
-		echo->answers++; /* a round, for the test's thread */
+		echo->answers++; /* a round, counted for the test's thread */
 		(void)pthread_cond_broadcast(&echo->moved);
 		(void)pthread_mutex_unlock(&echo->lock);
 	}
@@ -518,12 +519,12 @@ START_TEST(a_stop_amid_changes_ends_them_and_the_server)
 		ck_assert_int_eq(pthread_join(roller, &result), 0);
 		ck_assert_int_eq((intptr_t)result, -ESHUTDOWN);
 		echo.has_removed = true;
-		echo_end_stopped(&echo, NULL); /* a second join does no harm */
+		echo_end_stopped(&echo, NULL); /* a second join is harmless */
 	}
 }
 END_TEST
 
-/* Waits until so many streams have ended, and reads none of them. */
+/* Waits until so many streams have ended; reads none of them. */
 static void await_ended(const int *fds, uint32_t count, uint64_t want)
 {
 	uint64_t ended;
@@ -537,8 +538,8 @@ static void await_ended(const int *fds, uint32_t count, uint64_t want)
 	} while (ended < want);
 }
 
-/* A second stop forces; a stop of the server while one of its loops is removed
- * is that loop's first. */
+/* A second stop forces. A stop of the server while one of its loops is removed
+ * is the first stop of that loop. */
 START_TEST(a_stop_amid_a_removal_forces_nothing)
 {
 	enum { KEPT = 40 };
@@ -576,7 +577,7 @@ START_TEST(a_stop_amid_a_removal_forces_nothing)
 }
 END_TEST
 
-/* Its sockets are still bound: they must not be in the way. */
+/* Its sockets are still bound: they must not block the port. */
 START_TEST(the_port_of_a_server_that_has_ended_is_free_before_it_is_closed)
 {
 	struct echo first;
@@ -610,7 +611,7 @@ static bool has_ipv6(void)
 	return fd >= 0;
 }
 
-/* To a loopback address of the family, at the @index-th address's port. */
+/* To a loopback address of the family, on the port of address @index. */
 static int dial(const struct echo *echo, uint32_t index)
 {
 	struct weir_addr to = seen_server(echo->server).addrs[index];

@@ -1,4 +1,5 @@
-/* test_server_start.c - a server starts as a whole, or says why and is gone */
+/* test_server_start.c - a server starts completely, or reports why it cannot
+ * and leaves nothing */
 #include "../rig/peer.h"
 #include "test_server.h"
 
@@ -6,7 +7,7 @@
 #include <sys/resource.h>
 #include <unistd.h>
 
-/* What must be as before after a start that failed. */
+/* State that a failed start must not change. */
 struct traces {
 	size_t fds;
 	size_t rings;
@@ -18,7 +19,7 @@ static struct traces traces_read(void)
 				.rings = peer_map_count("io_uring") };
 }
 
-/* Opens what cannot be opened; the error names @err and contains @hint. */
+/* An open that must fail; the error has @err and contains @hint. */
 static void expect_refusal(const struct weir_server_opts *opts, int want,
 			   const char *hint)
 {
@@ -36,7 +37,7 @@ static void expect_refusal(const struct weir_server_opts *opts, int want,
 	ck_assert_ptr_null(server);
 	ck_assert_uint_eq(traces_read().fds, before.fds);
 	ck_assert_uint_eq(traces_read().rings, before.rings);
-	/* The text is for who asks; the call works without. */
+	/* The text is optional. */
 	ck_assert_int_eq(weir_server_open(&server, opts, NULL), want);
 }
 
@@ -73,7 +74,7 @@ START_TEST(a_port_that_another_server_has_is_in_use)
 	const struct weir_server_opts opts = { .listen = &listen,
 					       .listen_count = 1 };
 	expect_refusal(&opts, -EADDRINUSE, "choose another port");
-	/* The one that has it was not disturbed. */
+	/* The server that has the port was not disturbed. */
 	int fd = peer_open(echo_port(&echo));
 	peer_round_trip(fd, 1);
 	peer_close(fd);
@@ -209,7 +210,7 @@ static const struct {
 	  "service 'x25'" },
 };
 
-/* The second one of two: all of them are looked at before anything starts. */
+/* The second service of two: all are checked before anything starts. */
 START_TEST(a_service_out_of_range_is_named_with_its_limit)
 {
 	const struct weir_listen listen[] = {
@@ -268,8 +269,8 @@ struct third {
 	struct weir_kernel kernel;
 	uint32_t setups;
 	uint32_t registers;
-	uint32_t fail_setup;    /* the n-th fails... */
-	uint32_t fail_register; /* ...or the n-th, of this opcode */
+	uint32_t fail_setup;    /* the n-th setup fails... */
+	uint32_t fail_register; /* ...or the n-th register of this opcode */
 	uint32_t opcode;
 	bool fails_listen;
 	uint32_t listens;
@@ -303,7 +304,7 @@ static int third_listen(void *ctx, int fd, int backlog)
 {
 	struct third *third = ctx;
 	const struct weir_kernel *real = weir_kernel_default();
-	/* The first is the probe that looks for strangers. */
+	/* The first is the probe for other listeners. */
 	if (third->fails_listen && ++third->listens == 4)
 		return -ENOMEM;
 	return real->listen(real->ctx, fd, backlog);
@@ -370,7 +371,7 @@ START_TEST(a_server_of_which_the_third_loop_fails_leaves_nothing_behind)
 	ck_assert_uint_eq(traces_read().fds, before.fds);
 	ck_assert_uint_eq(traces_read().rings, before.rings);
 
-	/* Whatever it was, it is over: the next start works. */
+	/* The fault is over: the next start works. */
 	ck_assert_int_eq(weir_server_open(&server, &opts, &error), 0);
 	weir_server_stop(server);
 	ck_assert_int_eq(weir_server_join(server), 0);
@@ -400,7 +401,7 @@ END_TEST
 #define COUNT_OF(table) ((int)(sizeof(table) / sizeof((table)[0])))
 
 /* The matrix of tools/check forces off the rungs whose role is "used", and no
- * other: a role that says too little would leave a fallback untested. */
+ * others. A rung with a wrong role would leave its fallback untested. */
 START_TEST(a_server_stands_on_no_rung_that_is_only_known)
 {
 	const struct weir_server_opts opts = { .loop_count = 2 };

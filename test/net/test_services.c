@@ -18,7 +18,7 @@
 
 enum { NS_PER_MS = 1000000 };
 
-/* A service, and what its handlers have seen: they get it as ctx. */
+/* A service, and what its handlers have seen; it is their ctx. */
 struct kind {
 	struct weir_service service; /* first */
 	struct weir_conn *conn;      /* the last one */
@@ -68,7 +68,7 @@ static void caller_on_open(struct weir_conn *conn, void *ctx)
 	(void)weir_conn_send(conn, "hello", 5);
 }
 
-/* Keeps what it hears. */
+/* Keeps the bytes that it receives. */
 static ssize_t caller_on_data(struct weir_conn *conn, const uint8_t *bytes,
 			      size_t byte_count, void *ctx)
 {
@@ -141,7 +141,7 @@ START_TEST(each_connection_has_the_service_that_was_named_for_it)
 	local_turn_until(&local, &shout.closes, 2);
 	local_turn_until(&local, &caller.closes, 1);
 	echo_expect_cause(&caller.reason, WEIR_CLOSE_LOCAL);
-	/* The rig counts its own connections alone. */
+	/* The rig counts only its own connections. */
 	local.echo.opens += 3;
 	local.echo.closes += 3;
 	local_end(&local, NULL);
@@ -204,8 +204,8 @@ START_TEST(sizes_and_times_are_those_of_the_service)
 }
 END_TEST
 
-/* Each connection drains for as long as its service says, and the loop for as
- * long as the most patient one does. */
+/* Each connection may drain as long as its service allows, and the loop as long
+ * as the longest of these. */
 START_TEST(a_stop_has_the_time_of_the_most_patient_service)
 {
 	struct kind hasty = kind_of((struct weir_handlers){ .on_data = NULL });
@@ -303,7 +303,7 @@ START_TEST(a_loop_has_255_services_and_not_one_more)
 	struct weir_error error = { .code = 0 };
 	struct sockaddr_in address;
 
-	local_start(&local, &opts, NULL); /* its own is the first */
+	local_start(&local, &opts, NULL); /* the loop's own is the first */
 	const struct weir_addr addr = addr_of(local.port);
 	for (int i = 1; i < ALL; i++) {
 		kinds[i] = kind_of((struct weir_handlers){ .on_data = NULL });
@@ -314,7 +314,7 @@ START_TEST(a_loop_has_255_services_and_not_one_more)
 						   NULL, NULL),
 				 want);
 	}
-	/* Those that it knows it goes on using. */
+	/* It still uses the services that it knows. */
 	ck_assert_int_eq(weir_loop_connect(local.loop, &kinds[1].service, &addr,
 					   NULL, NULL),
 			 0);
@@ -425,10 +425,10 @@ static void expect_echo(uint16_t port)
 	peer_close(fd);
 }
 
-/* On each of its loops, also on one that comes, and on one that rested. */
+/* On each loop, also on an added one and on a drained and resumed one. */
 START_TEST(a_server_speaks_two_services_on_two_ports)
 {
-	static struct echo echo; /* only its handlers, and their lock */
+	static struct echo echo; /* only for its handlers and their lock */
 	struct kind shout =
 		kind_of((struct weir_handlers){ .on_data = shout_on_data });
 	struct weir_server *server = NULL;

@@ -1,4 +1,4 @@
-/* test_snapshot.c - what a server tells of itself, and when it may be asked */
+/* test_snapshot.c - a server's snapshot, and when it can be taken */
 #include "../rig/peer.h"
 #include "test_server.h"
 
@@ -10,7 +10,7 @@ enum { LOOPS = 3, CAPACITY = 8 };
 
 static const struct weir_server_opts three_loops = { .loop_count = LOOPS };
 
-/* Without a deadline: a peer that stays holds a stop up for as long. */
+/* Without a deadline: a peer that stays delays a stop for ever. */
 static const struct weir_service patient = {
 	.drain_timeout_ms = WEIR_NO_TIMEOUT,
 };
@@ -120,7 +120,7 @@ static void *change_run(void *ctx)
 	return NULL;
 }
 
-/* Returns when it is in the middle of it. */
+/* Returns while the change is in progress. */
 static void change_start(struct change *change)
 {
 	pthread_mutex_t *control = &change->server->control;
@@ -139,7 +139,8 @@ static void change_end(struct change *change)
 	ck_assert_int_eq(change->result, 0);
 }
 
-/* A loop that hangs in its handler, and so has not stopped accepting yet. */
+/* A loop that blocks in its handler, so that it has not stopped accepting yet.
+ */
 struct held {
 	struct echo echo; /* first */
 	pthread_mutex_t gate;
@@ -180,7 +181,7 @@ START_TEST(a_snapshot_does_not_wait_for_a_drain)
 				.server = held.echo.server,
 				.index = held.index };
 	change_start(&drain);
-	/* Both of them: the one that hangs as well. */
+	/* Of both loops, also of the blocked one. */
 	ck_assert_uint_eq(seen_server(drain.server).conns_open, 1);
 	ck_assert(seen_loop(drain.server, held.index).is_present);
 	(void)pthread_mutex_unlock(&held.gate);
@@ -219,8 +220,8 @@ START_TEST(a_snapshot_does_not_wait_for_a_removal)
 }
 END_TEST
 
-/* Found as a bug: the call before this one waited for the lock of a drain,
- * which waited for the loop. */
+/* Found as a bug: the snapshot waited for the lock of a drain, which waited for
+ * the loop. */
 struct asking {
 	struct echo echo; /* first */
 	uint64_t asked;

@@ -1,10 +1,10 @@
 /* test_start_sweep.c - each call and each allocation of a start fails: once,
  * and from there on
  *
- *     n = 1, 2, 3 ... until a start meets no fault any more
+ *     n = 1, 2, 3 ... until a start meets no fault
  *
- * Either the start fails with an errno and a text, and nothing is left; or it
- * has gone without what it could not have. The one after it works in any case.
+ * Either the start fails with an errno and a text, and leaves nothing. Or it
+ * succeeds without the failing part. The next start always works.
  */
 #include "../rig/alloc_watch.h"
 #include "../rig/peer.h"
@@ -142,7 +142,7 @@ static void server_end(struct weir_server *server)
 	weir_server_close(server);
 }
 
-/* Return: 1: it has started, 0: it has said why not. */
+/* Return: 1: it has started; 0: it has reported an error. */
 static int server_try(const struct weir_kernel *kernel, size_t fds,
 		      uint64_t fail_alloc, bool for_ever, uint64_t *out_allocs)
 {
@@ -228,7 +228,7 @@ START_TEST(loop_allocates_nothing_at_all)
 		ck_assert_uint_eq(alloc_watch_stop(), 0);
 		ck_assert_msg(result.violation == NULL, "%s", result.violation);
 	}
-	/* The watch sees what there is. */
+	/* The watch counts existing objects. */
 	alloc_watch_start(0, false);
 	void *volatile memory = malloc(10);
 	ck_assert_uint_eq(alloc_watch_stop(), 1);

@@ -1,11 +1,11 @@
-/* test_state.c - the states of a connection: each move, each refused one, and
- * what each state promises */
+/* test_state.c - the states of a connection: each move, each refused move, and
+ * the invariants of each state */
 #include "../rig/aborts.h"
 #include "../rig/support.h"
 #include "../suites.h"
 #include "net/conn/conn_priv.h"
 
-/* By hand from the diagram in conn_state.h, not from its table. */
+/* Written by hand from the diagram in conn_state.h, not from its table. */
 static const struct {
 	enum weir_conn_state from;
 	enum weir_conn_state to;
@@ -34,7 +34,7 @@ static bool is_move(enum weir_conn_state from, enum weir_conn_state to)
 	return false;
 }
 
-/* A connection that keeps all the promises of @state. */
+/* A connection that keeps all invariants of @state. */
 static struct weir_conn conn_in(enum weir_conn_state state)
 {
 	struct weir_conn conn = { .state = (uint8_t)state,
@@ -110,7 +110,7 @@ START_TEST(state_is_moved_along_the_table_and_aborts_elsewhere)
 		(enum weir_conn_state)(_i / WEIR_CONN_STATE_COUNT);
 	const enum weir_conn_state to =
 		(enum weir_conn_state)(_i % WEIR_CONN_STATE_COUNT);
-	/* Whatever else is asked of it, it promises: only the move counts. */
+	/* It keeps all other invariants: only the move counts. */
 	struct attempt attempt = { .conn = conn_in(to), .to = to };
 	attempt.conn.state = (uint8_t)from;
 
@@ -161,14 +161,14 @@ END_TEST
 
 /* ---- the three machines ------------------------------------------------ */
 
-/* One of them, so that all are tried by the same loop. */
+/* One state machine, so that one loop tests all. */
 struct machine {
 	const char *name;
 	int state_count;
 	bool (*may_move)(unsigned from, unsigned to);
 	void (*set)(struct weir_conn *conn, unsigned next);
 	uint8_t *(*field)(struct weir_conn *conn);
-	unsigned next[8]; /* by state: a bit for each that may follow */
+	unsigned next[8]; /* by state: a bit for each next state */
 };
 
 static bool recv_may_move(unsigned from, unsigned to)
@@ -218,7 +218,7 @@ static uint8_t *alive_field(struct weir_conn *conn)
 	return &conn->alive;
 }
 
-/* By hand from the diagrams in conn_state.h, not from its tables. */
+/* Written by hand from the diagrams in conn_state.h, not from its tables. */
 #define TO(name) (1u << WI_##name)
 static const struct machine machines[] = {
 	{ "receive",
@@ -266,7 +266,7 @@ static void attempt_machine(void *ctx)
 	attempt->machine->set(&attempt->conn, attempt->to);
 }
 
-/* One state more on each side than there are. */
+/* One more state on each side than there are. */
 START_TEST(machine_moves_along_its_diagram_and_aborts_elsewhere)
 {
 	const struct machine *machine = &machines[_i];
@@ -428,7 +428,7 @@ static void broken_reason(struct weir_conn *conn)
 static const struct {
 	const char *what;
 	void (*change)(struct weir_conn *conn);
-	unsigned allowed_in; /* states that keep their promises with it */
+	unsigned allowed_in; /* states that allow it */
 } promise_cases[] = {
 	{ "nothing is changed", kept_nothing, IN_ALL },
 	{ "the receive is armed", kept_recv,

@@ -1,7 +1,7 @@
 /* test_stop.c - how a server ends: clean, at a deadline, or forced
  *
- * Most run without a drain deadline, so that what does not end by itself hangs
- * the test.
+ * Most tests run without a drain deadline: if something does not end by itself,
+ * the test hangs.
  */
 #include "../rig/peer.h"
 #include "../steer/steer_rig.h"
@@ -67,7 +67,7 @@ START_TEST(a_stop_while_nobody_accepts_still_ends)
 		fds[i] = peer_open(echo_port(&echo));
 	peer_round_trips(fds, 2, 1);
 	weir_server_stop(echo.server);
-	/* Those who wait come in after all, though the loop is full. */
+	/* The waiting clients are accepted although the loop is full. */
 	for (int i = 0; i < 4; i++) {
 		peer_expect_end(fds[i]);
 		peer_close(fds[i]);
@@ -79,8 +79,8 @@ END_TEST
 
 /* ---- requests in flight ------------------------------------------------ */
 
-/* Every request was sent before the stop, so the server's kernel has it: all
- * must be answered, whatever the loop had seen of them. */
+/* Every request was sent before the stop, so the server's kernel has it. All
+ * must be answered, even if the loop had not read them. */
 static void stop_with_requests(const struct weir_loop_opts *opts,
 			       size_t client_count, uint32_t depth,
 			       size_t payload_bytes, bool is_accepted)
@@ -169,8 +169,8 @@ START_TEST(every_request_received_before_the_stop_is_answered)
 }
 END_TEST
 
-/* Clients that go on asking until they see the end. What the server says that
- * it answered is what they got. */
+/* Clients that ask until they see the end. The server's count of answers equals
+ * what they received. */
 START_TEST(under_load_the_answers_counted_are_the_answers_received)
 {
 	enum { CLIENTS = 64 };
@@ -197,13 +197,14 @@ START_TEST(under_load_the_answers_counted_are_the_answers_received)
 			ssize_t count = recv(polls[i].fd, answer,
 					     sizeof(answer), MSG_WAITALL);
 			if (count < 0 && errno == EINTR)
-				continue; /* a stop of this process */
+				continue; /* this process was stopped */
 			if (count == (ssize_t)sizeof(answer)) {
 				answers++;
 				peer_send_frame(polls[i].fd, 16, 7);
 				continue;
 			}
-			/* FIN and nothing else: no reset, no half answer. */
+			/* A FIN and nothing else: no reset, no partial answer.
+			 */
 			ck_assert_int_eq(count, 0);
 			peer_close(polls[i].fd);
 			polls[i].fd = -1;
@@ -250,7 +251,7 @@ static void stuffing_fill(void)
 				     frame_bytes - PEER_PREFIX_BYTES, 1);
 }
 
-/* Sends until the loop makes no more room, turn after turn. */
+/* Sends until the loop makes no more room for several turns. */
 static size_t stuff(struct local *local, int fd)
 {
 	enum { TURNS_WITHOUT = 20, ACK_MS = 5 };
@@ -278,7 +279,7 @@ static void turn_until_readable(struct local *local, int fd)
 		local_turns(local, 1);
 }
 
-/* In the loop's own time: the neighbour is in nobody's hurry. */
+/* In the loop's own time: the neighbour can wait. */
 START_TEST(a_peer_that_never_reads_is_forced_at_the_drain_deadline)
 {
 	enum { DRAIN_MS = 1000, NS_PER_MS = 1000000 };
@@ -330,7 +331,7 @@ START_TEST(a_second_stop_forces_at_once)
 }
 END_TEST
 
-/* Clients that come while it is forced must not keep it alive. */
+/* Clients that come during a forced stop must not keep it alive. */
 START_TEST(two_stops_at_once_end_while_clients_are_coming)
 {
 	enum { CYCLES = 30, CLIENTS = 40 };
@@ -354,13 +355,13 @@ START_TEST(two_stops_at_once_end_while_clients_are_coming)
 }
 END_TEST
 
-/* A kernel that lets a client in behind the last look: it comes in ahead of
- * the enter that was to cancel the accept, which may be refused as well. */
+/* A kernel that lets a client in after the last look for clients. It comes
+ * before the enter that cancels the accept; that enter may fail as well. */
 struct late {
 	struct weir_kernel kernel;
 	uint16_t port;
 	int fd;
-	int at; /* enters to go until a client connects */
+	int at; /* enters until a client connects */
 	bool is_refused;
 };
 

@@ -3,9 +3,9 @@
  *     [len][len .][len ....][len ........]    four requests
  *     ^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^    one connection for each offset
  *
- * All of them at once fill the server's table, with a neighbour in the last
- * slot: the crowd that comes after them is answered only if each of them has
- * been given up. Why each ended is in the report.
+ * All of them fill the server's table, with a neighbour in the last slot. The
+ * clients that come next are answered only if every slot was freed. The report
+ * says why each connection ended.
  */
 #include "../rig/peer.h"
 #include "../rig/sweep.h"
@@ -44,7 +44,7 @@ static const struct {
 static const size_t payloads[] = { 0, 3, 40, 90 };
 enum { EXCHANGE_BYTES = 4 * PEER_PREFIX_BYTES + 0 + 3 + 40 + 90 };
 
-/* A connection for each offset, none and all included. */
+/* A connection for each offset, from 0 to all bytes. */
 enum { CROWD = EXCHANGE_BYTES + 1 };
 
 static void exchange_make(uint8_t *out)
@@ -55,8 +55,8 @@ static void exchange_make(uint8_t *out)
 	ck_assert_uint_eq(done, EXCHANGE_BYTES);
 }
 
-/* Bytes of the requests that are whole in the first @at: those of the
- * answers. */
+/* Bytes of the requests that are complete in the first @at bytes, which are the
+ * bytes of the answers. */
 static size_t exchange_whole(size_t at)
 {
 	size_t whole = 0;
@@ -89,8 +89,8 @@ static uint16_t local_port(int fd)
 	return ntohs(address.sin_port);
 }
 
-/* All connections between @port and others, but for @spared: the ends that are
- * on @port, or those that are not. */
+/* All connections of @port except @spared: their ends on @port, or the other
+ * ends. */
 static void ss_kill(uint16_t port, bool is_on_port, uint16_t spared)
 {
 	static struct outcome outcome;
@@ -170,7 +170,7 @@ static void crowd_open(int *fds, const uint8_t *wire, uint16_t port)
 	}
 }
 
-/* Every slot is free but the neighbour's. */
+/* Every slot is free, except the neighbour's. */
 static void expect_room(uint16_t port)
 {
 	int fds[CROWD];

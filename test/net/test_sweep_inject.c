@@ -1,10 +1,10 @@
-/* test_sweep_inject.c - every call of a server to the kernel fails once
+/* test_sweep_inject.c - every system call of a server fails once
  *
  *     strace -e inject=CALL:error=E:when=1, 2, 3 ...   until a run meets none
  *
  * Each time the server serves every byte, or ends with one line and status 1.
- * $WEIR_DEEP: every error of every call. The first tier has each call, with
- * some of the errors.
+ * With $WEIR_DEEP: every error of every call. In the first tier: each call,
+ * with some of the errors.
  */
 #include "../rig/peer.h"
 #include "../rig/support.h"
@@ -21,16 +21,16 @@ enum {
 };
 
 enum fate {
-	MUST_SERVE = 1, /* the caller may simply ask again */
-	MUST_END,       /* the ring is of no use any more */
-	MAY_DO_BOTH,    /* depends on what the call was for */
+	MUST_SERVE = 1, /* the caller may simply retry */
+	MUST_END,       /* the ring is unusable */
+	MAY_DO_BOTH,    /* depends on the purpose of the call */
 };
 
 struct sweep {
 	const char *call;
 	const char *fault;
 	enum fate fate;
-	int step; /* at least, in the first tier: 1 is each call */
+	int step; /* step of the first tier, at least; 1: each */
 	bool is_burst;
 };
 
@@ -44,7 +44,8 @@ static const struct sweep sweeps[] = {
 	{ "io_uring_setup", "error=ENFILE", MAY_DO_BOTH, 1, false },
 	{ "io_uring_setup", "error=EFAULT", MAY_DO_BOTH, 1, false },
 	{ "io_uring_setup", "error=EACCES", MAY_DO_BOTH, 1, false },
-	/* Refused once it goes a rung down; then it needs no other. */
+	/* The first setup is refused; the server goes down a rung and makes no
+	 * other. */
 	{ "io_uring_setup", "error=EINVAL", MUST_SERVE, 1, false },
 	{ "io_uring_setup", "error=EINVAL", MAY_DO_BOTH, 1, true },
 
@@ -69,8 +70,8 @@ static const struct sweep sweeps[] = {
 	{ "io_uring_enter", "error=EAGAIN", MUST_SERVE, 1, false },
 	{ "io_uring_enter", "error=ENOMEM", MUST_SERVE, 1, false },
 	{ "io_uring_enter", "error=ETIME", MUST_SERVE, 3, false },
-	/* It says that it took none, or more than it took: the heads of the
-	 * queues say otherwise. */
+	/* The result says none, or more than the kernel took; the heads of the
+	 * queues are right. */
 	{ "io_uring_enter", "retval=0", MUST_SERVE, 2, false },
 	{ "io_uring_enter", "retval=1", MUST_SERVE, 3, false },
 	{ "io_uring_enter", "retval=1000", MUST_SERVE, 3, false },
@@ -98,7 +99,7 @@ static bool may_inject(void)
 	return outcome.status == 0;
 }
 
-/* How often @what is in what strace wrote, up to the line with @end. */
+/* How often @what is in strace's output, up to the line with @end. */
 static int trace_count(const char *what, const char *end)
 {
 	char line[512];
@@ -114,8 +115,8 @@ static int trace_count(const char *what, const char *end)
 	return count;
 }
 
-/* -D: the server stays our child, strace is its grandchild, and ends after it,
- * with what it had to write. */
+/* -D: the server stays our child. strace is its grandchild and ends after it,
+ * when all is written. */
 static struct program start_traced(const char *trace, const char *inject)
 {
 	return sweep_start(
@@ -153,20 +154,20 @@ static void expect_fate(const struct sweep *sweep,
 		return;
 	}
 	sweep_expect_refusal(outcome);
-	/* Nobody is sent to look for a call that has succeeded. */
+	/* The line must not name a call that has succeeded. */
 	ck_assert_msg(strcmp(sweep->call, "mmap") != 0 ||
 			      (strstr(outcome->err, "io_uring_setup") == NULL &&
 			       strstr(outcome->err, "ulimit -l") == NULL),
 		      "%s: it blames another call: %s", sweep_tried(),
 		      outcome->err);
-	/* With rungs forced off there may be none left to step down to. */
+	/* With rungs forced off there may be no lower rung. */
 	ck_assert_msg(sweep->fate != MUST_SERVE ||
 			      getenv("WEIR_FORCE_OFF") != NULL,
 		      "%s: it gives up: %s", sweep_tried(), outcome->err);
 	tally->ended++;
 }
 
-/* What strace is told. */
+/* Arguments of strace. */
 struct orders {
 	char trace[64];
 	char inject[128];
@@ -186,20 +187,20 @@ static void orders_write(const struct sweep *sweep, int when,
 	sweep_now_trying("%s", orders->inject);
 }
 
-/* Each row begins at another call: where one row steps over a call, another
- * does not. */
+/* Each row begins at another call: a call that one row skips is tested by
+ * another row. */
 static int step_of(const struct sweep *sweep)
 {
 	enum { SHORT = 3 };
 	if (wi_is_deep())
 		return 1;
-	/* There are few calls of setup. */
+	/* Setup is called a few times only. */
 	return sweep->step == 1 && strcmp(sweep->call, "io_uring_setup") != 0
 		       ? SHORT
 		       : sweep->step;
 }
 
-/* False: the fault was not met; there are no more calls. */
+/* False: no fault happened: there are no more calls. */
 static bool sweep_once(const struct sweep *sweep, int when, struct tally *tally)
 {
 	static struct outcome outcome;
@@ -218,8 +219,8 @@ static bool sweep_once(const struct sweep *sweep, int when, struct tally *tally)
 	return trace_count("INJECTED", NULL) > 0;
 }
 
-/* The calls of the loader, and of the C library before main(), are not ours:
- * the first that is comes after main()'s own first call. */
+/* Calls of the loader, and of the C library before main(), are not tested: the
+ * first one is after main()'s own first call. */
 static int first_when(const struct sweep *sweep)
 {
 	static struct outcome outcome;
@@ -244,8 +245,7 @@ START_TEST(each_call_that_fails_is_overcome_or_explained)
 				     strcmp(sweep->call, "mmap") != 0,
 			     "a sanitizer does not live without mmap");
 	scratch_open();
-	/* LeakSanitizer, where it is built in, cannot look while it is traced.
-	 */
+	/* LeakSanitizer, if built in, cannot run under a tracer. */
 	ck_assert_int_eq(setenv("ASAN_OPTIONS", "detect_leaks=0", 1), 0);
 	const int step = step_of(sweep);
 	int when = first_when(sweep) + (step == 3 ? _i % step : 0);
@@ -272,7 +272,7 @@ static const struct sweep load_sweeps[] = {
 	{ "io_uring_enter", "error=EINTR", MUST_SERVE, 2, false },
 	{ "io_uring_enter", "error=EBUSY", MUST_SERVE, 2, false },
 	{ "io_uring_enter", "error=ENOMEM", MUST_SERVE, 3, true },
-	/* Once all is answered and closed, it has done its work. */
+	/* Once all is answered and closed, its work is done. */
 	{ "io_uring_enter", "error=EBADF", MAY_DO_BOTH, 5, false },
 };
 
@@ -352,7 +352,7 @@ START_TEST(each_call_of_a_load_that_fails_is_overcome_or_explained)
 		     sweep->is_burst ? " in a row" : "", tally.runs,
 		     tally.served, tally.ended);
 	ck_assert_int_gt(tally.runs, 1);
-	/* Whatever became of its clients, the server held. */
+	/* Whatever happened to its clients, the server still serves. */
 	ck_assert(sweep_talk(echo.port));
 	ck_assert_int_eq(kill(echo.pid, SIGTERM), 0);
 	sweep_end(&echo, &outcome);

@@ -1,7 +1,7 @@
-/* test_sweep_limits.c - a server that is given little, or less than it needs
+/* test_sweep_limits.c - a server with few resources, or fewer than it needs
  *
- * Descriptors, locked memory, system calls, files: it serves with what there
- * is, or says in one line what is missing and ends with status 1.
+ * Descriptors, locked memory, system calls, files: it serves with what it has,
+ * or says in one line what is missing and ends with status 1.
  */
 #include "../rig/peer.h"
 #include "../rig/support.h"
@@ -26,8 +26,8 @@
 
 enum { NOBODY = 65534 };
 
-/* In the new process, which must not assert: whoever cannot do it ends with a
- * status of its own. */
+/* For the new process, which must not assert: if the preparation fails, it ends
+ * with this status. */
 enum { CANNOT_PREPARE = 77 };
 
 static void must(bool is_done)
@@ -56,10 +56,10 @@ static void stop_and_end(struct program *echo, struct outcome *outcome)
 
 enum {
 	FEW_FDS = 64,
-	FEW_CONNS = 32, /* the most that so many descriptors allow */
+	FEW_CONNS = 32, /* the most for so many descriptors */
 	FEW_CLIENTS = 200,
-	/* Spinning, a loop enters the kernel a hundred thousand times a
-	 * second. */
+	/* A spinning loop enters the kernel a hundred thousand times a second.
+	 */
 	FULL_MS = 300,
 	ENTERS_MAX = 5000,
 };
@@ -95,7 +95,7 @@ enum client_state {
 struct clients {
 	int fds[FEW_CLIENTS];
 	enum client_state states[FEW_CLIENTS];
-	int answered; /* and still there */
+	int answered; /* and still connected */
 };
 
 static void client_step(struct clients *clients, int index, short events)
@@ -116,7 +116,7 @@ static void client_step(struct clients *clients, int index, short events)
 	}
 }
 
-/* True if anything has moved within @wait_ms. */
+/* True if something changed within @wait_ms. */
 static bool clients_step(struct clients *clients, int wait_ms)
 {
 	static const short wanted[] = {
@@ -223,9 +223,9 @@ START_TEST(too_few_descriptors_for_the_connections_are_one_line)
 }
 END_TEST
 
-static int free_fds; /* that are left to the program */
+static int free_fds; /* left for the program */
 
-/* All others of FEW_FDS are taken, and inherited. */
+/* Takes all other descriptors of FEW_FDS; the program inherits them. */
 static void prepare_taken_fds(void)
 {
 	limit_set(RLIMIT_NOFILE, FEW_FDS);
@@ -235,8 +235,8 @@ static void prepare_taken_fds(void)
 		(void)close(fd); /* mostly not open */
 }
 
-/* The end of what it has to say comes, after a half-close: for that the server
- * wants one more descriptor, and can do without. */
+/* After a half-close the rest of the answer comes. The server uses one more
+ * descriptor for that, and works without. */
 static void expect_half_close(uint16_t port)
 {
 	int fd = peer_open(port);
@@ -253,7 +253,7 @@ START_TEST(with_any_count_of_descriptors_it_serves_or_says_what_is_missing)
 	static struct outcome outcome;
 	int served = 0;
 	int explained = 0;
-	/* The loader of the program needs some of its own. */
+	/* The program's loader needs some descriptors too. */
 	for (free_fds = 1; free_fds <= ENOUGH; free_fds++) {
 		sweep_now_trying("%d descriptors", free_fds);
 		struct program echo = sweep_start_after(
@@ -322,8 +322,8 @@ static void prepare_closed_streams(void)
 			(void)close(fd);
 }
 
-/* Found as a bug: descriptors 0, 1 and 2 were then those of the ring, the
- * doorbell and the listener, and what the tool had to say went there. */
+/* Found as a bug: descriptors 0, 1 and 2 were those of the ring, the doorbell
+ * and the listener, and the tool printed into them. */
 START_TEST(what_it_says_goes_nowhere_if_there_is_nowhere)
 {
 	static struct outcome outcome;
@@ -401,7 +401,7 @@ END_TEST
 
 static uint32_t forbidden_errno;
 
-/* A filter as container runtimes have: the three calls are refused. */
+/* A filter like that of container runtimes: the three calls are refused. */
 static void prepare_forbidden(void)
 {
 	struct sock_filter code[] = {
@@ -515,7 +515,7 @@ START_TEST(without_proc_it_serves)
 }
 END_TEST
 
-/* A folder that is not there any more, where nothing can be written. */
+/* The current folder is deleted, so nothing can be written there. */
 static void prepare_no_folder(void)
 {
 	char path[] = "/tmp/weir-test-gone-XXXXXX";

@@ -1,7 +1,7 @@
-/* test_sweep_loss.c - a server and its load, with a bad wire between them
+/* test_sweep_loss.c - a server and weir-load over a bad network
  *
- * Packets are lost, doubled, overtaken, damaged, delayed: TCP's affair, if
- * nobody loses a byte of what it repairs, or takes its patience for silence.
+ * Packets are lost, doubled, reordered, damaged, delayed. TCP repairs that;
+ * weir must lose no byte, and must not take the delay for silence.
  */
 #include "../rig/peer.h"
 #include "../rig/sweep.h"
@@ -51,7 +51,7 @@ static const struct {
 static void expect_percent(const char *what, uint64_t count, uint64_t packets,
 			   uint32_t percent)
 {
-	/* Far outside of what chance does. */
+	/* Far more than chance explains. */
 	ck_assert_msg(count * 100 >= packets * percent / 2 &&
 			      count * 100 <= packets * percent * 2,
 		      "%s: %llu of %llu packets, for %u %%", what,
@@ -59,7 +59,7 @@ static void expect_percent(const char *what, uint64_t count, uint64_t packets,
 		      percent);
 }
 
-/* The wire did what it was to do. */
+/* The network caused the faults that the test asked for. */
 static void expect_trouble(const struct wire *wire)
 {
 	const struct wire_counts *counts = &wire->counts;
@@ -116,7 +116,7 @@ START_TEST(a_bad_wire_changes_no_byte_and_trips_no_deadline)
 	const uint64_t accepts = TOTAL(json, "net", "accepts");
 	ck_assert_uint_eq(TOTAL(json, "net", "idle_deadlines"), 0);
 	ck_assert_uint_eq(TOTAL(json, "net", "drain_deadlines"), 0);
-	/* A FIN may be on its way again when the server is stopped. */
+	/* A FIN may be in transit again when the server is stopped. */
 	ck_assert_uint_eq(TOTAL(json, "closes_by", "peer") +
 				  TOTAL(json, "closes_by", "stopped"),
 			  accepts);

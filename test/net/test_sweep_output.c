@@ -1,7 +1,7 @@
-/* test_sweep_output.c - nobody takes what a server has to say; and its children
+/* test_sweep_output.c - a server whose output cannot be written; its children
  *
  *     stderr a full pipe, stdout and the report on a full disk
- *     SIGPIPE as the system has it
+ *     SIGPIPE with the system's default
  *     fork, and fork with exec
  */
 #include "../rig/peer.h"
@@ -35,12 +35,12 @@ static void pipe_fill(void)
 	while (write(pipe_ends[1], zeros, sizeof(zeros)) > 0) {
 	}
 	ck_assert_int_eq(errno, EAGAIN);
-	/* The server's end waits, as pipes mostly do. */
+	/* The server's end blocks, as most pipes do. */
 	ck_assert_int_eq(fcntl(pipe_ends[1], F_SETFL, 0), 0);
 }
 
-/* Found as a bug: the loop that had a line for stderr waited for its reader,
- * and so did all of its clients. */
+/* Found as a bug: a loop with a line for stderr waited for the reader, and so
+ * did all its clients. */
 START_TEST(a_full_stderr_holds_up_nobody)
 {
 	enum { CLOSES = 3 };
@@ -143,7 +143,7 @@ START_TEST(a_peer_that_is_gone_raises_no_signal)
 	uint8_t *frame = malloc(PEER_PREFIX_BYTES + PAYLOAD);
 	const size_t bytes = peer_frame_put(frame, PAYLOAD, 1);
 
-	/* Ends the process, and the test with it. */
+	/* The signal would end the process, and the test. */
 	(void)signal(SIGPIPE, SIG_DFL);
 	echo_start(&echo, NULL, NULL);
 	for (int i = 0; i < ROUNDS; i++) {
@@ -161,7 +161,7 @@ END_TEST
 
 /* ---- children ---------------------------------------------------------- */
 
-/* A child that lives until its leash is let go. */
+/* A child that lives until its leash is released. */
 static pid_t child_start(int *out_leash)
 {
 	int leash[2];
@@ -178,7 +178,7 @@ static pid_t child_start(int *out_leash)
 	return pid;
 }
 
-/* Another program, which lives as long. It has answered: before, the loader
+/* Another program that lives as long. It has answered: before that, the loader
  * opens and closes files of its own. */
 static pid_t program_on_leash(int *out_leash)
 {
@@ -212,7 +212,7 @@ static void child_end(pid_t pid, int leash)
 	ck_assert_int_eq(status, 0);
 }
 
-/* Descriptors of a program that this one has started. */
+/* Descriptors of a started program. */
 static size_t child_fd_count(pid_t pid)
 {
 	char path[64];
@@ -246,8 +246,8 @@ START_TEST(a_program_that_the_application_starts_inherits_nothing)
 }
 END_TEST
 
-/* Memory that is copied on write is the kernel's as well: it must go on
- * writing where the parent looks. */
+/* The kernel writes to this memory too: it must go on writing to the parent's
+ * copy. */
 START_TEST(children_under_load_change_no_byte)
 {
 	enum { CHILDREN = 30, CONNS = 20 };
@@ -267,7 +267,7 @@ START_TEST(children_under_load_change_no_byte)
 		for (uint32_t j = 0; j < CONNS; j++)
 			peer_expect_frame(fds[j], 1000 * j, i + j);
 	}
-	/* Each holds the leashes of those before it. */
+	/* Each child holds the leashes of those before it. */
 	for (int i = CHILDREN - 1; i >= 0; i--)
 		child_end(pids[i], leashes[i]);
 	for (int i = 0; i < CONNS; i++)
@@ -277,7 +277,7 @@ START_TEST(children_under_load_change_no_byte)
 }
 END_TEST
 
-/* A ring is its thread's, and that is not the child's. */
+/* A ring belongs to its thread, which a child does not have. */
 START_TEST(a_turn_in_a_child_is_refused_and_harms_nobody)
 {
 	struct local local = { .loop = NULL };

@@ -1,8 +1,8 @@
-/* test_sweep_time.c - time is taken away from a server
+/* test_sweep_time.c - a server gets too little time
  *
- *     a loop that was late    judges nobody by what it has not looked at
- *     SIGSTOP, SIGCONT        the same of the whole program
- *     SIGALRM, 1000 a second  every call may be cut short
+ *     a late loop             closes no peer whose bytes it has not read yet
+ *     SIGSTOP, SIGCONT        the same for the whole program
+ *     SIGALRM, 1000 a second  may interrupt every call
  */
 #include "../rig/peer.h"
 #include "../rig/sweep.h"
@@ -17,7 +17,7 @@
 #include <unistd.h>
 
 enum {
-	CROWD = 200, /* more than one enter hands out */
+	CROWD = 200, /* more than one enter returns */
 	NS_PER_MS = 1000000,
 };
 
@@ -53,13 +53,13 @@ static void crowd_close(const int *fds)
 		peer_close(fds[i]);
 }
 
-/* Found as a bug: the first turn after a stop looked at 20 peers, and closed
- * all others as silent, with their requests lying in the kernel. */
+/* Found as a bug: the first turn after a stop read 20 peers and closed all
+ * others as silent, though their requests were in the kernel. */
 START_TEST(a_late_loop_hears_who_has_spoken_and_closes_who_has_not)
 {
 	const struct weir_service service = { .idle_timeout_ms = LATE_IDLE_MS };
 	const struct weir_loop_opts opts = {
-		/* Fewer than peers: those who found none come again. */
+		/* Fewer than peers: receives without a buffer are repeated. */
 		.buf_count = _i == 0 ? 0 : 4,
 	};
 	struct local local = { .is_time_still = true };
@@ -84,7 +84,7 @@ START_TEST(a_late_loop_hears_who_has_spoken_and_closes_who_has_not)
 	ck_assert_uint_eq(echo_closes_by(&local.echo, WEIR_CLOSE_IDLE),
 			  CROWD / 2);
 
-	/* Late again and again is no excuse to wait for ever. */
+	/* If it is late every time, silent peers must still be closed. */
 	local.ahead_ns += (uint64_t)10 * LATE_IDLE_MS * NS_PER_MS;
 	local_turn_until(&local, &local.echo.closes, CROWD);
 	ck_assert_uint_eq(echo_closes_by(&local.echo, WEIR_CLOSE_IDLE), CROWD);
@@ -135,7 +135,7 @@ static uint64_t clock_ms(void)
 	return (uint64_t)now.tv_sec * 1000 + (uint64_t)now.tv_nsec / NS_PER_MS;
 }
 
-/* Here time itself is what happens: the server's deadlines pass. */
+/* Here time itself matters: the server's deadlines pass. */
 static void let_pass(uint64_t until_ms)
 {
 	while (clock_ms() < until_ms) {
@@ -144,7 +144,7 @@ static void let_pass(uint64_t until_ms)
 	}
 }
 
-/* One exchange with each; whoever has been closed is passed over. */
+/* One exchange with each; closed connections are skipped. */
 static void crowd_greet(const int *fds)
 {
 	uint8_t frame[PEER_PREFIX_BYTES + LATE_PAYLOAD_BYTES];
@@ -155,8 +155,8 @@ static void crowd_greet(const int *fds)
 		(void)recv(fds[i], frame, bytes, MSG_WAITALL);
 }
 
-/* A server that is stopped, with a crowd that it has heard once. False: all
- * that took so long that it may have closed somebody before. */
+/* A server that is stopped, with a swarm of clients that it has served once.
+ * False: that took so long that it may have closed some of them before. */
 static bool stopped_start(struct program *echo, uint64_t idle_ms, int *fds)
 {
 	char idle[32];
@@ -200,7 +200,7 @@ START_TEST(after_a_stop_of_seconds_nobody_is_closed_who_has_spoken)
 	crowd_say(fds, 0, 2, 2);
 	let_pass(clock_ms() + 5 * idle_ms / 2);
 	ck_assert_int_eq(kill(echo.pid, SIGCONT), 0);
-	/* Those who have said something are answered... */
+	/* Those that have sent something are answered... */
 	crowd_hear(fds, 0, 2, 2);
 	/* ...and the others have been silent for longer than they may. */
 	for (int i = 1; i < CROWD; i += 2)
@@ -228,7 +228,7 @@ enum {
 
 static int storm_signals;
 
-/* Any thread. */
+/* Of any thread. */
 static int storm_count(void)
 {
 	return __atomic_load_n(&storm_signals, __ATOMIC_RELAXED);
@@ -240,7 +240,7 @@ static void storm_on_alarm(int number)
 	(void)__atomic_add_fetch(&storm_signals, 1, __ATOMIC_RELAXED);
 }
 
-/* To any thread of the process that lets SIGALRM in. */
+/* Goes to any thread that does not block SIGALRM. */
 static void storm_start(void)
 {
 	const struct sigaction action = { .sa_handler = storm_on_alarm };
@@ -273,7 +273,7 @@ struct storm_load {
 	_Atomic bool is_done;
 };
 
-/* Clients in a lull: until the server has had its share of signals. */
+/* Clients at a slow rate, until the server has had enough signals. */
 static void *storm_load_main(void *ctx)
 {
 	struct storm_load *load = ctx;
@@ -330,7 +330,7 @@ START_TEST(a_loop_in_a_storm_of_signals_answers_every_byte)
 }
 END_TEST
 
-/* An application may let signals into the loops, whose threads block all. */
+/* An application may unblock signals in the loops, whose threads block all. */
 static void storm_on_open(struct weir_conn *conn, void *ctx)
 {
 	storm_block(SIG_UNBLOCK);
@@ -348,7 +348,7 @@ START_TEST(a_server_in_a_storm_of_signals_answers_every_byte)
 	struct weir_loop_stats stats;
 	wi_skip_unless_deep("when a signal comes is the clock's choice");
 
-	/* The loops' alone: this thread waits as well, and could be meant. */
+	/* Only the loops should get it: this thread could be chosen too. */
 	storm_block(SIG_BLOCK);
 	echo_start(&echo, &opts, &service);
 	storm_start();

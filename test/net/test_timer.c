@@ -23,7 +23,7 @@ static void wheel_start(uint32_t now_tick)
 	wi_wheel_init(&wheel, wheel_slots, now_tick);
 }
 
-/* Drains what is due at @now_tick. Return: how many. */
+/* Advances to @now_tick. Return: how many timers fired. */
 static int fire_all(uint32_t now_tick)
 {
 	int count = 0;
@@ -32,7 +32,7 @@ static int fire_all(uint32_t now_tick)
 	return count;
 }
 
-/* Where the ticks begin: also where they wrap, and where their sign does. */
+/* First ticks: also near the wrap-around, and near the change of sign. */
 static const uint32_t starts[] = {
 	0,
 	1,
@@ -47,7 +47,7 @@ static const uint32_t starts[] = {
 
 enum { START_COUNT = sizeof(starts) / sizeof(starts[0]) };
 
-/* Beyond the wheel's horizon as well, by several rounds. */
+/* Also beyond the wheel's horizon, by several rounds. */
 static const uint32_t distances[] = {
 	1,
 	2,
@@ -100,14 +100,14 @@ START_TEST(timer_fires_at_the_jump_that_reaches_it_and_not_at_the_one_before)
 	ck_assert_int_eq(fire_all(start + distance - 1), 0);
 	ck_assert_int_eq(fire_all(start + distance), 1);
 
-	/* In one jump past it, longer than the wheel. */
+	/* In one jump beyond it, longer than the wheel. */
 	wheel_start(start);
 	wi_timer_set(&wheel, &timers[0], start + distance);
 	ck_assert_int_eq(fire_all(start + distance + 3 * WI_WHEEL_SLOTS), 1);
 }
 END_TEST
 
-/* As the loop does: sleep as long as the wheel says, look, and again. */
+/* As the loop does: sleep as long as the wheel says, advance, repeat. */
 START_TEST(timer_is_reached_by_sleeping_as_long_as_the_wheel_says)
 {
 	const uint32_t start = starts[_i / DISTANCE_COUNT];
@@ -127,7 +127,7 @@ START_TEST(timer_is_reached_by_sleeping_as_long_as_the_wheel_says)
 			break;
 	}
 	ck_assert_uint_eq(now, start + distance);
-	/* Once for each round of the wheel, and once for the timer. */
+	/* Once per round of the wheel, and once for the timer. */
 	ck_assert_uint_le(sleeps, distance / (WI_WHEEL_SLOTS - 1) + 1);
 	ck_assert_uint_eq(wi_wheel_ticks_to_next(&wheel), UINT32_MAX);
 }
@@ -259,7 +259,7 @@ END_TEST
 
 START_TEST(wheel_tells_the_next_of_any_two_slots)
 {
-	/* Around the borders of its words, and around its end. */
+	/* Around the limits of its words, and around its end. */
 	static const uint32_t near[] = { 1,    2,    62,   63,   64,
 					 65,   127,  128,  129,  4031,
 					 4032, 4033, 4093, 4094, 4095 };
@@ -294,7 +294,7 @@ static uint32_t chance_distance(uint64_t *state)
 	case 2:
 		return wi_random(state) % (8 * WI_WHEEL_SLOTS);
 	default:
-		return 0u - wi_random(state) % 100; /* has passed */
+		return 0u - wi_random(state) % 100; /* in the past */
 	}
 }
 
@@ -313,7 +313,7 @@ static uint32_t chance_jump(uint64_t *state)
 	}
 }
 
-/* The model: when each is due, if it is set. */
+/* The model: the due tick of each timer that is set. */
 static uint32_t due_ticks[TIMER_COUNT];
 static bool is_set[TIMER_COUNT];
 
@@ -344,7 +344,7 @@ static void chance_advance(uint64_t *state, uint32_t now)
 			ck_abort_msg("timer %zu fired at %u, is due at %u",
 				     index, now, due_ticks[index]);
 		is_set[index] = false;
-		/* Some are set anew at once, as an idle deadline is. */
+		/* Some are set again at once, as an idle deadline is. */
 		if (wi_random(state) % 4 == 0) {
 			due_ticks[index] = now + 1 + wi_random(state) % 9000;
 			is_set[index] = true;
@@ -353,7 +353,7 @@ static void chance_advance(uint64_t *state, uint32_t now)
 	}
 }
 
-/* After an advance that moved, nothing that is due is left. */
+/* After an advance that moved, no due timer is left. */
 static void chance_nothing_is_late(uint32_t now)
 {
 	uint32_t set_count = 0;
@@ -378,7 +378,7 @@ START_TEST(wheel_agrees_with_a_list_of_deadlines_over_random_jumps)
 	wheel_start(now);
 
 	for (int step = 0; step < CHANCE_STEPS; step++) {
-		/* Tides: now and then, none is left. */
+		/* In waves: now and then none is left. */
 		uint32_t index = wi_random(&state) % TIMER_COUNT;
 		if (step % 2000 < 1500 && wi_random(&state) % 3 != 0) {
 			due_ticks[index] = now + chance_distance(&state);
@@ -399,7 +399,7 @@ START_TEST(wheel_agrees_with_a_list_of_deadlines_over_random_jumps)
 		if (jump > 0)
 			chance_nothing_is_late(now);
 	}
-	/* To the end: each that is left fires. */
+	/* At the end, each that is left fires. */
 	for (int i = 0; i < 12; i++) {
 		now += WI_WHEEL_SLOTS;
 		struct wi_timer *timer;
@@ -442,8 +442,8 @@ static const uint32_t deadlines_ms[] = { 1,       9,       10,        11,
 					 99,      100,     5000,      75000,
 					 4294967, 4294968, UINT32_MAX };
 
-/* A deadline is set at any moment of a tick, and the wheel only knows the
- * tick: neither may make it early, and a tick of delay is the price. */
+/* A deadline can be set at any moment of a tick, and the wheel knows only
+ * ticks. Neither may make it early; the cost is a delay of one tick. */
 START_TEST(deadline_in_ms_is_never_early_and_at_most_two_ticks_late)
 {
 	const uint64_t after_ns = (uint64_t)deadlines_ms[_i] * 1000000;
@@ -529,7 +529,7 @@ WI_SUITE(timer, "timer", 0)
 	TCase *chance = tcase_create("chance");
 	TCase *ticks = tcase_create("ticks");
 
-	tcase_set_timeout(one, 60); /* seconds; valgrind needs some */
+	tcase_set_timeout(one, 60); /* seconds; valgrind needs longer */
 	tcase_add_loop_test(
 		one, timer_fires_at_its_tick_when_every_tick_is_looked_at, 0,
 		START_COUNT * DISTANCE_COUNT);

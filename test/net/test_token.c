@@ -71,7 +71,7 @@ static void pool_start(void)
 	wi_pool_init(&pool, things, sizeof(struct thing), SLOT_COUNT);
 }
 
-/* What an operation on @slot would carry now. */
+/* The token of an operation on @slot now. */
 static uint64_t token_now(const struct wi_pool_slot *slot)
 {
 	const struct thing *thing = (const struct thing *)(const void *)slot;
@@ -111,7 +111,7 @@ START_TEST(pool_gives_the_last_one_back_out_first)
 	ck_assert_ptr_eq(wi_pool_take(&pool), &things[0].slot);
 	ck_assert_ptr_eq(wi_pool_take(&pool), &things[4].slot);
 	ck_assert_ptr_eq(wi_pool_take(&pool), &things[1].slot);
-	ck_assert_ptr_eq(wi_pool_take(&pool), &things[5].slot); /* fresh */
+	ck_assert_ptr_eq(wi_pool_take(&pool), &things[5].slot); /* unused */
 }
 END_TEST
 
@@ -128,7 +128,7 @@ END_TEST
 
 START_TEST(pool_touches_no_slot_before_it_is_needed)
 {
-	/* One page per slot; from the third on, a touch is a SIGSEGV. */
+	/* One page per slot; from the third on, an access is a SIGSEGV. */
 	uint8_t *pages = mmap(NULL, (size_t)SLOT_COUNT * PAGE_BYTES,
 			      PROT_READ | PROT_WRITE,
 			      MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
@@ -229,7 +229,7 @@ START_TEST(pool_agrees_with_a_stack_whatever_is_taken_and_given)
 {
 	uint64_t state = 20240611;
 	uint64_t tokens[SLOT_COUNT] = { 0 }; /* of the slots in use */
-	uint64_t stale[SLOT_COUNT] = { 0 };  /* the last of each slot */
+	uint64_t stale[SLOT_COUNT] = { 0 };  /* the latest of each slot */
 	bool in_use[SLOT_COUNT] = { false };
 	bool had_use[SLOT_COUNT] = { false };
 	uint32_t stack[SLOT_COUNT];
