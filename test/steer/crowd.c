@@ -1,8 +1,8 @@
 /* crowd.c - see crowd.h
  *
- * Clients use blocking sockets: one that is answered is known to have been
- * accepted and counted. They run on threads of their own, so they note, and
- * the test's thread asserts.
+ * Clients use blocking sockets: a client with an answer was accepted and
+ * counted. They run on threads of their own, so they record results, and the
+ * test's thread asserts.
  */
 #include "crowd.h"
 
@@ -14,7 +14,7 @@
 #include <stdlib.h>
 #include <unistd.h>
 
-enum { ANSWER_LIMIT_S = 120 /* longer than anything that works takes */ };
+enum { ANSWER_LIMIT_S = 120 /* far longer than anything takes */ };
 
 static uint32_t least(uint64_t left, uint64_t right)
 {
@@ -23,8 +23,8 @@ static uint32_t least(uint64_t left, uint64_t right)
 
 /* ---- one connection ---------------------------------------------------- */
 
-/* Ports are looked for when the other end is known (IP_BIND_ADDRESS_NO_PORT):
- * each source has all of them for each target. */
+/* A port is chosen when the target is known (IP_BIND_ADDRESS_NO_PORT): each
+ * source has all ports for each target. */
 static int client_bind(int fd, const struct weir_addr *source)
 {
 	const int on = 1;
@@ -78,7 +78,7 @@ static int client_ask(int fd)
 	return 0;
 }
 
-/* A wait that has a limit is cut short by a stop of the process (signal(7)). */
+/* A stop of the process interrupts a wait that has a timeout (signal(7)). */
 int crowd_hear_one(int fd)
 {
 	uint8_t answer;
@@ -93,7 +93,7 @@ int crowd_hear_one(int fd)
 
 /* ---- clients ----------------------------------------------------------- */
 
-/* Of one batch, to be added in one go. */
+/* The results of one batch, added together. */
 struct crowd_batch {
 	struct crowd_counts counts;
 	int first_failure;
@@ -157,7 +157,7 @@ static void client_hold(struct crowd_client *client, uint32_t order,
 		return;
 	}
 	if (life >= client->count - order)
-		return; /* nothing that comes later ends it */
+		return; /* no later connection ends it */
 	client->next[order] = client->due[order + life];
 	client->due[order + life] = order;
 }
@@ -235,7 +235,7 @@ static void crowd_sample(struct crowd *crowd)
 	memcpy(sample->held, crowd->held, sizeof(sample->held));
 }
 
-/* Returns false once the crowd is to stop. */
+/* Returns false once the threads are to stop. */
 static bool crowd_add(struct crowd *crowd, uint32_t thread, uint32_t count,
 		      const struct crowd_batch *batch)
 {
@@ -422,7 +422,7 @@ void crowd_expect_served_but_for_races(const struct crowd *crowd,
 {
 	const struct crowd_counts *counts = &crowd->counts;
 	uint64_t racing = (uint64_t)sysconf(_SC_NPROCESSORS_ONLN) - 1;
-	/* Over loopback an ACK is handled where it is sent. */
+	/* Over loopback the CPU that sends an ACK also handles it. */
 	if (racing > crowd->opts.thread_count)
 		racing = crowd->opts.thread_count;
 	const uint64_t reset_max = racing * shut_count;

@@ -17,7 +17,7 @@
 
 static void rig_read(int fd, void *bytes, size_t byte_count)
 {
-	ssize_t count = read(fd, bytes, byte_count); /* written at once */
+	ssize_t count = read(fd, bytes, byte_count); /* written in one call */
 	ck_assert_msg(count == (ssize_t)byte_count,
 		      "the server's process has told %zd of %zu bytes", count,
 		      byte_count);
@@ -396,7 +396,7 @@ void steered_end_harmed(struct steered *steered)
 
 /* ---- a server in a process of its own ---------------------------------- */
 
-/* Answers to an order. */
+/* The answer to an order. */
 struct member_hello {
 	int result;
 	uint16_t port;
@@ -408,7 +408,7 @@ static bool member_tell(int fd, const void *bytes, size_t byte_count)
 	return write(fd, bytes, byte_count) == (ssize_t)byte_count;
 }
 
-/* SIGTERM: stop; SIGUSR1: take the group over. */
+/* SIGTERM: stop; SIGUSR1: take over the group. */
 static void member_signals(sigset_t *out_signals)
 {
 	(void)sigemptyset(out_signals);

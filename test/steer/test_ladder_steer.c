@@ -1,7 +1,7 @@
-/* test_ladder_steer.c - the rungs of steering, and who is refused them
+/* test_ladder_steer.c - the rungs of steering, and when they are refused
  *
- * What a process may do is changed in a child, and what a thread may do in one
- * of its own, so that the others keep it.
+ * A child gives up what a process may do, and a thread of its own what a thread
+ * may do. So other tests keep it.
  */
 #include "../rig/apart.h"
 #include "../rig/support.h"
@@ -26,7 +26,7 @@ static struct weir_rung rungs[WEIR_RUNG_COUNT]; /* large */
 
 static const struct {
 	enum weir_rung_id id;
-	long major, minor; /* the kernel from which it must be on */
+	long major, minor; /* the first kernel that must have it */
 } steers[] = {
 	{ WEIR_RUNG_STEER_EBPF, 5, 17 },
 	{ WEIR_RUNG_STEER_INCOMING_CPU, 6, 2 },
@@ -75,7 +75,7 @@ static bool has_cap_bpf(void)
 	return (caps.data[1].effective >> (CAP_BPF_BIT - 32) & 1) != 0;
 }
 
-/* The rest run in a child, which must not assert. */
+/* These run in a child, which must not assert. */
 static bool caps_drop(void)
 {
 	struct caps caps = {
@@ -125,10 +125,10 @@ END_TEST
 
 static const struct refusal {
 	const char *when;
-	bool (*prepare)(void);      /* in a child; or... */
+	bool (*prepare)(void);      /* in a child, or... */
 	struct apart_denial denial; /* ...in a thread */
 	int want[COUNT_OF(steers)]; /* errno of each rung; 0: on */
-	const char *cause;          /* of who is refused */
+	const char *cause;          /* of the refused rung */
 	const char *remedy;
 } refusals[] = {
 	{ .when = "no capability is left",
@@ -213,14 +213,14 @@ static const struct refusal {
 	  .remedy = "Seccomp" },
 };
 
-/* A question to a child, or a thread. */
+/* A probe to run in a child or a thread. */
 struct question {
 	const struct refusal *refusal;
 	enum weir_rung_id id;
 	bool wants_remedy;
 };
 
-/* Its answer: the rung's errno, and its cause or remedy as the text. */
+/* Its result: the rung's errno; its cause or remedy as the text. */
 static int probe_refused(void *ctx, struct weir_error *error)
 {
 	const struct question *question = ctx;
@@ -294,8 +294,8 @@ static int probe_unpinned(void *ctx, struct weir_error *error)
 	return weir_error_set(error, rungs[id].err, "%s", rungs[id].cause);
 }
 
-/* As on a machine with more CPUs than a set has room for: this thread stays
- * where it is all the same. */
+/* As on a machine with more CPUs than the set holds: the thread is not moved,
+ * and the probe still runs. */
 START_TEST(who_cannot_ask_for_its_cpus_is_tried_where_it_runs)
 {
 	enum weir_rung_id id = steers[_i].id;
@@ -309,8 +309,8 @@ START_TEST(who_cannot_ask_for_its_cpus_is_tried_where_it_runs)
 }
 END_TEST
 
-/* A kernel in which the port's second listener is the first once more: no
- * means can choose it. */
+/* A kernel that returns the port's first listener for the second one: no means
+ * can choose it. */
 struct twin {
 	struct weir_kernel kernel;
 	int first;

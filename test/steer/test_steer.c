@@ -1,10 +1,10 @@
-/* test_steer.c - steering without a client: names, options, the means that are
- * found, and what is refused on the way
+/* test_steer.c - steering without clients: names, options, means, and failures
+ * of each step
  *
- *     options -> means -> seats take their places -> listeners join -> attach
+ *     options -> means -> seats are taken -> listeners join -> attach
  *
- * Each step may be refused; what is then left is looked at. What clients see of
- * it is in test_steer_spread.c, _change.c and _faults.c.
+ * Each step may fail; the tests check what is left then. What clients see:
+ * test_steer_spread.c, _change.c and _faults.c.
  */
 #include "../rig/alloc_watch.h"
 #include "../rig/support.h"
@@ -185,14 +185,14 @@ START_TEST(a_build_without_the_program_names_the_build)
 }
 END_TEST
 
-/* The kernel under it, of which some calls are refused. */
+/* The real kernel with some refused calls. */
 static struct {
 	struct weir_kernel kernel;
 	int setup_err;
 	int option; /* of setsockopt(2) */
 	int option_err;
-	uint32_t map_at;  /* the n-th of a descriptor is refused */
-	uint32_t options; /* how often it was set, or tried */
+	uint32_t map_at;  /* n-th call on a descriptor, to be refused */
+	uint32_t options; /* how often it was set or tried */
 } refusing;
 
 static int refusing_setup(void *ctx, uint32_t entry_count,
@@ -274,7 +274,7 @@ static struct weir_steer *steer_by(enum weir_steer_policy policy,
 	return steer;
 }
 
-/* Members of one group, on a port of the kernel's choice. */
+/* Members of one group, on a port that the kernel chooses. */
 static void listeners_open(int *out_fds, int count)
 {
 	const struct weir_kernel *real = weir_kernel_linux();
@@ -316,8 +316,8 @@ START_TEST(cpu_takes_pinned_loops_only_and_so_many_on_one_cpu)
 }
 END_TEST
 
-/* By classic BPF each change of a group is a new program; when that is refused
- * the old one stays. */
+/* With classic BPF each change of a group is a new program. If the kernel
+ * refuses that, the old one stays. */
 START_TEST(classic_bpf_is_put_there_again_for_who_comes_and_who_goes)
 {
 	enum { MEMBERS = 3 };
@@ -334,7 +334,7 @@ START_TEST(classic_bpf_is_put_there_again_for_who_comes_and_who_goes)
 	for (uint32_t i = 0; i < MEMBERS; i++)
 		ck_assert_int_eq(wi_steer_seat_take(steer, i, (int)i, &error),
 				 0);
-	/* Nobody is there to carry it. */
+	/* The group has no member to carry it. */
 	ck_assert_int_eq(wi_steer_attach(steer, &error), 0);
 	ck_assert_uint_eq(refusing.options, 0);
 	for (uint32_t i = 0; i < MEMBERS; i++) {
@@ -385,15 +385,15 @@ END_TEST
 static const struct {
 	enum weir_steer_policy policy;
 	weir_rung_set forced_off;
-	uint32_t releases; /* of the two groups, that have a member */
+	uint32_t releases; /* of the two groups with a member */
 } release_cases[] = {
 	{ WEIR_STEER_KERNEL, 0, 1 },
 	{ WEIR_STEER_CPU, NO_EBPF, 1 },
 	{ WEIR_STEER_CPU, NO_EBPF | NO_INCOMING, 0 },
 };
 
-/* A server that has no program takes another's away, by asking for what it
- * has. */
+/* A server without a program removes another server's program by setting the
+ * policy that it already has. */
 START_TEST(the_same_policy_again_takes_a_strangers_program_away)
 {
 	if (release_cases[_i].policy == WEIR_STEER_CPU) {
@@ -410,7 +410,7 @@ START_TEST(the_same_policy_again_takes_a_strangers_program_away)
 	listeners_open(&fd, 1);
 	ck_assert_int_eq(wi_steer_seat_take(steer, 0, 0, &error), 0);
 	ck_assert_int_eq(wi_steer_join(steer, 0, 0, fd, &error), 0);
-	refusing.options = 0; /* of the trials */
+	refusing.options = 0; /* of the probes */
 	ck_assert_int_eq(
 		wi_steer_set_policy(steer, release_cases[_i].policy, &error),
 		0);
@@ -463,7 +463,7 @@ static const struct {
 	{ "states", 1 },     { "states", 2 },
 };
 
-/* In its table of names. */
+/* Changes it in the object's table of names. */
 static void object_rename(uint8_t *elf, size_t byte_count, const char *name)
 {
 	const size_t name_bytes = strlen(name) + 1;
@@ -550,7 +550,7 @@ END_TEST
 
 /* ---- a host that is not as usual --------------------------------------- */
 
-/* bpf(2) of a program has this errno; all else goes on. */
+/* bpf(2) of a program fails with this errno; all other calls work. */
 static bool forbid_load(int err)
 {
 	struct sock_filter code[] = {
@@ -580,8 +580,8 @@ static int load_forbidden(void *ctx, struct weir_error *error)
 
 static const int load_errs[] = { -EAGAIN, -ENOMEM };
 
-/* The verifier says EAGAIN while a signal is pending: that is tried again, but
- * not for ever. */
+/* The verifier returns EAGAIN while a signal is pending. The load is repeated,
+ * but not for ever. */
 START_TEST(a_program_that_cannot_be_loaded_is_given_up)
 {
 	struct weir_steer *steer = steer_by_program_or_null();
@@ -598,7 +598,7 @@ START_TEST(a_program_that_cannot_be_loaded_is_given_up)
 }
 END_TEST
 
-/* /sys is another file system, an empty one, for this process alone. */
+/* /sys is an empty file system, for this process only. */
 static int open_without_sys(void *ctx, struct weir_error *error)
 {
 	struct wi_steer_bpf *bpf = NULL;

@@ -1,8 +1,8 @@
 /* test_steer_change.c - steering changes while clients come: none is lost
  *
- * A crowd connects throughout, and the test's thread changes the server. What
- * holds after a change is looked at once all connections that were begun
- * before it have ended.
+ * A swarm of clients connects all the time, and the test's thread changes the
+ * server. The result of a change is checked once all connections that were
+ * begun before it have ended.
  */
 #include "../suites.h"
 #include "steer_rig.h"
@@ -13,15 +13,15 @@
 #define COUNT_OF(table) ((int)(sizeof(table) / sizeof((table)[0])))
 
 enum {
-	ENOUGH = 2000000, /* more than any of these tests comes to */
+	ENOUGH = 2000000, /* more than any of these tests makes */
 	SOURCES = 200,
 	GUARD_OFF = 100,
 };
 
 /* How many connections come before and after a change. A fault that hits one in
  * a hundred escapes 500 of them in 0.99^500 = 0.7 % of all runs; one that hits
- * one in a thousand escapes the 5000 of the deep tier as seldom. What happens
- * in the moment of the change itself does not depend on them. */
+ * one in a thousand escapes the 5000 of the deep tier as rarely. Faults in the
+ * moment of the change do not depend on these numbers. */
 static uint32_t some(uint32_t count)
 {
 	return wi_is_deep() ? count : count / 10;
@@ -32,7 +32,7 @@ static void many_sources(uint32_t index, struct weir_addr *out_source)
 	rig_source_ipv4(index % SOURCES, out_source);
 }
 
-/* On one or two CPUs until it is told to stop. */
+/* On one or two CPUs, until crowd_stop(). */
 static void crowd_flow(struct crowd *crowd, const struct weir_addr *targets,
 		       int cpus[2])
 {
@@ -47,8 +47,8 @@ static void crowd_flow(struct crowd *crowd, const struct weir_addr *targets,
 	crowd_start(crowd, &opts);
 }
 
-/* @count connections that are begun from now on have ended, a batch of each
- * thread among them: what comes from its CPU alone is there as well. */
+/* @count connections that begin after this call have ended. They include a
+ * batch of each thread, so each CPU has sent some. */
 static void crowd_pass(struct crowd *crowd, uint64_t count)
 {
 	crowd_settle(crowd);
@@ -65,8 +65,8 @@ static void crowd_end_unharmed(struct crowd *crowd)
 	crowd_end(crowd);
 }
 
-/* By the kernel's hash SYNs come to the very last. A program sends none there
- * any more, well before. */
+/* By the kernel's hash, SYNs reach a listener up to its end. A program stops
+ * sending connections there well before. */
 static void crowd_end_nearly_unharmed(struct crowd *crowd, uint32_t shut_count)
 {
 	crowd_stop(crowd);
@@ -90,7 +90,8 @@ static const struct {
 static const struct weir_listen addresses[] = { { .address = "127.0.0.1" },
 						{ .address = "::1" } };
 
-/* Without a program the kernel moves those that wait only if it is told to. */
+/* Without a program the kernel moves waiting connections only if its setting
+ * allows it. */
 static void drain_start(struct steered *steered, int drain_case)
 {
 	const struct weir_server_opts opts = {
@@ -147,7 +148,7 @@ START_TEST(a_loop_that_is_drained_gets_nothing_and_nobody_notices)
 
 	ck_assert_int_eq(weir_server_drain_loop(steered.server, GONE, &error),
 			 0);
-	/* None after the call, not even of those who are connecting now. */
+	/* None after the call, not even those that are connecting now. */
 	const uint64_t arrived = steered_share(&steered, GONE).stats.accepts;
 	ck_assert(steered_share(&steered, GONE).is_drained);
 	crowd_settle(&crowd);
@@ -176,7 +177,7 @@ END_TEST
 enum { WAITING = 64, LEAVING = 1 };
 
 static const struct {
-	const char *address; /* of the server, and of the clients' target */
+	const char *address; /* of the server, and target of the clients */
 	const char *target;
 	void (*source)(uint32_t index, struct weir_addr *out_source);
 } wait_cases[] = {
@@ -185,7 +186,7 @@ static const struct {
 	{ "::", "127.0.0.1", rig_source_ipv4 },
 };
 
-/* Of the sources of a case, those whose loop is LEAVING. */
+/* Of a case's sources, those whose loop is LEAVING. */
 static struct weir_addr leaving_sources[1 + WAITING];
 
 static void leaving_source(uint32_t index, struct weir_addr *out_source)
@@ -209,7 +210,7 @@ static void *drain_leaving(void *ctx)
 	return err == 0 ? NULL : ctx;
 }
 
-/* Connects, and asks. */
+/* Connects and asks. */
 static int client_start(const struct crowd_opts *opts, uint32_t index,
 			uint8_t request)
 {
@@ -219,12 +220,12 @@ static int client_start(const struct crowd_opts *opts, uint32_t index,
 	return fd;
 }
 
-/* The loop hangs until all others have been served: nothing but the move can
- * do that. */
+/* The loop blocks until all others are served, which only the move can cause.
+ */
 START_TEST(who_waits_goes_where_the_policy_sends_him_and_none_is_missed)
 {
 	wi_steer_enter_or_skip();
-	/* Without it the kernel may accept them there all the same. */
+	/* Without it the kernel may accept them there. */
 	wi_skip_if_forced_off(WEIR_RUNG_DEFER_TASKRUN);
 	enum { LOOPS = 3 };
 	struct steered steered;
@@ -310,7 +311,7 @@ START_TEST(each_loop_may_be_drained_in_turn)
 			weir_server_drain_loop(steered.server, next, &error),
 			0);
 		crowd_pass(&crowd, 200);
-		/* Somebody has to serve. */
+		/* One loop must stay to serve. */
 		ck_assert_int_eq(weir_server_drain_loop(steered.server,
 							(loop + 2) % LOOPS,
 							&error),
@@ -338,7 +339,7 @@ START_TEST(policies_are_replaced_under_load)
 	struct weir_error error = { .code = 0 };
 	int cpus[2];
 
-	/* Pinned loops: cpu wants them. */
+	/* Pinned loops, as the policy cpu needs. */
 	steered_start_by_program(
 		&steered,
 		&(struct weir_server_opts){
@@ -357,7 +358,7 @@ START_TEST(policies_are_replaced_under_load)
 		ck_assert_int_eq(steered_stats(&steered).policy, policy);
 		const uint64_t chosen = steered_stats(&steered).chosen;
 		crowd_pass(&crowd, 300);
-		/* The kernel's own choices are not the program's. */
+		/* The program does not count the kernel's own choices. */
 		if (policy == WEIR_STEER_KERNEL)
 			ck_assert_uint_le(steered_stats(&steered).chosen,
 					  chosen + 2 * 8);
@@ -404,7 +405,7 @@ START_TEST(a_weight_holds_for_all_that_come_after_it)
 	crowd_pass(&crowd, 4000);
 	crowd_answers(&crowd, after);
 	const uint64_t got[2] = { after[0] - before[0], after[1] - before[1] };
-	/* To a turn for each CPU. */
+	/* Exact to one turn per CPU. */
 	ck_assert_msg(got[0] <= 3 * got[1] + 2 * 4 &&
 			      got[0] + 2 * 4 >= 3 * got[1],
 		      "3 to 1 was wanted, and got %llu to %llu",
@@ -447,8 +448,8 @@ START_TEST(loops_come_and_go_under_load)
 		crowd_pass(&crowd, 300);
 		ck_assert_uint_gt(steered_share(&steered, 2).stats.accepts, 0);
 
-		/* A client that is cut before it has asked is a lost one: the
-		 * loop goes when it is idle. */
+		/* A client that is cut off before its request is lost, so the
+		 * loop is removed when it is idle. */
 		ck_assert_int_eq(
 			weir_server_drain_loop(steered.server, gone, &error),
 			0);
@@ -468,7 +469,7 @@ START_TEST(loops_come_and_go_under_load)
 	}
 	crowd_end_unharmed(&crowd);
 
-	/* Who takes the place of another has been given nothing yet. */
+	/* The loop that takes another's place starts at zero. */
 	ck_assert_uint_gt(steered_share(&steered, 1).chosen, 0);
 	ck_assert_int_eq(weir_server_remove_loop(steered.server, 1, &error), 0);
 	ck_assert_int_eq(weir_server_add_loop(steered.server, -1, &error), 1);
@@ -523,9 +524,10 @@ START_TEST(a_second_process_joins_and_one_leaves_with_no_client_lost)
 	crowd_start(&crowd, &opts);
 	crowd_wait_tried(&crowd, short_ones / 5);
 	ck_assert_uint_eq(member_serve(&members[1], port), port);
-	/* However many have come while it started. */
+	/* However many have come during its start. */
 	crowd_pass(&crowd, short_ones * 3 / 10);
-	/* The newcomer has all new ones; who stays takes them back. */
+	/* The new process has all new ones; the one that stays takes them back.
+	 */
 	if (a_stays)
 		member_take_over(stays);
 	crowd_settle(&crowd);

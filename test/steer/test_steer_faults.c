@@ -1,7 +1,7 @@
-/* test_steer_faults.c - steering is refused, harmed, or taken away
+/* test_steer_faults.c - steering is refused, damaged, or removed
  *
  * Whatever happens to the program and its listeners, clients are served: the
- * kernel's hash is always there.
+ * kernel's hash always works.
  */
 #include "../suites.h"
 #include "steer_rig.h"
@@ -22,7 +22,7 @@
 #define COUNT_OF(table) ((int)(sizeof(table) / sizeof((table)[0])))
 
 enum {
-	ENOUGH = 2000000, /* more than any of these tests comes to */
+	ENOUGH = 2000000, /* more than any of these tests makes */
 	SOME = 300,
 	SOURCES = 200,
 	GUARD_OFF = 100,
@@ -152,7 +152,7 @@ static int repair_start(void)
 	return -1;
 }
 
-/* An ACK of a connection that there never was, and what answers it. */
+/* An ACK of a connection that never existed; returns the answer to it. */
 static int stray_ack(const struct weir_addr *target)
 {
 	const int off = 0;
@@ -160,10 +160,10 @@ static int stray_ack(const struct weir_addr *target)
 	ck_assert_int_ge(fd, 0);
 	ck_assert_int_eq(connect(fd, (const struct sockaddr *)&target->storage,
 				 target->bytes),
-			 0); /* says nothing: it is under repair */
+			 0); /* TCP_REPAIR: it sends no packet */
 	ck_assert_int_eq(
 		setsockopt(fd, IPPROTO_TCP, TCP_REPAIR, &off, sizeof(off)),
-		0); /* asks for the window */
+		0); /* makes it ask for the window */
 	const int heard = crowd_hear_one(fd);
 	ck_assert_int_eq(close(fd), 0);
 	return heard;
@@ -196,7 +196,7 @@ END_TEST
 
 /* ---- a listener is closed under the program ---------------------------- */
 
-/* One of this process's listeners on @port. */
+/* Finds one of this process's listeners on @port. */
 static int listener_find(uint16_t port)
 {
 	DIR *dir = opendir("/proc/self/fd");
@@ -250,7 +250,7 @@ START_TEST(a_listener_that_is_shut_behind_its_servers_back_costs_hardly_any)
 	ck_assert_int_eq(
 		shutdown(listener_find(weir_addr_port(&target)), SHUT_RDWR), 0);
 	crowd_pass(&crowd, wi_is_deep() ? 5000 : 500);
-	/* It is still in the tables, and the hash steps in. */
+	/* The tables still name it, so the hash chooses instead. */
 	ck_assert_uint_gt(steered_stats(&steered).missed, 0);
 	crowd_stop(&crowd);
 	crowd_join(&crowd);
@@ -289,7 +289,7 @@ START_TEST(a_program_that_a_stranger_puts_there_is_replaced_in_turn)
 
 	const int stranger = reuseport_socket(&target);
 	ck_assert_int_eq(listen(stranger, 16), 0);
-	crowd_pass(&crowd, 1000); /* nobody is sent to it */
+	crowd_pass(&crowd, 1000); /* it gets no connection */
 	ck_assert_int_eq(setsockopt(stranger, SOL_SOCKET,
 				    SO_ATTACH_REUSEPORT_CBPF, &program,
 				    sizeof(program)),
@@ -332,7 +332,7 @@ static const Elf64_Shdr *elf_section(const uint8_t *elf, const char *name)
 
 enum breakage { BAD_STACK, NO_RESULT, CUT_SHORT };
 
-/* A copy of the program, broken; freed by the caller. */
+/* A damaged copy of the program; the caller frees it. */
 static struct wi_steer_object object_break(enum breakage breakage)
 {
 	static const struct bpf_insn {
@@ -343,7 +343,7 @@ static struct wi_steer_object object_break(enum breakage breakage)
 	} insns[] = {
 		/* r0 = *(u64 *)(r10 + 8): above the stack */
 		[BAD_STACK] = { 0x79, 0xa0, 8, 0 },
-		/* exit, and r0 was never set */
+		/* exit without a value in r0 */
 		[NO_RESULT] = { 0x95, 0, 0, 0 },
 	};
 	struct wi_steer_object object = wi_steer_bpf_object();
@@ -412,7 +412,7 @@ END_TEST
 
 /* ---- no capability ----------------------------------------------------- */
 
-/* Forked, or the tests that follow would lack it as well. */
+/* In a fork: otherwise later tests would lack it too. */
 static bool may_give_up(void)
 {
 	const char *fork_mode = getenv("CK_FORK");
@@ -420,7 +420,7 @@ static bool may_give_up(void)
 	       (fork_mode == NULL || strcmp(fork_mode, "no") != 0);
 }
 
-/* Either of the two is enough for bpf(2): capabilities(7). */
+/* Either of the two allows bpf(2): capabilities(7). */
 static void give_up_bpf(void)
 {
 	struct __user_cap_header_struct header = {
@@ -492,7 +492,7 @@ START_TEST(without_cap_bpf_cpu_goes_by_incoming_cpu)
 }
 END_TEST
 
-/* The launcher's pattern: load, drop everything, serve. */
+/* What a launcher does: load, drop all privileges, serve. */
 START_TEST(a_server_steers_as_nobody_once_the_program_is_loaded)
 {
 	wi_steer_enter_or_skip();
@@ -518,7 +518,7 @@ START_TEST(a_server_steers_as_nobody_once_the_program_is_loaded)
 					   });
 	steered_serves(&steered);
 	ck_assert_uint_eq(steered_stats(&steered).chosen, SOME);
-	/* All changes as well. */
+	/* All changes work too. */
 	ck_assert_int_eq(weir_server_drain_loop(steered.server, 0, &error), 0);
 	steered_serves(&steered);
 	ck_assert_int_eq(weir_server_resume_loop(steered.server, 0, &error), 0);
@@ -536,9 +536,9 @@ END_TEST
 
 /* ---- the collapse guard ------------------------------------------------ */
 
-/* As many from each of two CPUs, in turns so short that no window of the guard
- * (WI_GUARD_LEAST connections, or more) is far from even. Two crowds at once
- * would be as even as the scheduler makes them. */
+/* As many from each of two CPUs, in phases so short that no window of the guard
+ * (WI_GUARD_LEAST connections, or more) is far from even. Two swarms at once
+ * would be only as even as the scheduler makes them. */
 static void crowds_alternate(struct crowd_opts *opts, const int cpus[2])
 {
 	enum { EACH = 8 };
@@ -576,7 +576,7 @@ START_TEST(the_guard_steps_when_one_cpu_sends_all_and_steps_back)
 	opts.cpus = &cpus[0];
 	crowd_start(&crowd, &opts);
 	crowd_pass(&crowd, 100);
-	/* Unless these took so long that it has stepped already. */
+	/* Unless that took so long that the guard has already stepped. */
 	const uint64_t elsewhere = steered_share(&steered, 1).stats.accepts;
 	if (steered_stats(&steered).guard_steps == 0)
 		ck_assert_uint_eq(elsewhere, 0);
@@ -593,8 +593,8 @@ START_TEST(the_guard_steps_when_one_cpu_sends_all_and_steps_back)
 	crowd_pass(&crowd, 4000);
 	crowd_answers(&crowd, after);
 	const uint64_t got[2] = { after[0] - before[0], after[1] - before[1] };
-	/* Neither has the share that would make it step: how even they are is
-	 * up to the scheduler here, and tested in steer-spread. */
+	/* Nor has the share that makes it step. How even they are depends on
+	 * the scheduler here; steer-spread tests it. */
 	for (int i = 0; i < 2; i++)
 		ck_assert_uint_le(got[i] * 100, 75 * (got[0] + got[1]));
 	ck_assert(steered_stats(&steered).is_stepped);
@@ -602,7 +602,7 @@ START_TEST(the_guard_steps_when_one_cpu_sends_all_and_steps_back)
 
 	crowd_end_unharmed(&crowd);
 
-	/* Who asks for a policy gets it, until the guard steps anew. */
+	/* A requested policy is used until the guard steps again. */
 	ck_assert(steered_stats(&steered).is_stepped);
 	ck_assert_int_eq(
 		weir_server_steer(steered.server, WEIR_STEER_CPU, &error), 0);
@@ -641,7 +641,7 @@ START_TEST(the_guard_stays_out_of_what_cannot_collapse)
 	for (int i = 0; i < 5; i++)
 		steered_serves(&steered);
 	ck_assert_uint_eq(steered_stats(&steered).guard_steps, 0);
-	/* Each CPU takes turns of its own: exact to one for each. */
+	/* Each CPU has turns of its own: exact to one for each. */
 	const uint64_t chosen = steered_share(&steered, 0).chosen;
 	const uint64_t cpus = (uint64_t)sysconf(_SC_NPROCESSORS_ONLN);
 	ck_assert_uint_ge(chosen + cpus, 5 * SOME * 9 / 10);

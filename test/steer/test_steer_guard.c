@@ -1,6 +1,6 @@
 /* test_steer_guard.c - when the collapse guard steps, and when it steps back
  *
- * Time is a number here.
+ * The tests pass the time as a number.
  */
 #include "../suites.h"
 #include "net/steer/steer_guard.h"
@@ -142,7 +142,7 @@ START_TEST(a_window_is_judged_by_its_largest_share)
 	const uint32_t seat_count = judge_cases[_i].seat_count;
 	uint64_t counts[SEATS] = { 1000, 0, 77, 1ull << 33 };
 
-	/* What came before the window does not matter. */
+	/* Counts from before the window do not matter. */
 	guard->percent = judge_cases[_i].percent;
 	guard->is_stepped = judge_cases[_i].is_stepped;
 	wi_guard_restart(guard, counts, seat_count);
@@ -179,7 +179,7 @@ START_TEST(it_steps_stays_steps_back_and_steps_again)
 	ck_assert_int_eq(judge(wished, SEATS), WI_GUARD_STEP_BACK);
 	ck_assert(!guard->is_stepped);
 	for (uint32_t i = 0; i < SEATS; i++)
-		chosen[i] += 1000; /* by least-loaded, while it was stepped */
+		chosen[i] += 1000; /* by least-loaded, while stepped */
 	wi_guard_restart(guard, chosen, SEATS);
 	chosen[2] += 100;
 	ck_assert_int_eq(judge(chosen, SEATS), WI_GUARD_STEP);
@@ -256,8 +256,8 @@ START_TEST(a_share_by_weight_is_no_collapse)
 }
 END_TEST
 
-/* Ten below the limit would be 65; but of 60, which is fair, noise alone would
- * keep it above that: half way between. */
+/* Ten below the limit would be 65. The fair share is 60, and noise alone would
+ * keep it above 65: so half way between. */
 static const struct {
 	uint64_t news[2]; /* of 100 */
 	enum wi_guard_step want;
@@ -289,7 +289,8 @@ START_TEST(the_base_moves_on_while_the_guard_is_off_or_alone)
 }
 END_TEST
 
-/* Seat 3 was chosen 5000 times, long ago; then it was away, and comes back. */
+/* Seat 3 was chosen 5000 times long ago. Then it was away, and now it comes
+ * back. */
 START_TEST(a_seat_that_comes_is_judged_from_its_next_window_on)
 {
 	uint64_t counts[SEATS] = { 0, 0, 0, 5000 };
@@ -338,7 +339,7 @@ START_TEST(it_is_due_once_per_window)
 }
 END_TEST
 
-/* Idle loops turn rarely: what was missed is not made up for. */
+/* Idle loops turn rarely: missed windows are not repeated. */
 START_TEST(a_late_look_begins_a_whole_window)
 {
 	const uint64_t late_ns = START_NS + 10 * WINDOW_NS + 3;
@@ -349,8 +350,8 @@ START_TEST(a_late_look_begins_a_whole_window)
 }
 END_TEST
 
-/* All ask at the very end of the window, whichever it is by then, until each
- * has been told often. */
+/* All threads ask at the very end of the current window, until each has got
+ * many windows. */
 struct caller {
 	pthread_t thread;
 	uint64_t told;
@@ -391,7 +392,7 @@ START_TEST(of_all_who_ask_one_is_told)
 		ck_assert_int_eq(pthread_join(callers[i].thread, NULL), 0);
 		told += callers[i].told;
 	}
-	/* Each that is told moves the end by one window. */
+	/* Each window that a thread gets moves the end by one. */
 	ck_assert_uint_eq(guard->window_end_ns,
 			  START_NS + (1 + told) * WINDOW_NS);
 }

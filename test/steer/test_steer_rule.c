@@ -1,7 +1,7 @@
-/* test_steer_rule.c - which seat each policy chooses, from facts as they come
+/* test_steer_rule.c - the seat that each policy chooses
  *
- * The state is made by hand here; what fills its tables has a suite of its own
- * (test_steer_table.c).
+ * The tests write the state by hand. The code that fills its tables has its own
+ * suite (test_steer_table.c).
  */
 #include "../suites.h"
 #include "net/steer.h"
@@ -75,8 +75,8 @@ START_TEST(a_state_without_seats_chooses_nothing)
 }
 END_TEST
 
-/* Words that no server stores: the rule still reads inside the state (under
- * the sanitizers this test would end), and answers a seat or none. */
+/* Counts that no server stores. The rule must still read inside the state (a
+ * sanitizer would end the test) and return a seat or none. */
 START_TEST(counts_beyond_their_tables_stay_inside_the_state)
 {
 	static const uint32_t wild[] = {
@@ -113,7 +113,7 @@ START_TEST(round_robin_walks_its_table_again_and_again)
 	static const uint16_t turns[] = { 5, 0, 5, 1023 };
 	for (uint32_t i = 0; i < 4; i++)
 		state->turns[i] = turns[i];
-	state->turns[4] = 77; /* beyond the count: never */
+	state->turns[4] = 77; /* beyond the count: never chosen */
 	state->turn_count = 4;
 	for (uint32_t turn = 0; turn < 12; turn++)
 		ck_assert_uint_eq(
@@ -149,7 +149,7 @@ static void cpu_tables_make(void)
 	state->cpu_seats[4][2] = 42;
 	state->cpu_seat_count[WI_STEER_CPUS_MAX - 1] = 1;
 	state->cpu_seats[WI_STEER_CPUS_MAX - 1][0] = 99;
-	state->cpu_seat_count[6] = WI_STEER_PER_CPU_MAX + 1; /* broken */
+	state->cpu_seat_count[6] = WI_STEER_PER_CPU_MAX + 1; /* invalid */
 }
 
 static const struct {
@@ -189,7 +189,7 @@ END_TEST
 
 enum { LOAD_SEATS = 4 };
 
-/* All shapes are [seat]; a seat that is not named has weight 0. */
+/* All shapes are [seat]; an unnamed seat has weight 0. */
 static const struct {
 	const char *when;
 	uint32_t turn;
@@ -384,8 +384,8 @@ START_TEST(stale_work_is_told_across_the_end_of_the_clock)
 }
 END_TEST
 
-/* Nobody publishes meanwhile: a thousand choices follow the weights by what
- * was sent alone. */
+/* No loop publishes meanwhile. A thousand choices follow the weights by the
+ * sent connections alone. */
 START_TEST(least_loaded_spreads_a_burst_between_two_looks)
 {
 	static const uint32_t weights[] = { 1, 2, 0, 5, 2 };
@@ -426,7 +426,7 @@ START_TEST(least_loaded_looks_at_every_seat)
 			ck_abort_msg("got %u, want %u", got, i);
 		state->seats[i].open_count = 1;
 	}
-	/* Beyond the count there is nobody. */
+	/* Beyond the count there is no seat. */
 	state->seat_count = 10;
 	state->seats[10].open_count = 0;
 	ck_assert_uint_lt(choose(WI_STEER_LEAST_LOADED,
@@ -455,7 +455,7 @@ START_TEST(source_hash_reads_the_bucket_of_the_low_bits)
 }
 END_TEST
 
-/* As the program makes them: words as they lie in the packet. */
+/* As the program makes them: words in the packet's byte order. */
 static uint32_t hash_ipv4(uint32_t address_be, uint32_t seed)
 {
 	const uint32_t mapped[4] = { 0, 0, __builtin_bswap32(0xffff),
@@ -477,13 +477,13 @@ START_TEST(every_word_of_a_source_and_the_seed_matter)
 			if (wi_steer_source_hash(other, 7) == base)
 				ck_abort_msg("word %u, bit %u", word, bit);
 		}
-	/* An IPv4 source is not the same bits of another IPv6 one. */
+	/* An IPv4 source is not the IPv6 source with the same bits. */
 	const uint32_t plain[4] = { 0, 0, 0, 4 };
 	ck_assert_uint_ne(wi_steer_source_hash(plain, 7), hash_ipv4(4, 7));
 }
 END_TEST
 
-/* @counts: shape [16], of the sources in each sixteenth of the buckets. */
+/* @counts: shape [16], sources in each sixteenth of the buckets. */
 static void spread_check(const char *what, const uint32_t *counts,
 			 uint32_t count)
 {
@@ -506,7 +506,7 @@ START_TEST(neighbouring_sources_spread_over_all_buckets)
 	for (uint32_t i = 0; i < count; i++) {
 		const uint32_t v4 = hash_ipv4(
 			__builtin_bswap32(0x0a000000u + i), 0x12345678);
-		/* A /64 each, as providers give them. */
+		/* A /64 each, as providers assign them. */
 		const uint32_t source[4] = { __builtin_bswap32(0x20010db8),
 					     __builtin_bswap32(i), 0,
 					     __builtin_bswap32(1) };
@@ -524,7 +524,8 @@ START_TEST(neighbouring_sources_spread_over_all_buckets)
 }
 END_TEST
 
-/* Who knows the function but not the seed cannot collect a bucket. */
+/* A client that knows the function but not the seed cannot aim at one bucket.
+ */
 START_TEST(sources_of_one_bucket_part_under_another_seed)
 {
 	uint32_t together = 0;

@@ -1,7 +1,7 @@
 /* test_steer_spread.c - where connections go, on a real kernel
  *
- * Each test has a network of its own, a server, and thousands of clients that
- * are pinned: over loopback the packet's CPU is the client's.
+ * Each test has a network of its own, a server, and thousands of pinned
+ * clients: over loopback the packet's CPU is the client's.
  */
 #include "../suites.h"
 #include "steer_rig.h"
@@ -19,15 +19,15 @@ enum {
 	GUARD_OFF = 100,
 };
 
-/* How many connections a test makes. Where a count is exact, ten thousand show
- * no more than a thousand: they take each loop's turn 250 times and more. Where
- * chance has a say, the test tells how much. The deep tier makes all. */
+/* How many connections a test makes. Where a count is exact, a thousand show as
+ * much as ten thousand: they use each loop's turn 250 times and more. Where the
+ * result is random, the test says how random. The deep tier makes all. */
 static uint32_t many(void)
 {
 	return wi_is_deep() ? MANY_MAX : 1000;
 }
 
-/* 16 sources: none runs out of ports. */
+/* 16 sources: no source runs out of ports. */
 static void few_sources(uint32_t index, struct weir_addr *out_source)
 {
 	rig_source_ipv4(index % 16, out_source);
@@ -81,11 +81,11 @@ START_TEST(the_crowd_tells_refused_from_reset)
 					 .target_count = 1,
 					 .batch = FEW };
 
-	crowd_start(&crowd, &opts); /* all of them wait in the queue... */
+	crowd_start(&crowd, &opts); /* all wait in the queue... */
 	for (int i = 0; i < FEW; i++) {
 		const int client = accept(fd, NULL, NULL);
 		ck_assert_int_ge(client, 0);
-		wi_reset_on_close(client); /* ...and meet with this */
+		wi_reset_on_close(client); /* ...and this resets each */
 		ck_assert_int_eq(close(client), 0);
 	}
 	crowd_join(&crowd);
@@ -104,7 +104,7 @@ END_TEST
 
 static const struct {
 	uint32_t loop_count;
-	uint32_t cpu_count; /* that clients are on */
+	uint32_t cpu_count; /* CPUs of the clients */
 } turn_cases[] = { { 2, 1 }, { 3, 1 }, { 4, 1 }, { 3, 2 }, { 4, 2 } };
 
 START_TEST(round_robin_is_exact_to_one_for_each_cpu_that_sends)
@@ -167,8 +167,8 @@ END_TEST
 
 enum { SOURCES = 200, HASH_LOOPS = 4 };
 
-/* Of each source; the rule says where all of them must end, so that a few are
- * as good as many. */
+/* Connections of each source. The rule gives the loop of all of them, so a few
+ * are enough. */
 static uint32_t trips(void)
 {
 	return wi_is_deep() ? 50 : 5;
@@ -192,7 +192,7 @@ static const struct {
 	{ "::1", ipv6_sources },
 };
 
-/* All sources, trips() times each: who serves which of them. */
+/* Each source, trips() times: finds the loop that serves it. */
 static void homes_find(const struct crowd_opts *opts,
 		       const struct weir_steer *steer, uint8_t homes[SOURCES])
 {
@@ -281,17 +281,17 @@ END_TEST
 
 enum { LOAD_LOOPS = 4, SAMPLE_EVERY = 500 };
 
-/* What a loop holds is off by as many as were closed, or are under way, since
- * it was last scheduled. In 80 runs beside a busy machine these were 7 at most,
- * of the 1000 that a loop of the long form holds. The short form is sampled
- * from 2000 connections on, of which 440 and more are open on each loop: the
- * limit of 1.1 then means 44, six times the worst that was seen. */
+/* The reported load of a loop is off by the connections that were closed, or
+ * are in transit, since its thread last ran. In 80 runs on a busy machine these
+ * were at most 7, of the 1000 that a loop holds in the long form. The short
+ * form takes samples from 2000 connections on, when each loop holds 440 and
+ * more. So the limit of 1.1 means 44: six times the worst case seen. */
 static uint32_t load_count(void)
 {
 	return wi_is_deep() ? MANY_MAX : 4000;
 }
 
-/* Some stay; the others go after 1 to 4000 later ones of their thread. */
+/* Some stay; the others close after 1 to 4000 later ones of their thread. */
 static uint32_t mixed_lives(uint32_t index)
 {
 	if (index % 50 == 7)
@@ -357,7 +357,7 @@ START_TEST(least_loaded_holds_what_is_open_even)
 		     "least-loaded %.3f, kernel %.3f\n",
 		     ours, kernels);
 	ck_assert_double_le(ours, 1.1);
-	/* The hash is even now and then, by chance; but not for ever. */
+	/* By chance the hash is even now and then, but not for ever. */
 	while (kernels <= ours)
 		kernels = load_run(WEIR_STEER_KERNEL);
 }
@@ -375,7 +375,7 @@ static int client_served(const struct crowd_opts *opts, int *out_fd)
 }
 
 /* One connection to loop 0 and KEPT to loop 1: fds[loop][0] is one of them.
- * Returns once both loops have told the program so. */
+ * Returns once both loops have published that. */
 static void loads_make_uneven(struct steered *steered,
 			      const struct weir_steer *steer,
 			      const struct crowd_opts *opts,
@@ -404,8 +404,8 @@ static void loads_make_uneven(struct steered *steered,
 	}
 }
 
-/* Nobody publishes while all loops hang: what it has sent since is all that the
- * program knows of them. */
+/* No loop publishes while all block: the program knows only what it has sent
+ * since. */
 START_TEST(least_loaded_counts_what_it_sends_between_two_looks)
 {
 	wi_skip_unless_deep("a pause of half a second counts");
@@ -436,7 +436,7 @@ START_TEST(least_loaded_counts_what_it_sends_between_two_looks)
 		ck_assert_int_ge(burst[i], 0);
 	}
 	/* 1 + 10.5 == 6 + 5.5; and one more or less for a pause of half a
-	 * second, after which what was sent before it counts no longer. */
+	 * second, after which earlier sends no longer count. */
 	const uint64_t got = steered_share(&steered, 0).chosen - before;
 	ck_assert_uint_ge(got, 9);
 	ck_assert_uint_le(got, 12);
@@ -482,7 +482,7 @@ static bool means_is_forced_off(enum weir_steer_means means)
 
 START_TEST(cpu_serves_each_client_where_its_packets_are)
 {
-	/* Uneven, so that an even spread would be seen. */
+	/* Uneven: an even spread would be a failure. */
 	const uint32_t counts[2] = { many() * 3 / 10, many() * 7 / 10 };
 	int cpus[2];
 	wi_skip_unless_built(
@@ -505,7 +505,7 @@ START_TEST(cpu_serves_each_client_where_its_packets_are)
 				});
 	ck_assert_int_eq(steered_stats(&steered).means, cpu_cases[_i].means);
 	const struct weir_addr target = steered_addr(&steered);
-	/* One after the other: a loop has one sample in flight. */
+	/* One after the other: a loop has only one sample in flight. */
 	for (uint32_t i = 0; i < 2; i++)
 		crowd_start(&crowds[i], &(struct crowd_opts){
 						.count = counts[i],
@@ -564,7 +564,7 @@ static const struct {
 	{ WEIR_STEER_SOURCE_HASH, { 3, 0, 1 }, 3 },
 };
 
-/* 2 % of them must be more than what is under way at a time, 16, and than a
+/* 2 % of them must be more than those in transit at a time, 16, and more than a
  * round of turns on each CPU, 2 x 8. */
 static uint32_t weight_count_of(enum weir_steer_policy policy)
 {
@@ -573,9 +573,9 @@ static uint32_t weight_count_of(enum weir_steer_policy policy)
 	return wi_is_deep() ? MANY_MAX : 1000;         /* 2 %: 20 */
 }
 
-/* By source only chance makes a share, and it is the rule's to keep: the
- * deviation of 20,000 sources is 0.35 %. That takes no connection each; those
- * that there are show that the program goes by the rule. */
+/* A share by source depends on chance alone, and the rule must keep it: the
+ * deviation of 20,000 sources is 0.35 %. That is computed without connections;
+ * the connections made show that the program follows the rule. */
 static void expect_homes(const struct weir_steer *steer,
 			 const struct crowd *crowd, const double *shares,
 			 uint32_t loop_count)
@@ -643,7 +643,7 @@ START_TEST(weights_are_kept_within_two_percent)
 		const double got = (double)share.stats.accepts / count;
 		ck_assert_uint_eq(share.weight, weights[i]);
 		ck_assert(weights[i] != 0 || got == 0);
-		if (policy == WEIR_STEER_SOURCE_HASH) /* it has too few */
+		if (policy == WEIR_STEER_SOURCE_HASH) /* too few sources */
 			continue;
 		ck_assert_msg(fabs(got - shares[i]) <= 0.02,
 			      "%s: loop %u of weight %u got %.4f, not %.4f",

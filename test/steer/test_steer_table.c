@@ -64,7 +64,7 @@ static uint32_t weight_sum(void)
 }
 
 /* Fills @counts, shape [SEATS_MAX]: turns of each seat in one round, as the
- * rule sees it. */
+ * rule reads them. */
 static void count_turns(uint32_t *counts)
 {
 	memset(counts, 0, WI_STEER_SEATS_MAX * sizeof(*counts));
@@ -153,8 +153,8 @@ START_TEST(turns_are_in_nginx_order)
 }
 END_TEST
 
-/* Over two rounds: no seat waits longer for its next turn than its even
- * distance, @late_percent of that, and two turns. */
+/* Over two rounds: no seat waits for its next turn longer than its even
+ * distance, plus @late_percent of that, plus two turns. */
 static void waits_check(const char *when, uint32_t late_percent)
 {
 	static uint32_t counts[WI_STEER_SEATS_MAX];
@@ -183,7 +183,7 @@ START_TEST(turns_of_a_seat_are_spread_evenly)
 }
 END_TEST
 
-/* By a generator of its own: the same sets each time. */
+/* With a generator of its own: the same sets in each run. */
 static void random_set(struct weights *out_weights, uint32_t *chance,
 		       uint32_t most)
 {
@@ -208,7 +208,7 @@ START_TEST(random_weights_are_met_too)
 		random_set(&weights, &chance, mosts[i % 4]);
 		fill(&weights);
 		turns_check(weights.when);
-		/* Of 4000 such sets the worst is 60: it is a greedy order. */
+		/* Of 4000 such sets the worst is 60: the order is greedy. */
 		waits_check(weights.when, 60);
 		shares_check(weights.when);
 	}
@@ -262,7 +262,8 @@ START_TEST(a_thousand_equal_seats_get_equal_turns)
 }
 END_TEST
 
-/* Each seat a turn, however light; equals equal, the heavier never less. */
+/* Each seat gets a turn, however light; equal weights get equal turns, a
+ * heavier seat never fewer. */
 START_TEST(a_thousand_seats_of_any_weight_all_get_turns)
 {
 	static uint32_t counts[WI_STEER_SEATS_MAX];
@@ -331,7 +332,7 @@ START_TEST(no_weight_at_all_is_no_seat_at_all)
 	none_check();
 	fill_equal(WI_STEER_SEATS_MAX, 0);
 	none_check();
-	fill_equal(3, 5); /* they come, and go again */
+	fill_equal(3, 5); /* the loops come and go */
 	ck_assert_uint_eq(state->turn_count, 3);
 	fill_equal(3, 0);
 	none_check();
@@ -374,7 +375,7 @@ END_TEST
 
 /* ---- buckets ---- */
 
-/* Within a thousandth of all: a bar of 1 % with room. */
+/* Within a thousandth of all: well inside the limit of 1 %. */
 static void shares_check(const char *when)
 {
 	static uint32_t counts[WI_STEER_SEATS_MAX];
@@ -397,8 +398,8 @@ START_TEST(shares_of_the_buckets_are_the_weights)
 }
 END_TEST
 
-/* The part of @before's buckets that belonged to others than @but and have
- * another seat now. */
+/* The part of the buckets in @before that did not belong to @but and have moved
+ * to another seat. */
 static double moved_part(const uint16_t *before, uint32_t but)
 {
 	uint32_t all = 0;
@@ -415,7 +416,7 @@ static double moved_part(const uint16_t *before, uint32_t but)
 
 static const uint32_t seat_counts[] = { 2, 3, 4, 5, 8, 16, 64, 256, 1024 };
 
-/* Dividing by the number of seats would move (n - 1) / n of them. */
+/* hash modulo seats would move (n - 1) / n of them. */
 START_TEST(few_buckets_move_when_a_seat_leaves_and_when_it_is_back)
 {
 	static uint16_t before[WI_STEER_BUCKETS];
@@ -483,7 +484,7 @@ START_TEST(a_weight_that_changes_moves_little_more_than_its_share)
 	fill(&(struct weights){ "", 4, { 10, 10, 10, 10 } });
 	memcpy(before, state->buckets, sizeof(before));
 	fill(&(struct weights){ "", 4, { 10, 10, 10, 5 } });
-	/* It gives up 1/4 - 5/35, a tenth of all. */
+	/* Seat 0's share falls from 1/4 to 5/35: a tenth of all. */
 	ck_assert_double_lt(moved_part(before, NONE), 0.11 + 0.02);
 	ck_assert_double_gt(moved_part(before, NONE), 0.10);
 }
@@ -557,7 +558,7 @@ START_TEST(more_seats_than_fit_on_a_cpu_are_left_out_and_said)
 	ck_assert_uint_eq(state->cpu_seat_count[9], WI_STEER_PER_CPU_MAX);
 	for (uint32_t i = 0; i < WI_STEER_PER_CPU_MAX; i++)
 		ck_assert_uint_eq(state->cpu_seats[9][i], i);
-	state->seats[0].weight = 0; /* makes room for one of them */
+	state->seats[0].weight = 0; /* one CPU becomes free */
 	ck_assert(!wi_steer_table_fill_cpus(state, cpus));
 	state->seats[1].weight = 0;
 	ck_assert(wi_steer_table_fill_cpus(state, cpus));
@@ -568,15 +569,15 @@ END_TEST
 
 /* ---- readers meanwhile ---- */
 
-/* Shared with a process that reads as the kernel's program does. */
+/* Shared with a process that reads like the kernel's program. */
 struct shared {
 	struct wi_steer_state state;
 	uint64_t reads;
 	uint32_t stop;
 };
 
-/* Seats 1 to 6 may be chosen; 0, 7 and what is beyond never. None at all for a
- * CPU only, as it loses its last seat. Not least-loaded: it has no table. */
+/* Seats 1 to 6 may be chosen; 0, 7 and above never. No seat only for a CPU that
+ * loses its last one. Not least-loaded: it has no table. */
 static bool reader_accepts(uint32_t policy, uint32_t seat)
 {
 	if (seat == NONE)
@@ -618,8 +619,7 @@ static void fill_shared(struct shared *shared, const uint32_t *weights,
 	ck_assert(wi_steer_table_fill_cpus(&shared->state, cpus));
 }
 
-/* Rounds of one turn to thousands; CPUs with six seats, with some, with none.
- */
+/* Rounds of one turn to thousands; CPUs with six seats, some, or none. */
 START_TEST(a_reader_never_meets_a_seat_of_neither_table)
 {
 	static const uint32_t weights[][8] = {
@@ -647,7 +647,7 @@ START_TEST(a_reader_never_meets_a_seat_of_neither_table)
 	pid_t ended = 0;
 	for (uint32_t i = 0; ended == 0; i++) {
 		fill_shared(shared, weights[i % 5], cpus[i % 3]);
-		/* As long as both have seen something of the other. */
+		/* Until both have seen changes of the other. */
 		if (i >= FILLS && wi_load_relaxed_u64(&shared->reads) >= FILLS)
 			(void)wi_add_fetch_release_u32(&shared->stop, 1);
 		ended = waitpid(reader, &status, WNOHANG);

@@ -39,7 +39,7 @@ static void skip_space(struct reader *reader)
 		reader->at++;
 }
 
-/* Length of the UTF-8 sequence at @bytes, 0 if there is none. */
+/* Length of the UTF-8 sequence at @bytes; 0: invalid. */
 static size_t utf8_bytes(const uint8_t *bytes, size_t left)
 {
 	const size_t count = bytes[0] < 0x80    ? 1
@@ -78,7 +78,7 @@ static bool read_hex(struct reader *reader, uint32_t *out_value)
 	return true;
 }
 
-/* After the backslash. What the writer needs: up to 16 bits, no pairs. */
+/* After the backslash. Only what the writer uses: up to 16 bits, no pairs. */
 static bool read_escape(struct reader *reader, uint8_t *out, size_t *used)
 {
 	static const char names[] = "\"\\/bfnrt";

@@ -1,6 +1,6 @@
-/* test_cli.c - option tables: what they take, what they refuse and how; and
- * what else the tools share: the JSON writer, the messages that are checked
- */
+/* test_cli.c - option tables: accepted and refused values, and errors; and
+ * other shared parts of the tools: the JSON writer, the messages that are
+ * checked */
 #include "../../tools/lib/cli.h"
 #include "../../tools/lib/json.h"
 #include "../../tools/lib/pattern.h"
@@ -250,7 +250,7 @@ START_TEST(cli_sees_help_and_version_before_a_later_error)
 }
 END_TEST
 
-/* What @write prints, in a buffer that the caller frees. */
+/* The output of @write; the caller frees it. */
 static char *printed(void (*write)(FILE *file))
 {
 	char *text = NULL;
@@ -358,7 +358,7 @@ static struct pattern pattern_for(unsigned prefix, bool is_little_endian)
 	return pattern;
 }
 
-/* The checker writes prefixes on its own; the library must agree. */
+/* The checker encodes prefixes itself; the library must agree. */
 START_TEST(pattern_prefix_is_what_the_library_encodes)
 {
 	struct pattern pattern = pattern_for((unsigned)_i / 2, _i % 2 == 1);
@@ -372,7 +372,7 @@ START_TEST(pattern_prefix_is_what_the_library_encodes)
 		size_t frame_bytes =
 			weir_frame_bytes(&pattern.format, sizes[i]);
 		if (frame_bytes == 0)
-			continue; /* more than this prefix can say */
+			continue; /* more than this prefix holds */
 		pattern_close(&pattern);
 		pattern.payload_bytes_min = sizes[i];
 		pattern.payload_bytes_max = sizes[i];

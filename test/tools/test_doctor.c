@@ -17,7 +17,7 @@
 
 static struct tool doctor; /* large */
 
-/* To the terminal: Check gives up on a message of 4 KiB. */
+/* To the terminal: Check cannot print a message of 4 KiB. */
 static const char *shown(void)
 {
 	(void)puts(doctor.output);
@@ -37,7 +37,7 @@ static void expect_says(const char *text)
 			return;                                                \
 	} while (0)
 
-/* What it is asked, how it ends, and what it says. */
+/* Arguments, exit status, output. */
 static const struct {
 	const char *when;
 	const char *args[4];
@@ -113,8 +113,8 @@ START_TEST(doctor_says_and_ends_as_documented)
 	doctor = (struct tool){ .name = "weir-doctor" };
 	memcpy(doctor.args, runs[_i].args, sizeof(runs[_i].args));
 	memcpy(doctor.env, runs[_i].env, sizeof(runs[_i].env));
-	/* A required rung that is forced off for this suite: the status that
-	 * is promised for it. */
+	/* If a required rung is forced off for this suite, the documented
+	 * status is expected. */
 	int status = tool_run(&doctor);
 	ck_assert_msg(status == runs[_i].status, "when %s: status %d, %s",
 		      runs[_i].when, status, shown());
@@ -126,7 +126,7 @@ END_TEST
 /* ---- JSON ------------------------------------------------------------------
  */
 
-/* Brackets that match and text that ends: enough to notice a broken writer. */
+/* Matching brackets and closed strings: enough to notice a broken writer. */
 static bool json_is_whole(const char *text)
 {
 	int depth = 0;
@@ -299,7 +299,7 @@ static const struct {
 	  0,
 	  { "unknown", "", "" } },
 };
-/* With a program nothing is lost; without it, waiting connections are. */
+/* With a program no connection is lost; without, waiting ones are. */
 static const char *const migrations[] = { "steer-ebpf", "query" };
 START_TEST(doctor_wants_migration_where_no_program_does_it)
 {
@@ -347,7 +347,7 @@ START_TEST(doctor_judges_a_copy_of_another_host)
 }
 END_TEST
 
-/* What Docker does. */
+/* As Docker does. */
 static void forbid_rings(void)
 {
 	struct sock_filter code[] = {

@@ -1,4 +1,4 @@
-/* test_examples.c - the programs of tools/examples, run as a user would */
+/* test_examples.c - the programs of tools/examples, run like a user's */
 #include "../rig/peer.h"
 #include "../rig/tool.h"
 #include "../steer/steer_rig.h"
@@ -21,7 +21,7 @@ static int serving_fd(uint16_t port)
 {
 	int fd = -1;
 	while ((fd = peer_try_open(port)) < 0)
-		(void)sched_yield(); /* it has no word for it */
+		(void)sched_yield(); /* no output yet */
 	return fd;
 }
 
@@ -38,7 +38,7 @@ START_TEST(the_server_of_the_readme_echoes_and_ends)
 	int fd = serving_fd(PORT);
 	for (uint32_t i = 0; i < 10; i++)
 		peer_round_trip(fd, i);
-	/* The port is taken, and it says so. */
+	/* The port is taken, and its output says so. */
 	ck_assert_int_eq(tool_run(&second), 1);
 	ck_assert_ptr_nonnull(strstr(second.output, "7000 is in use"));
 	peer_close(fd);

@@ -27,7 +27,7 @@ static int by_value(const void *one, const void *two)
 	return (a > b) - (a < b);
 }
 
-/* Half a bucket: 1/256 of the value, at least what is exact. */
+/* Half a bucket is 1/256 of the value; at least the exact range. */
 static void check_near(uint64_t got, uint64_t want, const char *what,
 		       double percent)
 {
@@ -39,7 +39,7 @@ static void check_near(uint64_t got, uint64_t want, const char *what,
 
 static const struct {
 	const char *what;
-	unsigned shift_max; /* each value is random bits, cut to 0..shift_max */
+	unsigned shift_max; /* each value: random bits, cut to 0..shift_max */
 	uint64_t add_ns;
 } shapes[] = {
 	{ "a few nanoseconds", 7, 0 },
@@ -69,7 +69,8 @@ START_TEST(hist_percentile_is_within_half_a_bucket_of_the_sorted_array)
 	qsort(samples, SAMPLE_COUNT, sizeof(samples[0]), by_value);
 
 	for (size_t i = 0; i < sizeof(percents) / sizeof(percents[0]); i++) {
-		/* In hundredths of a percent, so that no rounding hides. */
+		/* In hundredths of a percent, so that rounding hides nothing.
+		 */
 		uint64_t parts = (uint64_t)(percents[i] * 100 + 0.5);
 		uint64_t rank = (parts * SAMPLE_COUNT + 9999) / 10000;
 		uint64_t want = samples[rank > 0 ? rank - 1 : 0];
@@ -92,8 +93,8 @@ START_TEST(hist_keeps_every_power_of_two_and_its_neighbours_apart)
 			if (value > HIST_MAX_NS)
 				continue;
 			hist_init(&hist);
-			/* Between two others, so that min and max do not
-			 * answer for the bucket. */
+			/* Between two others, so that the result is not min or
+			 * max. */
 			hist_record(&hist, 0);
 			hist_record(&hist, value);
 			hist_record(&hist, HIST_MAX_NS);

@@ -1,6 +1,6 @@
 /* test_process.c - weir-echo and weir-load as whole programs
  *
- * Black box: options in, exit status, output, JSON and bytes out.
+ * Black box: options in; exit status, output, JSON and bytes out.
  */
 #include "../rig/peer.h"
 #include "../rig/program.h"
@@ -23,7 +23,7 @@ static uint64_t closes_sum(const char *part)
 	return sum;
 }
 
-/* What must hold between the counters of a server that has ended. */
+/* Relations that must hold between the counters of a server that has ended. */
 static void expect_balance(const char *json, uint64_t loop_count)
 {
 	static const char *const added[][2] = {
@@ -69,12 +69,12 @@ static void expect_no_trouble(const char *load)
 			      (unsigned long long)NUMBER(load, troubles[i]));
 }
 
-/* Stops the server, and compares what it counted with what the load got. */
+/* Stops the server, and compares its counters with the load's. */
 static void echo_program_end(struct program *echo, uint64_t loop_count,
 			     uint64_t own_messages)
 {
 	static struct outcome outcome;
-	(void)kill(echo->pid, SIGTERM); /* again does no harm */
+	(void)kill(echo->pid, SIGTERM); /* a second one is harmless */
 	program_join(echo, &outcome);
 	expect_status(&outcome, 0);
 	ck_assert_str_eq(outcome.err, "");
@@ -92,7 +92,7 @@ static void echo_program_end(struct program *echo, uint64_t loop_count,
 
 static const struct {
 	const char *args[8];
-	const char *hint; /* in the line */
+	const char *hint; /* part of the line */
 } wrong_cases[] = {
 	{ { "weir-echo", "--bogus" }, "--bogus" },
 	{ { "weir-echo", "--port" }, "--port" },
@@ -240,7 +240,7 @@ END_TEST
 
 /* ---- connections that come and go ---------------------------------------- */
 
-/* What must hold of every churn: each connection is in one account. */
+/* For every churn: each connection is counted in one place. */
 static void expect_churn_adds_up(const char *load)
 {
 	static const char *const kinds[] = { "churn_refused",   "churn_reset",
@@ -259,7 +259,7 @@ static void expect_churn_adds_up(const char *load)
 static const struct {
 	const char *what;
 	const char *load[12];
-	uint64_t want_connections; /* 0: as many as there is time for */
+	uint64_t want_connections; /* 0: as many as time allows */
 	uint64_t want_messages;
 } churn_cases[] = {
 	{ "one request in each life",
@@ -321,7 +321,7 @@ START_TEST(connections_that_are_refused_are_counted_and_the_others_answered)
 	static struct outcome outcome;
 	wi_netns_enter_if_may();
 	scratch_open();
-	/* It serves the first of the two addresses only. */
+	/* It serves only the first of the two addresses. */
 	struct program echo = echo_program(
 		(const char *const[]){ ECHO_ARGS, "--loops", "1", NULL });
 	struct program load = load_program(
@@ -349,7 +349,7 @@ START_TEST(connections_that_are_refused_are_counted_and_the_others_answered)
 }
 END_TEST
 
-/* It accepts and says nothing: a backlog that nobody reads. */
+/* It accepts and sends nothing: nothing reads its backlog. */
 START_TEST(connections_without_an_answer_are_counted_as_timed_out)
 {
 	static struct outcome outcome;
@@ -377,7 +377,7 @@ END_TEST
 
 enum { STATE_ESTABLISHED = 1, STATE_LISTEN = 10 };
 
-/* Sockets that are bound to @port on loopback, and in @wanted state. */
+/* Sockets bound to @port on loopback, in state @wanted. */
 static size_t sockets_in(uint16_t port, unsigned wanted)
 {
 	char line[256];
@@ -394,15 +394,15 @@ static size_t sockets_in(uint16_t port, unsigned wanted)
 	return count;
 }
 
-/* The teardown of a ring goes on when its process has ended, and takes as long
- * as the machine lets it: until then it may hold a listener. */
+/* The kernel tears down a ring after its process has ended, which takes time on
+ * a busy machine. Until then the ring may hold a listener. */
 static void await_free(uint16_t port)
 {
 	while (sockets_in(port, STATE_LISTEN) > 0)
 		(void)sched_yield();
 }
 
-/* Until a load of so many connections is under way, and served. */
+/* Waits until a load of so many connections is running and served. */
 static uint64_t await_load(uint16_t port, size_t conn_count)
 {
 	enum { TRIPS = 500 };
@@ -479,7 +479,7 @@ START_TEST(after_sigkill_under_load_the_same_port_serves_again)
 		"weir-echo", "--bind", "127.0.0.1", "--port", port,
 		"--stats-json", scratch_path("echo.json"), "--loops", "2",
 		NULL });
-	program_join(&load, &outcome); /* it noticed, in its own way */
+	program_join(&load, &outcome); /* it has seen the end */
 
 	load = load_program(again.port,
 			    (const char *const[]){ "--connections", "64",
@@ -497,11 +497,10 @@ START_TEST(interrupted_enters_change_nothing)
 {
 	static struct outcome outcome;
 	wi_skip_unless(program_may_inject(), "no strace, or it may not trace");
-	/* LeakSanitizer, where it is built in, cannot look while it is traced.
-	 */
+	/* LeakSanitizer, if built in, cannot run under a tracer. */
 	ck_assert_int_eq(setenv("ASAN_OPTIONS", "detect_leaks=0", 1), 0);
 	scratch_open();
-	/* -D: the server stays our child, strace is its grandchild. */
+	/* -D: the server stays our child; strace is its grandchild. */
 	struct program echo = echo_program((const char *const[]){
 		"strace", "-D", "-f", "-qq", "-o", "/dev/null", "-e",
 		"trace=io_uring_enter", "-e",
@@ -525,9 +524,7 @@ START_TEST(interrupted_enters_change_nothing)
 }
 END_TEST
 
-/* ---- the suite
- * ------------------------------------------------------------------------------
- */
+/* ---- the suite --------------------------------------------------------- */
 
 #define COUNT_OF(table) ((int)(sizeof(table) / sizeof((table)[0])))
 

@@ -1,5 +1,5 @@
-/* test_process_steer.c - weir-echo --steer and what goes with it, as whole
- * programs: policies, privileges, addresses, a shared port
+/* test_process_steer.c - weir-echo --steer as a whole program: policies,
+ * privileges, addresses, a shared port
  *
  * Not here: how well a policy spreads connections.
  */
@@ -35,7 +35,7 @@ enum {
 /* ---- what there is to test with --------------------------------------------
  */
 
-/* Whether this process may load the program: then so may what it starts. */
+/* Whether this process may load the program; then its children may too. */
 static bool has_program(void)
 {
 	struct weir_steer *steer = NULL;
@@ -53,7 +53,7 @@ static bool has_program(void)
 	return true;
 }
 
-/* Whether setpriv(1) is here, knows CAP_BPF, and may use it. */
+/* Whether setpriv(1) exists, knows CAP_BPF, and may use it. */
 static bool has_setpriv(void)
 {
 	static struct outcome outcome;
@@ -68,8 +68,8 @@ static bool has_setpriv(void)
 	return outcome.status == 0;
 }
 
-/* weir-echo for who may not enter the folder that it is in: an open file runs
- * all the same. */
+/* weir-echo for a user that may not enter its folder: an open file can still be
+ * run. */
 static const char *echo_opened(void)
 {
 	static char path[64];
@@ -96,7 +96,7 @@ static void expect_in(const char *text, const char *wanted)
 		      wanted, text);
 }
 
-/* The sum over all loops, of which each begins with "index". */
+/* The sum over all loops; each loop's part begins with "index". */
 static uint64_t loops_sum(const char *json, const char *key)
 {
 	const char *loop = strstr(json, "\"loops\"");
@@ -138,8 +138,8 @@ static void end_clean(struct program *echo, struct outcome *outcome)
 
 /* ---- loading ----------------------------------------------------------- */
 
-/* As closed rings do it: each knocks once on the threads that used it, and the
- * verifier takes that for a signal. libbpf by itself gives up after five. */
+/* Closed rings do it: each wakes once the threads that used it, and the
+ * verifier takes that for a signal. libbpf alone stops after five. */
 #define REFUSED_AT_FIRST                                                       \
 	"-f", "-qq", "-o", "/dev/null", "-e", "trace=bpf", "-e",               \
 		"inject=bpf:error=EAGAIN:when=1..20"
@@ -149,7 +149,7 @@ START_TEST(the_program_is_loaded_after_the_kernel_was_interrupted_in_a_row)
 	static struct outcome outcome;
 	wi_skip_unless(has_program(), "the steering program cannot be had");
 	wi_skip_unless(program_may_inject(), "no strace, or it may not trace");
-	/* LeakSanitizer cannot look while it is traced. */
+	/* LeakSanitizer cannot run under a tracer. */
 	ck_assert_int_eq(setenv("ASAN_OPTIONS", "detect_leaks=0", 1), 0);
 	scratch_open();
 	struct program echo = echo_program((const char *const[]){
@@ -218,7 +218,7 @@ START_TEST(each_policy_serves_and_its_counts_add_up)
 	expect_in(json, wanted);
 	ck_assert_uint_eq(loops_sum(json, "arrived"),
 			  NUMBER(strstr(json, "\"total\""), "accepts"));
-	/* A loop asks one socket at a time: the first, at least. */
+	/* A loop samples one socket at a time: at least the first. */
 	if (!wi_is_forced_off(WEIR_RUNG_SOCKET_CMD))
 		ck_assert_uint_gt(loops_sum(json, "sampled"), 0);
 	ck_assert_uint_le(loops_sum(json, "sampled"),
@@ -260,7 +260,7 @@ END_TEST
 
 /* ---- privileges -------------------------------------------------------- */
 
-/* False: the thread has ended; those of the kernel's own come and go. */
+/* False: the thread has ended. Threads of the kernel come and go. */
 static bool status_read(const char *path, char *text, size_t capacity)
 {
 	const int fd = open(path, O_RDONLY | O_CLOEXEC);
@@ -273,7 +273,7 @@ static bool status_read(const char *path, char *text, size_t capacity)
 	return count > 0;
 }
 
-/* The number behind @key in the text of a status file, in @base. */
+/* The number after @key in the text of a status file, in @base. */
 static uint64_t status_number(const char *text, const char *key, int base)
 {
 	const char *at = strstr(text, key);
@@ -293,7 +293,7 @@ static void expect_no_privilege(const char *text)
 	ck_assert_uint_eq(status_number(text, "\nGid:", 10), NOBODY);
 }
 
-/* Returns how many there are. */
+/* Returns the number of threads. */
 static int expect_threads_without_privilege(pid_t pid)
 {
 	char path[LINE_BYTES + 64];
