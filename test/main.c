@@ -25,21 +25,21 @@ static const char usage[] =
 	"usage: uring_test [--times] [SUITE]...\n"
 	"       uring_test --list [FLAG | no-FLAG]...\n"
 	"\n"
-	"Runs the suites that are named, or all. What a test skips it says, "
-	"and why.\n"
+	"Runs the named suites, or all. Each skip is printed with its "
+	"reason.\n"
 	"The last two lines are \"865 tests (3,510 cases), 7 skipped\" and\n"
 	"\"N passed, N failed\", in tests: a test that is a loop has a case "
 	"for each\n"
 	"round. A suite that skips all of its tests fails, unless this build "
 	"is without\n"
-	"the part, or WEIR_FORCE_OFF takes it away.\n"
+	"the part, or WEIR_FORCE_OFF forces it off.\n"
 	"\n"
 	"  --times   also print the CPU seconds of each suite (user + system, "
 	"with its\n"
 	"            processes), and its wall time\n"
-	"  --list    only name the suites; with flags those that have, or have "
-	"not, each\n"
-	"            of them:\n";
+	"  --list    only print the names of suites: with FLAG those that have "
+	"it, with\n"
+	"            no-FLAG those that do not; the flags:\n";
 
 static const char usage_end[] =
 	"\n"

@@ -219,7 +219,7 @@ START_TEST(blocks_count_what_is_used_and_the_most_that_ever_was)
 }
 END_TEST
 
-/* ---- at hand ----------------------------------------------------------- */
+/* ---- cached ------------------------------------------------------------ */
 
 START_TEST(blocks_at_hand_come_back_last_in_first_out)
 {

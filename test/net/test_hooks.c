@@ -25,7 +25,7 @@ struct life {
 struct lives {
 	struct weir_service service;
 	struct life loops[LOOPS_MAX];
-	int refusing; /* the index of the loop whose start fails, or NOBODY */
+	int refusing; /* index of the loop whose start fails, or NOBODY */
 	int err;
 	uint32_t ticks;
 };

@@ -3,7 +3,7 @@
  *     client --> the steering rule (net/steer/steer_rule.h) --> loop 0, 1, 2
  *
  *     SERVES --> LEAVES --> DRAINED --> SERVES          any --> STOPS
- *         drain      has told      resume
+ *         drain    acknowledged    resume
  *
  * While loops are drained, resumed and stopped, at least one serves. So no
  * client is refused. If the kernel migrates the connections that wait at a

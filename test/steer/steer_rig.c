@@ -138,7 +138,7 @@ void rig_source_ipv6(uint32_t index, struct weir_addr *out_source)
 	out_source->bytes = sizeof(address);
 }
 
-/* ---- who goes where ---------------------------------------------------- */
+/* ---- sources and loops ------------------------------------------------- */
 
 enum { SEED = 4711 };
 

@@ -172,7 +172,7 @@ START_TEST(a_loop_that_is_drained_gets_nothing_and_nobody_notices)
 }
 END_TEST
 
-/* ---- who waits in a queue ---------------------------------------------- */
+/* ---- clients that wait in a queue -------------------------------------- */
 
 enum { WAITING = 64, LEAVING = 1 };
 
