@@ -92,7 +92,7 @@ size_t weir_conn_queued_bytes(const struct weir_conn *conn);
  * @byte_count: counted from the first byte that on_data leaves unused
  *
  * Saves looking at an incomplete message again and again. Holds for the next
- * call of on_data only. More than the loop's message_bytes_max closes with
+ * call of on_data only. More than the service's message_bytes_max closes with
  * WEIR_CLOSE_MESSAGE_LIMIT.
  */
 void weir_conn_need(struct weir_conn *conn, size_t byte_count);
