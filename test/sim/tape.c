@@ -14,8 +14,8 @@ static uint64_t tape_mix(uint64_t state)
 	return state ^ (state >> 31);
 }
 
-/* Mixed: otherwise the tapes of two neighbouring seeds would be equal, but for
- * one byte at the start. */
+/* Mixed: otherwise the tape of a seed would be that of the seed before, without
+ * its first byte. */
 void weir_tape_seed(struct weir_tape *tape, uint64_t seed)
 {
 	tape->byte_count = 0;

@@ -49,7 +49,7 @@ struct crowd_opts {
 	uint32_t sample_every;
 };
 
-/* Results of the connections. Each one counts once, and in opened besides. */
+/* Results: each ended connection is in one of the last four. */
 struct crowd_counts {
 	uint64_t opened; /* connect has succeeded */
 	uint64_t served; /* answered */
