@@ -3,13 +3,8 @@
  * What a comment in op.h promises of a result is provoked here: the success,
  * and each error that a process can bring about for itself.
  */
-#include "../rig/support.h"
+#include "../rig/op_rig.h"
 #include "../suites.h"
-
-#include "uring/bufring.h"
-#include "uring/filetab.h"
-#include "uring/op.h"
-#include "uring/ring_inline.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -23,74 +18,8 @@
 #include <sys/uio.h>
 #include <unistd.h>
 
-#define COUNT_OF(array) (sizeof(array) / sizeof((array)[0]))
-
-enum { SLOT_COUNT = 4, GROUP = 3, BUF_COUNT = 8, BUF_BYTES = 256 };
-
-/* user_data of what stays in flight; a single operation has DONE. */
-enum { DONE = 100, ACCEPT, RECV, SEND, CANCEL };
-
-/* A ring with a small table of descriptors and a few buffers. */
-struct rig {
-	struct weir_ring ring;
-	struct weir_bufring bufring;
-	struct wi_guarded memory;
-};
-
-static void rig_open(struct rig *rig)
-{
-	struct weir_error error;
-	wi_ring_start(&rig->ring, NULL);
-	int err = weir_filetab_open(&rig->ring, SLOT_COUNT, &error);
-	ck_assert_msg(err == 0, "filetab: %s", error.text);
-	rig->memory = wi_guarded_take((size_t)BUF_COUNT * BUF_BYTES);
-	err = weir_bufring_open(&rig->bufring, &rig->ring, GROUP,
-				rig->memory.bytes, BUF_COUNT, BUF_BYTES, NULL,
-				&error);
-	ck_assert_msg(err == 0, "bufring: %s", error.text);
-}
-
-static void rig_close(struct rig *rig)
-{
-	weir_bufring_close(&rig->bufring);
-	weir_ring_close(&rig->ring);
-	wi_guarded_give(&rig->memory);
-}
-
-static struct io_uring_sqe *rig_take(struct rig *rig)
-{
-	struct io_uring_sqe *sqe = weir_ring_take_sqe(&rig->ring);
-	ck_assert_ptr_nonnull(sqe);
-	return sqe;
-}
-
-/* Submits without sleeping: what was taken is in flight after this. */
-static void rig_submit(struct rig *rig)
-{
-	ck_assert_int_eq(weir_ring_enter(&rig->ring, NULL), 0);
-	ck_assert_uint_eq(weir_ring_unsubmitted(&rig->ring), 0);
-}
-
-/* Submits @sqe, which is the only thing that can complete; its result. */
-static int32_t rig_do(struct rig *rig, struct io_uring_sqe *sqe)
-{
-	sqe->user_data = DONE;
-	struct io_uring_cqe cqe = wi_ring_next(&rig->ring);
-	ck_assert_uint_eq(cqe.user_data, DONE);
-	ck_assert_uint_eq(cqe.flags & IORING_CQE_F_MORE, 0);
-	return cqe.res;
-}
-
-/* The one of @cqes that answers @user_data. */
-static struct io_uring_cqe pick(const struct io_uring_cqe *cqes, uint32_t count,
-				uint64_t user_data)
-{
-	for (uint32_t i = 0; i < count; i++)
-		if (cqes[i].user_data == user_data)
-			return cqes[i];
-	ck_abort_msg("no completion of operation %llu",
-		     (unsigned long long)user_data);
-}
+/* user_data of what stays in flight. */
+enum { ACCEPT = FIRST, RECV = SECOND, SEND = THIRD };
 
 static int32_t rig_socket(struct rig *rig)
 {
@@ -123,24 +52,10 @@ static int32_t rig_close_slot(struct rig *rig, int32_t slot)
 	return rig_do(rig, sqe);
 }
 
-/* A connected socket in a slot, and its peer as an ordinary descriptor. */
-static int32_t rig_connected(struct rig *rig, int *out_peer)
-{
-	struct sockaddr_in address;
-	int listener = wi_listener(&address);
-	int32_t slot = rig_socket(rig);
-	ck_assert_int_ge(slot, 0);
-	ck_assert_int_eq(rig_connect(rig, slot, &address), 0);
-	*out_peer = accept4(listener, NULL, NULL, SOCK_CLOEXEC);
-	ck_assert_int_ge(*out_peer, 0);
-	ck_assert_int_eq(close(listener), 0);
-	return slot;
-}
-
 static void arm_recv(struct rig *rig, int32_t slot)
 {
 	struct io_uring_sqe *sqe = rig_take(rig);
-	weir_op_recv_multishot(sqe, slot, GROUP);
+	weir_op_recv_multishot(sqe, slot, RIG_GROUP);
 	weir_op_on_slot(sqe);
 	sqe->user_data = RECV;
 	rig_submit(rig);
@@ -306,8 +221,8 @@ START_TEST(multishot_accept_goes_on_until_it_is_cancelled)
 	weir_op_cancel_token(sqe, ACCEPT);
 	sqe->user_data = CANCEL;
 	wi_ring_collect(&rig.ring, cqes, 2);
-	ck_assert_int_eq(pick(cqes, 2, CANCEL).res, 0);
-	struct io_uring_cqe last = pick(cqes, 2, ACCEPT);
+	ck_assert_int_eq(rig_pick(cqes, 2, CANCEL).res, 0);
+	struct io_uring_cqe last = rig_pick(cqes, 2, ACCEPT);
 	ck_assert_int_eq(last.res, -ECANCELED);
 	ck_assert_uint_eq(last.flags & IORING_CQE_F_MORE, 0);
 
@@ -322,30 +237,30 @@ START_TEST(accept_into_a_full_table_says_enfile_and_drops_the_client)
 {
 	struct rig rig;
 	struct sockaddr_in address;
-	int clients[SLOT_COUNT + 1];
+	int clients[RIG_SLOTS + 1];
 	char byte = 0;
 	rig_open(&rig);
 	int listener = wi_listener(&address);
 	arm_accept(&rig, listener);
-	for (int32_t i = 0; i <= SLOT_COUNT; i++) {
+	for (int32_t i = 0; i <= RIG_SLOTS; i++) {
 		clients[i] = wi_connect(&address);
 		struct io_uring_cqe cqe = wi_ring_next(&rig.ring);
-		ck_assert_int_eq(cqe.res, i < SLOT_COUNT ? i : -ENFILE);
+		ck_assert_int_eq(cqe.res, i < RIG_SLOTS ? i : -ENFILE);
 		ck_assert_int_eq((cqe.flags & IORING_CQE_F_MORE) != 0,
-				 i < SLOT_COUNT);
+				 i < RIG_SLOTS);
 	}
 	/* The last one is closed before a byte; the others are not. */
-	ck_assert_int_le(recv(clients[SLOT_COUNT], &byte, 1, 0), 0);
-	for (int i = 0; i < SLOT_COUNT; i++)
+	ck_assert_int_le(recv(clients[RIG_SLOTS], &byte, 1, 0), 0);
+	for (int i = 0; i < RIG_SLOTS; i++)
 		ck_assert_int_eq(recv(clients[i], &byte, 1, MSG_DONTWAIT), -1);
 
 	/* A slot that is given back is what the next one gets. */
 	ck_assert_int_eq(rig_close_slot(&rig, 2), 0);
-	ck_assert_int_eq(close(clients[SLOT_COUNT]), 0);
+	ck_assert_int_eq(close(clients[RIG_SLOTS]), 0);
 	arm_accept(&rig, listener);
-	clients[SLOT_COUNT] = wi_connect(&address);
+	clients[RIG_SLOTS] = wi_connect(&address);
 	ck_assert_int_eq(wi_ring_next(&rig.ring).res, 2);
-	for (int i = 0; i <= SLOT_COUNT; i++)
+	for (int i = 0; i <= RIG_SLOTS; i++)
 		ck_assert_int_eq(close(clients[i]), 0);
 	ck_assert_int_eq(close(listener), 0);
 	rig_close(&rig);
@@ -376,9 +291,9 @@ START_TEST(multishot_receive_brings_bytes_then_the_end_without_a_buffer)
 	struct rig rig;
 	int peer = -1;
 	rig_open(&rig);
-	int32_t slot = rig_connected(&rig, &peer);
+	int32_t slot = rig_connected_slot(&rig, &peer);
 	arm_recv(&rig, slot);
-	for (int i = 0; i < 2 * BUF_COUNT; i++) {
+	for (int i = 0; i < 2 * RIG_BUFS; i++) {
 		const uint8_t byte = (uint8_t)i;
 		wi_write_all(peer, &byte, 1);
 		struct io_uring_cqe cqe = wi_ring_next(&rig.ring);
@@ -404,7 +319,7 @@ START_TEST(multishot_receive_on_a_reset_connection_says_econnreset)
 	struct rig rig;
 	int peer = -1;
 	rig_open(&rig);
-	int32_t slot = rig_connected(&rig, &peer);
+	int32_t slot = rig_connected_slot(&rig, &peer);
 	arm_recv(&rig, slot);
 	wi_reset_on_close(peer);
 	ck_assert_int_eq(close(peer), 0);
@@ -581,7 +496,7 @@ START_TEST(send_that_is_cancelled_half_way_gives_what_it_had_sent)
 	struct rig rig;
 	int peer = -1;
 	rig_open(&rig);
-	int32_t slot = rig_connected(&rig, &peer);
+	int32_t slot = rig_connected_slot(&rig, &peer);
 	ck_assert_int_eq(slot, 0);
 	int32_t fd = rig_install(&rig, slot);
 	wi_skip_unless(fd != -EINVAL, "no install before Linux 6.8");
@@ -625,7 +540,7 @@ START_TEST(sockets_fill_the_table_and_then_say_enfile)
 {
 	struct rig rig;
 	rig_open(&rig);
-	for (int32_t i = 0; i < SLOT_COUNT; i++)
+	for (int32_t i = 0; i < RIG_SLOTS; i++)
 		ck_assert_int_eq(rig_socket(&rig), i);
 	ck_assert_int_eq(rig_socket(&rig), -ENFILE);
 	ck_assert_int_eq(rig_close_slot(&rig, 1), 0);
@@ -722,7 +637,7 @@ START_TEST(installed_descriptor_is_the_same_socket_and_closes_on_exec)
 	int peer = -1;
 	char byte = 0;
 	rig_open(&rig);
-	int32_t slot = rig_connected(&rig, &peer);
+	int32_t slot = rig_connected_slot(&rig, &peer);
 	int32_t fd = rig_install(&rig, slot);
 	wi_skip_unless(fd != -EINVAL, "no install before Linux 6.8");
 	ck_assert_int_ge(fd, 0);
@@ -750,7 +665,7 @@ START_TEST(shutdown_sends_the_end_of_stream)
 	int peer = -1;
 	char byte = 0;
 	rig_open(&rig);
-	int32_t slot = rig_connected(&rig, &peer);
+	int32_t slot = rig_connected_slot(&rig, &peer);
 	struct io_uring_sqe *sqe = rig_take(&rig);
 	weir_op_shutdown(sqe, slot, SHUT_WR);
 	weir_op_on_slot(sqe);
@@ -775,7 +690,7 @@ START_TEST(slot_that_is_closed_twice_says_ebadf)
 	ck_assert_int_eq(rig_socket(&rig), 0);
 	ck_assert_int_eq(rig_close_slot(&rig, 0), 0);
 	ck_assert_int_eq(rig_close_slot(&rig, 0), -EBADF);
-	ck_assert_int_lt(rig_close_slot(&rig, SLOT_COUNT), 0);
+	ck_assert_int_lt(rig_close_slot(&rig, RIG_SLOTS), 0);
 	rig_close(&rig);
 }
 END_TEST
@@ -785,7 +700,7 @@ START_TEST(close_of_a_slot_leaves_an_armed_receive_on_it)
 	struct rig rig;
 	int peer = -1;
 	rig_open(&rig);
-	int32_t slot = rig_connected(&rig, &peer);
+	int32_t slot = rig_connected_slot(&rig, &peer);
 	arm_recv(&rig, slot);
 	ck_assert_int_eq(rig_close_slot(&rig, slot), 0);
 	wi_write_all(peer, "x", 1);
@@ -807,7 +722,7 @@ START_TEST(cancel_of_a_slot_counts_what_it_found_and_each_ends)
 	int peer = -1;
 	char bytes[8];
 	rig_open(&rig);
-	int32_t slot = rig_connected(&rig, &peer);
+	int32_t slot = rig_connected_slot(&rig, &peer);
 	arm_recv(&rig, slot);
 	struct io_uring_sqe *sqe = rig_take(&rig);
 	weir_op_read(sqe, slot, bytes, sizeof(bytes));
@@ -819,10 +734,10 @@ START_TEST(cancel_of_a_slot_counts_what_it_found_and_each_ends)
 	weir_op_cancel_slot(sqe, (uint32_t)slot);
 	sqe->user_data = CANCEL;
 	wi_ring_collect(&rig.ring, cqes, 3);
-	ck_assert_int_eq(pick(cqes, 3, CANCEL).res, 2);
-	ck_assert_int_eq(pick(cqes, 3, RECV).res, -ECANCELED);
-	ck_assert_uint_eq(pick(cqes, 3, RECV).flags & IORING_CQE_F_MORE, 0);
-	ck_assert_int_eq(pick(cqes, 3, DONE).res, -ECANCELED);
+	ck_assert_int_eq(rig_pick(cqes, 3, CANCEL).res, 2);
+	ck_assert_int_eq(rig_pick(cqes, 3, RECV).res, -ECANCELED);
+	ck_assert_uint_eq(rig_pick(cqes, 3, RECV).flags & IORING_CQE_F_MORE, 0);
+	ck_assert_int_eq(rig_pick(cqes, 3, DONE).res, -ECANCELED);
 
 	/* Nothing left on it is a count as well; an empty slot is not. */
 	sqe = rig_take(&rig);
@@ -845,7 +760,7 @@ START_TEST(cancel_of_a_receive_with_data_on_its_way_ends_it_all_the_same)
 	bool has_ended = false;
 	int peer = -1;
 	rig_open(&rig);
-	int32_t slot = rig_connected(&rig, &peer);
+	int32_t slot = rig_connected_slot(&rig, &peer);
 	arm_recv(&rig, slot);
 	wi_write_all(peer, "x", 1);
 	struct io_uring_sqe *sqe = rig_take(&rig);
@@ -872,11 +787,11 @@ START_TEST(cancel_of_one_slot_leaves_the_others)
 	struct io_uring_cqe cqes[2];
 	int peer[2] = { -1, -1 };
 	rig_open(&rig);
-	int32_t first = rig_connected(&rig, &peer[0]);
+	int32_t first = rig_connected_slot(&rig, &peer[0]);
 	arm_recv(&rig, first);
-	int32_t second = rig_connected(&rig, &peer[1]);
+	int32_t second = rig_connected_slot(&rig, &peer[1]);
 	struct io_uring_sqe *sqe = rig_take(&rig);
-	weir_op_recv_multishot(sqe, second, GROUP);
+	weir_op_recv_multishot(sqe, second, RIG_GROUP);
 	weir_op_poll_first(sqe);
 	weir_op_on_slot(sqe);
 	sqe->user_data = DONE;
@@ -886,8 +801,8 @@ START_TEST(cancel_of_one_slot_leaves_the_others)
 	weir_op_cancel_slot(sqe, (uint32_t)first);
 	sqe->user_data = CANCEL;
 	wi_ring_collect(&rig.ring, cqes, 2);
-	ck_assert_int_eq(pick(cqes, 2, CANCEL).res, 1);
-	ck_assert_int_eq(pick(cqes, 2, RECV).res, -ECANCELED);
+	ck_assert_int_eq(rig_pick(cqes, 2, CANCEL).res, 1);
+	ck_assert_int_eq(rig_pick(cqes, 2, RECV).res, -ECANCELED);
 
 	wi_write_all(peer[1], "x", 1);
 	struct io_uring_cqe cqe = wi_ring_next(&rig.ring);
@@ -919,8 +834,8 @@ START_TEST(cancel_of_a_token_finds_one_or_says_enoent)
 	weir_op_cancel_token(sqe, RECV);
 	sqe->user_data = CANCEL;
 	wi_ring_collect(&rig.ring, cqes, 2);
-	ck_assert_int_eq(pick(cqes, 2, CANCEL).res, 0);
-	ck_assert_int_eq(pick(cqes, 2, RECV).res, -ECANCELED);
+	ck_assert_int_eq(rig_pick(cqes, 2, CANCEL).res, 0);
+	ck_assert_int_eq(rig_pick(cqes, 2, RECV).res, -ECANCELED);
 
 	sqe = rig_take(&rig);
 	weir_op_cancel_token(sqe, RECV);

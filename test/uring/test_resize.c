@@ -2,6 +2,7 @@
  *
  * What was taken or ready before a resize comes back exactly once after it.
  */
+#include "../rig/nops.h"
 #include "../rig/support.h"
 #include "../suites.h"
 
@@ -14,27 +15,6 @@
 
 #define COUNT_OF(array) (sizeof(array) / sizeof((array)[0]))
 #define OFF(name) weir_rung_bit(WEIR_RUNG_##name)
-
-static void nops_take(struct weir_ring *ring, uint64_t first, uint32_t count)
-{
-	for (uint32_t i = 0; i < count; i++) {
-		struct io_uring_sqe *sqe = weir_ring_take_sqe(ring);
-		ck_assert_ptr_nonnull(sqe);
-		weir_op_nop(sqe);
-		sqe->user_data = first + i;
-	}
-}
-
-static void nops_expect(struct weir_ring *ring, uint64_t first, uint32_t count)
-{
-	for (uint32_t i = 0; i < count; i++) {
-		struct io_uring_cqe cqe = wi_ring_next(ring);
-		ck_assert_uint_eq(cqe.user_data, first + i);
-		ck_assert_int_eq(cqe.res, 0);
-	}
-	ck_assert_int_eq(weir_ring_enter(ring, NULL), 0);
-	ck_assert_uint_eq(weir_ring_ready(ring), 0);
-}
 
 /* Resizing is of 6.13 and of DEFER_TASKRUN rings. */
 static bool kernel_resizes(void)
@@ -84,12 +64,12 @@ START_TEST(pending_entries_move_over_or_the_ring_stays_as_it_was)
 	wi_skip_unless(kernel_resizes(), "this kernel does not resize");
 	wi_ring_start(&ring, &opts);
 	/* Away from zero, so that masks matter. */
-	nops_take(&ring, 0, 5);
-	nops_expect(&ring, 0, 5);
-	nops_take(&ring, 100, sizes[_i].ready);
+	wi_nops_take(&ring, 0, 5);
+	wi_nops_expect(&ring, 0, 5);
+	wi_nops_take(&ring, 100, sizes[_i].ready);
 	ck_assert_int_eq(weir_ring_enter(&ring, NULL), 0);
 	ck_assert_uint_eq(weir_ring_ready(&ring), sizes[_i].ready);
-	nops_take(&ring, 100 + sizes[_i].ready, sizes[_i].taken);
+	wi_nops_take(&ring, 100 + sizes[_i].ready, sizes[_i].taken);
 
 	int err =
 		weir_ring_resize(&ring, sizes[_i].sq_after, sizes[_i].cq_after);
@@ -108,12 +88,12 @@ START_TEST(pending_entries_move_over_or_the_ring_stays_as_it_was)
 		ck_assert_uint_eq(weir_ring_cq_entry_count(&ring),
 				  sizes[_i].cq_before);
 	ck_assert_uint_eq(weir_ring_ready(&ring), sizes[_i].ready);
-	nops_expect(&ring, 100, sizes[_i].ready + sizes[_i].taken);
+	wi_nops_expect(&ring, 100, sizes[_i].ready + sizes[_i].taken);
 
 	uint32_t all = weir_ring_sq_entry_count(&ring);
-	nops_take(&ring, 1000, all);
+	wi_nops_take(&ring, 1000, all);
 	ck_assert_ptr_null(weir_ring_take_sqe(&ring));
-	nops_expect(&ring, 1000, all);
+	wi_nops_expect(&ring, 1000, all);
 	struct weir_ring_stats stats;
 	weir_ring_stats_read(&ring, &stats);
 	ck_assert_uint_eq(stats.sqes, stats.cqes);
@@ -130,10 +110,10 @@ START_TEST(ring_can_be_resized_over_and_over)
 	wi_ring_start(&ring, NULL);
 	for (int i = 0; i < 50; i++) {
 		uint32_t count = wi_random(&state) % 16;
-		nops_take(&ring, next, count);
+		wi_nops_take(&ring, next, count);
 		uint32_t sq = 16u << (wi_random(&state) % 4);
 		ck_assert_int_eq(weir_ring_resize(&ring, sq, 2 * sq), 0);
-		nops_expect(&ring, next, count);
+		wi_nops_expect(&ring, next, count);
 		next += count;
 	}
 	weir_ring_close(&ring);
@@ -185,9 +165,9 @@ START_TEST(resize_that_the_kernel_refuses_changes_nothing)
 		      &(struct weir_ring_opts){ .kernel = &faults.kernel });
 	faults.register_opcode = IORING_REGISTER_RESIZE_RINGS;
 	faults.register_errno = -ENOMEM;
-	nops_take(&ring, 1, 3);
+	wi_nops_take(&ring, 1, 3);
 	ck_assert_int_eq(weir_ring_resize(&ring, 64, 128), -ENOMEM);
-	nops_expect(&ring, 1, 3);
+	wi_nops_expect(&ring, 1, 3);
 	ck_assert_uint_eq(weir_ring_sq_entry_count(&ring), 1024);
 	weir_ring_close(&ring);
 }
@@ -203,13 +183,13 @@ START_TEST(larger_queue_takes_in_what_had_overflowed)
 	wi_skip_unless(kernel_resizes(), "this kernel does not resize");
 	wi_ring_start(&ring, &opts);
 	for (uint64_t i = 0; i < 3; i++) {
-		nops_take(&ring, 4 * i, 4);
+		wi_nops_take(&ring, 4 * i, 4);
 		ck_assert_int_eq(weir_ring_enter(&ring, NULL), 0);
 	}
 	ck_assert_uint_ne(weir_ring_held_back(&ring) & IORING_SQ_CQ_OVERFLOW,
 			  0);
 	ck_assert_int_eq(weir_ring_resize(&ring, 0, 64), 0);
-	nops_expect(&ring, 0, 12);
+	wi_nops_expect(&ring, 0, 12);
 	ck_assert_uint_eq(weir_ring_held_back(&ring) & IORING_SQ_CQ_OVERFLOW,
 			  0);
 	weir_ring_close(&ring);
@@ -232,8 +212,8 @@ START_TEST(resize_on_the_wrong_thread_says_eexist)
 			 0);
 	ck_assert_int_eq(pthread_join(thread, &err), 0);
 	ck_assert_int_eq((int)(intptr_t)err, -EEXIST);
-	nops_take(&ring, 1, 3);
-	nops_expect(&ring, 1, 3);
+	wi_nops_take(&ring, 1, 3);
+	wi_nops_expect(&ring, 1, 3);
 	weir_ring_close(&ring);
 }
 END_TEST
@@ -284,7 +264,7 @@ START_TEST(waits_are_the_same_with_and_without_the_region)
 	ck_assert_uint_eq(faults.last.timeout.tv_nsec, 2000000);
 	/* Something comes: it ends a wait without a timeout. */
 	wait.timeout_ns = WEIR_TIMEOUT_NEVER;
-	nops_take(&ring, 3, 1);
+	wi_nops_take(&ring, 3, 1);
 	ck_assert_int_eq(weir_ring_enter(&ring, &wait), 0);
 	ck_assert(!faults.last.has_timeout);
 	ck_assert_uint_eq(weir_ring_ready(&ring), 1);
@@ -295,7 +275,7 @@ START_TEST(waits_are_the_same_with_and_without_the_region)
 		.min_wait_us = 500,
 		.timeout_ns = WEIR_TIMEOUT_NEVER,
 	};
-	nops_take(&ring, 4, 1);
+	wi_nops_take(&ring, 4, 1);
 	ck_assert_int_eq(weir_ring_enter(&ring, &wait), 0);
 	ck_assert_uint_eq(weir_ring_ready(&ring), 1);
 	weir_ring_close(&ring);

@@ -3,6 +3,7 @@
  * The measure of most tests is the same: what was submitted comes back exactly
  * once, whatever the calls in between returned.
  */
+#include "../rig/nops.h"
 #include "../rig/support.h"
 #include "../suites.h"
 
@@ -60,32 +61,6 @@ static const struct weir_wait wait_for_one = {
 
 /* ---- helpers ----------------------------------------------------------- */
 
-static void nop_take(struct weir_ring *ring, uint64_t user_data)
-{
-	struct io_uring_sqe *sqe = weir_ring_take_sqe(ring);
-	ck_assert_ptr_nonnull(sqe);
-	weir_op_nop(sqe);
-	sqe->user_data = user_data;
-}
-
-static void nops_take(struct weir_ring *ring, uint64_t first, uint32_t count)
-{
-	for (uint32_t i = 0; i < count; i++)
-		nop_take(ring, first + i);
-}
-
-/* NOPs complete in order, so "exactly once each" is "first, first + 1, ...". */
-static void nops_expect(struct weir_ring *ring, uint64_t first, uint32_t count)
-{
-	for (uint32_t i = 0; i < count; i++) {
-		struct io_uring_cqe cqe = wi_ring_next(ring);
-		ck_assert_uint_eq(cqe.user_data, first + i);
-		ck_assert_int_eq(cqe.res, 0);
-	}
-	ck_assert_int_eq(weir_ring_enter(ring, NULL), 0);
-	ck_assert_msg(weir_ring_ready(ring) == 0, "one came back twice");
-}
-
 static void read_take(struct weir_ring *ring, int fd, void *bytes,
 		      uint32_t byte_count, uint64_t user_data)
 {
@@ -139,8 +114,8 @@ START_TEST(ring_opens_on_each_rung_of_the_ladder)
 		      flags & rungs[_i].withheld);
 	wi_skip_unless((flags & rungs[_i].granted) == rungs[_i].granted,
 		       "this kernel does not have this rung");
-	nops_take(&ring, 7, 3);
-	nops_expect(&ring, 7, 3);
+	wi_nops_take(&ring, 7, 3);
+	wi_nops_expect(&ring, 7, 3);
 	weir_ring_close(&ring);
 }
 END_TEST
@@ -192,8 +167,8 @@ START_TEST(ring_goes_down_one_rung_for_each_refusal)
 		      faults.setups, descents[_i].setups);
 	ck_assert_uint_eq(weir_ring_setup_flags(&ring) & ~KNOWS_5_10,
 			  descents[_i].granted);
-	nops_take(&ring, 0, 4);
-	nops_expect(&ring, 0, 4);
+	wi_nops_take(&ring, 0, 4);
+	wi_nops_expect(&ring, 0, 4);
 	weir_ring_close(&ring);
 }
 END_TEST
@@ -243,8 +218,8 @@ START_TEST(ring_sizes_are_taken_or_refused_with_the_limit)
 				  sizes[_i].opts.sq_entry_count);
 		ck_assert_uint_ge(ring.cq_entry_count, ring.sq_entry_count);
 		ck_assert_int_eq(weir_ring_enable(&ring), 0);
-		nops_take(&ring, 1, ring.sq_entry_count);
-		nops_expect(&ring, 1, ring.sq_entry_count);
+		wi_nops_take(&ring, 1, ring.sq_entry_count);
+		wi_nops_expect(&ring, 1, ring.sq_entry_count);
 	}
 	weir_ring_close(&ring);
 }
@@ -270,8 +245,8 @@ START_TEST(ring_that_is_enabled_twice_says_ebadfd)
 	struct weir_ring ring;
 	wi_ring_start(&ring, NULL);
 	ck_assert_int_eq(weir_ring_enable(&ring), -EBADFD);
-	nops_take(&ring, 1, 1);
-	nops_expect(&ring, 1, 1);
+	wi_nops_take(&ring, 1, 1);
+	wi_nops_expect(&ring, 1, 1);
 	weir_ring_close(&ring);
 }
 END_TEST
@@ -280,13 +255,13 @@ START_TEST(ring_that_is_entered_before_enable_says_ebadfd_and_keeps_its_entries)
 {
 	struct weir_ring ring;
 	ck_assert_int_eq(weir_ring_open(&ring, NULL, NULL), 0);
-	nops_take(&ring, 1, 5);
+	wi_nops_take(&ring, 1, 5);
 	ck_assert_int_eq(weir_ring_enter(&ring, NULL), -EBADFD);
 	ck_assert_uint_eq(stats_of(&ring).enters_failed, 1);
 	ck_assert_uint_eq(weir_ring_unsubmitted(&ring), 5);
 
 	ck_assert_int_eq(weir_ring_enable(&ring), 0);
-	nops_expect(&ring, 1, 5);
+	wi_nops_expect(&ring, 1, 5);
 	weir_ring_close(&ring);
 }
 END_TEST
@@ -297,8 +272,8 @@ START_TEST(ring_works_without_a_registered_descriptor)
 	wi_ring_start(&ring, &(struct weir_ring_opts){
 				     .forced_off = OFF(REGISTERED_RING) });
 	ck_assert(!ring.has_registered_fd);
-	nops_take(&ring, 1, 9);
-	nops_expect(&ring, 1, 9);
+	wi_nops_take(&ring, 1, 9);
+	wi_nops_expect(&ring, 1, 9);
 	weir_ring_close(&ring);
 }
 END_TEST
@@ -319,8 +294,8 @@ START_TEST(seventeenth_ring_of_a_thread_goes_without_a_registered_descriptor)
 	ck_assert(ring[3].has_registered_fd);
 
 	for (size_t i = 0; i < COUNT_OF(ring); i++) {
-		nops_take(&ring[i], i * 100, 4);
-		nops_expect(&ring[i], i * 100, 4);
+		wi_nops_take(&ring[i], i * 100, 4);
+		wi_nops_expect(&ring[i], i * 100, 4);
 		weir_ring_close(&ring[i]);
 	}
 }
@@ -353,12 +328,12 @@ START_TEST(ring_that_is_entered_by_another_thread_says_eexist)
 	struct thread_work work = { .ring = &ring };
 	pthread_t thread;
 	wi_ring_start(&ring, &foreign_opts[_i]);
-	nops_take(&ring, 1, 2);
+	wi_nops_take(&ring, 1, 2);
 	ck_assert_int_eq(pthread_create(&thread, NULL, thread_enters, &work),
 			 0);
 	ck_assert_int_eq(pthread_join(thread, NULL), 0);
 	ck_assert_int_eq(work.result, -EEXIST);
-	nops_expect(&ring, 1, 2);
+	wi_nops_expect(&ring, 1, 2);
 	weir_ring_close(&ring);
 }
 END_TEST
@@ -472,8 +447,8 @@ START_TEST(nops_in_batches_of_every_size_come_back_once_each)
 			     });
 	for (uint32_t round = 0; round < 8; round++) {
 		for (uint32_t count = 1; count <= 16; count++) {
-			nops_take(&ring, next, count);
-			nops_expect(&ring, next, count);
+			wi_nops_take(&ring, next, count);
+			wi_nops_expect(&ring, next, count);
 			next += count;
 		}
 	}
@@ -490,12 +465,12 @@ START_TEST(full_queue_gives_no_entry_until_it_is_entered)
 	wi_ring_start(&ring, &(struct weir_ring_opts){ .sq_entry_count = 8 });
 	for (uint64_t round = 0; round < 3; round++) {
 		ck_assert_uint_eq(weir_ring_sq_space(&ring), 8);
-		nops_take(&ring, round * 8, 8);
+		wi_nops_take(&ring, round * 8, 8);
 		ck_assert_uint_eq(weir_ring_sq_space(&ring), 0);
 		ck_assert_ptr_null(weir_ring_take_sqe(&ring));
 		ck_assert_ptr_null(weir_ring_take_sqe(&ring));
 		ck_assert_uint_eq(stats_of(&ring).sq_full, 2 * (round + 1));
-		nops_expect(&ring, round * 8, 8);
+		wi_nops_expect(&ring, round * 8, 8);
 	}
 	weir_ring_close(&ring);
 }
@@ -550,7 +525,7 @@ static void fault_case(size_t fault, uint32_t rung, uint32_t count,
 				     .sq_entry_count = FAULT_BATCH,
 				     .forced_off = rungs[rung].forced_off,
 			     });
-	nops_take(&ring, 0, count);
+	wi_nops_take(&ring, 0, count);
 	faults.enter_fault = enter_faults[fault].fault;
 	faults.enter_errno = enter_faults[fault].err;
 	faults.enter_short_count = short_count;
@@ -561,8 +536,8 @@ static void fault_case(size_t fault, uint32_t rung, uint32_t count,
 	ck_assert_uint_eq(faults.enters_faulty, 0);
 
 	uint32_t more = weir_ring_sq_space(&ring);
-	nops_take(&ring, count, more);
-	nops_expect(&ring, 0, count + more);
+	wi_nops_take(&ring, count, more);
+	wi_nops_expect(&ring, 0, count + more);
 
 	struct weir_ring_stats stats = stats_of(&ring);
 	ck_assert_uint_eq(stats.sqes, count + more);
@@ -597,7 +572,7 @@ START_TEST(failing_enter_reports_its_errno_and_loses_nothing)
 	wi_faults_init(&faults);
 	wi_ring_start(&ring,
 		      &(struct weir_ring_opts){ .kernel = &faults.kernel });
-	nops_take(&ring, 0, 6);
+	wi_nops_take(&ring, 0, 6);
 	for (size_t i = 0; i < COUNT_OF(errors); i++) {
 		faults.enter_fault = WI_ENTER_NOT_CALLED;
 		faults.enter_errno = errors[i];
@@ -606,7 +581,7 @@ START_TEST(failing_enter_reports_its_errno_and_loses_nothing)
 		ck_assert_uint_eq(stats_of(&ring).enters_failed, i + 1);
 	}
 	ck_assert_uint_eq(stats_of(&ring).sqes, 6);
-	nops_expect(&ring, 0, 6);
+	wi_nops_expect(&ring, 0, 6);
 	weir_ring_close(&ring);
 }
 END_TEST
@@ -689,7 +664,7 @@ START_TEST(overflowed_completion_queue_loses_nothing_and_keeps_its_order)
 				     .forced_off = rungs[_i].forced_off,
 			     });
 	for (uint64_t batch = 0; batch < 3; batch++) {
-		nops_take(&ring, batch * 32, 32);
+		wi_nops_take(&ring, batch * 32, 32);
 		ck_assert_int_eq(weir_ring_enter(&ring, NULL), 0);
 	}
 	ck_assert_uint_eq(weir_ring_ready(&ring), 32);
@@ -964,7 +939,7 @@ START_TEST(min_wait_ends_a_wait_for_more_than_there_is)
 		.timeout_ns = WEIR_TIMEOUT_NEVER,
 	};
 	wi_ring_start(&ring, &min_wait_opts[_i]);
-	nop_take(&ring, 5);
+	wi_nops_take(&ring, 5, 1);
 	ck_assert_int_eq(weir_ring_enter(&ring, &wait), 0);
 	ck_assert_uint_eq(weir_ring_ready(&ring), 1);
 	ck_assert_uint_eq(weir_ring_cqe(&ring, 0)->user_data, 5);
@@ -1030,7 +1005,7 @@ START_TEST(enter_without_a_wait_or_with_completions_ready_does_not_sleep)
 		      &(struct weir_ring_opts){ .kernel = &faults.kernel });
 	ck_assert_int_eq(weir_ring_enter(&ring, NULL), 0);
 	ck_assert_int_eq(weir_ring_enter(&ring, &none), 0);
-	nop_take(&ring, 1);
+	wi_nops_take(&ring, 1, 1);
 	ck_assert_int_eq(weir_ring_enter(&ring, NULL), 0);
 	ck_assert_uint_eq(weir_ring_ready(&ring), 1);
 	/* One is ready and was not reaped: no second would ever come. */

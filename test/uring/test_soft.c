@@ -1,8 +1,8 @@
 /* test_soft.c - a ring in plain memory: queues, buffer groups, slots */
+#include "../rig/nops.h"
 #include "../rig/support.h"
 #include "../suites.h"
 
-#include "uring/op.h"
 #include "uring/ring_inline.h"
 #include "uring/soft/soft_copy.h"
 #include "uring/soft/soft_group.h"
@@ -136,16 +136,6 @@ static void nop_start(struct nop_kernel *nop, struct weir_ring *ring)
 	ck_assert_int_eq(weir_ring_enable(ring), 0);
 }
 
-static void nop_take(struct weir_ring *ring, uint32_t count, uint64_t first)
-{
-	for (uint32_t i = 0; i < count; i++) {
-		struct io_uring_sqe *sqe = weir_ring_take_sqe(ring);
-		ck_assert_ptr_nonnull(sqe);
-		weir_op_nop(sqe);
-		sqe->user_data = first + i;
-	}
-}
-
 /* Reaps all that is ready, which bears the numbers from @first on. */
 static uint32_t nop_reap(struct weir_ring *ring, uint64_t first)
 {
@@ -164,7 +154,7 @@ START_TEST(weir_ring_runs_on_a_soft_ring_round_and_round)
 	ck_assert_uint_eq(weir_ring_sq_entry_count(&ring), SQ_COUNT);
 	ck_assert_uint_eq(weir_ring_cq_entry_count(&ring), CQ_COUNT);
 	for (uint64_t first = 0; first < 100; first += 3) {
-		nop_take(&ring, 3, first);
+		wi_nops_take(&ring, first, 3);
 		ck_assert_int_eq(weir_ring_enter(&ring, NULL), 0);
 		ck_assert_uint_eq(weir_ring_unsubmitted(&ring), 0);
 		ck_assert_uint_eq(nop_reap(&ring, first), 3);
@@ -181,7 +171,7 @@ START_TEST(completions_that_overflow_come_later_and_in_order)
 	nop_start(&nop, &ring);
 	for (uint64_t first = 0; first < CQ_COUNT + OVERFLOW_MOST;
 	     first += SQ_COUNT) {
-		nop_take(&ring, SQ_COUNT, first);
+		wi_nops_take(&ring, first, SQ_COUNT);
 		ck_assert_int_eq(weir_ring_enter(&ring, NULL), 0);
 	}
 	ck_assert_uint_eq(nop.soft.overflow_count, OVERFLOW_MOST);
@@ -208,7 +198,7 @@ START_TEST(overflow_that_does_not_fit_at_once_keeps_its_flag)
 	struct weir_ring ring;
 	nop_start(&nop, &ring);
 	nop.per_sqe = 3;
-	nop_take(&ring, SQ_COUNT, 0);
+	wi_nops_take(&ring, 0, SQ_COUNT);
 	ck_assert_int_eq(weir_ring_enter(&ring, NULL), 0);
 	ck_assert_uint_eq(nop.soft.overflow_count, 3 * SQ_COUNT - CQ_COUNT);
 	weir_ring_reaped(&ring, 1);
