@@ -8,6 +8,7 @@
  * A room is a folder. An arrow that is missing in the table means a file in the
  * wrong room, or a struct in the wrong file: mend that before the table.
  */
+#include "rig/count_of.h"
 #include "rig/support.h"
 #include "suites.h"
 
@@ -17,8 +18,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/stat.h>
-
-#define COUNT_OF(table) (sizeof(table) / sizeof((table)[0]))
 
 enum {
 	FILES_MAX = 600,

@@ -7,6 +7,7 @@
  * simulated kernel sees all of it. Threads and locks belong to net/server
  * (pthread_...); libbpf loads the steering program.
  */
+#include "../rig/count_of.h"
 #include "../rig/support.h"
 #include "../suites.h"
 
@@ -15,8 +16,6 @@
 #include <errno.h>
 #include <stdlib.h>
 #include <unistd.h>
-
-#define COUNT_OF(table) (sizeof(table) / sizeof((table)[0]))
 
 /* Each of these calls the kernel, or waits for it. */
 static const char *const kernel_calls[] = {

@@ -1,12 +1,11 @@
 /* test_hooks.c - callbacks of a loop itself: start, ticks, stop */
+#include "../rig/count_of.h"
 #include "../rig/peer.h"
 #include "test_server.h"
 
 #include "uring/barrier.h"
 
 #include <errno.h>
-
-#define COUNT_OF(table) ((int)(sizeof(table) / sizeof((table)[0])))
 
 enum { LOOPS_MAX = 16, NOBODY = -1 };
 

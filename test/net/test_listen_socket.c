@@ -2,6 +2,7 @@
  * kernel and with refused calls
  */
 #include "../rig/apart.h"
+#include "../rig/count_of.h"
 #include "../rig/support.h"
 #include "../suites.h"
 
@@ -11,8 +12,6 @@
 #include <netinet/tcp.h>
 #include <sys/syscall.h>
 #include <unistd.h>
-
-#define COUNT_OF(table) ((int)(sizeof(table) / sizeof((table)[0])))
 
 static struct wi_listen_request loopback_request(bool joins_group)
 {

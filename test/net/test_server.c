@@ -5,6 +5,7 @@
  * test_server_peers.c. Connections that it makes: test_server_outbound.c.
  */
 #include "test_server.h"
+#include "../rig/count_of.h"
 
 #include "../rig/peer.h"
 #include "../suites.h"
@@ -348,8 +349,6 @@ START_TEST(a_burst_of_clients_does_not_break_the_limit)
 END_TEST
 
 /* ---- the suite --------------------------------------------------------- */
-
-#define COUNT_OF(table) ((int)(sizeof(table) / sizeof((table)[0])))
 
 static TCase *tcase_rings(void)
 {

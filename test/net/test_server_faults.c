@@ -6,6 +6,7 @@
  * A failing request leaves the server unchanged, and succeeds once the fault is
  * over.
  */
+#include "../rig/count_of.h"
 #include "../rig/peer.h"
 #include "../suites.h"
 
@@ -17,8 +18,6 @@
 #include <linux/seccomp.h>
 #include <sys/prctl.h>
 #include <sys/syscall.h>
-
-#define COUNT_OF(table) ((int)(sizeof(table) / sizeof((table)[0])))
 
 enum { FAULTS_TEST_TIMEOUT_S = 60 };
 

@@ -1,5 +1,6 @@
 /* test_server_start.c - a server starts completely, or reports why it cannot
  * and leaves nothing */
+#include "../rig/count_of.h"
 #include "../rig/peer.h"
 #include "test_server.h"
 
@@ -397,8 +398,6 @@ START_TEST(an_ipv6_address_serves_too)
 	weir_server_close(server);
 }
 END_TEST
-
-#define COUNT_OF(table) ((int)(sizeof(table) / sizeof((table)[0])))
 
 /* The matrix of tools/check forces off the rungs whose role is "used", and no
  * others. A rung with a wrong role would leave its fallback untested. */

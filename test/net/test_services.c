@@ -4,6 +4,7 @@
  *     shout    a second one, on the same loop
  *     caller   outbound, to one of them
  */
+#include "../rig/count_of.h"
 #include "../rig/peer.h"
 #include "test_server.h"
 
@@ -13,8 +14,6 @@
 #include <errno.h>
 #include <stdlib.h>
 #include <unistd.h>
-
-#define COUNT_OF(table) ((int)(sizeof(table) / sizeof((table)[0])))
 
 enum { NS_PER_MS = 1000000 };
 

@@ -3,6 +3,7 @@
  * Most tests run without a drain deadline: if something does not end by itself,
  * the test hangs.
  */
+#include "../rig/count_of.h"
 #include "../rig/peer.h"
 #include "../steer/steer_rig.h"
 #include "../suites.h"
@@ -502,8 +503,6 @@ START_TEST(twenty_cycles_leave_no_descriptor_no_mapping_and_a_free_port)
 END_TEST
 
 /* ---- the suite --------------------------------------------------------- */
-
-#define COUNT_OF(table) ((int)(sizeof(table) / sizeof((table)[0])))
 
 static TCase *tcase_drain(void)
 {

@@ -3,6 +3,7 @@
  * Descriptors, locked memory, system calls, files: it serves with what it has,
  * or says in one line what is missing and ends with status 1.
  */
+#include "../rig/count_of.h"
 #include "../rig/peer.h"
 #include "../rig/support.h"
 #include "../rig/sweep.h"
@@ -555,8 +556,6 @@ START_TEST(a_port_file_that_cannot_be_written_ends_the_service)
 			 "directory\n");
 }
 END_TEST
-
-#define COUNT_OF(table) ((int)(sizeof(table) / sizeof((table)[0])))
 
 WI_SUITE(sweep_limits, "sweep-limits", WI_RUNGS | WI_THREADS | WI_SWEEP)
 {

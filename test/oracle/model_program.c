@@ -2,12 +2,11 @@
  *
  *     tape --> kind --> side, length, flags, pause --> one of six operations
  */
+#include "../rig/count_of.h"
 #include "model.h"
 
 #include <poll.h>
 #include <sys/socket.h>
-
-#define COUNT_OF(array) (sizeof(array) / sizeof((array)[0]))
 
 enum kind {
 	K_SEND,

@@ -5,6 +5,7 @@
  * ck_assert writes a mark to a file, also when it holds.
  */
 #include "../fuzz/fuzz_replay.h"
+#include "../rig/count_of.h"
 #include "../suites.h"
 #include "proto/frame.h"
 
@@ -18,7 +19,6 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
-#define COUNT_OF(array) (sizeof(array) / sizeof((array)[0]))
 /* A literal's bytes without the terminator, NULs inside it counted. */
 #define WIRE(literal) .wire = (literal), .wire_bytes = sizeof(literal) - 1
 #define LIMIT_NONE SIZE_MAX

@@ -6,6 +6,7 @@
 #ifndef WEIR_TEST_OP_RIG_H
 #define WEIR_TEST_OP_RIG_H
 
+#include "count_of.h"
 #include "support.h"
 
 #include "uring/bufring.h"
@@ -15,8 +16,6 @@
 
 #include <errno.h>
 #include <unistd.h>
-
-#define COUNT_OF(array) (sizeof(array) / sizeof((array)[0]))
 
 enum {
 	RIG_SLOTS = 4,

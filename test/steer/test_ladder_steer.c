@@ -4,6 +4,7 @@
  * may do. So other tests keep it.
  */
 #include "../rig/apart.h"
+#include "../rig/count_of.h"
 #include "../rig/support.h"
 #include "../suites.h"
 
@@ -17,8 +18,6 @@
 #include <sys/syscall.h>
 #include <sys/utsname.h>
 #include <unistd.h>
-
-#define COUNT_OF(array) (sizeof(array) / sizeof((array)[0]))
 
 enum { CAP_BPF_BIT = 39, NOBODY = 65534 };
 

@@ -7,6 +7,7 @@
  * test_steer_spread.c, _change.c and _faults.c.
  */
 #include "../rig/alloc_watch.h"
+#include "../rig/count_of.h"
 #include "../rig/support.h"
 #include "../suites.h"
 
@@ -26,8 +27,6 @@
 #include <sys/prctl.h>
 #include <sys/syscall.h>
 #include <unistd.h>
-
-#define COUNT_OF(table) ((int)(sizeof(table) / sizeof((table)[0])))
 
 enum { BPF_PROG_LOAD_COMMAND = 5 };
 

@@ -4,13 +4,12 @@
  * server. The result of a change is checked once all connections that were
  * begun before it have ended.
  */
+#include "../rig/count_of.h"
 #include "../suites.h"
 #include "steer_rig.h"
 
 #include <errno.h>
 #include <unistd.h>
-
-#define COUNT_OF(table) ((int)(sizeof(table) / sizeof((table)[0])))
 
 enum {
 	ENOUGH = 2000000, /* more than any of these tests makes */

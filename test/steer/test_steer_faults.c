@@ -3,6 +3,7 @@
  * Whatever happens to the program and its listeners, clients are served: the
  * kernel's hash always works.
  */
+#include "../rig/count_of.h"
 #include "../suites.h"
 #include "steer_rig.h"
 
@@ -18,8 +19,6 @@
 #include <stdlib.h>
 #include <sys/syscall.h>
 #include <unistd.h>
-
-#define COUNT_OF(table) ((int)(sizeof(table) / sizeof((table)[0])))
 
 enum {
 	ENOUGH = 2000000, /* more than any of these tests makes */

@@ -3,6 +3,7 @@
  * Each test has a network of its own, a server, and thousands of pinned
  * clients: over loopback the packet's CPU is the client's.
  */
+#include "../rig/count_of.h"
 #include "../suites.h"
 #include "steer_rig.h"
 
@@ -11,8 +12,6 @@
 #include <math.h>
 #include <sched.h>
 #include <unistd.h>
-
-#define COUNT_OF(table) ((int)(sizeof(table) / sizeof((table)[0])))
 
 enum {
 	MANY_MAX = 10000,

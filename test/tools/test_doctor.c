@@ -1,4 +1,5 @@
 /* test_doctor.c - weir-doctor, as a user runs it */
+#include "../rig/count_of.h"
 #include "../rig/support.h"
 #include "../rig/tool.h"
 #include "../suites.h"
@@ -12,7 +13,6 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
-#define COUNT_OF(array) (sizeof(array) / sizeof((array)[0]))
 #define ESCAPE "\033["
 
 static struct tool doctor; /* large */

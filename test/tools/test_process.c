@@ -2,6 +2,7 @@
  *
  * Black box: options in; exit status, output, JSON and bytes out.
  */
+#include "../rig/count_of.h"
 #include "../rig/peer.h"
 #include "../rig/program.h"
 #include "../steer/steer_rig.h"
@@ -525,8 +526,6 @@ START_TEST(interrupted_enters_change_nothing)
 END_TEST
 
 /* ---- the suite --------------------------------------------------------- */
-
-#define COUNT_OF(table) ((int)(sizeof(table) / sizeof((table)[0])))
 
 WI_SUITE(process, "process", WI_RUNGS | WI_THREADS | WI_BPF)
 {

@@ -3,6 +3,7 @@
  * A SEQPACKET pair stands in for a connection: each message takes one buffer,
  * so that messages and buffers can be counted against each other.
  */
+#include "../rig/count_of.h"
 #include "../rig/support.h"
 #include "../suites.h"
 
@@ -13,8 +14,6 @@
 #include <errno.h>
 #include <sys/mman.h>
 #include <unistd.h>
-
-#define COUNT_OF(array) (sizeof(array) / sizeof((array)[0]))
 
 enum { GROUP = 7, BUF_BYTES = 64, RECV = 1 };
 

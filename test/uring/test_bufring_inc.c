@@ -4,6 +4,7 @@
  * are the bytes that were sent, in order, and every buffer goes round.
  */
 #include "../rig/aborts.h"
+#include "../rig/count_of.h"
 #include "../rig/support.h"
 #include "../suites.h"
 
@@ -14,8 +15,6 @@
 #include <errno.h>
 #include <sys/ioctl.h>
 #include <unistd.h>
-
-#define COUNT_OF(array) (sizeof(array) / sizeof((array)[0]))
 
 enum { GROUP = 9, BUF_BYTES = 32 };
 

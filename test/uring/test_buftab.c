@@ -1,4 +1,5 @@
 /* test_buftab.c - the table of registered buffers: fill, share, lifetime */
+#include "../rig/count_of.h"
 #include "../rig/support.h"
 #include "../suites.h"
 
@@ -9,8 +10,6 @@
 #include <errno.h>
 #include <sys/mman.h>
 #include <unistd.h>
-
-#define COUNT_OF(array) (sizeof(array) / sizeof((array)[0]))
 
 enum { SLOTS = 8, BYTES = 4096 };
 

@@ -5,6 +5,7 @@
  * granted rather than refused, is here as well.
  */
 #include "../rig/apart.h"
+#include "../rig/count_of.h"
 #include "../rig/support.h"
 #include "../suites.h"
 
@@ -19,8 +20,6 @@
 #include <sys/resource.h>
 #include <sys/stat.h>
 #include <unistd.h>
-
-#define COUNT_OF(array) (sizeof(array) / sizeof((array)[0]))
 
 #define RING_BYTES (UINT64_C(3072) * 1024)
 #define FREE_HOST                                                              \

@@ -1,4 +1,5 @@
 /* test_filetab.c - the table of direct descriptors: fill, range, lifetime */
+#include "../rig/count_of.h"
 #include "../rig/support.h"
 #include "../suites.h"
 
@@ -8,8 +9,6 @@
 
 #include <errno.h>
 #include <unistd.h>
-
-#define COUNT_OF(array) (sizeof(array) / sizeof((array)[0]))
 
 enum { SLOTS = 16 };
 

@@ -3,6 +3,7 @@
  * The other suites run on it in a build for valgrind (tools/check --valgrind).
  */
 #include "../rig/apart.h"
+#include "../rig/count_of.h"
 #include "../rig/kernel_eventfd.h"
 #include "../rig/peer.h"
 #include "../rig/support.h"
@@ -20,8 +21,6 @@
 #include <sys/resource.h>
 #include <sys/time.h>
 #include <unistd.h>
-
-#define COUNT_OF(array) (sizeof(array) / sizeof((array)[0]))
 
 enum {
 	RINGS_MAX = 4096, /* kernel_eventfd.c */

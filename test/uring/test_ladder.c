@@ -3,6 +3,7 @@
  * What this kernel has is compared with itself: forced off, refused by faults
  * in the seam, and refused by restrictions that the kernel itself enforces.
  */
+#include "../rig/count_of.h"
 #include "../rig/support.h"
 #include "../suites.h"
 
@@ -14,8 +15,6 @@
 #include <dirent.h>
 #include <errno.h>
 #include <stdlib.h>
-
-#define COUNT_OF(array) (sizeof(array) / sizeof((array)[0]))
 
 static struct weir_rung rungs[WEIR_RUNG_COUNT]; /* large */
 static struct weir_rung others[WEIR_RUNG_COUNT];

@@ -3,6 +3,7 @@
  * What the kernel says of an operation, of a register call and of the time is
  * changed on its way (liar.h, and here): the trial finds it out.
  */
+#include "../rig/count_of.h"
 #include "../rig/liar.h"
 #include "../rig/peer.h"
 #include "../rig/support.h"
@@ -11,8 +12,6 @@
 #include "uring/ladder.h"
 
 #include <errno.h>
-
-#define COUNT_OF(table) ((int)(sizeof(table) / sizeof((table)[0])))
 
 enum { SECOND_NS = 1000000000, LOOKS_MAX = 20 };
 

@@ -4,6 +4,7 @@
  * merely always 0.
  */
 #include "../rig/apart.h"
+#include "../rig/count_of.h"
 #include "../rig/support.h"
 #include "../rig/tool.h"
 #include "../suites.h"
@@ -19,8 +20,6 @@
 #include <sys/stat.h>
 #include <sys/syscall.h>
 #include <unistd.h>
-
-#define COUNT_OF(array) (sizeof(array) / sizeof((array)[0]))
 
 static pid_t own_tid(void)
 {

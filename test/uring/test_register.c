@@ -1,4 +1,5 @@
 /* test_register.c - the thin calls, and each of their errors */
+#include "../rig/count_of.h"
 #include "../rig/support.h"
 #include "../suites.h"
 
@@ -12,8 +13,6 @@
 #include <sys/eventfd.h>
 #include <time.h>
 #include <unistd.h>
-
-#define COUNT_OF(array) (sizeof(array) / sizeof((array)[0]))
 
 /* ---- eventfd ----------------------------------------------------------- */
 

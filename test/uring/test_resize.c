@@ -2,6 +2,7 @@
  *
  * What was taken or ready before a resize comes back exactly once after it.
  */
+#include "../rig/count_of.h"
 #include "../rig/nops.h"
 #include "../rig/support.h"
 #include "../suites.h"
@@ -13,7 +14,6 @@
 #include <errno.h>
 #include <pthread.h>
 
-#define COUNT_OF(array) (sizeof(array) / sizeof((array)[0]))
 #define OFF(name) weir_rung_bit(WEIR_RUNG_##name)
 
 /* Resizing is of 6.13 and of DEFER_TASKRUN rings. */

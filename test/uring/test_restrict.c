@@ -1,4 +1,5 @@
 /* test_restrict.c - what a restricted ring may do, and what it may not */
+#include "../rig/count_of.h"
 #include "../rig/support.h"
 #include "../suites.h"
 
@@ -8,8 +9,6 @@
 #include "uring/ring_inline.h"
 
 #include <errno.h>
-
-#define COUNT_OF(array) (sizeof(array) / sizeof((array)[0]))
 
 static const struct {
 	const char *when;

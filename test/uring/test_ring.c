@@ -3,6 +3,7 @@
  * The measure of most tests is the same: what was submitted comes back exactly
  * once, whatever the calls in between returned.
  */
+#include "../rig/count_of.h"
 #include "../rig/nops.h"
 #include "../rig/support.h"
 #include "../suites.h"
@@ -24,7 +25,6 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-#define COUNT_OF(array) (sizeof(array) / sizeof((array)[0]))
 #define OFF(name) weir_rung_bit(WEIR_RUNG_##name)
 
 #define DEFERS                                                                 \

@@ -4,6 +4,7 @@
  * Whatever is opened: it opens all the same, or says why in one line and
  * leaves nothing behind.
  */
+#include "../rig/count_of.h"
 #include "../rig/failing.h"
 #include "../rig/peer.h"
 #include "../rig/support.h"
@@ -14,8 +15,6 @@
 #include "uring/ring_inline.h"
 
 #include <errno.h>
-
-#define COUNT_OF(table) ((int)(sizeof(table) / sizeof((table)[0])))
 
 enum {
 	CALLS_MAX = 4000, /* more than any of these makes */

@@ -1,4 +1,5 @@
 /* test_soft.c - a ring in plain memory: queues, buffer groups, slots */
+#include "../rig/count_of.h"
 #include "../rig/nops.h"
 #include "../rig/support.h"
 #include "../suites.h"
@@ -10,8 +11,6 @@
 #include "uring/soft/soft_slots.h"
 
 #include <errno.h>
-
-#define COUNT_OF(array) (sizeof(array) / sizeof((array)[0]))
 
 /* ---- a kernel that knows NOP alone, under a weir_ring ------------------ */
 

@@ -4,6 +4,7 @@
  * against.
  */
 #include "../rig/aborts.h"
+#include "../rig/count_of.h"
 #include "../rig/support.h"
 #include "../suites.h"
 
@@ -16,8 +17,6 @@
 #include <stdlib.h>
 #include <sys/socket.h>
 #include <unistd.h>
-
-#define COUNT_OF(array) (sizeof(array) / sizeof((array)[0]))
 
 enum { BYTES = 40000, TOKEN = 5 };
 
