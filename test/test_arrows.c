@@ -32,14 +32,19 @@ enum {
 static const struct {
 	const char *room;
 	bool is_flat; /* without its subfolders */
-	const char *may[8];
+	const char *may[10];
 } arrows[] = {
-	{ "uring", false, { "uring" } }, /* with its subfolders */
+	/* With ladder/. Only op.h includes op/ and extra/. */
+	{ "uring", false, { "uring/op", "uring/extra" } },
+	{ "uring/op", false, { "uring" } },
+	/* Typed calls that net/ does not use. */
+	{ "uring/extra", false, { "uring", "uring/op" } },
+	{ "uring/soft", false, { "uring" } },
 	/* The files directly in net/: the public headers. */
 	{ "net", true, { "uring" } },
 	{ "net/core",
 	  false,
-	  { "net", "uring" } }, /* net: stats.h alone, see below */
+	  { "net", "uring", "uring/op" } }, /* net: stats.h alone, see below */
 	{ "net/conn", false, { "net", "net/core", "uring" } },
 	{ "net/steer", false, { "net", "net/core", "uring" } },
 	{ "net/loop",
@@ -54,7 +59,7 @@ static const struct {
 	{ "test/sim",
 	  false,
 	  { "net", "net/core", "net/conn", "net/loop", "net/server",
-	    "net/steer", "uring" } },
+	    "net/steer", "uring", "uring/op", "uring/extra", "uring/soft" } },
 };
 
 /* Public headers that core may include: for the counters. */
