@@ -159,16 +159,6 @@ bool weir_bufring_next(struct weir_bufring_spans *spans,
 	return true;
 }
 
-static void slot_drop(struct weir_bufring *bufring, uint16_t id)
-{
-	struct wi_bufring_slot *slot = slot_of(bufring, id);
-	assert(slot->ref_count > 0);
-	slot->ref_count--;
-	if (slot->ref_count == 0 && slot->state == WI_BUFRING_OURS &&
-	    !bufring->is_lent_by_hand)
-		wi_bufring_lend(bufring, id, bufring->buf_bytes);
-}
-
 void weir_bufring_done(const struct weir_bufring_spans *spans)
 {
 	struct weir_bufring *bufring = spans->bufring;
@@ -180,7 +170,7 @@ void weir_bufring_done(const struct weir_bufring_spans *spans)
 	for (uint16_t i = 0; i < spans->buf_count; i++) {
 		/* Lending it makes its link that of the new order. */
 		const uint16_t next_id = slot_of(bufring, id)->next_id;
-		slot_drop(bufring, id);
+		weir_bufring_drop(bufring, id);
 		id = next_id;
 	}
 }
@@ -194,5 +184,10 @@ void weir_bufring_hold(struct weir_bufring *bufring, uint16_t id)
 
 void weir_bufring_drop(struct weir_bufring *bufring, uint16_t id)
 {
-	slot_drop(bufring, id);
+	struct wi_bufring_slot *slot = slot_of(bufring, id);
+	assert(slot->ref_count > 0);
+	slot->ref_count--;
+	if (slot->ref_count == 0 && slot->state == WI_BUFRING_OURS &&
+	    !bufring->is_lent_by_hand)
+		wi_bufring_lend(bufring, id, bufring->buf_bytes);
 }

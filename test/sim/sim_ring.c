@@ -5,6 +5,8 @@
  */
 #include "sim_priv.h"
 
+#include "../../uring/filetab.h"
+
 #include <errno.h>
 
 enum {
@@ -12,8 +14,6 @@ enum {
 	ONE_IN_FOUR = 64,
 	LATE_WAKE = 48, /* chance in 256ths */
 	NS_PER_S = 1000000000,
-	SLOT_EMPTY = -1, /* of FILES_UPDATE */
-	SLOT_KEEP = -2,
 };
 
 /* ---- set-up ------------------------------------------------------------ */
@@ -374,13 +374,13 @@ static int update_slots(struct weir_sim *sim, struct wi_soft_slots *slots,
 		return -EINVAL;
 	for (; done < count; done++) {
 		const int file = sim_fd_file(sim, fds[done]);
-		if (fds[done] == SLOT_KEEP)
+		if (fds[done] == WEIR_FILETAB_KEEP)
 			continue;
 		const int before = wi_soft_slots_set(
 			slots, update->offset + done, SIM_NONE);
 		if (before != SIM_NONE)
 			sim_file_drop(sim, before);
-		if (fds[done] == SLOT_EMPTY)
+		if (fds[done] == WEIR_FILETAB_EMPTY)
 			continue;
 		if (file == SIM_NONE || sim->files[file].kind == SIM_RING)
 			return done > 0 ? (int)done : -EBADF;

@@ -46,6 +46,8 @@ static uint8_t tape_write(struct weir_tape *tape)
 	return byte;
 }
 
+/* Beside weir_tape_byte(), so that it is inlined here: 2 % of a world's
+ * instructions. */
 static inline uint8_t tape_byte(struct weir_tape *tape)
 {
 	uint8_t byte = 0;
