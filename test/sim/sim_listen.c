@@ -125,7 +125,7 @@ int weir_sim_accept(struct weir_sim *sim, uint16_t port)
 	const int file = peers_listener(sim, port);
 	if (file == SIM_NONE)
 		return -EINVAL;
-	const int conn = sim_net_accept(sim, file);
+	const int conn = sim_listen_accept(sim, file);
 	if (conn >= 0) {
 		sim->conns[conn].peers_side = SIM_SERVER;
 		weir_sim_note(sim, "c%d is accepted by a peer", conn);
@@ -216,4 +216,130 @@ int sim_op_connect(struct weir_sim *sim, struct sim_op *op)
 	return weir_tape_chance(sim->tape, ONE_IN_EIGHT)
 		       ? SIM_OP_WAITS
 		       : connect_done(sim, file);
+}
+
+/* ---- bound, named, listening
+ * --------------------------------------------------------- */
+
+static bool port_is_free(const struct weir_sim *sim, uint16_t port,
+			 bool joins_group)
+{
+	for (int i = 0; i < sim->file_high; i++) {
+		const struct sim_file *file = &sim->files[i];
+		if (file->kind == SIM_LISTENER && file->is_listening &&
+		    file->port == port && !(joins_group && file->is_in_group))
+			return false;
+	}
+	return true;
+}
+
+/* The next number: a seat that is left is not used again. */
+static int port_seat(const struct weir_sim *sim, int index, uint16_t port)
+{
+	int seat = 0;
+	for (int i = 0; i < sim->file_high; i++)
+		if (i != index && sim->files[i].kind == SIM_LISTENER &&
+		    sim->files[i].port == port && sim->files[i].seat >= seat)
+			seat = sim->files[i].seat + 1;
+	return seat;
+}
+
+/* The port has the same offset in both families. */
+int sim_listen_bind(struct weir_sim *sim, int index,
+		    const struct sockaddr *address, socklen_t address_bytes)
+{
+	struct sim_file *file = &sim->files[index];
+	struct sockaddr_in in;
+	if (file->kind != SIM_STREAM || file->port != 0 ||
+	    address_bytes < sizeof(in))
+		return -EINVAL;
+	memcpy(&in, address, sizeof(in));
+	uint16_t port = ntohs(in.sin_port);
+	if (port == 0)
+		port = sim->next_port++;
+	if (!port_is_free(sim, port, file->is_in_group))
+		return -EADDRINUSE;
+	file->port = port;
+	file->family = in.sin_family;
+	return 0;
+}
+
+int sim_listen_name(const struct weir_sim *sim, int index,
+		    struct sockaddr *out_address, socklen_t *address_bytes)
+{
+	const struct sim_file *file = &sim->files[index];
+	struct sockaddr_in6 in6 = { .sin6_family = AF_INET6,
+				    .sin6_port = htons(file->port),
+				    .sin6_addr = IN6ADDR_LOOPBACK_INIT };
+	struct sockaddr_in in = { .sin_family = AF_INET,
+				  .sin_port = htons(file->port),
+				  .sin_addr = { htonl(INADDR_LOOPBACK) } };
+	const bool is_v6 = file->family == AF_INET6;
+	const void *name = is_v6 ? (const void *)&in6 : &in;
+	const socklen_t bytes = is_v6 ? sizeof(in6) : sizeof(in);
+	memcpy(out_address, name,
+	       bytes < *address_bytes ? bytes : *address_bytes);
+	*address_bytes = bytes;
+	return 0;
+}
+
+/* The first time, or again after a shutdown. */
+int sim_listen_start(struct weir_sim *sim, int index, int backlog)
+{
+	struct sim_file *file = &sim->files[index];
+	if (file->kind != SIM_STREAM && file->kind != SIM_LISTENER)
+		return -EOPNOTSUPP;
+	if (file->kind == SIM_STREAM && file->port == 0)
+		return -EINVAL; /* not bound, or connected */
+	if (!file->is_listening &&
+	    !port_is_free(sim, file->port, file->is_in_group))
+		return -EADDRINUSE;
+	if (file->kind == SIM_STREAM)
+		file->seat = port_seat(sim, index, file->port);
+	else
+		sim->events++;
+	file->kind = SIM_LISTENER;
+	file->is_listening = true;
+	file->backlog = backlog < SIM_BACKLOG ? backlog : SIM_BACKLOG;
+	return 0;
+}
+
+/* The listener is closed or shut down. */
+void sim_listen_end(struct weir_sim *sim, int index)
+{
+	sim->files[index].is_listening = false;
+	sim_listen_move(sim, index);
+	sim->events++;
+	sim_net_rest(sim);
+}
+
+int sim_listen_accept(struct weir_sim *sim, int index)
+{
+	struct sim_file *file = &sim->files[index];
+	if (!file->is_listening)
+		return -EINVAL;
+	if (file->queued == 0)
+		return -EAGAIN;
+	const int conn = file->queue[0];
+	file->queued--;
+	memmove(&file->queue[0], &file->queue[1],
+		(size_t)file->queued * sizeof(file->queue[0]));
+	sim->conns[conn].is_accepted = true;
+	return conn;
+}
+
+int weir_sim_connect(struct weir_sim *sim, uint16_t port)
+{
+	const int chosen = sim_listen_choose(sim, port, false);
+	if (chosen == SIM_NONE)
+		return -ECONNREFUSED;
+	const struct sim_file *listener = &sim->files[chosen];
+	if (listener->queued >= listener->backlog)
+		return -EAGAIN;
+	const int conn = sim_net_conn_take(sim);
+	if (conn == SIM_NONE)
+		return -EAGAIN;
+	weir_sim_note(sim, "c%d connects", conn);
+	sim_listen_queue(sim, chosen, conn);
+	return conn;
 }

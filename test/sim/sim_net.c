@@ -17,121 +17,13 @@ static uint32_t min_u32(uint32_t a, uint32_t b)
 	return a < b ? a : b;
 }
 
-/* For a wire without delay. */
-static void wire_rest(struct weir_sim *sim)
+void sim_net_rest(struct weir_sim *sim)
 {
 	while (sim->opts.is_instant && sim_net_pending(sim) > 0)
 		sim_net_arrive(sim, 0);
 }
 
-/* ---- listeners --------------------------------------------------------- */
-
-static bool port_is_free(const struct weir_sim *sim, uint16_t port,
-			 bool joins_group)
-{
-	for (int i = 0; i < sim->file_high; i++) {
-		const struct sim_file *file = &sim->files[i];
-		if (file->kind == SIM_LISTENER && file->is_listening &&
-		    file->port == port && !(joins_group && file->is_in_group))
-			return false;
-	}
-	return true;
-}
-
-/* The next number: a seat that is left is not used again. */
-static int port_seat(const struct weir_sim *sim, int index, uint16_t port)
-{
-	int seat = 0;
-	for (int i = 0; i < sim->file_high; i++)
-		if (i != index && sim->files[i].kind == SIM_LISTENER &&
-		    sim->files[i].port == port && sim->files[i].seat >= seat)
-			seat = sim->files[i].seat + 1;
-	return seat;
-}
-
-/* The port has the same offset in both families. */
-int sim_net_bind(struct weir_sim *sim, int index,
-		 const struct sockaddr *address, socklen_t address_bytes)
-{
-	struct sim_file *file = &sim->files[index];
-	struct sockaddr_in in;
-	if (file->kind != SIM_STREAM || file->port != 0 ||
-	    address_bytes < sizeof(in))
-		return -EINVAL;
-	memcpy(&in, address, sizeof(in));
-	uint16_t port = ntohs(in.sin_port);
-	if (port == 0)
-		port = sim->next_port++;
-	if (!port_is_free(sim, port, file->is_in_group))
-		return -EADDRINUSE;
-	file->port = port;
-	file->family = in.sin_family;
-	return 0;
-}
-
-int sim_net_name(const struct weir_sim *sim, int index,
-		 struct sockaddr *out_address, socklen_t *address_bytes)
-{
-	const struct sim_file *file = &sim->files[index];
-	struct sockaddr_in6 in6 = { .sin6_family = AF_INET6,
-				    .sin6_port = htons(file->port),
-				    .sin6_addr = IN6ADDR_LOOPBACK_INIT };
-	struct sockaddr_in in = { .sin_family = AF_INET,
-				  .sin_port = htons(file->port),
-				  .sin_addr = { htonl(INADDR_LOOPBACK) } };
-	const bool is_v6 = file->family == AF_INET6;
-	const void *name = is_v6 ? (const void *)&in6 : &in;
-	const socklen_t bytes = is_v6 ? sizeof(in6) : sizeof(in);
-	memcpy(out_address, name,
-	       bytes < *address_bytes ? bytes : *address_bytes);
-	*address_bytes = bytes;
-	return 0;
-}
-
-/* The first time, or again after a shutdown. */
-int sim_net_listen(struct weir_sim *sim, int index, int backlog)
-{
-	struct sim_file *file = &sim->files[index];
-	if (file->kind != SIM_STREAM && file->kind != SIM_LISTENER)
-		return -EOPNOTSUPP;
-	if (file->kind == SIM_STREAM && file->port == 0)
-		return -EINVAL; /* not bound, or connected */
-	if (!file->is_listening &&
-	    !port_is_free(sim, file->port, file->is_in_group))
-		return -EADDRINUSE;
-	if (file->kind == SIM_STREAM)
-		file->seat = port_seat(sim, index, file->port);
-	else
-		sim->events++;
-	file->kind = SIM_LISTENER;
-	file->is_listening = true;
-	file->backlog = backlog < SIM_BACKLOG ? backlog : SIM_BACKLOG;
-	return 0;
-}
-
-/* The listener is closed or shut down. */
-void sim_net_listen_end(struct weir_sim *sim, int index)
-{
-	sim->files[index].is_listening = false;
-	sim_listen_move(sim, index);
-	sim->events++;
-	wire_rest(sim);
-}
-
-int sim_net_accept(struct weir_sim *sim, int index)
-{
-	struct sim_file *file = &sim->files[index];
-	if (!file->is_listening)
-		return -EINVAL;
-	if (file->queued == 0)
-		return -EAGAIN;
-	const int conn = file->queue[0];
-	file->queued--;
-	memmove(&file->queue[0], &file->queue[1],
-		(size_t)file->queued * sizeof(file->queue[0]));
-	sim->conns[conn].is_accepted = true;
-	return conn;
-}
+/* ---- connections ------------------------------------------------------ */
 
 /* Both ends open. Return: its index, or SIM_NONE. */
 int sim_net_conn_take(struct weir_sim *sim)
@@ -150,22 +42,6 @@ int sim_net_conn_take(struct weir_sim *sim)
 	made->is_used = true;
 	made->has_client = true;
 	made->has_server = true;
-	return conn;
-}
-
-int weir_sim_connect(struct weir_sim *sim, uint16_t port)
-{
-	const int chosen = sim_listen_choose(sim, port, false);
-	if (chosen == SIM_NONE)
-		return -ECONNREFUSED;
-	const struct sim_file *listener = &sim->files[chosen];
-	if (listener->queued >= listener->backlog)
-		return -EAGAIN;
-	const int conn = sim_net_conn_take(sim);
-	if (conn == SIM_NONE)
-		return -EAGAIN;
-	weir_sim_note(sim, "c%d connects", conn);
-	sim_listen_queue(sim, chosen, conn);
 	return conn;
 }
 
@@ -314,7 +190,7 @@ int sim_net_write(struct weir_sim *sim, int index, enum sim_side side,
 	wi_soft_copy(pipe->bytes, in + whole, count - whole);
 	pipe->written += count;
 	sim->events++;
-	wire_rest(sim);
+	sim_net_rest(sim);
 	return (int)count;
 }
 
@@ -365,7 +241,7 @@ int sim_net_shutdown(struct weir_sim *sim, int index, enum sim_side side,
 	if (how != SHUT_RD)
 		conn->pipes[side].fin_written = true;
 	wire_rush(sim, conn);
-	wire_rest(sim);
+	sim_net_rest(sim);
 	return 0;
 }
 
@@ -390,7 +266,7 @@ void sim_net_close(struct weir_sim *sim, int index, enum sim_side side)
 	wire_rush(sim, conn);
 	conn_forget(conn);
 	sim->events++;
-	wire_rest(sim);
+	sim_net_rest(sim);
 }
 
 /* ---- on the wire ------------------------------------------------------- */
@@ -590,7 +466,7 @@ void weir_sim_rst(struct weir_sim *sim, int index)
 		conn->has_server = false;
 	conn_forget(conn);
 	sim->events++;
-	wire_rest(sim);
+	sim_net_rest(sim);
 }
 
 void weir_sim_hang_up(struct weir_sim *sim, int conn)

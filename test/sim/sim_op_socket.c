@@ -7,7 +7,7 @@
 int sim_op_accept(struct weir_sim *sim, struct sim_op *op)
 {
 	struct sim_ring *ring = &sim->rings[op->ring];
-	const int conn = sim_net_accept(sim, op->file);
+	const int conn = sim_listen_accept(sim, op->file);
 
 	if (conn == -EAGAIN)
 		return SIM_OP_WAITS;

@@ -292,14 +292,12 @@ void sim_file_drop(struct weir_sim *sim, int file);
 int sim_fd_take(struct weir_sim *sim, int file);
 int sim_fd_file(const struct weir_sim *sim, int fd);
 
+/* ---- sim_seam.c ---- */
+void sim_seam_init(struct weir_sim *sim);
+
 /* ---- sim_net.c ---- */
-int sim_net_bind(struct weir_sim *sim, int file, const struct sockaddr *address,
-		 socklen_t address_bytes);
-int sim_net_name(const struct weir_sim *sim, int file,
-		 struct sockaddr *out_address, socklen_t *address_bytes);
-int sim_net_listen(struct weir_sim *sim, int file, int backlog);
-void sim_net_listen_end(struct weir_sim *sim, int file);
-int sim_net_accept(struct weir_sim *sim, int listener); /* conn or -EAGAIN */
+/* What is on its way arrives, on a wire that takes no time. */
+void sim_net_rest(struct weir_sim *sim);
 void sim_net_close(struct weir_sim *sim, int conn, enum sim_side side);
 /* @how: SHUT_RD, SHUT_WR, SHUT_RDWR. */
 int sim_net_shutdown(struct weir_sim *sim, int conn, enum sim_side side,
@@ -355,6 +353,13 @@ int sim_op_udp_recv(struct weir_sim *sim, struct sim_op *op);
 int sim_net_conn_take(struct weir_sim *sim); /* or SIM_NONE */
 
 /* ---- sim_listen.c ---- */
+int sim_listen_bind(struct weir_sim *sim, int file,
+		    const struct sockaddr *address, socklen_t address_bytes);
+int sim_listen_name(const struct weir_sim *sim, int file,
+		    struct sockaddr *out_address, socklen_t *address_bytes);
+int sim_listen_start(struct weir_sim *sim, int file, int backlog);
+void sim_listen_end(struct weir_sim *sim, int file);
+int sim_listen_accept(struct weir_sim *sim, int listener); /* conn or -EAGAIN */
 /* A listener on @port, or SIM_NONE. */
 int sim_listen_choose(struct weir_sim *sim, uint16_t port, bool is_moving);
 void sim_listen_queue(struct weir_sim *sim, int listener, int conn);
