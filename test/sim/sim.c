@@ -3,7 +3,7 @@
  * Not here: the calls of the seam (sim_seam.c), rings (sim_ring.c), operations
  * (sim_op.c), the network (sim_net.c).
  */
-#include "sim_priv.h"
+#include "sim_op_priv.h"
 
 #include "../../uring/annotate.h"
 

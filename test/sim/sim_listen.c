@@ -8,7 +8,7 @@
  * they joined. weir_sim_on_choice() is the program that chooses among them.
  * Without one, or if the seat is empty, the kernel's hash chooses: the tape.
  */
-#include "sim_priv.h"
+#include "sim_op_priv.h"
 
 #include <errno.h>
 #include <netinet/in.h>

@@ -8,7 +8,7 @@
  * A multishot stays armed after each of its completions.
  */
 #include "facts.h"
-#include "sim_priv.h"
+#include "sim_op_priv.h"
 
 #include <errno.h>
 

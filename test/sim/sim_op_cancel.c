@@ -1,5 +1,5 @@
 /* sim_op_cancel.c - which operations a cancel finds */
-#include "sim_priv.h"
+#include "sim_op_priv.h"
 
 #include <errno.h>
 

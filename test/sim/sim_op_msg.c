@@ -7,7 +7,7 @@
  * the order of the senders; any other target at once. With a full queue the
  * target overflows in order and loses nothing, as seen on 6.18.
  */
-#include "sim_priv.h"
+#include "sim_op_priv.h"
 
 #include <errno.h>
 

@@ -3,7 +3,7 @@
  *     one buffer, an array, or buffers of a group --> iov, iov_count
  *                                                     all: their bytes
  */
-#include "sim_priv.h"
+#include "sim_op_priv.h"
 
 #include <errno.h>
 

@@ -4,7 +4,7 @@
  *
  * Step by step as io_recv() and io_recv_finish() of Linux 6.18.
  */
-#include "sim_priv.h"
+#include "sim_op_priv.h"
 
 #include <errno.h>
 #include <poll.h>

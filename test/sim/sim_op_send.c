@@ -6,7 +6,7 @@
  *
  * As io_send() and io_send_zc() of Linux 6.18.
  */
-#include "sim_priv.h"
+#include "sim_op_priv.h"
 
 #include <errno.h>
 

@@ -1,5 +1,5 @@
 /* sim_op_socket.c - descriptors: accept, socket, close; and socket options */
-#include "sim_priv.h"
+#include "sim_op_priv.h"
 
 #include <errno.h>
 #include <sys/socket.h>

@@ -3,7 +3,7 @@
  * A timeout is due at a time or after a number of completions. When nothing
  * else can happen, time jumps to the next one.
  */
-#include "sim_priv.h"
+#include "sim_op_priv.h"
 
 #include <errno.h>
 #include <poll.h>

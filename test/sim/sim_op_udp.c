@@ -4,7 +4,7 @@
  * and the payload. The areas have the requested sizes; the header says how much
  * of them is used.
  */
-#include "sim_priv.h"
+#include "sim_op_priv.h"
 
 #include <errno.h>
 #include <netinet/in.h>

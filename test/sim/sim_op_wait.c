@@ -4,7 +4,7 @@
  *
  * Also here: late completions for streams that are closed.
  */
-#include "sim_priv.h"
+#include "sim_op_priv.h"
 
 #include <errno.h>
 

@@ -3,7 +3,7 @@
  * Queues, buffer groups and slots: uring/soft/. Events while a ring waits:
  * sim_world.c.
  */
-#include "sim_priv.h"
+#include "sim_op_priv.h"
 
 #include "../../uring/filetab.h"
 

@@ -8,7 +8,7 @@
  * interrupted where it would sleep. It makes its next turn when there is an
  * event for it: a completion, an operation that can continue, or its timeout.
  */
-#include "sim_priv.h"
+#include "sim_op_priv.h"
 
 #include <errno.h>
 

@@ -2,7 +2,7 @@
  *
  *     recv on c0 (0500000000000000) ends: -125, Operation canceled
  */
-#include "sim_priv.h"
+#include "sim_op_priv.h"
 
 /* Simulated operations; the others are printed as a number. */
 static const char *const words[] = {

@@ -8,7 +8,7 @@
  * completion is task work of the ring. A moment is a point between two events
  * of the world. A worker may run at each; the tape chooses.
  */
-#include "sim_priv.h"
+#include "sim_op_priv.h"
 
 enum {
 	/* The delay of one. 0: until the world's next step, then as the tape

@@ -2,7 +2,7 @@
  *
  *     count how many of each can --> the tape picks one --> it happens
  */
-#include "sim_priv.h"
+#include "sim_op_priv.h"
 
 enum { STEP_NS = 1000 };
 
