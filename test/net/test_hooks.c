@@ -1,5 +1,6 @@
 /* test_hooks.c - callbacks of a loop itself: start, ticks, stop */
 #include "../rig/count_of.h"
+#include "../rig/faults.h"
 #include "../rig/peer.h"
 #include "test_server.h"
 
@@ -287,7 +288,7 @@ START_TEST(a_loop_that_ends_by_an_error_stops_once)
 	struct lives lives = { .refusing = NOBODY };
 	struct wi_faults faults;
 	wi_faults_init(&faults);
-	struct weir_loop *loop = own_loop(&lives, &faults.kernel);
+	struct weir_loop *loop = own_loop(&lives, &faults.wrap.kernel);
 	ck_assert_int_eq(weir_loop_enable(loop), 0);
 	faults.enter_fault = WI_ENTER_NOT_CALLED;
 	faults.enter_errno = -EBADF;

@@ -3,6 +3,7 @@
  */
 #include "../rig/apart.h"
 #include "../rig/count_of.h"
+#include "../rig/kernel_wrap.h"
 #include "../rig/support.h"
 #include "../suites.h"
 
@@ -168,37 +169,31 @@ END_TEST
 /* ---- an address that is in use for a while ------------------------------- */
 
 static struct {
-	struct weir_kernel kernel;
+	struct kernel_wrap wrap;
 	uint32_t in_use; /* calls of bind() to refuse */
 	uint32_t binds;
 	uint64_t paused_ns;
 } busy;
 
-static int busy_bind(void *ctx, int fd, const struct sockaddr *address,
-		     socklen_t address_bytes)
-{
-	const struct weir_kernel *real = weir_kernel_linux();
-	(void)ctx;
-	return ++busy.binds <= busy.in_use
-		       ? -EADDRINUSE
-		       : real->bind(real->ctx, fd, address, address_bytes);
-}
-
-static void busy_pause(void *ctx, uint64_t ns)
+static bool busy_before(void *ctx, struct kernel_call *call)
 {
 	(void)ctx;
-	busy.paused_ns += ns;
+	if (call->id == CALL_PAUSE) {
+		busy.paused_ns += call->ns;
+		return true;
+	}
+	call->result = -EADDRINUSE;
+	return call->id == CALL_BIND && ++busy.binds <= busy.in_use;
 }
 
 static int busy_open(uint32_t in_use)
 {
 	const struct wi_listen_request request = loopback_request(false);
 	memset(&busy, 0, sizeof(busy));
-	busy.kernel = *weir_kernel_linux();
-	busy.kernel.bind = busy_bind;
-	busy.kernel.pause = busy_pause;
+	kernel_wrap_init(&busy.wrap, weir_kernel_linux(), busy_before, NULL,
+			 NULL);
 	busy.in_use = in_use;
-	return wi_listen_socket_open(&busy.kernel, &request, NULL);
+	return wi_listen_socket_open(&busy.wrap.kernel, &request, NULL);
 }
 
 START_TEST(address_in_use_is_asked_for_again_for_a_while)

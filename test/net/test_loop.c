@@ -6,6 +6,7 @@
  * fragmented memory, a pool without a slot), and checks the result. Effects of
  * traffic are in the stories of test/sim.
  */
+#include "../rig/kernel_wrap.h"
 #include "../rig/support.h"
 #include "../suites.h"
 
@@ -30,8 +31,7 @@ enum {
 static struct rig {
 	struct weir_tape tape; /* benign */
 	struct weir_sim *sim;
-	const struct weir_kernel *under;
-	struct weir_kernel kernel; /* the same, but counts requests */
+	struct kernel_wrap wrap; /* of the simulated one: counts and refuses */
 	struct weir_loop *loop;
 	struct weir_service service;        /* of all connections */
 	struct weir_conn *conns[RIG_PEERS]; /* in the order of on_open */
@@ -130,22 +130,26 @@ static void conns_give(void)
 		wi_conn_death(rig.taken[i]);
 }
 
-static int rig_enter(void *ctx, int ring_fd, uint32_t submit_count,
-		     uint32_t min_complete, uint32_t flags, const void *arg,
-		     size_t arg_bytes)
+static bool rig_before(void *ctx, struct kernel_call *call)
 {
-	rig.want_count = min_complete;
-	if (rig.refuses)
-		return -EBUSY;
-	const int result =
-		rig.under->enter(ctx, ring_fd, submit_count, min_complete,
-				 flags, arg, arg_bytes);
+	(void)ctx;
+	if (call->id != CALL_ENTER)
+		return false;
+	rig.want_count = call->enter.min_complete;
+	call->result = -EBUSY;
+	return rig.refuses;
+}
+
+static void rig_after(void *ctx, struct kernel_call *call)
+{
+	(void)ctx;
+	if (call->id != CALL_ENTER)
+		return;
 	if (rig.takes_all) {
 		conns_take();
 		sq_jam();
 	}
 	rig.takes_all = false;
-	return result;
 }
 
 static int rig_attempt(struct weir_sim *sim,
@@ -165,7 +169,7 @@ static int rig_listen(void)
 		.backlog = (int)weir_loop_backlog(rig.loop),
 	};
 	ck_assert_int_eq(weir_addr_parse("0.0.0.0", PORT, &request.addr), 0);
-	const int fd = wi_listen_socket_open(&rig.kernel, &request, NULL);
+	const int fd = wi_listen_socket_open(&rig.wrap.kernel, &request, NULL);
 	ck_assert_int_ge(fd, 0);
 	return fd;
 }
@@ -180,10 +184,9 @@ static void rig_start(struct weir_loop_opts opts,
 
 	memset(&rig, 0, sizeof(rig));
 	ck_assert_int_eq(weir_sim_open(&rig.sim, &rig.tape, &world), 0);
-	rig.under = weir_sim_kernel(rig.sim);
-	rig.kernel = *rig.under;
-	rig.kernel.enter = rig_enter;
-	opts.ring.kernel = &rig.kernel;
+	kernel_wrap_init(&rig.wrap, weir_sim_kernel(rig.sim), rig_before,
+			 rig_after, NULL);
+	opts.ring.kernel = &rig.wrap.kernel;
 	opts.ring.sq_entry_count = 8;
 	opts.ring.cq_entry_count = 16;
 	opts.conn_count = 4;

@@ -2,6 +2,7 @@
  *
  * Memory is measured in a process that holds only the server.
  */
+#include "../rig/faults.h"
 #include "../rig/peer.h"
 #include "../rig/support.h"
 #include "../suites.h"
@@ -87,7 +88,7 @@ START_TEST(a_hundred_thousand_messages_allocate_nothing)
 	int fds[CLIENTS];
 	wi_faults_init(&seam);
 	const struct weir_server_opts opts = {
-		.loop = { .ring = { .kernel = &seam.kernel } },
+		.loop = { .ring = { .kernel = &seam.wrap.kernel } },
 	};
 	for (uint32_t i = 0; i < DEPTH; i++)
 		(void)peer_frame_put(out + (size_t)i * FRAME_BYTES, 64, i);

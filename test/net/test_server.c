@@ -7,6 +7,7 @@
 #include "test_server.h"
 #include "../rig/count_of.h"
 
+#include "../rig/faults.h"
 #include "../rig/peer.h"
 #include "../suites.h"
 #include "net/server/server_priv.h"
@@ -192,7 +193,7 @@ START_TEST(a_tiny_ring_with_one_buffer_over_a_faulty_kernel_is_exact)
 	faults.enter_seed = 8123;
 	faults.enters_faulty = UINT32_MAX;
 	const struct weir_server_opts opts = {
-		.loop = { .ring = { .kernel = &faults.kernel,
+		.loop = { .ring = { .kernel = &faults.wrap.kernel,
 				    .sq_entry_count = 2,
 				    .cq_entry_count = 8 },
 			  .buf_count = 1,
@@ -216,7 +217,7 @@ START_TEST(enters_that_fail_or_fall_short_lose_and_double_nothing)
 	faults.enters_faulty = UINT32_MAX;
 	(void)printf("seed %d, errno %d\n", 42 + _i, -fault_cases[_i]);
 	const struct weir_server_opts opts = {
-		.loop = { .ring = { .kernel = &faults.kernel } },
+		.loop = { .ring = { .kernel = &faults.wrap.kernel } },
 	};
 	traffic_on(&opts, CLIENTS, 10, &stats);
 	ck_assert_uint_gt(
@@ -234,7 +235,7 @@ START_TEST(gathered_sends_survive_a_submission_that_falls_short)
 	faults.enter_short_count = 1;
 	faults.enters_faulty = UINT32_MAX;
 	const struct weir_server_opts opts = {
-		.loop = { .ring = { .kernel = &faults.kernel } },
+		.loop = { .ring = { .kernel = &faults.wrap.kernel } },
 	};
 	traffic_on(&opts, CLIENTS, 5, NULL);
 }

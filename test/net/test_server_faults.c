@@ -7,6 +7,7 @@
  * over.
  */
 #include "../rig/count_of.h"
+#include "../rig/kernel_wrap.h"
 #include "../rig/peer.h"
 #include "../suites.h"
 
@@ -23,144 +24,73 @@ enum { FAULTS_TEST_TIMEOUT_S = 60 };
 
 /* ---- a kernel with faults ---------------------------------------------- */
 
-enum faulty_call {
-	CALL_NONE = 0,
-	CALL_SETUP,
-	CALL_ENABLE,
-	CALL_SOCKET,
-	CALL_OPTION, /* of a listener */
-	CALL_BIND,
-	CALL_LISTEN,
-	CALL_NAME,
-	CALL_LISTEN_AGAIN,
-	CALL_STEER, /* the option for steering */
+/* Steps of a server at its kernel, each of which a test can refuse. */
+enum step {
+	STEP_OTHER = 0,
+	STEP_SETUP,
+	STEP_ENABLE,
+	STEP_SOCKET,
+	STEP_OPTION, /* of a listener */
+	STEP_BIND,
+	STEP_LISTEN,
+	STEP_NAME,
+	STEP_LISTEN_AGAIN,
+	STEP_STEER, /* the option for steering */
 };
 
 static struct {
-	struct weir_kernel kernel;
+	struct kernel_wrap wrap;
 	/* Written while no thread makes such a call. */
-	enum faulty_call call;
+	enum step step;
 	int err;
-	struct weir_server *stop_first; /* stopped before disconnect() */
+	struct weir_server *stop_first; /* stopped before STEP_LISTEN_AGAIN */
 	int backlog_least;              /* smallest one requested */
 } faulty;
 
 static _Thread_local bool enter_fails;
 
-static int faulty_err(enum faulty_call call)
+static enum step step_of(const struct kernel_call *call)
 {
-	return faulty.call == call ? faulty.err : 0;
+	static const enum step steps[CALL_COUNT] = {
+		[CALL_SETUP] = STEP_SETUP,
+		[CALL_SOCKET] = STEP_SOCKET,
+		[CALL_BIND] = STEP_BIND,
+		[CALL_LISTEN] = STEP_LISTEN,
+		[CALL_SOCKNAME] = STEP_NAME,
+		[CALL_DISCONNECT] = STEP_LISTEN_AGAIN,
+	};
+	if (call->id == CALL_REGISTER &&
+	    call->register_op.opcode == IORING_REGISTER_ENABLE_RINGS)
+		return STEP_ENABLE;
+	if (call->id == CALL_SOCKOPT)
+		return call->sockopt.name == SO_INCOMING_CPU ? STEP_STEER
+							     : STEP_OPTION;
+	return steps[call->id];
 }
 
-static int faulty_setup(void *ctx, uint32_t entry_count,
-			struct io_uring_params *params)
+static bool faulty_before(void *ctx, struct kernel_call *call)
 {
-	const struct weir_kernel *real = weir_kernel_linux();
-	const int err = faulty_err(CALL_SETUP);
+	const enum step step = step_of(call);
 	(void)ctx;
-	return err < 0 ? err : real->setup(real->ctx, entry_count, params);
-}
-
-static int faulty_enter(void *ctx, int ring_fd, uint32_t submit_count,
-			uint32_t min_complete, uint32_t flags, const void *arg,
-			size_t arg_bytes)
-{
-	const struct weir_kernel *real = weir_kernel_linux();
-	(void)ctx;
-	return enter_fails ? -EBADF
-			   : real->enter(real->ctx, ring_fd, submit_count,
-					 min_complete, flags, arg, arg_bytes);
-}
-
-static int faulty_register(void *ctx, int ring_fd, uint32_t opcode, void *arg,
-			   uint32_t arg_count)
-{
-	const struct weir_kernel *real = weir_kernel_linux();
-	const int err = opcode == IORING_REGISTER_ENABLE_RINGS
-				? faulty_err(CALL_ENABLE)
-				: 0;
-	(void)ctx;
-	return err < 0 ? err
-		       : real->register_op(real->ctx, ring_fd, opcode, arg,
-					   arg_count);
-}
-
-static int faulty_socket(void *ctx, int family, int type, int protocol)
-{
-	const struct weir_kernel *real = weir_kernel_linux();
-	const int err = faulty_err(CALL_SOCKET);
-	(void)ctx;
-	return err < 0 ? err : real->socket(real->ctx, family, type, protocol);
-}
-
-static int faulty_bind(void *ctx, int fd, const struct sockaddr *address,
-		       socklen_t address_bytes)
-{
-	const struct weir_kernel *real = weir_kernel_linux();
-	const int err = faulty_err(CALL_BIND);
-	(void)ctx;
-	return err < 0 ? err
-		       : real->bind(real->ctx, fd, address, address_bytes);
-}
-
-static int faulty_listen(void *ctx, int fd, int backlog)
-{
-	const struct weir_kernel *real = weir_kernel_linux();
-	const int err = faulty_err(CALL_LISTEN);
-	(void)ctx;
-	if (backlog < faulty.backlog_least)
-		faulty.backlog_least = backlog;
-	return err < 0 ? err : real->listen(real->ctx, fd, backlog);
-}
-
-static int faulty_sockname(void *ctx, int fd, struct sockaddr *out_address,
-			   socklen_t *address_bytes)
-{
-	const struct weir_kernel *real = weir_kernel_linux();
-	const int err = faulty_err(CALL_NAME);
-	(void)ctx;
-	return err < 0 ? err
-		       : real->sockname(real->ctx, fd, out_address,
-					address_bytes);
-}
-
-static int faulty_disconnect(void *ctx, int fd)
-{
-	const struct weir_kernel *real = weir_kernel_linux();
-	const int err = faulty_err(CALL_LISTEN_AGAIN);
-	(void)ctx;
-	if (faulty.stop_first != NULL)
+	if (call->id == CALL_ENTER) {
+		call->result = -EBADF;
+		return enter_fails;
+	}
+	if (step == STEP_LISTEN && call->fd.backlog < faulty.backlog_least)
+		faulty.backlog_least = call->fd.backlog;
+	if (step == STEP_LISTEN_AGAIN && faulty.stop_first != NULL)
 		weir_server_stop(faulty.stop_first);
-	return err < 0 ? err : real->disconnect(real->ctx, fd);
+	call->result = faulty.err;
+	return step != STEP_OTHER && step == faulty.step;
 }
 
-static int faulty_sockopt(void *ctx, int fd, int level, int name,
-			  const void *value, socklen_t value_bytes)
-{
-	const struct weir_kernel *real = weir_kernel_linux();
-	const int err =
-		faulty_err(name == SO_INCOMING_CPU ? CALL_STEER : CALL_OPTION);
-	(void)ctx;
-	return err < 0 ? err
-		       : real->sockopt(real->ctx, fd, level, name, value,
-				       value_bytes);
-}
-
-static struct weir_kernel *faulty_init(void)
+static const struct weir_kernel *faulty_init(void)
 {
 	memset(&faulty, 0, sizeof(faulty));
 	faulty.backlog_least = INT_MAX;
-	faulty.kernel = *weir_kernel_linux();
-	faulty.kernel.setup = faulty_setup;
-	faulty.kernel.enter = faulty_enter;
-	faulty.kernel.register_op = faulty_register;
-	faulty.kernel.socket = faulty_socket;
-	faulty.kernel.bind = faulty_bind;
-	faulty.kernel.listen = faulty_listen;
-	faulty.kernel.sockname = faulty_sockname;
-	faulty.kernel.disconnect = faulty_disconnect;
-	faulty.kernel.sockopt = faulty_sockopt;
-	return &faulty.kernel;
+	kernel_wrap_init(&faulty.wrap, weir_kernel_linux(), faulty_before, NULL,
+			 NULL);
+	return &faulty.wrap.kernel;
 }
 
 /* ---- a server that says nothing ---------------------------------------- */
@@ -226,18 +156,18 @@ static bool is_drained(struct weir_server *server, uint32_t index)
 /* ---- the start --------------------------------------------------------- */
 
 static const struct {
-	enum faulty_call call;
+	enum step step;
 	int err;
 	const char *hint;
 } listen_cases[] = {
-	{ CALL_BIND, -EACCES, "CAP_NET_BIND_SERVICE" },
-	{ CALL_BIND, -EADDRINUSE, "is in use" },
-	{ CALL_BIND, -EADDRNOTAVAIL, "is no address of this host" },
-	{ CALL_LISTEN, -EADDRINUSE, "is in use" },
-	{ CALL_SOCKET, -EMFILE, "cannot listen on 127.0.0.1" },
-	{ CALL_OPTION, -ENOPROTOOPT, "cannot listen on 127.0.0.1" },
-	{ CALL_LISTEN, -ENOBUFS, "cannot listen on 127.0.0.1" },
-	{ CALL_NAME, -ENOBUFS, "cannot listen on 127.0.0.1" },
+	{ STEP_BIND, -EACCES, "CAP_NET_BIND_SERVICE" },
+	{ STEP_BIND, -EADDRINUSE, "is in use" },
+	{ STEP_BIND, -EADDRNOTAVAIL, "is no address of this host" },
+	{ STEP_LISTEN, -EADDRINUSE, "is in use" },
+	{ STEP_SOCKET, -EMFILE, "cannot listen on 127.0.0.1" },
+	{ STEP_OPTION, -ENOPROTOOPT, "cannot listen on 127.0.0.1" },
+	{ STEP_LISTEN, -ENOBUFS, "cannot listen on 127.0.0.1" },
+	{ STEP_NAME, -ENOBUFS, "cannot listen on 127.0.0.1" },
 };
 
 START_TEST(a_listener_that_cannot_be_had_is_explained)
@@ -250,7 +180,7 @@ START_TEST(a_listener_that_cannot_be_had_is_explained)
 	};
 	struct weir_server *server = NULL;
 	struct weir_error error = { .code = 0 };
-	faulty.call = listen_cases[_i].call;
+	faulty.step = listen_cases[_i].step;
 	faulty.err = listen_cases[_i].err;
 	expect(weir_server_open(&server, &opts, &error), listen_cases[_i].err,
 	       &error, listen_cases[_i].hint);
@@ -413,18 +343,18 @@ END_TEST
 
 /* A call that fails during a change, and the text of the error. */
 struct change_case {
-	enum faulty_call call;
+	enum step step;
 	int err;
 	const char *hint;
 	bool by_cpu;
 };
 
 static const struct change_case add_cases[] = {
-	{ CALL_SETUP, -ENOMEM, "", false },
-	{ CALL_ENABLE, -ENOMEM, "cannot enable the ring of loop 1", false },
-	{ CALL_SOCKET, -EMFILE, "cannot listen", false },
-	{ CALL_LISTEN, -EMFILE, "cannot listen", false },
-	{ CALL_STEER, -EPERM, "loop 1 cannot be steered to", true },
+	{ STEP_SETUP, -ENOMEM, "", false },
+	{ STEP_ENABLE, -ENOMEM, "cannot enable the ring of loop 1", false },
+	{ STEP_SOCKET, -EMFILE, "cannot listen", false },
+	{ STEP_LISTEN, -EMFILE, "cannot listen", false },
+	{ STEP_STEER, -EPERM, "loop 1 cannot be steered to", true },
 };
 
 START_TEST(a_loop_that_cannot_be_added_leaves_the_server_as_it_was)
@@ -435,13 +365,13 @@ START_TEST(a_loop_that_cannot_be_added_leaves_the_server_as_it_was)
 	struct weir_server *server =
 		faulty_start(1, 2, add_cases[_i].by_cpu, &none);
 	const size_t fds = peer_fd_count();
-	faulty.call = add_cases[_i].call;
+	faulty.step = add_cases[_i].step;
 	faulty.err = add_cases[_i].err;
 	expect(weir_server_add_loop(server, -1, &error), add_cases[_i].err,
 	       &error, add_cases[_i].hint);
 	ck_assert_uint_eq(loops_of(server), 1);
 	ck_assert_uint_eq(peer_fd_count(), fds);
-	faulty.call = CALL_NONE;
+	faulty.step = STEP_OTHER;
 	expect(weir_server_add_loop(server, -1, &error), 1, &error, "");
 	ck_assert_uint_eq(loops_of(server), 2);
 	server_end(server);
@@ -474,9 +404,9 @@ END_TEST
 /* ---- loops that rest --------------------------------------------------- */
 
 static const struct change_case resume_cases[] = {
-	{ CALL_LISTEN_AGAIN, -EADDRINUSE, "is in use", false },
-	{ CALL_LISTEN, -EADDRINUSE, "is in use", false },
-	{ CALL_STEER, -EPERM, "loop 1 cannot be steered to", true },
+	{ STEP_LISTEN_AGAIN, -EADDRINUSE, "is in use", false },
+	{ STEP_LISTEN, -EADDRINUSE, "is in use", false },
+	{ STEP_STEER, -EPERM, "loop 1 cannot be steered to", true },
 };
 
 START_TEST(a_loop_that_cannot_be_resumed_stays_drained)
@@ -487,12 +417,12 @@ START_TEST(a_loop_that_cannot_be_resumed_stays_drained)
 	struct weir_server *server =
 		faulty_start(2, 2, resume_cases[_i].by_cpu, &none);
 	ck_assert_int_eq(weir_server_drain_loop(server, 1, &error), 0);
-	faulty.call = resume_cases[_i].call;
+	faulty.step = resume_cases[_i].step;
 	faulty.err = resume_cases[_i].err;
 	expect(weir_server_resume_loop(server, 1, &error), resume_cases[_i].err,
 	       &error, resume_cases[_i].hint);
 	ck_assert(is_drained(server, 1));
-	faulty.call = CALL_NONE;
+	faulty.step = STEP_OTHER;
 	ck_assert_int_eq(weir_server_resume_loop(server, 1, &error), 0);
 	ck_assert(!is_drained(server, 1));
 	server_end(server);

@@ -1,6 +1,7 @@
 /* test_server_start.c - a server starts completely, or reports why it cannot
  * and leaves nothing */
 #include "../rig/count_of.h"
+#include "../rig/kernel_wrap.h"
 #include "../rig/peer.h"
 #include "test_server.h"
 
@@ -267,7 +268,7 @@ END_TEST
 /* ---- the third loop fails ---------------------------------------------- */
 
 struct third {
-	struct weir_kernel kernel;
+	struct kernel_wrap wrap;
 	uint32_t setups;
 	uint32_t registers;
 	uint32_t fail_setup;    /* the n-th setup fails... */
@@ -279,45 +280,26 @@ struct third {
 	uint32_t doorbells;
 };
 
-static int third_setup(void *ctx, uint32_t entry_count,
-		       struct io_uring_params *params)
+static bool third_before(void *ctx, struct kernel_call *call)
 {
 	struct third *third = ctx;
-	const struct weir_kernel *real = weir_kernel_default();
-	if (++third->setups == third->fail_setup)
-		return -ENOMEM;
-	return real->setup(real->ctx, entry_count, params);
-}
-
-static int third_register(void *ctx, int ring_fd, uint32_t opcode, void *arg,
-			  uint32_t arg_count)
-{
-	struct third *third = ctx;
-	const struct weir_kernel *real = weir_kernel_default();
-	if (opcode == third->opcode &&
-	    __atomic_add_fetch(&third->registers, 1, __ATOMIC_RELAXED) ==
-		    third->fail_register)
-		return -ENOMEM;
-	return real->register_op(real->ctx, ring_fd, opcode, arg, arg_count);
-}
-
-static int third_listen(void *ctx, int fd, int backlog)
-{
-	struct third *third = ctx;
-	const struct weir_kernel *real = weir_kernel_default();
-	/* The first is the probe for other listeners. */
-	if (third->fails_listen && ++third->listens == 4)
-		return -ENOMEM;
-	return real->listen(real->ctx, fd, backlog);
-}
-
-static int third_doorbell(void *ctx)
-{
-	struct third *third = ctx;
-	const struct weir_kernel *real = weir_kernel_default();
-	if (third->fails_doorbell && ++third->doorbells == 3)
-		return -EMFILE;
-	return real->doorbell_open(real->ctx);
+	call->result = -ENOMEM;
+	switch (call->id) {
+	case CALL_SETUP:
+		return ++third->setups == third->fail_setup;
+	case CALL_REGISTER:
+		return call->register_op.opcode == third->opcode &&
+		       __atomic_add_fetch(&third->registers, 1,
+					  __ATOMIC_RELAXED) ==
+			       third->fail_register;
+	case CALL_LISTEN: /* the first is the probe for other listeners */
+		return third->fails_listen && ++third->listens == 4;
+	case CALL_DOORBELL_OPEN:
+		call->result = -EMFILE;
+		return third->fails_doorbell && ++third->doorbells == 3;
+	default:
+		return false;
+	}
 }
 
 static const struct {
@@ -346,17 +328,12 @@ static const struct {
 START_TEST(a_server_of_which_the_third_loop_fails_leaves_nothing_behind)
 {
 	struct third third = third_cases[_i].third;
-	third.kernel = *weir_kernel_default();
-	third.kernel.ctx = &third;
-	third.kernel.setup = third_setup;
-	third.kernel.register_op = third_register;
-	third.kernel.listen = third_listen;
-	third.kernel.doorbell_open = third_doorbell;
+	kernel_wrap_init(&third.wrap, NULL, third_before, NULL, &third);
 	const struct weir_server_opts opts = {
 		.listen = &silent_listen,
 		.listen_count = 1,
 		.loop_count = 3,
-		.loop = { .ring = { .kernel = &third.kernel } },
+		.loop = { .ring = { .kernel = &third.wrap.kernel } },
 	};
 	struct weir_server *server = NULL;
 	struct weir_error error = { .code = 0 };

@@ -7,8 +7,8 @@
  * succeeds without the failing part. The next start always works.
  */
 #include "../rig/alloc_watch.h"
+#include "../rig/failing.h"
 #include "../rig/peer.h"
-#include "../rig/start_faults.h"
 #include "../rig/support.h"
 #include "../suites.h"
 
@@ -78,7 +78,7 @@ START_TEST(loop_that_cannot_start_leaves_nothing)
 {
 	struct weir_sim *sim = NULL;
 	struct weir_tape *tape = calloc(1, sizeof(*tape));
-	struct start_faults faults;
+	struct failing failing;
 	uint32_t refused = 0;
 	uint32_t call = 0;
 
@@ -89,21 +89,22 @@ START_TEST(loop_that_cannot_start_leaves_nothing)
 		struct weir_error error = { .code = 0 };
 		ck_assert_uint_lt(++call, CALLS_MAX);
 		weir_sim_reset(sim, tape, NULL);
-		start_faults_init(&faults, weir_sim_kernel(sim), call,
-				  sweep_ways[_i].for_ever, sweep_ways[_i].err);
-		const int err = loop_start(&faults.kernel, &loop, &error);
+		failing_init(&failing, weir_sim_kernel(sim), call,
+			     sweep_ways[_i].for_ever, sweep_ways[_i].err);
+		failing.spares_enter = true;
+		const int err = loop_start(&failing.wrap.kernel, &loop, &error);
 		if (err == 0)
 			loop_stop(loop);
 		else
 			refused++;
 		ck_assert_msg(err <= 0, "call %u: %d", call, err);
-		ck_assert_int_eq(faults.mappings, 0);
+		ck_assert_int_eq(failing.mappings, 0);
 		assert_nothing_left(sim, call);
 		ck_assert_int_eq(loop_start(weir_sim_kernel(sim), &loop, NULL),
 				 0);
 		loop_stop(loop);
 		assert_nothing_left(sim, call);
-	} while (start_faults_had_one(&faults));
+	} while (failing_refused(&failing) > 0);
 	ck_assert_uint_gt(refused, 5);
 	(void)printf("%u calls of a start, %u of them needed (errno %d%s)\n",
 		     call - 1, refused, -sweep_ways[_i].err,
@@ -166,18 +167,20 @@ static int server_try(const struct weir_kernel *kernel, size_t fds,
 START_TEST(server_that_cannot_start_leaves_nothing)
 {
 	const size_t fds = peer_fd_count();
-	struct start_faults faults;
+	struct failing failing;
 	uint64_t allocs;
 	uint32_t refused = 0;
 	uint32_t call = 0;
 
 	do {
 		ck_assert_uint_lt(++call, CALLS_MAX);
-		start_faults_init(&faults, weir_kernel_linux(), call,
-				  sweep_ways[_i].for_ever, sweep_ways[_i].err);
-		refused += !server_try(&faults.kernel, fds, 0, false, &allocs);
-		ck_assert_int_eq(faults.mappings, 0);
-	} while (start_faults_had_one(&faults));
+		failing_init(&failing, weir_kernel_linux(), call,
+			     sweep_ways[_i].for_ever, sweep_ways[_i].err);
+		failing.spares_enter = true;
+		refused += !server_try(&failing.wrap.kernel, fds, 0, false,
+				       &allocs);
+		ck_assert_int_eq(failing.mappings, 0);
+	} while (failing_refused(&failing) > 0);
 	ck_assert_uint_gt(refused, 5);
 	(void)printf("%u calls of a server's start, %u of them needed\n",
 		     call - 1, refused);

@@ -4,6 +4,7 @@
  * the test hangs.
  */
 #include "../rig/count_of.h"
+#include "../rig/kernel_wrap.h"
 #include "../rig/peer.h"
 #include "../steer/steer_rig.h"
 #include "../suites.h"
@@ -359,36 +360,29 @@ END_TEST
 /* A kernel that lets a client in after the last look for clients. It comes
  * before the enter that cancels the accept; that enter may fail as well. */
 struct late {
-	struct weir_kernel kernel;
+	struct kernel_wrap wrap;
 	uint16_t port;
 	int fd;
 	int at; /* enters until a client connects */
 	bool is_refused;
 };
 
-static int late_enter(void *ctx, int ring_fd, uint32_t submit_count,
-		      uint32_t min_complete, uint32_t flags, const void *arg,
-		      size_t arg_bytes)
+static bool late_before(void *ctx, struct kernel_call *call)
 {
 	struct late *late = ctx;
-	const struct weir_kernel *real = weir_kernel_default();
-	if (late->at > 0 && --late->at == 0) {
-		late->fd = peer_try_open(late->port);
-		if (late->is_refused)
-			return -EAGAIN;
-	}
-	return real->enter(real->ctx, ring_fd, submit_count, min_complete,
-			   flags, arg, arg_bytes);
+	if (call->id != CALL_ENTER || late->at == 0 || --late->at > 0)
+		return false;
+	late->fd = peer_try_open(late->port);
+	call->result = -EAGAIN;
+	return late->is_refused;
 }
 
 START_TEST(a_client_that_comes_in_behind_a_forced_stop_does_not_hang_it)
 {
 	struct late late = { .fd = -1, .at = 0 };
-	late.kernel = *weir_kernel_default();
-	late.kernel.ctx = &late;
-	late.kernel.enter = late_enter;
+	kernel_wrap_init(&late.wrap, NULL, late_before, NULL, &late);
 	const struct weir_loop_opts opts = {
-		.ring = { .kernel = &late.kernel,
+		.ring = { .kernel = &late.wrap.kernel,
 			  .sq_entry_count = 1,
 			  .cq_entry_count = 64 },
 	};

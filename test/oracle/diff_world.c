@@ -1,6 +1,7 @@
 /* diff_world.c - clients on the real kernel, and on the simulated one */
 #include "diff.h"
 
+#include "../rig/kernel_wrap.h"
 #include "../rig/loopback.h"
 
 #include <arpa/inet.h>
@@ -22,7 +23,7 @@ enum {
 
 struct real {
 	struct diff_world world; /* first */
-	struct weir_kernel kernel;
+	struct kernel_wrap wrap;
 	struct loopback loopback;
 	uint64_t now_ns; /* the loop's clock stands still but for pass() */
 	uint64_t settling_since_ns;
@@ -36,41 +37,25 @@ static uint64_t clock_ns(void)
 	return linux_kernel->now_ns(linux_kernel->ctx);
 }
 
-static uint64_t real_now_ns(void *ctx)
-{
-	const struct real *real = ctx;
-	return real->now_ns;
-}
-
 /* Loopback is instant in the other story: what the clients have sent is there
  * before the loop looks, and what the loop has sent before they do. */
-static int real_enter(void *ctx, int ring_fd, uint32_t submit_count,
-		      uint32_t min_complete, uint32_t flags, const void *arg,
-		      size_t arg_bytes)
+static bool real_before(void *ctx, struct kernel_call *call)
 {
-	const struct real *real = ctx;
-	loopback_flush(&real->loopback);
-	const int result =
-		weir_kernel_linux()->enter(NULL, ring_fd, submit_count,
-					   min_complete, flags, arg, arg_bytes);
-	loopback_flush(&real->loopback);
-	return result;
+	struct real *real = ctx;
+	if (call->id == CALL_ENTER)
+		loopback_flush(&real->loopback);
+	if (call->id != CALL_NOW_NS)
+		return false;
+	call->ns = real->now_ns;
+	return true;
 }
 
-static int real_shutdown(void *ctx, int fd, int how)
+static void real_after(void *ctx, struct kernel_call *call)
 {
-	const struct real *real = ctx;
-	const int err = weir_kernel_linux()->shutdown(NULL, fd, how);
-	loopback_flush(&real->loopback);
-	return err;
-}
-
-static int real_close(void *ctx, int fd)
-{
-	const struct real *real = ctx;
-	const int err = weir_kernel_linux()->close(NULL, fd);
-	loopback_flush(&real->loopback);
-	return err;
+	struct real *real = ctx;
+	if (call->id == CALL_ENTER || call->id == CALL_SHUTDOWN ||
+	    call->id == CALL_CLOSE)
+		loopback_flush(&real->loopback);
 }
 
 static int real_connect(void *ctx, uint32_t conn, uint16_t port)
@@ -166,16 +151,12 @@ struct diff_world *diff_real_open(void)
 {
 	struct real *real = calloc(1, sizeof(*real));
 	assert(real != NULL);
-	real->kernel = *weir_kernel_linux();
-	real->kernel.ctx = real;
-	real->kernel.now_ns = real_now_ns;
-	real->kernel.enter = real_enter;
-	real->kernel.shutdown = real_shutdown;
-	real->kernel.close = real_close;
+	kernel_wrap_init(&real->wrap, weir_kernel_linux(), real_before,
+			 real_after, real);
 	loopback_open(&real->loopback);
 	real->now_ns = NS_PER_S;
 	real->world = (struct diff_world){
-		.kernel = &real->kernel,
+		.kernel = &real->wrap.kernel,
 		.ctx = real,
 		.connect = real_connect,
 		.write = real_write,

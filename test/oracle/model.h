@@ -86,7 +86,7 @@ bool model_play(const struct weir_kernel *kernel, int fds[2],
 		struct model_outcome *out_outcome);
 
 /* The real kernel, with loopback flushed after each enter (loopback.h). */
-void model_real_open(struct weir_kernel *out_kernel);
+const struct weir_kernel *model_real_open(void);
 /* Two connected sockets of it. */
 void model_real_pair(int out_fds[2]);
 void model_real_end(void);

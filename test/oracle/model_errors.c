@@ -4,9 +4,7 @@
  */
 #include "model_lies.h"
 
-#include "uring/soft/soft_copy.h"
-
-#include "uring/barrier.h"
+#include "../rig/ring_view.h"
 
 #include <errno.h>
 #include <poll.h>
@@ -87,72 +85,35 @@ const struct model_error model_errors[] = {
 };
 const int model_error_count = sizeof(model_errors) / sizeof(model_errors[0]);
 
-/* The kernel behind it, its rings' memory, and what is wrong with it. */
 static struct {
-	struct weir_kernel kernel;
-	const struct weir_kernel *behind;
+	struct kernel_wrap wrap;
+	struct ring_view view;
 	const struct model_error *error;
 	const struct model_program *program;
-	struct io_cqring_offsets offsets;
-	uint8_t *memory;
 } wrong;
 
-static int wrong_setup(void *ctx, uint32_t entry_count,
-		       struct io_uring_params *params)
+static void wrong_complete(void *ctx, struct io_uring_cqe *cqe)
 {
-	const int fd = wrong.behind->setup(ctx, entry_count, params);
-	wrong.offsets = params->cq_off;
-	wrong.memory = NULL;
-	return fd;
+	const uint64_t op = cqe->user_data - 1;
+	(void)ctx;
+	if (op < wrong.program->op_count)
+		wrong.error->change(&wrong.program->ops[op], cqe);
 }
 
-static int wrong_map(void *ctx, size_t bytes, int fd, uint64_t offset,
-		     void **out_memory)
+static void wrong_after(void *ctx, struct kernel_call *call)
 {
-	int err = wrong.behind->map(ctx, bytes, fd, offset, out_memory);
-	if (err == 0 && fd >= 0 && offset == IORING_OFF_SQ_RING)
-		wrong.memory = *out_memory;
-	return err;
-}
-
-static uint32_t wrong_word(uint32_t offset)
-{
-	return *(uint32_t *)(void *)(wrong.memory + offset);
-}
-
-static int wrong_enter(void *ctx, int ring_fd, uint32_t submit_count,
-		       uint32_t min_complete, uint32_t flags, const void *arg,
-		       size_t arg_bytes)
-{
-	const uint32_t tail = wrong_word(wrong.offsets.tail);
-	const int result =
-		wrong.behind->enter(ctx, ring_fd, submit_count, min_complete,
-				    flags, arg, arg_bytes);
-	struct io_uring_cqe *cqes =
-		(struct io_uring_cqe *)(void *)(wrong.memory +
-						wrong.offsets.cqes);
-	const uint32_t mask = wrong_word(wrong.offsets.ring_mask);
-	for (uint32_t i = tail; i != wrong_word(wrong.offsets.tail); i++) {
-		struct io_uring_cqe cqe; /* as the kernel: see soft_copy.h */
-		wi_soft_copy(&cqe, &cqes[i & mask], sizeof(cqe));
-		const uint64_t op = cqe.user_data - 1;
-		if (op < wrong.program->op_count)
-			wrong.error->change(&wrong.program->ops[op], &cqe);
-		wi_soft_copy(&cqes[i & mask], &cqe, sizeof(cqe));
-	}
-	return result;
+	(void)ctx;
+	ring_view_follow(&wrong.view, call);
+	if (call->id == CALL_ENTER)
+		ring_view_completed(&wrong.view, wrong_complete, NULL);
 }
 
 const struct weir_kernel *model_err(const struct weir_kernel *kernel,
 				    const struct model_error *error,
 				    const struct model_program *program)
 {
-	wrong.behind = kernel;
 	wrong.error = error;
 	wrong.program = program;
-	wrong.kernel = *kernel;
-	wrong.kernel.setup = wrong_setup;
-	wrong.kernel.map = wrong_map;
-	wrong.kernel.enter = wrong_enter;
-	return &wrong.kernel;
+	kernel_wrap_init(&wrong.wrap, kernel, NULL, wrong_after, NULL);
+	return &wrong.wrap.kernel;
 }

@@ -1,6 +1,7 @@
 /* model_real.c - the real kernel, and its sockets */
 #include "model.h"
 
+#include "../rig/kernel_wrap.h"
 #include "../rig/loopback.h"
 #include "../rig/support.h"
 
@@ -12,23 +13,19 @@ static struct sockaddr_in real_address;
 static struct loopback real_loopback;
 
 /* The model knows of no packet that is later than the next enter. */
-static int real_enter(void *ctx, int ring_fd, uint32_t submit_count,
-		      uint32_t min_complete, uint32_t flags, const void *arg,
-		      size_t arg_bytes)
+static void real_after(void *ctx, struct kernel_call *call)
 {
-	const struct weir_kernel *kernel = weir_kernel_linux();
 	(void)ctx;
-	const int result = kernel->enter(kernel->ctx, ring_fd, submit_count,
-					 min_complete, flags, arg, arg_bytes);
-	loopback_flush(&real_loopback);
-	return result;
+	if (call->id == CALL_ENTER)
+		loopback_flush(&real_loopback);
 }
 
-void model_real_open(struct weir_kernel *out_kernel)
+const struct weir_kernel *model_real_open(void)
 {
-	*out_kernel = *weir_kernel_linux();
-	out_kernel->enter = real_enter;
+	static struct kernel_wrap wrap;
+	kernel_wrap_init(&wrap, weir_kernel_linux(), NULL, real_after, NULL);
 	loopback_open(&real_loopback);
+	return &wrap.kernel;
 }
 
 void model_real_pair(int out_fds[2])

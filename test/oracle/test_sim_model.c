@@ -85,7 +85,7 @@ START_TEST(what_the_kernel_does_the_model_allows)
 	struct model_search search = {
 		.plays_max = setting("WEIR_MODEL_PLAYS", 0),
 	};
-	struct weir_kernel kernel;
+	const struct weir_kernel *kernel = NULL;
 	struct model_program program;
 	struct model_outcome real;
 	uint64_t *set = calloc(OUTCOMES_MAX, sizeof(*set));
@@ -100,12 +100,12 @@ START_TEST(what_the_kernel_does_the_model_allows)
 				wi_is_deep() ? PROGRAMS_DEEP : PROGRAMS);
 
 	ck_assert_ptr_nonnull(set);
-	model_real_open(&kernel);
+	kernel = model_real_open();
 	model_search_open(&search);
 	for (uint64_t seed = first; seed < end && refuted < COMPLAINTS_MAX;
 	     seed++) {
 		program_of(seed, &program);
-		real_play(&kernel, &program, &real);
+		real_play(kernel, &program, &real);
 		const uint64_t plays =
 			model_search_find(&search, &program, &real);
 		benign += plays == 1;

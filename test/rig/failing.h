@@ -1,4 +1,4 @@
-/* failing.h - the real kernel, of which one call fails, or all from there on
+/* failing.h - a kernel of which one call fails, or all from there on
  *
  *     calls 1 2 3 4 5 6 7 ...
  *               ^           fails_at 3: this one, or this and all after it
@@ -8,23 +8,23 @@
 #ifndef WEIR_TEST_FAILING_H
 #define WEIR_TEST_FAILING_H
 
-#include "uring/kernel.h"
-
-#include <stdbool.h>
-#include <stdint.h>
+#include "kernel_wrap.h"
 
 struct failing {
-	struct weir_kernel kernel; /* for who is tested; any thread */
-	uint32_t fails_at;         /* counted from 1; 0: never */
+	struct kernel_wrap wrap; /* for the code under test; any thread */
+	uint32_t fails_at;       /* counted from 1; 0: never */
 	bool is_for_ever;
-	int err; /* negative */
+	bool spares_enter; /* an enter is not counted */
+	int err;           /* negative */
 
 	uint32_t calls; /* so far */
 	uint32_t refused;
+	int mappings; /* that are left */
 };
 
-void failing_init(struct failing *failing, uint32_t fails_at, bool is_for_ever,
-		  int err);
+/* @under: NULL for weir_kernel_default(). */
+void failing_init(struct failing *failing, const struct weir_kernel *under,
+		  uint32_t fails_at, bool is_for_ever, int err);
 
 /* How many calls it has refused. */
 uint32_t failing_refused(const struct failing *failing);

@@ -1,49 +1,10 @@
 #include "liar.h"
 
-#include "uring/soft/soft_copy.h"
-
-#include "uring/barrier.h"
-
+#include <sys/uio.h>
 #include <unistd.h>
 
 /* At least as long as what is sent. */
 static const char other_bytes[64] = "other bytes";
-
-static const struct weir_kernel *real(void)
-{
-	return weir_kernel_linux();
-}
-
-static int liar_setup(void *ctx, uint32_t entry_count,
-		      struct io_uring_params *params)
-{
-	struct liar *liar = ctx;
-	const int fd = real()->setup(real()->ctx, entry_count, params);
-	liar->params = *params;
-	liar->sqe_index = 0;
-	liar->cqe_index = 0;
-	liar->seen = 0;
-	return fd;
-}
-
-static int liar_map(void *ctx, size_t bytes, int fd, uint64_t offset,
-		    void **out_memory)
-{
-	struct liar *liar = ctx;
-	const int err = real()->map(real()->ctx, bytes, fd, offset, out_memory);
-	if (err < 0 || fd < 0)
-		return err;
-	if (offset == IORING_OFF_SQES)
-		liar->sqes = *out_memory;
-	else
-		liar->rings = *out_memory;
-	return 0;
-}
-
-static uint32_t *word_at(const struct liar *liar, uint32_t offset)
-{
-	return (uint32_t *)(void *)(liar->rings + offset);
-}
 
 static void send_others(struct liar *liar, struct io_uring_sqe *sqe)
 {
@@ -55,22 +16,13 @@ static void send_others(struct liar *liar, struct io_uring_sqe *sqe)
 	liar->told++;
 }
 
-static void liar_submit(struct liar *liar, uint32_t count)
+static void liar_submit(void *ctx, struct io_uring_sqe *sqe)
 {
-	const uint32_t mask = liar->params.sq_entries - 1;
-	for (uint32_t i = 0; i < count; i++) {
-		struct io_uring_sqe *entry =
-			&liar->sqes[liar->sqe_index++ & mask];
-		struct io_uring_sqe sqe;
-		wi_soft_copy(&sqe, entry, sizeof(sqe));
-		if (sqe.user_data < LIAR_OPS_MAX)
-			liar->entries[sqe.user_data] = sqe;
-		if (!liar->lie.has_other_bytes ||
-		    sqe.opcode != liar->lie.opcode)
-			continue;
-		send_others(liar, &sqe);
-		wi_soft_copy(entry, &sqe, sizeof(sqe));
-	}
+	struct liar *liar = ctx;
+	if (sqe->user_data < LIAR_OPS_MAX)
+		liar->entries[sqe->user_data] = *sqe;
+	if (liar->lie.has_other_bytes && sqe->opcode == liar->lie.opcode)
+		send_others(liar, sqe);
 }
 
 static bool makes_fd(const struct io_uring_sqe *sqe)
@@ -79,12 +31,13 @@ static bool makes_fd(const struct io_uring_sqe *sqe)
 					sqe->opcode == IORING_OP_SOCKET);
 }
 
-static void liar_complete(struct liar *liar, struct io_uring_cqe *cqe)
+static void liar_complete(void *ctx, struct io_uring_cqe *cqe)
 {
 	/* Other numbers are those of messages. */
 	static const struct io_uring_sqe message = {
 		.opcode = IORING_OP_MSG_RING,
 	};
+	struct liar *liar = ctx;
 	const struct lie *lie = &liar->lie;
 	const struct io_uring_sqe *sqe =
 		cqe->user_data < LIAR_OPS_MAX ? &liar->entries[cqe->user_data]
@@ -93,7 +46,7 @@ static void liar_complete(struct liar *liar, struct io_uring_cqe *cqe)
 		return;
 	if (lie->has_res || lie->has_no_flags)
 		liar->told++;
-	/* Who is lied to about a descriptor cannot close it. */
+	/* The code that is lied to about a descriptor cannot close it. */
 	if (lie->has_res && makes_fd(sqe) && cqe->res >= 0)
 		(void)close(cqe->res);
 	if (lie->has_res)
@@ -102,38 +55,27 @@ static void liar_complete(struct liar *liar, struct io_uring_cqe *cqe)
 		cqe->flags = 0;
 }
 
-static int liar_enter(void *ctx, int ring_fd, uint32_t submit_count,
-		      uint32_t min_complete, uint32_t flags, const void *arg,
-		      size_t arg_bytes)
+static bool liar_before(void *ctx, struct kernel_call *call)
 {
 	struct liar *liar = ctx;
-	const struct io_cqring_offsets *at = &liar->params.cq_off;
-	liar_submit(liar, submit_count);
-	const int result = real()->enter(real()->ctx, ring_fd, submit_count,
-					 min_complete, flags, arg, arg_bytes);
-	struct io_uring_cqe *cqes =
-		(struct io_uring_cqe *)(void *)(liar->rings + at->cqes);
-	const uint32_t tail = wi_load_acquire_u32(word_at(liar, at->tail));
-	while (liar->cqe_index != tail) {
-		struct io_uring_cqe *entry =
-			&cqes[liar->cqe_index++ &
-			      (liar->params.cq_entries - 1)];
-		struct io_uring_cqe cqe;
-		wi_soft_copy(&cqe, entry, sizeof(cqe));
-		liar_complete(liar, &cqe);
-		wi_soft_copy(entry, &cqe, sizeof(cqe));
-	}
-	return result;
+	if (call->id == CALL_ENTER)
+		ring_view_submitted(&liar->view, call, liar_submit, liar);
+	return false;
+}
+
+static void liar_after(void *ctx, struct kernel_call *call)
+{
+	struct liar *liar = ctx;
+	ring_view_follow(&liar->view, call);
+	if (call->id == CALL_SETUP)
+		liar->seen = 0;
+	if (call->id == CALL_ENTER)
+		ring_view_completed(&liar->view, liar_complete, liar);
 }
 
 void liar_init(struct liar *liar, const struct lie *lie)
 {
-	*liar = (struct liar){ .kernel = *weir_kernel_linux(), .lie = *lie };
-	/* What is not replaced here goes to the real one, which has no use for
-	 * ctx. */
-	liar->kernel.name = "liar";
-	liar->kernel.ctx = liar;
-	liar->kernel.setup = liar_setup;
-	liar->kernel.map = liar_map;
-	liar->kernel.enter = liar_enter;
+	*liar = (struct liar){ .lie = *lie };
+	kernel_wrap_init(&liar->wrap, weir_kernel_linux(), liar_before,
+			 liar_after, liar);
 }

@@ -1,4 +1,4 @@
-/* liar.h - the real kernel, that lies about what became of an operation
+/* liar.h - the real kernel, with a lie about what became of an operation
  *
  *     ring ---- enter() ----> the kernel ----> completions
  *                 |                                |
@@ -9,11 +9,7 @@
 #ifndef WEIR_TEST_LIAR_H
 #define WEIR_TEST_LIAR_H
 
-#include "uring/abi.h"
-#include "uring/kernel.h"
-
-#include <stdbool.h>
-#include <stdint.h>
+#include "ring_view.h"
 
 enum {
 	LIAR_OPS_MAX = 64, /* user_data below it names an entry */
@@ -30,17 +26,13 @@ struct lie {
 };
 
 struct liar {
-	struct weir_kernel kernel; /* for who is lied to */
+	struct kernel_wrap wrap; /* for the code that is lied to */
 	struct lie lie;
 	uint32_t told; /* how often */
 
+	struct ring_view view;
 	struct io_uring_sqe entries[LIAR_OPS_MAX]; /* by user_data */
 	uint32_t seen; /* of lie.opcode's completions */
-	struct io_uring_params params;
-	uint32_t sqe_index;
-	uint32_t cqe_index;
-	char *rings;
-	struct io_uring_sqe *sqes;
 };
 
 void liar_init(struct liar *liar, const struct lie *lie);

@@ -604,13 +604,20 @@ uint16_t local_listen(struct local *local, const struct weir_service *service)
 	return weir_addr_port(&addr);
 }
 
-static uint64_t local_now_ns(void *ctx)
+static bool local_before(void *ctx, struct kernel_call *call)
 {
 	const struct local *local = ctx;
-	const struct weir_kernel *real = weir_kernel_default();
-	const uint64_t base_ns = local->is_time_still ? local->start_ns
-						      : real->now_ns(real->ctx);
-	return base_ns + local->ahead_ns;
+	if (call->id != CALL_NOW_NS || !local->is_time_still)
+		return false;
+	call->ns = local->start_ns + local->ahead_ns;
+	return true;
+}
+
+static void local_after(void *ctx, struct kernel_call *call)
+{
+	const struct local *local = ctx;
+	if (call->id == CALL_NOW_NS)
+		call->ns += local->ahead_ns;
 }
 
 void local_start(struct local *local, const struct weir_loop_opts *opts,
@@ -622,11 +629,9 @@ void local_start(struct local *local, const struct weir_loop_opts *opts,
 	echo_init(&local->echo, service);
 	if (opts != NULL)
 		resolved = *opts;
-	local->kernel = *real;
-	local->kernel.ctx = local;
-	local->kernel.now_ns = local_now_ns;
+	kernel_wrap_init(&local->wrap, real, local_before, local_after, local);
 	if (resolved.ring.kernel == NULL)
-		resolved.ring.kernel = &local->kernel;
+		resolved.ring.kernel = &local->wrap.kernel;
 
 	local->ahead_ns = 0;
 	local->start_ns = real->now_ns(real->ctx);

@@ -10,6 +10,7 @@
 #ifndef WEIR_TEST_PEER_H
 #define WEIR_TEST_PEER_H
 
+#include "kernel_wrap.h"
 #include "seen.h"
 #include "support.h"
 
@@ -154,7 +155,7 @@ struct local {
 	uint64_t ahead_ns;
 	uint64_t start_ns;
 	bool is_time_still; /* set before local_start() */
-	struct weir_kernel kernel;
+	struct kernel_wrap wrap;
 };
 
 void local_start(struct local *local, const struct weir_loop_opts *opts,

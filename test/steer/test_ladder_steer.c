@@ -5,6 +5,7 @@
  */
 #include "../rig/apart.h"
 #include "../rig/count_of.h"
+#include "../rig/kernel_wrap.h"
 #include "../rig/support.h"
 #include "../suites.h"
 
@@ -311,30 +312,33 @@ END_TEST
 /* A kernel that returns the port's first listener for the second one: no means
  * can choose it. */
 struct twin {
-	struct weir_kernel kernel;
+	struct kernel_wrap wrap;
 	int first;
 };
 
-static int twin_listen(void *ctx, int fd, int backlog)
+static bool twin_before(void *ctx, struct kernel_call *call)
 {
 	struct twin *twin = ctx;
-	const struct weir_kernel *real = weir_kernel_linux();
-	if (twin->first >= 0)
-		return dup2(twin->first, fd) < 0 ? -errno : 0;
-	twin->first = fd;
-	return real->listen(real->ctx, fd, backlog);
+	if (call->id != CALL_LISTEN)
+		return false;
+	if (twin->first >= 0) {
+		call->result = dup2(twin->first, call->fd.fd) < 0 ? -errno : 0;
+		return true;
+	}
+	twin->first = call->fd.fd;
+	return false;
 }
 
 START_TEST(means_that_chooses_another_listener_is_found_out)
 {
 	const enum weir_rung_id id = steers[_i].id;
-	struct twin twin = { .kernel = *weir_kernel_linux(), .first = -1 };
-	twin.kernel.ctx = &twin;
-	twin.kernel.listen = twin_listen;
+	struct twin twin = { .first = -1 };
+	kernel_wrap_init(&twin.wrap, weir_kernel_linux(), twin_before, NULL,
+			 &twin);
 	wi_skip_if_forced_off(id);
 	wi_skip_unless(id != WEIR_RUNG_STEER_EBPF || has_cap_bpf(),
 		       "no CAP_BPF");
-	const struct weir_rung *rung = probe_one(&twin.kernel, id);
+	const struct weir_rung *rung = probe_one(&twin.wrap.kernel, id);
 	ck_assert_int_eq(rung->state, WEIR_RUNG_OFF);
 	ck_assert_msg(rung->err == -EPROTO, "%s: %s", rung->name, rung->cause);
 	ck_assert_ptr_nonnull(strstr(rung->cause, "accepted, and"));

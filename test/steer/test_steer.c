@@ -8,6 +8,7 @@
  */
 #include "../rig/alloc_watch.h"
 #include "../rig/count_of.h"
+#include "../rig/kernel_wrap.h"
 #include "../rig/support.h"
 #include "../suites.h"
 
@@ -186,7 +187,7 @@ END_TEST
 
 /* The real kernel with some refused calls. */
 static struct {
-	struct weir_kernel kernel;
+	struct kernel_wrap wrap;
 	int setup_err;
 	int option; /* of setsockopt(2) */
 	int option_err;
@@ -194,48 +195,34 @@ static struct {
 	uint32_t options; /* how often it was set or tried */
 } refusing;
 
-static int refusing_setup(void *ctx, uint32_t entry_count,
-			  struct io_uring_params *params)
+static bool refusing_before(void *ctx, struct kernel_call *call)
 {
-	const struct weir_kernel *real = weir_kernel_default();
 	(void)ctx;
-	return refusing.setup_err < 0
-		       ? refusing.setup_err
-		       : real->setup(real->ctx, entry_count, params);
-}
-
-static int refusing_sockopt(void *ctx, int fd, int level, int name,
-			    const void *value, socklen_t value_bytes)
-{
-	const struct weir_kernel *real = weir_kernel_default();
-	(void)ctx;
-	if (name == refusing.option) {
+	switch (call->id) {
+	case CALL_SETUP:
+		call->result = refusing.setup_err;
+		return refusing.setup_err < 0;
+	case CALL_SOCKOPT:
+		if (call->sockopt.name != refusing.option)
+			return false;
 		refusing.options++;
-		if (refusing.option_err < 0)
-			return refusing.option_err;
+		call->result = refusing.option_err;
+		return refusing.option_err < 0;
+	case CALL_MAP:
+		call->result = -ENOMEM;
+		return call->map.fd >= 0 && refusing.map_at > 0 &&
+		       --refusing.map_at == 0;
+	default:
+		return false;
 	}
-	return real->sockopt(real->ctx, fd, level, name, value, value_bytes);
-}
-
-static int refusing_map(void *ctx, size_t bytes, int fd, uint64_t offset,
-			void **out_memory)
-{
-	const struct weir_kernel *real = weir_kernel_default();
-	(void)ctx;
-	if (fd >= 0 && refusing.map_at > 0 && --refusing.map_at == 0)
-		return -ENOMEM;
-	return real->map(real->ctx, bytes, fd, offset, out_memory);
 }
 
 static const struct weir_kernel *refusing_init(int option)
 {
 	memset(&refusing, 0, sizeof(refusing));
-	refusing.kernel = *weir_kernel_default();
-	refusing.kernel.setup = refusing_setup;
-	refusing.kernel.map = refusing_map;
-	refusing.kernel.sockopt = refusing_sockopt;
+	kernel_wrap_init(&refusing.wrap, NULL, refusing_before, NULL, NULL);
 	refusing.option = option;
-	return &refusing.kernel;
+	return &refusing.wrap.kernel;
 }
 
 START_TEST(means_that_cannot_be_tried_are_none)

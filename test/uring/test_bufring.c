@@ -4,6 +4,7 @@
  * so that messages and buffers can be counted against each other.
  */
 #include "../rig/count_of.h"
+#include "../rig/faults.h"
 #include "../rig/support.h"
 #include "../suites.h"
 
@@ -364,7 +365,7 @@ START_TEST(group_without_memory_or_lock_limit_says_so)
 	wi_faults_init(&faults);
 	ck_assert_int_eq(weir_ring_open(&ring,
 					&(struct weir_ring_opts){
-						.kernel = &faults.kernel },
+						.kernel = &faults.wrap.kernel },
 					NULL),
 			 0);
 	faults.map_fails_at = faults.maps + 1;

@@ -5,6 +5,7 @@
  */
 #include "../rig/aborts.h"
 #include "../rig/count_of.h"
+#include "../rig/faults.h"
 #include "../rig/support.h"
 #include "../suites.h"
 
@@ -582,8 +583,8 @@ START_TEST(refused_group_says_why_and_leaves_nothing_mapped)
 	struct wi_faults faults;
 	uint8_t memory[4 * BUF_BYTES];
 	wi_faults_init(&faults);
-	wi_ring_start(&ring,
-		      &(struct weir_ring_opts){ .kernel = &faults.kernel });
+	wi_ring_start(&ring, &(struct weir_ring_opts){
+				     .kernel = &faults.wrap.kernel });
 	uint32_t mapped = faults.maps - faults.unmaps;
 	faults.register_opcode = IORING_REGISTER_PBUF_RING;
 	faults.register_errno = refusals[_i].err;
@@ -607,8 +608,8 @@ START_TEST(group_without_memory_for_its_book_is_closed_whole)
 	uint8_t memory[4 * BUF_BYTES];
 	const struct weir_bufring_opts opts = { .has_bundles = true };
 	wi_faults_init(&faults);
-	wi_ring_start(&ring,
-		      &(struct weir_ring_opts){ .kernel = &faults.kernel });
+	wi_ring_start(&ring, &(struct weir_ring_opts){
+				     .kernel = &faults.wrap.kernel });
 	uint32_t mapped = faults.maps - faults.unmaps;
 	faults.map_fails_at = faults.maps + (uint32_t)_i;
 	faults.map_errno = -ENOMEM;
@@ -629,8 +630,8 @@ START_TEST(status_that_the_kernel_refuses_is_passed_on)
 	uint32_t count = 5;
 	uint8_t memory[4 * BUF_BYTES];
 	wi_faults_init(&faults);
-	wi_ring_start(&ring,
-		      &(struct weir_ring_opts){ .kernel = &faults.kernel });
+	wi_ring_start(&ring, &(struct weir_ring_opts){
+				     .kernel = &faults.wrap.kernel });
 	ck_assert_int_eq(weir_bufring_open(&bufring, &ring, GROUP, memory, 4,
 					   BUF_BYTES, NULL, NULL),
 			 0);

@@ -1,5 +1,6 @@
 /* test_buftab.c - the table of registered buffers: fill, share, lifetime */
 #include "../rig/count_of.h"
+#include "../rig/faults.h"
 #include "../rig/support.h"
 #include "../suites.h"
 
@@ -284,8 +285,8 @@ START_TEST(refusals_of_the_kernel_are_passed_on)
 	struct wi_faults faults;
 	struct weir_error error;
 	wi_faults_init(&faults);
-	wi_ring_start(&ring,
-		      &(struct weir_ring_opts){ .kernel = &faults.kernel });
+	wi_ring_start(&ring, &(struct weir_ring_opts){
+				     .kernel = &faults.wrap.kernel });
 	faults.register_errno = -ENOMEM;
 	faults.register_opcode = IORING_REGISTER_BUFFERS2;
 	ck_assert_int_eq(weir_buftab_open(&ring, SLOTS, &error), -ENOMEM);

@@ -6,6 +6,7 @@
  */
 #include "../rig/apart.h"
 #include "../rig/count_of.h"
+#include "../rig/faults.h"
 #include "../rig/support.h"
 #include "../suites.h"
 
@@ -140,7 +141,7 @@ START_TEST(ring_passes_on_why_the_kernel_refused_it)
 	struct wi_faults faults;
 	wi_faults_init(&faults);
 	faults.setup_errno = setup_errors[_i].err;
-	const struct weir_ring_opts opts = { .kernel = &faults.kernel };
+	const struct weir_ring_opts opts = { .kernel = &faults.wrap.kernel };
 	ck_assert_int_eq(weir_ring_open(&ring, &opts, &error),
 			 setup_errors[_i].err);
 	ck_assert_int_eq(error.code, setup_errors[_i].err);
@@ -162,7 +163,7 @@ START_TEST(kernel_that_is_too_old_is_named_by_what_it_lacks)
 	const char *const names[3] = { "too old", "SENDMSG_ZC", "6.1" };
 	wi_faults_init(&faults);
 	faults.probe_last_op = 40;
-	const struct weir_ring_opts opts = { .kernel = &faults.kernel };
+	const struct weir_ring_opts opts = { .kernel = &faults.wrap.kernel };
 	ck_assert_int_eq(weir_ring_open(&ring, &opts, &error), -EOPNOTSUPP);
 	ck_assert_int_eq(error.code, -EOPNOTSUPP);
 	expect_names("the last operation is 40", &error, names);
@@ -184,7 +185,7 @@ START_TEST(kernel_that_does_not_answer_the_probe_is_refused)
 	wi_faults_init(&faults);
 	faults.register_opcode = IORING_REGISTER_PROBE;
 	faults.register_errno = -EACCES;
-	const struct weir_ring_opts opts = { .kernel = &faults.kernel };
+	const struct weir_ring_opts opts = { .kernel = &faults.wrap.kernel };
 	ck_assert_int_eq(weir_ring_open(&ring, &opts, &error), -EACCES);
 	ck_assert_ptr_nonnull(strstr(error.text, "operations"));
 	ck_assert_uint_eq(faults.closes, 1);
@@ -506,7 +507,7 @@ START_TEST(rung_that_the_kernel_does_not_report_is_off)
 {
 	struct wi_faults faults;
 	wi_faults_init(&faults);
-	const struct weir_ring_opts opts = { .kernel = &faults.kernel };
+	const struct weir_ring_opts opts = { .kernel = &faults.wrap.kernel };
 	uint32_t never = ladder_off(&opts);
 	faults.setup_hidden_features = IORING_FEAT_MIN_TIMEOUT;
 	ck_assert_uint_eq(ladder_off(&opts), never | BIT(MIN_WAIT));

@@ -4,6 +4,8 @@
  * in the seam, and refused by restrictions that the kernel itself enforces.
  */
 #include "../rig/count_of.h"
+#include "../rig/faults.h"
+#include "../rig/kernel_wrap.h"
 #include "../rig/support.h"
 #include "../suites.h"
 
@@ -277,7 +279,7 @@ START_TEST(set_up_flag_that_is_refused_takes_its_rung_and_no_required_one)
 	wi_skip_if_forced_off(flags[_i].id);
 	wi_faults_init(&faults);
 	faults.setup_known_flags = ~flags[_i].flag;
-	probe(&faults.kernel, 0, rungs);
+	probe(&faults.wrap.kernel, 0, rungs);
 	expect_off(flags[_i].id, -EINVAL, "does not know it",
 		   rungs[flags[_i].id].since);
 	ck_assert(weir_ladder_can_run(rungs));
@@ -327,7 +329,7 @@ START_TEST(register_call_that_is_refused_gives_errno_cause_and_remedy)
 	wi_faults_init(&faults);
 	faults.register_opcode = registers[_i].opcode;
 	faults.register_errno = registers[_i].err;
-	probe(&faults.kernel, 0, rungs);
+	probe(&faults.wrap.kernel, 0, rungs);
 	expect_off(registers[_i].id, registers[_i].err, registers[_i].cause,
 		   registers[_i].remedy);
 }
@@ -335,22 +337,17 @@ END_TEST
 
 /* The real kernel, with a restriction on every ring: all but one operation. */
 struct picky {
-	struct weir_kernel kernel;
+	struct kernel_wrap wrap;
 	uint8_t refused_opcode;
 };
 
-static int picky_register(void *ctx, int ring_fd, uint32_t opcode, void *arg,
-			  uint32_t arg_count)
+static int picky_restrict(const struct picky *picky, int ring_fd)
 {
-	const struct picky *picky = ctx;
-	const struct weir_kernel *real = weir_kernel_linux();
+	const struct weir_kernel *under = picky->wrap.under;
 	struct io_uring_restriction
 		allowed[IORING_OP_LAST + IORING_REGISTER_LAST + 1];
 	uint32_t count = 0;
 
-	if (opcode != IORING_REGISTER_ENABLE_RINGS)
-		return real->register_op(real->ctx, ring_fd, opcode, arg,
-					 arg_count);
 	memset(allowed, 0, sizeof(allowed));
 	for (uint8_t i = 0; i < IORING_OP_LAST; i++) {
 		if (i == picky->refused_opcode)
@@ -364,12 +361,18 @@ static int picky_register(void *ctx, int ring_fd, uint32_t opcode, void *arg,
 	}
 	allowed[count].opcode = IORING_RESTRICTION_SQE_FLAGS_ALLOWED;
 	allowed[count++].value = 0x7f;
-	int err =
-		real->register_op(real->ctx, ring_fd,
+	return under->register_op(under->ctx, ring_fd,
 				  IORING_REGISTER_RESTRICTIONS, allowed, count);
-	if (err < 0 && err != -EBUSY) /* a ring that has its own */
-		return err;
-	return real->register_op(real->ctx, ring_fd, opcode, arg, arg_count);
+}
+
+static bool picky_before(void *ctx, struct kernel_call *call)
+{
+	if (call->id != CALL_REGISTER ||
+	    call->register_op.opcode != IORING_REGISTER_ENABLE_RINGS)
+		return false;
+	call->result = picky_restrict(ctx, call->register_op.ring_fd);
+	/* -EBUSY: a ring that has its own */
+	return call->result < 0 && call->result != -EBUSY;
 }
 
 static const struct {
@@ -395,14 +398,11 @@ static const struct {
 };
 START_TEST(operation_that_is_refused_takes_its_rung)
 {
-	struct picky picky = {
-		.kernel = *weir_kernel_linux(),
-		.refused_opcode = operations[_i].opcode,
-	};
+	struct picky picky = { .refused_opcode = operations[_i].opcode };
 	wi_skip_if_forced_off(operations[_i].id);
-	picky.kernel.ctx = &picky;
-	picky.kernel.register_op = picky_register;
-	probe(&picky.kernel, 0, rungs);
+	kernel_wrap_init(&picky.wrap, weir_kernel_linux(), picky_before, NULL,
+			 &picky);
+	probe(&picky.wrap.kernel, 0, rungs);
 	expect_off(operations[_i].id, -EACCES, "policy", "allow it");
 }
 END_TEST
@@ -412,7 +412,7 @@ START_TEST(kernel_without_rings_has_every_rung_off_for_one_reason)
 	struct wi_faults faults;
 	wi_faults_init(&faults);
 	faults.setup_errno = -ENOSYS;
-	probe(&faults.kernel, 0, rungs);
+	probe(&faults.wrap.kernel, 0, rungs);
 	for (int i = 0; i < WEIR_RUNG_COUNT; i++) {
 		if (rungs[i].state == WEIR_RUNG_FORCED_OFF)
 			continue;
@@ -430,7 +430,7 @@ START_TEST(kernel_whose_enter_fails_has_no_rung_that_enters)
 	faults.enter_fault = WI_ENTER_NOT_CALLED;
 	faults.enter_errno = -EFAULT;
 	faults.enters_faulty = UINT32_MAX;
-	probe(&faults.kernel, 0, rungs);
+	probe(&faults.wrap.kernel, 0, rungs);
 	for (int i = 0; i < WEIR_RUNG_COUNT; i++)
 		if (i != WEIR_RUNG_QUERY && i != WEIR_RUNG_RESIZE &&
 		    rungs[i].state != WEIR_RUNG_FORCED_OFF)
@@ -448,7 +448,7 @@ START_TEST(rung_of_which_nothing_comes_is_off_after_a_second)
 	faults.enter_fault = WI_ENTER_NOT_CALLED;
 	faults.enter_errno = -EINTR;
 	faults.enters_faulty = UINT32_MAX;
-	probe(&faults.kernel, all_but(WEIR_RUNG_SOCKET_CMD), rungs);
+	probe(&faults.wrap.kernel, all_but(WEIR_RUNG_SOCKET_CMD), rungs);
 	expect_off(WEIR_RUNG_SOCKET_CMD, -ETIME, "within a second",
 		   "update the kernel");
 }
@@ -456,30 +456,31 @@ END_TEST
 
 /* A machine that stands still for two seconds, once. */
 struct leap {
-	struct weir_kernel kernel;
+	struct kernel_wrap wrap;
 	int reads_left; /* of the clock, until it leaps */
 };
 
-static uint64_t leap_now_ns(void *ctx)
+static void leap_after(void *ctx, struct kernel_call *call)
 {
 	struct leap *leap = ctx;
-	const struct weir_kernel *real = weir_kernel_linux();
 	const uint64_t two_s = UINT64_C(2000000000);
+	if (call->id != CALL_NOW_NS)
+		return;
 	if (leap->reads_left > 0)
 		leap->reads_left--;
-	return real->now_ns(real->ctx) + (leap->reads_left > 0 ? 0 : two_s);
+	call->ns += leap->reads_left > 0 ? 0 : two_s;
 }
 
 /* Found as a bug: the min-wait was off if its trial had been held up. */
 START_TEST(a_machine_that_stands_still_takes_no_rung)
 {
-	struct leap leap = { .kernel = *weir_kernel_linux() };
-	leap.kernel.ctx = &leap;
-	leap.kernel.now_ns = leap_now_ns;
+	struct leap leap = { .reads_left = 0 };
+	kernel_wrap_init(&leap.wrap, weir_kernel_linux(), NULL, leap_after,
+			 &leap);
 	probe(NULL, 0, others);
 	for (int at = 1; leap.reads_left == 0; at++) {
 		leap.reads_left = at;
-		probe(&leap.kernel, 0, rungs);
+		probe(&leap.wrap.kernel, 0, rungs);
 		for (int i = 0; i < WEIR_RUNG_COUNT; i++)
 			ck_assert_msg(rungs[i].state == others[i].state,
 				      "at look %d: %s is %s: %s (%d)", at,
@@ -575,8 +576,8 @@ START_TEST(ring_tells_what_it_was_refused)
 	faults.setup_known_flags = ~IORING_SETUP_NO_SQARRAY;
 	faults.register_opcode = IORING_REGISTER_RING_FDS;
 	faults.register_errno = -EBUSY;
-	wi_ring_start(&ring,
-		      &(struct weir_ring_opts){ .kernel = &faults.kernel });
+	wi_ring_start(&ring, &(struct weir_ring_opts){
+				     .kernel = &faults.wrap.kernel });
 	weir_ladder_read(&ring, rungs);
 	expect_off(WEIR_RUNG_NO_SQARRAY, -EINVAL, "does not know", "6.6");
 	expect_off(WEIR_RUNG_REGISTERED_RING, -EBUSY, "16 rings", "fewer");

@@ -4,6 +4,7 @@
  * changed on its way (liar.h, and here): the trial finds it out.
  */
 #include "../rig/count_of.h"
+#include "../rig/kernel_wrap.h"
 #include "../rig/liar.h"
 #include "../rig/peer.h"
 #include "../rig/support.h"
@@ -129,7 +130,7 @@ START_TEST(operation_that_does_something_else_is_found_out)
 	wi_skip_unless(probe(NULL, lies[_i].id)->state == WEIR_RUNG_ON,
 		       "this kernel does without the rung");
 	liar_init(&liar, &lies[_i].lie);
-	const struct weir_rung *rung = probe(&liar.kernel, lies[_i].id);
+	const struct weir_rung *rung = probe(&liar.wrap.kernel, lies[_i].id);
 	ck_assert_msg(rung->err == lies[_i].want, "%s: %d, want %d: %s",
 		      lies[_i].what, rung->err, lies[_i].want, rung->cause);
 	expect_off(rung, lies[_i].want);
@@ -141,35 +142,26 @@ END_TEST
 
 /* The real kernel, but one call says yes and does nothing. */
 struct yes_man {
-	struct weir_kernel kernel;
+	struct kernel_wrap wrap;
 	uint32_t opcode; /* of the register calls; LAST: enter by a region */
 	int result;      /* of the query in it */
 };
 
-static int yes_register(void *ctx, int ring_fd, uint32_t opcode, void *arg,
-			uint32_t arg_count)
+static bool yes_before(void *ctx, struct kernel_call *call)
 {
 	const struct yes_man *yes = ctx;
-	const struct weir_kernel *real = weir_kernel_linux();
-	if (opcode != yes->opcode)
-		return real->register_op(real->ctx, ring_fd, opcode, arg,
-					 arg_count);
-	if (opcode == IORING_REGISTER_QUERY)
-		((struct io_uring_query_hdr *)arg)->result = yes->result;
-	return 0;
-}
-
-static int yes_enter(void *ctx, int ring_fd, uint32_t submit_count,
-		     uint32_t min_complete, uint32_t flags, const void *arg,
-		     size_t arg_bytes)
-{
-	const struct yes_man *yes = ctx;
-	const struct weir_kernel *real = weir_kernel_linux();
-	if (yes->opcode == IORING_REGISTER_LAST && submit_count == 0 &&
-	    (flags & IORING_ENTER_EXT_ARG_REG) != 0)
-		return 0;
-	return real->enter(real->ctx, ring_fd, submit_count, min_complete,
-			   flags, arg, arg_bytes);
+	call->result = 0;
+	if (call->id == CALL_ENTER)
+		return yes->opcode == IORING_REGISTER_LAST &&
+		       call->enter.submit_count == 0 &&
+		       (call->enter.flags & IORING_ENTER_EXT_ARG_REG) != 0;
+	if (call->id != CALL_REGISTER ||
+	    call->register_op.opcode != yes->opcode)
+		return false;
+	if (yes->opcode == IORING_REGISTER_QUERY)
+		((struct io_uring_query_hdr *)call->register_op.arg)->result =
+			yes->result;
+	return true;
 }
 
 static const struct {
@@ -187,17 +179,15 @@ static const struct {
 START_TEST(call_that_only_says_yes_is_found_out)
 {
 	struct yes_man yes = {
-		.kernel = *weir_kernel_linux(),
 		.opcode = answers[_i].opcode,
 		.result = answers[_i].result,
 	};
 	wi_skip_if_forced_off(answers[_i].id);
 	wi_skip_unless(probe(NULL, answers[_i].id)->state == WEIR_RUNG_ON,
 		       "this kernel does without the rung");
-	yes.kernel.ctx = &yes;
-	yes.kernel.register_op = yes_register;
-	yes.kernel.enter = yes_enter;
-	expect_off(probe(&yes.kernel, answers[_i].id), answers[_i].want);
+	kernel_wrap_init(&yes.wrap, weir_kernel_linux(), yes_before, NULL,
+			 &yes);
+	expect_off(probe(&yes.wrap.kernel, answers[_i].id), answers[_i].want);
 }
 END_TEST
 
@@ -206,30 +196,25 @@ END_TEST
 /* The real kernel, with a clock that leaps a second at every look, and if it
  * is asleep with enters that do nothing. */
 struct leaper {
-	struct weir_kernel kernel;
+	struct kernel_wrap wrap;
 	bool is_asleep;
 	uint32_t enters;
 	uint64_t now_ns;
 };
 
-static uint64_t leaper_now_ns(void *ctx)
+static bool leaper_before(void *ctx, struct kernel_call *call)
 {
 	struct leaper *leaper = ctx;
+	call->result = 0;
+	if (call->id == CALL_ENTER) {
+		leaper->enters++;
+		return leaper->is_asleep;
+	}
+	if (call->id != CALL_NOW_NS)
+		return false;
 	leaper->now_ns += SECOND_NS;
-	return leaper->now_ns;
-}
-
-static int leaper_enter(void *ctx, int ring_fd, uint32_t submit_count,
-			uint32_t min_complete, uint32_t flags, const void *arg,
-			size_t arg_bytes)
-{
-	struct leaper *leaper = ctx;
-	const struct weir_kernel *real = weir_kernel_linux();
-	leaper->enters++;
-	if (leaper->is_asleep)
-		return 0;
-	return real->enter(real->ctx, ring_fd, submit_count, min_complete,
-			   flags, arg, arg_bytes);
+	call->ns = leaper->now_ns;
+	return true;
 }
 
 static const struct {
@@ -243,17 +228,13 @@ static const struct {
 
 START_TEST(second_that_is_over_is_not_waited_for)
 {
-	struct leaper leaper = {
-		.kernel = *weir_kernel_linux(),
-		.is_asleep = leaps[_i].is_asleep,
-	};
+	struct leaper leaper = { .is_asleep = leaps[_i].is_asleep };
 	wi_skip_if_forced_off(leaps[_i].id);
 	wi_skip_unless(probe(NULL, leaps[_i].id)->state == WEIR_RUNG_ON,
 		       "this kernel does without the rung");
-	leaper.kernel.ctx = &leaper;
-	leaper.kernel.now_ns = leaper_now_ns;
-	leaper.kernel.enter = leaper_enter;
-	expect_off(probe(&leaper.kernel, leaps[_i].id), leaps[_i].want);
+	kernel_wrap_init(&leaper.wrap, weir_kernel_linux(), leaper_before, NULL,
+			 &leaper);
+	expect_off(probe(&leaper.wrap.kernel, leaps[_i].id), leaps[_i].want);
 	ck_assert_uint_lt(leaper.enters, LOOKS_MAX);
 }
 END_TEST

@@ -3,6 +3,7 @@
  * What a comment in op.h promises of a result is provoked here: the success,
  * and each error that a process can bring about for itself.
  */
+#include "../rig/kernel_wrap.h"
 #include "../rig/op_rig.h"
 #include "../suites.h"
 
@@ -847,16 +848,46 @@ END_TEST
 
 /* ---- the kernel's own calls -------------------------------------------- */
 
-START_TEST(kernel_calls_on_nothing_give_their_errno)
+/* Of the wrapper that all fault injection goes through: each call reaches the
+ * kernel as it was made, once. */
+static struct {
+	struct kernel_wrap wrap;
+	uint32_t before[CALL_COUNT];
+	uint32_t after[CALL_COUNT];
+} noted;
+
+static bool note_before(void *ctx, struct kernel_call *call)
 {
-	const struct weir_kernel *kernel = weir_kernel_linux();
-	void *memory = NULL;
+	(void)ctx;
+	noted.before[call->id]++;
+	return false;
+}
+
+static void note_after(void *ctx, struct kernel_call *call)
+{
+	(void)ctx;
+	noted.after[call->id]++;
+}
+
+static const struct weir_kernel *noted_kernel(void)
+{
+	memset(&noted, 0, sizeof(noted));
+	kernel_wrap_init(&noted.wrap, weir_kernel_linux(), note_before,
+			 note_after, NULL);
+	return &noted.wrap.kernel;
+}
+
+static void expect_socket_errnos(const struct weir_kernel *kernel)
+{
 	struct sockaddr address = { .sa_family = AF_INET };
 	socklen_t bytes = sizeof(address);
 	const int value = 1;
-	ck_assert_str_eq(kernel->name, "linux");
 	ck_assert_int_eq(kernel->socket(kernel->ctx, 9999, SOCK_STREAM, 0),
 			 -EAFNOSUPPORT);
+	ck_assert_int_eq(kernel->socket(kernel->ctx, AF_INET, 15, 0), -EINVAL);
+	ck_assert_int_eq(
+		kernel->socket(kernel->ctx, AF_INET, SOCK_STREAM, IPPROTO_UDP),
+		-EPROTONOSUPPORT);
 	ck_assert_int_eq(kernel->sockopt(kernel->ctx, -1, SOL_SOCKET,
 					 SO_REUSEADDR, &value, sizeof(value)),
 			 -EBADF);
@@ -868,7 +899,12 @@ START_TEST(kernel_calls_on_nothing_give_their_errno)
 			 -EBADF);
 	ck_assert_int_eq(kernel->disconnect(kernel->ctx, -1), -EBADF);
 	ck_assert_int_eq(kernel->shutdown(kernel->ctx, -1, SHUT_RDWR), -EBADF);
-	ck_assert_int_eq(kernel->doorbell_ring(kernel->ctx, -1), -EBADF);
+	ck_assert_int_eq(kernel->close(kernel->ctx, -1), -EBADF);
+}
+
+static void expect_memory_errnos(const struct weir_kernel *kernel)
+{
+	void *memory = NULL;
 	ck_assert_int_eq(kernel->map(kernel->ctx, 0, -1, 0, &memory), -EINVAL);
 	ck_assert_ptr_null(memory);
 	ck_assert_int_eq(kernel->map(kernel->ctx, 4096, -1, 0, &memory), 0);
@@ -881,30 +917,56 @@ START_TEST(kernel_calls_on_nothing_give_their_errno)
 	ck_assert_uint_eq(*(uint8_t *)memory, 0);
 	ck_assert_int_eq(kernel->advise(kernel->ctx, memory, 4096, -1),
 			 -EINVAL);
+	ck_assert_int_eq(kernel->random(kernel->ctx, memory, 8), 0);
 	ck_assert_int_eq(kernel->unmap(kernel->ctx, memory, 4096), 0);
 	ck_assert_int_eq(kernel->random(kernel->ctx, memory, 8), -EFAULT);
-	/* Newer than 6.12: a message of which there is none. */
-	int err = kernel->register_op(kernel->ctx, -1,
-				      IORING_REGISTER_SEND_MSG_RING, NULL, 1);
-	ck_assert_msg(err == -EFAULT || err == -EINVAL || err == -EBADF,
-		      "got %d", err);
 	ck_assert_int_eq(kernel->unmap(kernel->ctx, (char *)memory + 1, 4096),
 			 -EINVAL);
+}
+
+static void expect_ring_errnos(const struct weir_kernel *kernel)
+{
+	struct io_uring_params params = { .flags = 1u << 31 };
+	int err = kernel->setup(kernel->ctx, 8, &params);
+	ck_assert_int_lt(err, 0); /* -EINVAL; -ENOSYS, -EPERM: no rings here */
+	ck_assert_int_eq(kernel->setup(kernel->ctx, 8, &params), err);
+	err = kernel->enter(kernel->ctx, -1, 0, 0, 0, NULL, 0);
+	ck_assert_msg(err == -EBADF || err == -ENOSYS || err == -EPERM,
+		      "got %d", err);
+	/* Newer than 6.12: a message of which there is none. */
+	err = kernel->register_op(kernel->ctx, -1,
+				  IORING_REGISTER_SEND_MSG_RING, NULL, 1);
+	ck_assert_msg(err == -EFAULT || err == -EINVAL || err == -EBADF,
+		      "got %d", err);
+	ck_assert_int_ge(kernel->punt_workers(kernel->ctx), 0);
+}
+
+START_TEST(kernel_calls_on_nothing_give_their_errno)
+{
+	const struct weir_kernel *kernel =
+		_i == 0 ? weir_kernel_linux() : noted_kernel();
+	const uint32_t word = 0;
+	ck_assert_str_eq(kernel->name, _i == 0 ? "linux" : "wrapped");
+	expect_socket_errnos(kernel);
+	expect_memory_errnos(kernel);
+	expect_ring_errnos(kernel);
+	const int doorbell = kernel->doorbell_open(kernel->ctx);
+	ck_assert_int_ge(doorbell, 0);
+	ck_assert_int_eq(kernel->doorbell_ring(kernel->ctx, doorbell), 0);
+	ck_assert_int_eq(kernel->close(kernel->ctx, doorbell), 0);
+	ck_assert_int_eq(kernel->doorbell_ring(kernel->ctx, -1), -EBADF);
+	ck_assert_int_eq(kernel->wait(kernel->ctx, &word, 1), -EAGAIN);
+	ck_assert_int_eq(kernel->wake(kernel->ctx, &word), 0);
 	uint64_t before_ns = kernel->now_ns(kernel->ctx);
 	ck_assert_uint_gt(before_ns, 0);
-	ck_assert_uint_ge(kernel->now_ns(kernel->ctx), before_ns);
+	kernel->pause(kernel->ctx, 1000000);
+	ck_assert_uint_ge(kernel->now_ns(kernel->ctx), before_ns + 1000000);
+	for (int i = 0; i < CALL_COUNT && _i == 1; i++) {
+		ck_assert_msg(noted.before[i] > 0, "call %d was not seen", i);
+		ck_assert_uint_eq(noted.after[i], noted.before[i]);
+	}
 }
 END_TEST
-
-/* ---- the suite ---------------------------------------------------------- */
-
-static TCase *add_case(Suite *suite, const char *name)
-{
-	TCase *tcase = tcase_create(name);
-	tcase_set_timeout(tcase, 60);
-	suite_add_tcase(suite, tcase);
-	return tcase;
-}
 
 static uint32_t gate; /* a word to wait on */
 
@@ -932,10 +994,21 @@ START_TEST(wait_ends_when_another_thread_changes_the_word_and_wakes)
 }
 END_TEST
 
+/* ---- the suite --------------------------------------------------------- */
+
+static TCase *add_case(Suite *suite, const char *name)
+{
+	TCase *tcase = tcase_create(name);
+	tcase_set_timeout(tcase, 60);
+	suite_add_tcase(suite, tcase);
+	return tcase;
+}
+
 WI_SUITE(op, "op", WI_RUNGS | WI_THREADS)
 {
 	TCase *tcase = add_case(suite, "kernel");
-	tcase_add_test(tcase, kernel_calls_on_nothing_give_their_errno);
+	tcase_add_loop_test(tcase, kernel_calls_on_nothing_give_their_errno, 0,
+			    2);
 	tcase_add_test(
 		tcase,
 		wait_ends_when_another_thread_changes_the_word_and_wakes);

@@ -1,5 +1,7 @@
 /* test_register.c - the thin calls, and each of their errors */
 #include "../rig/count_of.h"
+#include "../rig/faults.h"
+#include "../rig/kernel_wrap.h"
 #include "../rig/support.h"
 #include "../suites.h"
 
@@ -257,30 +259,32 @@ START_TEST(kernel_that_cannot_be_asked_says_so)
 	wi_faults_init(&faults);
 	faults.register_opcode = IORING_REGISTER_QUERY;
 	faults.register_errno = unknowns[_i].err;
-	ck_assert_int_eq(weir_register_query(&faults.kernel, &limits),
+	ck_assert_int_eq(weir_register_query(&faults.wrap.kernel, &limits),
 			 unknowns[_i].want);
 	ck_assert_uint_eq(limits.op_count, 3);
 }
 END_TEST
 
-static int query_unknown(void *ctx, int ring_fd, uint32_t opcode, void *arg,
-			 uint32_t arg_count)
+static bool query_unknown(void *ctx, struct kernel_call *call)
 {
-	struct io_uring_query_hdr *question = arg;
+	struct io_uring_query_hdr *question = call->register_op.arg;
 	(void)ctx;
-	ck_assert_int_eq(ring_fd, -1);
-	ck_assert_uint_eq(opcode, IORING_REGISTER_QUERY);
-	ck_assert_uint_eq(arg_count, 0);
+	ck_assert_int_eq(call->id, CALL_REGISTER);
+	ck_assert_int_eq(call->register_op.ring_fd, -1);
+	ck_assert_uint_eq(call->register_op.opcode, IORING_REGISTER_QUERY);
+	ck_assert_uint_eq(call->register_op.arg_count, 0);
 	question->result = -EOPNOTSUPP;
-	return 0;
+	call->result = 0;
+	return true;
 }
 
 START_TEST(answer_inside_the_question_counts)
 {
-	struct weir_kernel kernel = *weir_kernel_linux();
+	struct kernel_wrap wrap;
 	struct weir_kernel_limits limits = { .op_count = 3 };
-	kernel.register_op = query_unknown;
-	ck_assert_int_eq(weir_register_query(&kernel, &limits), -EOPNOTSUPP);
+	kernel_wrap_init(&wrap, weir_kernel_linux(), query_unknown, NULL, NULL);
+	ck_assert_int_eq(weir_register_query(&wrap.kernel, &limits),
+			 -EOPNOTSUPP);
 	ck_assert_uint_eq(limits.op_count, 3);
 }
 END_TEST
@@ -426,8 +430,8 @@ START_TEST(refusal_of_each_call_is_passed_on)
 	void *err = NULL;
 	int index = _i;
 	wi_faults_init(&faults);
-	wi_ring_start(&ring,
-		      &(struct weir_ring_opts){ .kernel = &faults.kernel });
+	wi_ring_start(&ring, &(struct weir_ring_opts){
+				     .kernel = &faults.wrap.kernel });
 	faults.register_opcode = calls[_i].opcode;
 	faults.register_errno = -ENOMEM;
 	ck_assert_int_eq(calls[_i].call(&ring), -ENOMEM);

@@ -3,6 +3,7 @@
  * What was taken or ready before a resize comes back exactly once after it.
  */
 #include "../rig/count_of.h"
+#include "../rig/faults.h"
 #include "../rig/nops.h"
 #include "../rig/support.h"
 #include "../suites.h"
@@ -126,8 +127,8 @@ START_TEST(old_queues_are_unmapped)
 	struct wi_faults faults;
 	wi_skip_unless(kernel_resizes(), "this kernel does not resize");
 	wi_faults_init(&faults);
-	wi_ring_start(&ring,
-		      &(struct weir_ring_opts){ .kernel = &faults.kernel });
+	wi_ring_start(&ring, &(struct weir_ring_opts){
+				     .kernel = &faults.wrap.kernel });
 	uint32_t mapped = faults.maps - faults.unmaps;
 	ck_assert_int_eq(weir_ring_resize(&ring, 64, 128), 0);
 	ck_assert_uint_eq(faults.maps - faults.unmaps, mapped);
@@ -142,8 +143,8 @@ START_TEST(ring_whose_new_queues_cannot_be_mapped_is_lost_and_closes)
 	struct wi_faults faults;
 	wi_skip_unless(kernel_resizes(), "this kernel does not resize");
 	wi_faults_init(&faults);
-	wi_ring_start(&ring,
-		      &(struct weir_ring_opts){ .kernel = &faults.kernel });
+	wi_ring_start(&ring, &(struct weir_ring_opts){
+				     .kernel = &faults.wrap.kernel });
 	faults.map_fails_at = faults.maps + (uint32_t)_i;
 	faults.map_errno = -ENOMEM;
 	ck_assert_int_eq(weir_ring_resize(&ring, 64, 128), -ENOMEM);
@@ -161,8 +162,8 @@ START_TEST(resize_that_the_kernel_refuses_changes_nothing)
 	struct weir_ring ring;
 	struct wi_faults faults;
 	wi_faults_init(&faults);
-	wi_ring_start(&ring,
-		      &(struct weir_ring_opts){ .kernel = &faults.kernel });
+	wi_ring_start(&ring, &(struct weir_ring_opts){
+				     .kernel = &faults.wrap.kernel });
 	faults.register_opcode = IORING_REGISTER_RESIZE_RINGS;
 	faults.register_errno = -ENOMEM;
 	wi_nops_take(&ring, 1, 3);
@@ -238,7 +239,7 @@ START_TEST(waits_are_the_same_with_and_without_the_region)
 	struct wi_faults faults;
 	wi_faults_init(&faults);
 	const struct weir_ring_opts opts = {
-		.kernel = &faults.kernel,
+		.kernel = &faults.wrap.kernel,
 		.forced_off = regions[_i].forced_off,
 	};
 	wi_ring_start(&ring, &opts);
@@ -250,11 +251,13 @@ START_TEST(waits_are_the_same_with_and_without_the_region)
 	struct weir_wait wait = { .want_count = 1, .timeout_ns = 0 };
 	struct weir_ring_stats stats;
 	for (uint32_t i = 1; i <= 2; i++) {
-		uint64_t before_ns = faults.kernel.now_ns(faults.kernel.ctx);
+		uint64_t before_ns =
+			faults.wrap.kernel.now_ns(faults.wrap.kernel.ctx);
 		ck_assert_int_eq(weir_ring_enter(&ring, &wait), 0);
-		ck_assert_uint_ge(faults.kernel.now_ns(faults.kernel.ctx) -
-					  before_ns,
-				  wait.timeout_ns);
+		ck_assert_uint_ge(
+			faults.wrap.kernel.now_ns(faults.wrap.kernel.ctx) -
+				before_ns,
+			wait.timeout_ns);
 		weir_ring_stats_read(&ring, &stats);
 		ck_assert_uint_eq(stats.enters_timed_out, i);
 		wait.timeout_ns = 2000000;
@@ -288,7 +291,7 @@ START_TEST(refused_region_leaves_a_ring_that_waits_all_the_same)
 	wi_skip_if_forced_off(WEIR_RUNG_WAIT_REGION);
 	struct weir_ring ring;
 	struct wi_faults faults;
-	const struct weir_ring_opts opts = { .kernel = &faults.kernel };
+	const struct weir_ring_opts opts = { .kernel = &faults.wrap.kernel };
 	wi_faults_init(&faults);
 	if (_i == 0) {
 		faults.register_opcode = IORING_REGISTER_MEM_REGION;

@@ -4,6 +4,7 @@
  * once, whatever the calls in between returned.
  */
 #include "../rig/count_of.h"
+#include "../rig/faults.h"
 #include "../rig/nops.h"
 #include "../rig/support.h"
 #include "../suites.h"
@@ -127,7 +128,7 @@ START_TEST(ring_is_refused_when_the_kernel_knows_no_rung)
 	struct wi_faults faults;
 	wi_faults_init(&faults);
 	faults.setup_known_flags = ~IORING_SETUP_R_DISABLED;
-	const struct weir_ring_opts opts = { .kernel = &faults.kernel };
+	const struct weir_ring_opts opts = { .kernel = &faults.wrap.kernel };
 	ck_assert_int_eq(weir_ring_open(&ring, &opts, &error), -EINVAL);
 	ck_assert_int_eq(error.code, -EINVAL);
 	ck_assert_int_eq(weir_ring_fd(&ring), -1);
@@ -158,8 +159,8 @@ START_TEST(ring_goes_down_one_rung_for_each_refusal)
 	struct wi_faults faults;
 	wi_faults_init(&faults);
 	faults.setup_known_flags = descents[_i].known_flags;
-	wi_ring_start(&ring,
-		      &(struct weir_ring_opts){ .kernel = &faults.kernel });
+	wi_ring_start(&ring, &(struct weir_ring_opts){
+				     .kernel = &faults.wrap.kernel });
 	wi_skip_unless(_i != 0 || faults.setups == 1,
 		       "this kernel has no NO_SQARRAY");
 	ck_assert_msg(faults.setups == descents[_i].setups,
@@ -521,7 +522,7 @@ static void fault_case(size_t fault, uint32_t rung, uint32_t count,
 	struct wi_faults faults;
 	wi_faults_init(&faults);
 	wi_ring_start(&ring, &(struct weir_ring_opts){
-				     .kernel = &faults.kernel,
+				     .kernel = &faults.wrap.kernel,
 				     .sq_entry_count = FAULT_BATCH,
 				     .forced_off = rungs[rung].forced_off,
 			     });
@@ -570,8 +571,8 @@ START_TEST(failing_enter_reports_its_errno_and_loses_nothing)
 	struct weir_ring ring;
 	struct wi_faults faults;
 	wi_faults_init(&faults);
-	wi_ring_start(&ring,
-		      &(struct weir_ring_opts){ .kernel = &faults.kernel });
+	wi_ring_start(&ring, &(struct weir_ring_opts){
+				     .kernel = &faults.wrap.kernel });
 	wi_nops_take(&ring, 0, 6);
 	for (size_t i = 0; i < COUNT_OF(errors); i++) {
 		faults.enter_fault = WI_ENTER_NOT_CALLED;
@@ -638,7 +639,7 @@ START_TEST(thousand_nops_through_random_faults_come_back_once_each)
 		struct wi_faults faults;
 		wi_faults_init(&faults);
 		wi_ring_start(&ring, &(struct weir_ring_opts){
-					     .kernel = &faults.kernel,
+					     .kernel = &faults.wrap.kernel,
 					     .sq_entry_count = 8,
 					     .cq_entry_count = 8,
 				     });
@@ -764,7 +765,7 @@ START_TEST(hundred_ready_sockets_are_delivered_without_sleeping_on_any)
 	struct wi_faults faults;
 	wi_faults_init(&faults);
 	wi_ring_start(&ring, &(struct weir_ring_opts){
-				     .kernel = &faults.kernel,
+				     .kernel = &faults.wrap.kernel,
 				     .sq_entry_count = 128,
 			     });
 	wi_skip_unless((weir_ring_setup_flags(&ring) &
@@ -863,7 +864,7 @@ START_TEST(enter_tells_the_kernel_how_long_to_sleep)
 	wi_ring_start(
 		&ring,
 		&(struct weir_ring_opts){
-			.kernel = &faults.kernel,
+			.kernel = &faults.wrap.kernel,
 			.forced_off = waits[_i].no_min_wait ? OFF(MIN_WAIT) : 0,
 		});
 	wi_skip_unless(waits[_i].no_min_wait || ring.has_min_wait,
@@ -1001,8 +1002,8 @@ START_TEST(enter_without_a_wait_or_with_completions_ready_does_not_sleep)
 	struct wi_faults faults;
 	const struct weir_wait none = { .timeout_ns = WEIR_TIMEOUT_NEVER };
 	wi_faults_init(&faults);
-	wi_ring_start(&ring,
-		      &(struct weir_ring_opts){ .kernel = &faults.kernel });
+	wi_ring_start(&ring, &(struct weir_ring_opts){
+				     .kernel = &faults.wrap.kernel });
 	ck_assert_int_eq(weir_ring_enter(&ring, NULL), 0);
 	ck_assert_int_eq(weir_ring_enter(&ring, &none), 0);
 	wi_nops_take(&ring, 1, 1);
@@ -1116,7 +1117,7 @@ START_TEST(ring_that_could_not_be_mapped_is_closed_whole)
 	wi_faults_init(&faults);
 	faults.map_fails_at = (uint32_t)_i;
 	faults.map_errno = -ENOMEM;
-	const struct weir_ring_opts opts = { .kernel = &faults.kernel };
+	const struct weir_ring_opts opts = { .kernel = &faults.wrap.kernel };
 	ck_assert_int_eq(weir_ring_open(&ring, &opts, &error), -ENOMEM);
 	ck_assert_int_eq(error.code, -ENOMEM);
 	ck_assert_uint_eq(faults.maps, (unsigned)_i);
@@ -1133,7 +1134,7 @@ START_TEST(ring_that_was_never_enabled_and_one_closed_twice_close_well)
 	struct weir_ring ring;
 	struct wi_faults faults;
 	wi_faults_init(&faults);
-	const struct weir_ring_opts opts = { .kernel = &faults.kernel };
+	const struct weir_ring_opts opts = { .kernel = &faults.wrap.kernel };
 	ck_assert_int_eq(weir_ring_open(&ring, &opts, NULL), 0);
 	weir_ring_close(&ring);
 	weir_ring_close(&ring);

@@ -115,7 +115,7 @@ static void sweep_once(const struct subject *subject, int rung,
 	struct weir_error error = { .code = 0 };
 	const size_t fds = peer_fd_count();
 	const size_t rings = peer_map_count("io_uring");
-	const int err = subject->play(&failing->kernel, rung, &error);
+	const int err = subject->play(&failing->wrap.kernel, rung, &error);
 	ck_assert_msg(err <= 0 && error.code == err,
 		      "%s, call %u: returns %d, the error says %d: %s",
 		      subject->name, failing->fails_at, err, error.code,
@@ -158,7 +158,8 @@ static uint32_t sweep(const struct subject *subject, int rung, bool is_for_ever,
 	for (uint32_t at = 1; at < CALLS_MAX; at++) {
 		struct failing failing;
 		const uint64_t begun_ms = now_ms();
-		failing_init(&failing, at, is_for_ever, err);
+		failing_init(&failing, weir_kernel_linux(), at, is_for_ever,
+			     err);
 		sweep_once(subject, rung, &failing);
 		expect_no_spin(subject, &failing, begun_ms);
 		if (failing_refused(&failing) == 0)
