@@ -1,5 +1,6 @@
 /* test_op_accept.c - accept in all forms, against the real kernel */
 #include "../rig/op_rig.h"
+#include "../rig/refused.h"
 #include "../suites.h"
 
 #include <errno.h>
@@ -178,24 +179,6 @@ START_TEST(nonblocking_listener_is_waited_on_all_the_same)
 }
 END_TEST
 
-/* What is no listener. */
-static int of_nothing(void)
-{
-	return -1;
-}
-static int of_a_file(void)
-{
-	return rig_file();
-}
-static int of_a_socket(void)
-{
-	return socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
-}
-static int of_datagrams(void)
-{
-	return socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
-}
-
 static void fill_one(struct io_uring_sqe *sqe, int fd)
 {
 	weir_op_accept(sqe, fd, NULL, NULL, 0);
@@ -222,30 +205,26 @@ static void (*const accept_forms[])(struct io_uring_sqe *, int) = {
 };
 static const struct {
 	const char *when;
-	int (*make)(void);
+	enum refused_object object;
 	int want;
 } no_listeners[] = {
-	{ "there is no descriptor", of_nothing, -EBADF },
-	{ "it is a file", of_a_file, -ENOTSOCK },
-	{ "it does not listen", of_a_socket, -EINVAL },
-	{ "it is a datagram socket", of_datagrams, -EOPNOTSUPP },
+	{ "there is no descriptor", REFUSED_NOTHING, -EBADF },
+	{ "it is a file", REFUSED_FILE, -ENOTSOCK },
+	{ "it does not listen", REFUSED_STREAM, -EINVAL },
+	{ "it is a datagram socket", REFUSED_DATAGRAMS, -EOPNOTSUPP },
 };
 START_TEST(accept_on_what_is_no_listener_says_why)
 {
 	const size_t form = (size_t)_i % COUNT_OF(accept_forms);
 	const size_t thing = (size_t)_i / COUNT_OF(accept_forms);
-	struct rig rig;
-	rig_open(&rig);
-	int fd = no_listeners[thing].make();
-	struct io_uring_sqe *sqe = rig_take(&rig);
-	accept_forms[form](sqe, fd);
-	int32_t got = rig_do(&rig, sqe);
-	ck_assert_msg(got == no_listeners[thing].want,
-		      "when %s, form %zu: got %d", no_listeners[thing].when,
-		      form, got);
-	if (fd >= 0)
-		ck_assert_int_eq(close(fd), 0);
-	rig_close(&rig);
+	const struct refused refused = {
+		no_listeners[thing].when,
+		accept_forms[form],
+		no_listeners[thing].object,
+		no_listeners[thing].want,
+		NULL,
+	};
+	refused_check(&refused);
 }
 END_TEST
 
@@ -385,21 +364,25 @@ START_TEST(full_completion_queue_ends_a_multishot_accept)
 }
 END_TEST
 
+static void multishot_at_a_slot(struct io_uring_sqe *sqe, int fd)
+{
+	weir_op_accept_at_slot(sqe, fd, 1);
+	sqe->ioprio |= IORING_ACCEPT_MULTISHOT;
+}
+static void cloexec_at_a_slot(struct io_uring_sqe *sqe, int fd)
+{
+	weir_op_accept_at_slot(sqe, fd, 1);
+	sqe->accept_flags = SOCK_CLOEXEC;
+}
+static const struct refused refused[] = {
+	{ "a multishot names its slot", multishot_at_a_slot, REFUSED_LISTENER,
+	  -EINVAL, NULL },
+	{ "a slot is to be closed on exec", cloexec_at_a_slot, REFUSED_LISTENER,
+	  -EINVAL, NULL },
+};
 START_TEST(kernel_refuses_what_the_asserts_refuse)
 {
-	struct rig rig;
-	struct sockaddr_in address;
-	rig_open(&rig);
-	int listener = wi_listener(&address);
-	struct io_uring_sqe *sqe = rig_take(&rig);
-	weir_op_accept_at_slot(sqe, listener, 1);
-	if (_i == 0)
-		sqe->ioprio |= IORING_ACCEPT_MULTISHOT;
-	else
-		sqe->accept_flags = SOCK_CLOEXEC;
-	ck_assert_int_eq(rig_do(&rig, sqe), -EINVAL);
-	ck_assert_int_eq(close(listener), 0);
-	rig_close(&rig);
+	refused_check(&refused[_i]);
 }
 END_TEST
 
@@ -439,5 +422,5 @@ WI_SUITE(op_accept, "op-accept", WI_RUNGS)
 		2);
 	tcase_add_test(tcase, full_completion_queue_ends_a_multishot_accept);
 	tcase_add_loop_test(tcase, kernel_refuses_what_the_asserts_refuse, 0,
-			    2);
+			    COUNT_OF(refused));
 }

@@ -1,5 +1,6 @@
 /* test_op_file.c - files, pipes and the table, against the real kernel */
 #include "../rig/op_rig.h"
+#include "../rig/refused.h"
 #include "../suites.h"
 
 #include <fcntl.h>
@@ -370,22 +371,20 @@ static void file_that_is_not_there(struct io_uring_sqe *sqe, int folder)
 {
 	weir_op_unlinkat(sqe, folder, "no-such-file", 0);
 }
-static void (*const failing[])(struct io_uring_sqe *sqe, int folder) = {
-	read_of_a_folder,     path_through_a_link,    how_of_a_later_kernel,
-	folder_that_is_there, file_that_is_not_there,
+static const struct refused failing[] = {
+	{ "a folder is read", read_of_a_folder, REFUSED_FOLDER, -EISDIR, NULL },
+	{ "the path has a link", path_through_a_link, REFUSED_FOLDER, -ELOOP,
+	  NULL },
+	{ "the kernel is older", how_of_a_later_kernel, REFUSED_FOLDER, -E2BIG,
+	  NULL },
+	{ "the folder is there", folder_that_is_there, REFUSED_FOLDER, -EEXIST,
+	  NULL },
+	{ "the file is not there", file_that_is_not_there, REFUSED_FOLDER,
+	  -ENOENT, NULL },
 };
-static const int failures[] = { -EISDIR, -ELOOP, -E2BIG, -EEXIST, -ENOENT };
 START_TEST(file_operation_says_what_the_system_call_would)
 {
-	struct rig rig;
-	rig_open(&rig);
-	int folder = open("/proc", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-	ck_assert_int_ge(folder, 0);
-	struct io_uring_sqe *sqe = rig_take(&rig);
-	failing[_i](sqe, folder);
-	ck_assert_int_eq(rig_do(&rig, sqe), failures[_i]);
-	ck_assert_int_eq(close(folder), 0);
-	rig_close(&rig);
+	refused_check(&failing[_i]);
 }
 END_TEST
 
@@ -404,17 +403,15 @@ START_TEST(ring_without_a_table_has_nothing_to_update)
 }
 END_TEST
 
+static void fsync_whole(struct io_uring_sqe *sqe, int fd)
+{
+	weir_op_fsync(sqe, fd, false);
+}
 START_TEST(fsync_of_a_socket_says_einval)
 {
-	struct rig rig;
-	int fds[2];
-	rig_open(&rig);
-	rig_unix_pair(fds);
-	struct io_uring_sqe *sqe = rig_take(&rig);
-	weir_op_fsync(sqe, fds[0], false);
-	ck_assert_int_eq(rig_do(&rig, sqe), -EINVAL);
-	rig_close_pair(fds);
-	rig_close(&rig);
+	const struct refused socket = { "of a socket", fsync_whole,
+					REFUSED_UNIX, -EINVAL, NULL };
+	refused_check(&socket);
 }
 END_TEST
 
@@ -458,21 +455,23 @@ static void removal_on_a_slot(struct io_uring_sqe *sqe, int fd)
 	weir_op_timeout_remove(sqe, THIRD);
 	sqe->flags |= IOSQE_FIXED_FILE;
 }
-static void (*const refused[])(struct io_uring_sqe *sqe, int fd) = {
-	too_many_to_read,           too_many_to_write, group_and_two_parts,
-	group_and_two_part_message, update_of_none,    removal_on_a_slot,
+static const struct refused refused[] = {
+	{ "parts to read are too many", too_many_to_read, REFUSED_UNIX, -EINVAL,
+	  NULL },
+	{ "parts to write are too many", too_many_to_write, REFUSED_UNIX,
+	  -EINVAL, NULL },
+	{ "a group has two parts", group_and_two_parts, REFUSED_UNIX, -EINVAL,
+	  NULL },
+	{ "a group has a message of two parts", group_and_two_part_message,
+	  REFUSED_UNIX, -EINVAL, NULL },
+	{ "no slot is updated", update_of_none, REFUSED_NOTHING, -EINVAL,
+	  NULL },
+	{ "a timeout is removed on a slot", removal_on_a_slot, REFUSED_NOTHING,
+	  -EINVAL, NULL },
 };
 START_TEST(kernel_refuses_what_the_asserts_refuse)
 {
-	struct rig rig;
-	int fds[2];
-	rig_open(&rig);
-	rig_unix_pair(fds);
-	struct io_uring_sqe *sqe = rig_take(&rig);
-	refused[_i](sqe, fds[0]);
-	ck_assert_int_eq(rig_do(&rig, sqe), -EINVAL);
-	rig_close_pair(fds);
-	rig_close(&rig);
+	refused_check(&refused[_i]);
 }
 END_TEST
 

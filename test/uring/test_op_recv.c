@@ -1,5 +1,6 @@
 /* test_op_recv.c - receives in all forms, against the real kernel */
 #include "../rig/op_rig.h"
+#include "../rig/refused.h"
 #include "../suites.h"
 
 #include <fcntl.h>
@@ -197,27 +198,30 @@ static struct io_uring_sqe *take_form(struct rig *rig, int form, int fd)
 	return sqe;
 }
 
+/* The form and the group of fill_form(). */
+static int form_filled;
+static uint16_t form_group;
+
+static void fill_form(struct io_uring_sqe *sqe, int fd)
+{
+	forms[form_filled].fill(sqe, fd, form_group);
+}
+
+static void form_refused(int form, uint16_t group, enum refused_object object,
+			 int want)
+{
+	const struct refused refused = { forms[form].name, fill_form, object,
+					 want, NULL };
+	form_filled = form;
+	form_group = group;
+	refused_check(&refused);
+}
+
 START_TEST(receive_on_what_is_no_connection_says_why)
 {
-	struct rig rig;
-	rig_open(&rig);
-	int file = rig_file();
-	int lonely = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
-	const struct {
-		int fd, want;
-	} cases[] = {
-		{ -1, -EBADF },
-		{ file, -ENOTSOCK },
-		{ lonely, -ENOTCONN },
-	};
-	for (size_t i = 0; i < COUNT_OF(cases); i++) {
-		int32_t got = rig_do(&rig, take_form(&rig, _i, cases[i].fd));
-		ck_assert_msg(got == cases[i].want, "%s: got %d, want %d",
-			      forms[_i].name, got, cases[i].want);
-	}
-	ck_assert_int_eq(close(file), 0);
-	ck_assert_int_eq(close(lonely), 0);
-	rig_close(&rig);
+	form_refused(_i, RIG_GROUP, REFUSED_NOTHING, -EBADF);
+	form_refused(_i, RIG_GROUP, REFUSED_FILE, -ENOTSOCK);
+	form_refused(_i, RIG_GROUP, REFUSED_STREAM, -ENOTCONN);
 }
 END_TEST
 
@@ -297,17 +301,7 @@ enum { FIRST_GROUP_FORM = 2 };
 
 START_TEST(receive_into_an_unknown_group_says_so_at_once)
 {
-	struct rig rig;
-	int fds[2];
-	rig_open(&rig);
-	wi_tcp_pair(fds);
-	struct io_uring_sqe *sqe = rig_take(&rig);
-	forms[_i].fill(sqe, fds[0], RIG_NO_GROUP);
-	int32_t got = rig_do(&rig, sqe);
-	ck_assert_msg(got == forms[_i].unknown_group, "%s: got %d, want %d",
-		      forms[_i].name, got, forms[_i].unknown_group);
-	rig_close_pair(fds);
-	rig_close(&rig);
+	form_refused(_i, RIG_NO_GROUP, REFUSED_TCP, forms[_i].unknown_group);
 }
 END_TEST
 
@@ -930,22 +924,23 @@ static void zero_copy_without_a_card(struct io_uring_sqe *sqe, int fd)
 {
 	weir_op_recv_zc(sqe, fd, 0, 0);
 }
-static void (*const refused[])(struct io_uring_sqe *sqe, int fd) = {
-	waitall_on_multishot,      several_parts_for_a_group,
-	multishot_without_a_group, fixed_buffer_on_recv,
-	bundle_of_messages,        zero_copy_without_a_card,
+static const struct refused refused[] = {
+	{ "a multishot waits for all", waitall_on_multishot, REFUSED_TCP,
+	  -EINVAL, NULL },
+	{ "a group has several parts", several_parts_for_a_group, REFUSED_TCP,
+	  -EINVAL, NULL },
+	{ "a multishot has no group", multishot_without_a_group, REFUSED_TCP,
+	  -EINVAL, NULL },
+	{ "a receive has a registered buffer", fixed_buffer_on_recv,
+	  REFUSED_TCP, -EINVAL, NULL },
+	{ "a bundle is of messages", bundle_of_messages, REFUSED_TCP, -EINVAL,
+	  NULL },
+	{ "there is no network card", zero_copy_without_a_card, REFUSED_TCP,
+	  -EINVAL, NULL },
 };
 START_TEST(kernel_refuses_what_the_helpers_do_not_offer)
 {
-	struct rig rig;
-	int fds[2];
-	rig_open(&rig);
-	wi_tcp_pair(fds);
-	struct io_uring_sqe *sqe = rig_take(&rig);
-	refused[_i](sqe, fds[0]);
-	ck_assert_int_eq(rig_do(&rig, sqe), -EINVAL);
-	rig_close_pair(fds);
-	rig_close(&rig);
+	refused_check(&refused[_i]);
 }
 END_TEST
 

@@ -1,5 +1,6 @@
 /* test_op_send.c - sends in all forms, against the real kernel */
 #include "../rig/op_rig.h"
+#include "../rig/refused.h"
 #include "../suites.h"
 
 #include <poll.h>
@@ -87,7 +88,8 @@ static void lend(struct rig *rig, const char *ids, uint32_t byte_count)
 	weir_bufring_publish(&rig->bufring);
 }
 
-static struct io_uring_sqe *take_form(struct rig *rig, int form, int fd)
+/* What the group must hold for this form. */
+static void lend_for_form(struct rig *rig, int form)
 {
 	if (forms[form].fill == fill_bundle) {
 		if (rig->bufring.tail == RIG_BUFS)
@@ -95,6 +97,11 @@ static struct io_uring_sqe *take_form(struct rig *rig, int form, int fd)
 		lend(rig, "0", TEXT);
 	}
 	memcpy(weir_bufring_bytes(&rig->bufring, 0), text_bytes, TEXT);
+}
+
+static struct io_uring_sqe *take_form(struct rig *rig, int form, int fd)
+{
+	lend_for_form(rig, form);
 	struct io_uring_sqe *sqe = rig_take(rig);
 	forms[form].fill(sqe, fd);
 	return sqe;
@@ -140,27 +147,31 @@ START_TEST(send_delivers_what_it_was_given)
 }
 END_TEST
 
+static int form_lent; /* of lend_now() */
+
+static void lend_now(struct rig *rig)
+{
+	lend_for_form(rig, form_lent);
+}
+
 START_TEST(send_on_what_is_no_connection_says_why)
 {
-	struct rig rig;
-	rig_open(&rig);
-	int file = rig_file();
-	int lonely = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
-	const struct {
-		int fd, want;
+	static const struct {
+		enum refused_object object;
+		int want;
 	} cases[] = {
-		{ -1, -EBADF },
-		{ file, -ENOTSOCK },
-		{ lonely, -EDESTADDRREQ },
+		{ REFUSED_NOTHING, -EBADF },
+		{ REFUSED_FILE, -ENOTSOCK },
+		{ REFUSED_DATAGRAMS, -EDESTADDRREQ },
 	};
+	form_lent = _i;
 	for (size_t i = 0; i < COUNT_OF(cases); i++) {
-		int32_t got = do_form(&rig, _i, cases[i].fd);
-		ck_assert_msg(got == cases[i].want, "%s: got %d, want %d",
-			      forms[_i].name, got, cases[i].want);
+		const struct refused refused = {
+			forms[_i].name, forms[_i].fill, cases[i].object,
+			cases[i].want,  lend_now,
+		};
+		refused_check(&refused);
 	}
-	ck_assert_int_eq(close(file), 0);
-	ck_assert_int_eq(close(lonely), 0);
-	rig_close(&rig);
 }
 END_TEST
 
@@ -541,34 +552,41 @@ START_TEST(length_does_not_cap_a_bundle)
 }
 END_TEST
 
+static void send_empty_group(struct io_uring_sqe *sqe, int fd)
+{
+	weir_op_send_group(sqe, fd, RIG_GROUP, 0, 0);
+}
+static void send_unknown_group(struct io_uring_sqe *sqe, int fd)
+{
+	weir_op_send_group(sqe, fd, RIG_NO_GROUP, 0, 0);
+}
+static void bundle_of_an_empty_group(struct io_uring_sqe *sqe, int fd)
+{
+	weir_op_send_bundle(sqe, fd, RIG_GROUP);
+}
+static void bundle_of_an_unknown_group(struct io_uring_sqe *sqe, int fd)
+{
+	weir_op_send_bundle(sqe, fd, RIG_NO_GROUP);
+}
+static const struct refused groups[] = {
+	{ "the group is empty", send_empty_group, REFUSED_TCP, -ENOBUFS,
+	  rig_drain_group },
+	{ "there is no such group", send_unknown_group, REFUSED_TCP, -ENOENT,
+	  rig_drain_group },
+	{ "the group of a bundle is empty", bundle_of_an_empty_group,
+	  REFUSED_TCP, -ENOBUFS, rig_drain_group },
+	{ "there is no such group of a bundle", bundle_of_an_unknown_group,
+	  REFUSED_TCP, -ENOENT, rig_drain_group },
+};
 START_TEST(send_from_an_empty_or_unknown_group_is_refused)
 {
 	struct rig rig;
-	int fds[2];
-	const struct {
-		bool is_bundle;
-		uint16_t group;
-		int want;
-	} cases[] = {
-		{ false, RIG_GROUP, -ENOBUFS },
-		{ false, RIG_NO_GROUP, -ENOENT },
-		{ true, RIG_GROUP, -ENOBUFS },
-		{ true, RIG_NO_GROUP, -ENOENT },
-	};
 	rig_open(&rig);
-	wi_skip_unless((weir_ring_features(&rig.ring) &
-			IORING_FEAT_RECVSEND_BUNDLE) != 0,
-		       "no buffers for sends before Linux 6.10");
-	wi_tcp_pair(fds);
-	rig_drain_group(&rig);
-	struct io_uring_sqe *sqe = rig_take(&rig);
-	if (cases[_i].is_bundle)
-		weir_op_send_bundle(sqe, fds[0], cases[_i].group);
-	else
-		weir_op_send_group(sqe, fds[0], cases[_i].group, 0, 0);
-	ck_assert_int_eq(rig_do(&rig, sqe), cases[_i].want);
-	rig_close_pair(fds);
+	const uint32_t features = weir_ring_features(&rig.ring);
 	rig_close(&rig);
+	wi_skip_unless((features & IORING_FEAT_RECVSEND_BUNDLE) != 0,
+		       "no buffers for sends before Linux 6.10");
+	refused_check(&groups[_i]);
 }
 END_TEST
 
@@ -709,22 +727,22 @@ static void fixed_buffer_on_vector(struct io_uring_sqe *sqe, int fd)
 	fill_v_zc(sqe, fd);
 	sqe->ioprio |= IORING_RECVSEND_FIXED_BUF;
 }
-static void (*const refused[])(struct io_uring_sqe *sqe, int fd) = {
-	fixed_buffer_on_send, report_on_send,      bundle_of_messages,
-	skip_on_zero_copy,    bundle_of_zero_copy, fixed_buffer_on_vector,
+static const struct refused refused[] = {
+	{ "a send has a registered buffer", fixed_buffer_on_send, REFUSED_TCP,
+	  -EINVAL, NULL },
+	{ "a send is to report", report_on_send, REFUSED_TCP, -EINVAL, NULL },
+	{ "a bundle is of messages", bundle_of_messages, REFUSED_TCP, -EINVAL,
+	  NULL },
+	{ "a success without a copy is hidden", skip_on_zero_copy, REFUSED_TCP,
+	  -EINVAL, NULL },
+	{ "a bundle is sent without a copy", bundle_of_zero_copy, REFUSED_TCP,
+	  -EINVAL, NULL },
+	{ "a vector has a registered buffer", fixed_buffer_on_vector,
+	  REFUSED_TCP, -EINVAL, NULL },
 };
 START_TEST(kernel_refuses_what_the_helpers_do_not_offer)
 {
-	struct rig rig;
-	int fds[2];
-	rig_open(&rig);
-	wi_tcp_pair(fds);
-	struct io_uring_sqe *sqe = rig_take(&rig);
-	refused[_i](sqe, fds[0]);
-	rig_start(&rig, sqe, FIRST);
-	ck_assert_int_eq(finish(&rig), -EINVAL);
-	rig_close_pair(fds);
-	rig_close(&rig);
+	refused_check(&refused[_i]);
 }
 END_TEST
 
@@ -767,8 +785,9 @@ WI_SUITE(op_send, "op-send", WI_RUNGS | WI_MEMCHECK)
 	tcase_add_test(tcase, sends_take_buffers_in_the_order_they_were_lent);
 	tcase_add_test(tcase, bundle_sends_all_that_was_lent);
 	tcase_add_test(tcase, length_does_not_cap_a_bundle);
-	tcase_add_loop_test(
-		tcase, send_from_an_empty_or_unknown_group_is_refused, 0, 4);
+	tcase_add_loop_test(tcase,
+			    send_from_an_empty_or_unknown_group_is_refused, 0,
+			    COUNT_OF(groups));
 	tcase_add_loop_test(tcase,
 			    notice_comes_after_the_result_and_is_the_last, 0,
 			    zero_copy_count);

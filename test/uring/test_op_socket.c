@@ -1,5 +1,6 @@
 /* test_op_socket.c - sockets made, bound, connected, tuned and closed */
 #include "../rig/op_rig.h"
+#include "../rig/refused.h"
 #include "../suites.h"
 
 #include <fcntl.h>
@@ -66,17 +67,25 @@ START_TEST(socket_with_cloexec_closes_on_exec)
 }
 END_TEST
 
+static void socket_beyond_the_table(struct io_uring_sqe *sqe, int fd)
+{
+	(void)fd;
+	weir_op_socket_at_slot(sqe, AF_INET, SOCK_STREAM, 0, RIG_SLOTS);
+}
+static void close_beyond_the_table(struct io_uring_sqe *sqe, int fd)
+{
+	(void)fd;
+	weir_op_close_slot(sqe, RIG_SLOTS);
+}
+static const struct refused beyond[] = {
+	{ "a socket is made there", socket_beyond_the_table, REFUSED_NOTHING,
+	  -EINVAL, NULL },
+	{ "it is closed", close_beyond_the_table, REFUSED_NOTHING, -EINVAL,
+	  NULL },
+};
 START_TEST(slot_beyond_the_table_is_refused)
 {
-	struct rig rig;
-	rig_open(&rig);
-	struct io_uring_sqe *sqe = rig_take(&rig);
-	weir_op_socket_at_slot(sqe, AF_INET, SOCK_STREAM, 0, RIG_SLOTS);
-	ck_assert_int_eq(rig_do(&rig, sqe), -EINVAL);
-	sqe = rig_take(&rig);
-	weir_op_close_slot(sqe, RIG_SLOTS);
-	ck_assert_int_eq(rig_do(&rig, sqe), -EINVAL);
-	rig_close(&rig);
+	refused_check(&beyond[_i]);
 }
 END_TEST
 
@@ -139,23 +148,33 @@ START_TEST(bind_and_listen_make_a_listener)
 }
 END_TEST
 
+static void fill_bind(struct io_uring_sqe *sqe, int fd)
+{
+	static struct sockaddr_in address;
+	address = rig_loopback();
+	weir_op_bind(sqe, fd, (const struct sockaddr *)&address,
+		     sizeof(address));
+}
+static void fill_listen(struct io_uring_sqe *sqe, int fd)
+{
+	weir_op_listen(sqe, fd, 8);
+}
+static const struct refused no_streams[] = {
+	{ "nothing is bound", fill_bind, REFUSED_NOTHING, -EBADF, NULL },
+	{ "a file is bound", fill_bind, REFUSED_FILE, -ENOTSOCK, NULL },
+	{ "nothing listens", fill_listen, REFUSED_NOTHING, -EBADF, NULL },
+	{ "a file listens", fill_listen, REFUSED_FILE, -ENOTSOCK, NULL },
+	{ "a datagram socket listens", fill_listen, REFUSED_DATAGRAMS,
+	  -EOPNOTSUPP, NULL },
+};
 START_TEST(bind_and_listen_on_no_stream_socket_say_why)
 {
 	struct rig rig;
-	struct sockaddr_in address = rig_loopback();
 	rig_open(&rig);
-	wi_skip_unless(rig_knows(&rig, IORING_OP_LISTEN),
-		       "no listen before Linux 6.11");
-	int file = rig_file();
-	ck_assert_int_eq(do_bind(&rig, -1, &address), -EBADF);
-	ck_assert_int_eq(do_bind(&rig, file, &address), -ENOTSOCK);
-	ck_assert_int_eq(do_listen(&rig, -1), -EBADF);
-	ck_assert_int_eq(do_listen(&rig, file), -ENOTSOCK);
-	int datagrams = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
-	ck_assert_int_eq(do_listen(&rig, datagrams), -EOPNOTSUPP);
-	ck_assert_int_eq(close(datagrams), 0);
-	ck_assert_int_eq(close(file), 0);
+	const bool knows = rig_knows(&rig, IORING_OP_LISTEN);
 	rig_close(&rig);
+	wi_skip_unless(knows, "no listen before Linux 6.11");
+	refused_check(&no_streams[_i]);
 }
 END_TEST
 
@@ -420,25 +439,19 @@ static void fill_outq(struct io_uring_sqe *sqe, int fd)
 {
 	weir_op_unacked_bytes(sqe, fd);
 }
-static void (*const commands[])(struct io_uring_sqe *, int) = {
-	fill_set,
-	fill_get,
-	fill_inq,
-	fill_outq,
+static const struct refused commands[] = {
+	{ "nothing is set", fill_set, REFUSED_NOTHING, -EBADF, NULL },
+	{ "nothing is asked", fill_get, REFUSED_NOTHING, -EBADF, NULL },
+	{ "nothing has bytes", fill_inq, REFUSED_NOTHING, -EBADF, NULL },
+	{ "nothing has sent", fill_outq, REFUSED_NOTHING, -EBADF, NULL },
+	{ "a file is set", fill_set, REFUSED_FILE, -EOPNOTSUPP, NULL },
+	{ "a file is asked", fill_get, REFUSED_FILE, -EOPNOTSUPP, NULL },
+	{ "a file has bytes", fill_inq, REFUSED_FILE, -EOPNOTSUPP, NULL },
+	{ "a file has sent", fill_outq, REFUSED_FILE, -EOPNOTSUPP, NULL },
 };
 START_TEST(command_on_what_is_no_socket_is_refused)
 {
-	struct rig rig;
-	rig_open(&rig);
-	struct io_uring_sqe *sqe = rig_take(&rig);
-	commands[_i](sqe, -1);
-	ck_assert_int_eq(rig_do(&rig, sqe), -EBADF);
-	int file = rig_file();
-	sqe = rig_take(&rig);
-	commands[_i](sqe, file);
-	ck_assert_int_eq(rig_do(&rig, sqe), -EOPNOTSUPP);
-	ck_assert_int_eq(close(file), 0);
-	rig_close(&rig);
+	refused_check(&commands[_i]);
 }
 END_TEST
 
@@ -468,10 +481,12 @@ WI_SUITE(op_socket, "op-socket", WI_RUNGS | WI_MEMCHECK)
 			    socket_is_made_or_refused_as_by_the_system_call, 0,
 			    COUNT_OF(sockets));
 	tcase_add_test(tcase, socket_with_cloexec_closes_on_exec);
-	tcase_add_test(tcase, slot_beyond_the_table_is_refused);
+	tcase_add_loop_test(tcase, slot_beyond_the_table_is_refused, 0,
+			    COUNT_OF(beyond));
 	tcase_add_test(tcase, ring_without_a_table_has_no_slots);
 	tcase_add_test(tcase, bind_and_listen_make_a_listener);
-	tcase_add_test(tcase, bind_and_listen_on_no_stream_socket_say_why);
+	tcase_add_loop_test(tcase, bind_and_listen_on_no_stream_socket_say_why,
+			    0, COUNT_OF(no_streams));
 	tcase_add_test(tcase, chain_of_links_builds_a_listener_in_a_slot);
 	tcase_add_test(tcase, connect_says_what_the_system_call_would);
 	tcase_add_test(tcase, shutdown_says_what_the_system_call_would);

@@ -1,5 +1,6 @@
 /* test_op_wait.c - poll, epoll and timeouts, against the real kernel */
 #include "../rig/op_rig.h"
+#include "../rig/refused.h"
 #include "../suites.h"
 
 #include <poll.h>
@@ -124,44 +125,48 @@ START_TEST(poll_is_removed_with_ecanceled)
 }
 END_TEST
 
-static void poll_remove(struct io_uring_sqe *sqe)
+static void poll_remove(struct io_uring_sqe *sqe, int fd)
 {
+	(void)fd;
 	weir_op_poll_remove(sqe, FIRST);
 }
-static void poll_events(struct io_uring_sqe *sqe)
+static void poll_events(struct io_uring_sqe *sqe, int fd)
 {
+	(void)fd;
 	weir_op_poll_update_events(sqe, FIRST, POLLOUT);
 }
-static void poll_token(struct io_uring_sqe *sqe)
+static void poll_token(struct io_uring_sqe *sqe, int fd)
 {
+	(void)fd;
 	weir_op_poll_update_token(sqe, FIRST, SECOND);
 }
-static void poll_both(struct io_uring_sqe *sqe)
+static void poll_both(struct io_uring_sqe *sqe, int fd)
 {
+	(void)fd;
 	weir_op_poll_update(sqe, FIRST, SECOND, POLLOUT);
 }
-static void (*const poll_changes[])(struct io_uring_sqe *sqe) = {
+static void (*const poll_changes[])(struct io_uring_sqe *sqe, int fd) = {
 	poll_remove,
 	poll_events,
 	poll_token,
 	poll_both,
 };
+static const struct refused no_polls[] = {
+	{ "nothing is removed", poll_remove, REFUSED_NOTHING, -ENOENT, NULL },
+	{ "nothing has other events", poll_events, REFUSED_NOTHING, -ENOENT,
+	  NULL },
+	{ "nothing has another token", poll_token, REFUSED_NOTHING, -ENOENT,
+	  NULL },
+	{ "nothing has both", poll_both, REFUSED_NOTHING, -ENOENT, NULL },
+	/* Nor is a read with that token a poll. */
+	{ "a read is removed", poll_remove, REFUSED_READ, -ENOENT, NULL },
+	{ "a read has other events", poll_events, REFUSED_READ, -ENOENT, NULL },
+	{ "a read has another token", poll_token, REFUSED_READ, -ENOENT, NULL },
+	{ "a read has both", poll_both, REFUSED_READ, -ENOENT, NULL },
+};
 START_TEST(change_of_a_poll_that_is_not_there_says_enoent)
 {
-	struct rig rig;
-	rig_open(&rig);
-	struct io_uring_sqe *sqe = rig_take(&rig);
-	poll_changes[_i](sqe);
-	ck_assert_int_eq(rig_do(&rig, sqe), -ENOENT);
-
-	/* Nor is a read with that token a poll. */
-	int doorbell = rig_pending_read(&rig, FIRST);
-	sqe = rig_take(&rig);
-	poll_changes[_i](sqe);
-	ck_assert_int_eq(rig_do(&rig, sqe), -ENOENT);
-	ck_assert_int_eq(rig_cancel(&rig, FIRST), -ECANCELED);
-	ck_assert_int_eq(close(doorbell), 0);
-	rig_close(&rig);
+	refused_check(&no_polls[_i]);
 }
 END_TEST
 
@@ -176,7 +181,7 @@ START_TEST(poll_goes_on_with_other_events_or_under_another_token)
 	weir_op_poll_multishot(sqe, fds[0], POLLIN);
 	rig_start(&rig, sqe, FIRST);
 	sqe = rig_take(&rig);
-	poll_changes[_i](sqe);
+	poll_changes[_i](sqe, -1);
 	if (poll_changes[_i] == poll_token) {
 		ck_assert_int_eq(rig_do(&rig, sqe), 0);
 		wi_write_all(fds[1], "x", 1);
@@ -429,25 +434,43 @@ START_TEST(timeout_is_removed_with_ecanceled)
 }
 END_TEST
 
+static void timeout_remove(struct io_uring_sqe *sqe, int fd)
+{
+	(void)fd;
+	weir_op_timeout_remove(sqe, FIRST);
+}
+static void timeout_update(struct io_uring_sqe *sqe, int fd)
+{
+	(void)fd;
+	weir_op_timeout_update(sqe, FIRST, &far, false);
+}
+static void link_timeout_update(struct io_uring_sqe *sqe, int fd)
+{
+	(void)fd;
+	weir_op_link_timeout_update(sqe, FIRST, &far, false);
+}
+static void timeout_expire(struct rig *rig)
+{
+	struct io_uring_sqe *sqe = rig_take(rig);
+	weir_op_timeout(sqe, &soon, 0);
+	rig_start(rig, sqe, FIRST);
+	ck_assert_int_eq(rig_next(rig, FIRST, false).res, -ETIME);
+}
+static const struct refused timeout_changes[] = {
+	{ "none is removed", timeout_remove, REFUSED_NOTHING, -ENOENT, NULL },
+	{ "none is moved", timeout_update, REFUSED_NOTHING, -ENOENT, NULL },
+	{ "no linked one is moved", link_timeout_update, REFUSED_NOTHING,
+	  -ENOENT, NULL },
+	{ "an expired one is removed", timeout_remove, REFUSED_NOTHING, -ENOENT,
+	  timeout_expire },
+	{ "an expired one is moved", timeout_update, REFUSED_NOTHING, -ENOENT,
+	  timeout_expire },
+	{ "an expired one is moved as linked", link_timeout_update,
+	  REFUSED_NOTHING, -ENOENT, timeout_expire },
+};
 START_TEST(change_of_a_timeout_that_is_not_there_says_enoent)
 {
-	struct rig rig;
-	rig_open(&rig);
-	for (int is_expired = 0; is_expired < 2; is_expired++) {
-		struct io_uring_sqe *sqe = rig_take(&rig);
-		if (_i == 0)
-			weir_op_timeout_remove(sqe, FIRST);
-		else if (_i == 1)
-			weir_op_timeout_update(sqe, FIRST, &far, false);
-		else
-			weir_op_link_timeout_update(sqe, FIRST, &far, false);
-		ck_assert_int_eq(rig_do(&rig, sqe), -ENOENT);
-		sqe = rig_take(&rig);
-		weir_op_timeout(sqe, &soon, 0);
-		rig_start(&rig, sqe, FIRST);
-		ck_assert_int_eq(rig_next(&rig, FIRST, false).res, -ETIME);
-	}
-	rig_close(&rig);
+	refused_check(&timeout_changes[_i]);
 }
 END_TEST
 
@@ -555,48 +578,55 @@ START_TEST(linked_timeout_moves_to_another_time)
 }
 END_TEST
 
-static void negative_time(struct io_uring_sqe *sqe)
+static void negative_time(struct io_uring_sqe *sqe, int fd)
 {
 	static const struct weir_kernel_timespec before = { .tv_sec = -1 };
+	(void)fd;
 	weir_op_timeout(sqe, &soon, 0);
 	sqe->addr = (uint64_t)(uintptr_t)&before;
 }
-static void two_clocks(struct io_uring_sqe *sqe)
+static void two_clocks(struct io_uring_sqe *sqe, int fd)
 {
+	(void)fd;
 	weir_op_timeout(sqe, &soon, IORING_TIMEOUT_BOOTTIME);
 	sqe->timeout_flags |= IORING_TIMEOUT_REALTIME;
 }
-static void absolute_multishot(struct io_uring_sqe *sqe)
+static void absolute_multishot(struct io_uring_sqe *sqe, int fd)
 {
+	(void)fd;
 	weir_op_timeout_multishot(sqe, &soon, 1, 0);
 	sqe->timeout_flags |= IORING_TIMEOUT_ABS;
 }
-static void limit_of_nothing(struct io_uring_sqe *sqe)
+static void limit_of_nothing(struct io_uring_sqe *sqe, int fd)
 {
+	(void)fd;
 	weir_op_link_timeout(sqe, &soon, 0);
 }
-static void level_poll(struct io_uring_sqe *sqe)
+static void level_poll(struct io_uring_sqe *sqe, int fd)
 {
-	weir_op_poll_multishot(sqe, 0, POLLIN);
+	weir_op_poll_multishot(sqe, fd, POLLIN);
 	sqe->len |= IORING_POLL_ADD_LEVEL;
 }
-static void level_poll_once(struct io_uring_sqe *sqe)
+static void level_poll_once(struct io_uring_sqe *sqe, int fd)
 {
-	weir_op_poll(sqe, 0, POLLIN);
+	weir_op_poll(sqe, fd, POLLIN);
 	sqe->len = IORING_POLL_ADD_LEVEL;
 }
-static void (*const refused[])(struct io_uring_sqe *sqe) = {
-	level_poll, level_poll_once,    negative_time,
-	two_clocks, absolute_multishot, limit_of_nothing,
+static const struct refused refused[] = {
+	{ "a multishot poll is by level", level_poll, REFUSED_UNIX, -EINVAL,
+	  NULL },
+	{ "a poll is by level", level_poll_once, REFUSED_UNIX, -EINVAL, NULL },
+	{ "the time is negative", negative_time, REFUSED_NOTHING, -EINVAL,
+	  NULL },
+	{ "there are two clocks", two_clocks, REFUSED_NOTHING, -EINVAL, NULL },
+	{ "a multishot is at a time", absolute_multishot, REFUSED_NOTHING,
+	  -EINVAL, NULL },
+	{ "a linked timeout has no link", limit_of_nothing, REFUSED_NOTHING,
+	  -EINVAL, NULL },
 };
 START_TEST(kernel_refuses_what_the_helpers_do_not_offer)
 {
-	struct rig rig;
-	rig_open(&rig);
-	struct io_uring_sqe *sqe = rig_take(&rig);
-	refused[_i](sqe);
-	ck_assert_int_eq(rig_do(&rig, sqe), -EINVAL);
-	rig_close(&rig);
+	refused_check(&refused[_i]);
 }
 END_TEST
 
@@ -615,7 +645,7 @@ WI_SUITE(op_wait, "op-wait", WI_RUNGS | WI_MEMCHECK)
 	tcase_add_loop_test(tcase, poll_is_removed_with_ecanceled, 0, 2);
 	tcase_add_loop_test(tcase,
 			    change_of_a_poll_that_is_not_there_says_enoent, 0,
-			    COUNT_OF(poll_changes));
+			    COUNT_OF(no_polls));
 	tcase_add_loop_test(
 		tcase, poll_goes_on_with_other_events_or_under_another_token, 1,
 		COUNT_OF(poll_changes));
@@ -634,8 +664,9 @@ WI_SUITE(op_wait, "op-wait", WI_RUNGS | WI_MEMCHECK)
 		timeout_with_a_count_completes_with_zero_when_others_have);
 	tcase_add_test(tcase, multishot_timeout_repeats_as_often_as_asked);
 	tcase_add_loop_test(tcase, timeout_is_removed_with_ecanceled, 0, 3);
-	tcase_add_loop_test(
-		tcase, change_of_a_timeout_that_is_not_there_says_enoent, 0, 3);
+	tcase_add_loop_test(tcase,
+			    change_of_a_timeout_that_is_not_there_says_enoent,
+			    0, COUNT_OF(timeout_changes));
 	tcase_add_loop_test(tcase,
 			    timeout_moves_to_another_time_of_its_own_clock, 0,
 			    COUNT_OF(clocks));
