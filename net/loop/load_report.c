@@ -16,19 +16,19 @@ enum {
 
 void wi_load_report_init(struct wi_load_report *report)
 {
-	report->seat = &report->own;
+	report->member = &report->own;
 }
 
 void wi_load_report_join(struct wi_load_report *report,
-			 struct weir_steer *steer, uint32_t seat)
+			 struct weir_steer *steer, uint32_t member)
 {
 	report->steer = steer;
-	report->seat = wi_steer_seat(steer, seat);
-	/* What a loop left here that had the seat before. */
-	wi_store_relaxed_u64(&report->seat->settled,
-			     wi_load_relaxed_u64(&report->seat->sent));
-	wi_store_relaxed_u32(&report->seat->open_count, 0);
-	wi_store_relaxed_u32(&report->seat->work, 0);
+	report->member = wi_steer_member(steer, member);
+	/* What a loop left here that had the member before. */
+	wi_store_relaxed_u64(&report->member->settled,
+			     wi_load_relaxed_u64(&report->member->sent));
+	wi_store_relaxed_u32(&report->member->open_count, 0);
+	wi_store_relaxed_u32(&report->member->work, 0);
 }
 
 static uint32_t load_decay(uint32_t work, uint32_t ticks)
@@ -47,8 +47,8 @@ static void report_settle(struct wi_load_report *report,
 			  const struct wi_core *core)
 {
 	const uint64_t accepted = core->stats.accepts - report->accepts;
-	const uint64_t sent = wi_load_relaxed_u64(&report->seat->sent);
-	uint64_t settled = wi_min_u64(report->seat->settled + accepted, sent);
+	const uint64_t sent = wi_load_relaxed_u64(&report->member->sent);
+	uint64_t settled = wi_min_u64(report->member->settled + accepted, sent);
 
 	report->accepts = core->stats.accepts;
 	if (report->is_awaiting &&
@@ -64,7 +64,7 @@ static void report_settle(struct wi_load_report *report,
 		report->awaiting_since_ns = core->clock.now_ns;
 		report->awaited = sent;
 	}
-	wi_store_relaxed_u64(&report->seat->settled, settled);
+	wi_store_relaxed_u64(&report->member->settled, settled);
 }
 
 static void report_guard(struct wi_load_report *report,
@@ -103,9 +103,9 @@ void wi_load_report_turn(struct wi_load_report *report,
 	report->work_tick = core->clock.now_tick;
 	/* Those that have come are in open_count before they leave the sum of
 	 * those that are yet to come: never in neither. */
-	wi_store_relaxed_u32(&report->seat->open_count, open_count);
-	wi_store_relaxed_u32(&report->seat->work, report->work);
-	wi_store_relaxed_u32(&report->seat->published_ms,
+	wi_store_relaxed_u32(&report->member->open_count, open_count);
+	wi_store_relaxed_u32(&report->member->work, report->work);
+	wi_store_relaxed_u32(&report->member->published_ms,
 			     (uint32_t)(core->clock.now_ns / NS_PER_MS));
 	report_settle(report, core);
 	if (report->steer != NULL)

@@ -1,8 +1,8 @@
 /* load_report.h - what a loop publishes of its load, once per turn, for
  * steering
  *
- * Plain stores into its seat (steer_rule.h), which the steering program reads
- * at any time. A loop without a server has a seat of its own, which has no
+ * Plain stores into its member (steer_rule.h), which the steering program reads
+ * at any time. A loop without a server has a member of its own, which has no
  * reader.
  */
 #ifndef WEIR_NET_LOAD_REPORT_H
@@ -16,7 +16,7 @@
 struct wi_core;
 
 struct wi_load_report {
-	struct wi_steer_seat *seat;
+	struct wi_steer_member *member;
 	struct weir_steer *steer; /* NULL: a loop of its own */
 	void (*on_log)(const char *line, void *ctx);
 	void *log_ctx;
@@ -25,15 +25,15 @@ struct wi_load_report {
 	uint64_t accepts; /* as of the last turn */
 	bool is_awaiting; /* some were sent to it that have not come */
 	uint64_t awaiting_since_ns;
-	uint64_t awaited; /* seat->sent as of then */
-	struct wi_steer_seat own;
+	uint64_t awaited; /* member->sent as of then */
+	struct wi_steer_member own;
 };
 
 void wi_load_report_init(struct wi_load_report *report);
 
-/* Before the loop runs: it publishes in this seat from now on. */
+/* Before the loop runs: it publishes in this member from now on. */
 void wi_load_report_join(struct wi_load_report *report,
-			 struct weir_steer *steer, uint32_t seat);
+			 struct weir_steer *steer, uint32_t member);
 
 /* The end of a turn. @open_count: connections that there are; @recvs:
  * completions with data in this turn. */

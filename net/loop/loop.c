@@ -376,11 +376,11 @@ void wi_loop_server_set(struct weir_loop *loop, struct weir_server *server,
 }
 
 void wi_loop_join_steering(struct weir_loop *loop, struct weir_steer *steer,
-			   uint32_t seat,
+			   uint32_t member,
 			   void (*on_log)(const char *line, void *ctx),
 			   void *log_ctx)
 {
-	wi_load_report_join(&loop->load_report, steer, seat);
+	wi_load_report_join(&loop->load_report, steer, member);
 	loop->load_report.on_log = on_log;
 	loop->load_report.log_ctx = log_ctx;
 }
@@ -397,5 +397,5 @@ struct wi_listeners *wi_loop_listeners(struct weir_loop *loop)
 
 uint32_t wi_loop_work(const struct weir_loop *loop)
 {
-	return wi_load_relaxed_u32(&loop->load_report.seat->work);
+	return wi_load_relaxed_u32(&loop->load_report.member->work);
 }

@@ -29,10 +29,10 @@ int wi_loop_start(struct weir_loop *loop);
  * any more. */
 void wi_loop_stopped(struct weir_loop *loop);
 
-/* It publishes its load in this seat of @steer from now on. @on_log: a line,
+/* It publishes its load in this member of @steer from now on. @on_log: a line,
  * when the collapse guard has stepped; may be NULL. */
 void wi_loop_join_steering(struct weir_loop *loop, struct weir_steer *steer,
-			   uint32_t seat,
+			   uint32_t member,
 			   void (*on_log)(const char *line, void *ctx),
 			   void *log_ctx);
 

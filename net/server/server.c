@@ -24,11 +24,12 @@ void wi_server_unlock(struct weir_server *server)
 	(void)pthread_mutex_unlock(&server->control);
 }
 
-struct wi_server_seat *wi_server_seat(struct weir_server *server,
-				      uint32_t index, struct weir_error *error)
+struct wi_server_worker *wi_server_worker(struct weir_server *server,
+					  uint32_t index,
+					  struct weir_error *error)
 {
-	if (index < server->seat_count && server->seats[index].loop != NULL)
-		return &server->seats[index];
+	if (index < server->worker_count && server->workers[index].loop != NULL)
+		return &server->workers[index];
 	(void)weir_error_set(error, -ENOENT, "there is no loop %u", index);
 	return NULL;
 }
@@ -59,22 +60,22 @@ int wi_server_cpu_pick(const struct weir_server *server, uint32_t index)
 
 /* ---- open -------------------------------------------------------------- */
 
-static struct weir_server *server_make(uint32_t seat_count)
+static struct weir_server *server_make(uint32_t worker_count)
 {
-	struct weir_server *server =
-		calloc(1, sizeof(*server) +
-				  seat_count * sizeof(struct wi_server_seat));
+	struct weir_server *server = calloc(
+		1, sizeof(*server) +
+			   worker_count * sizeof(struct wi_server_worker));
 	if (server == NULL)
 		return NULL;
-	server->seat_count = seat_count;
+	server->worker_count = worker_count;
 	(void)pthread_mutex_init(&server->control, NULL);
 	(void)pthread_mutex_init(&server->shown_lock, NULL);
 	(void)pthread_mutex_init(&server->gate_lock, NULL);
 	(void)pthread_cond_init(&server->gate_moved, NULL);
-	for (uint32_t i = 0; i < seat_count; i++) {
-		server->seats[i].server = server;
-		server->seats[i].index = i;
-		server->seats[i].cpu = -1;
+	for (uint32_t i = 0; i < worker_count; i++) {
+		server->workers[i].server = server;
+		server->workers[i].index = i;
+		server->workers[i].cpu = -1;
 	}
 	return server;
 }
@@ -119,19 +120,19 @@ static int steer_find(struct weir_server *server,
 static int server_start(struct weir_server *server, uint32_t loop_count,
 			struct weir_error *error)
 {
-	struct wi_server_seat *seats = server->seats;
+	struct wi_server_worker *workers = server->workers;
 	int err = 0;
 	for (uint32_t i = 0; i < loop_count && err == 0; i++)
-		err = wi_seat_open(&seats[i], wi_server_cpu_pick(server, i),
-				   error);
+		err = wi_worker_open(&workers[i], wi_server_cpu_pick(server, i),
+				     error);
 	if (err < 0)
 		return err;
-	err = wi_server_addrs_probe(server, wi_loop_kernel(seats[0].loop),
+	err = wi_server_addrs_probe(server, wi_loop_kernel(workers[0].loop),
 				    error);
 	for (uint32_t i = 0; i < loop_count && err == 0; i++)
-		err = wi_seat_start(&seats[i], error);
+		err = wi_worker_start(&workers[i], error);
 	for (uint32_t i = 0; i < loop_count && err == 0; i++)
-		err = wi_seat_listen(&seats[i], error);
+		err = wi_worker_listen(&workers[i], error);
 	if (err < 0)
 		return err;
 	return wi_steer_attach(server->steer, error);
@@ -153,28 +154,28 @@ static void server_keep(struct weir_server *server,
 
 static int counts_resolve(const struct weir_server_opts *opts,
 			  uint32_t cpu_count, uint32_t *out_loop_count,
-			  uint32_t *out_seat_count, struct weir_error *error)
+			  uint32_t *out_worker_count, struct weir_error *error)
 {
 	uint32_t loop_count = opts->loop_count;
 	if (loop_count == 0)
 		loop_count = cpu_count;
-	uint32_t seat_count = opts->loop_count_max;
-	if (seat_count == 0)
-		seat_count = loop_count > LOOP_COUNT_MAX_DEFAULT
-				     ? loop_count
-				     : LOOP_COUNT_MAX_DEFAULT;
+	uint32_t worker_count = opts->loop_count_max;
+	if (worker_count == 0)
+		worker_count = loop_count > LOOP_COUNT_MAX_DEFAULT
+				       ? loop_count
+				       : LOOP_COUNT_MAX_DEFAULT;
 	if (loop_count > WEIR_STEER_LOOPS_MAX ||
-	    seat_count > WEIR_STEER_LOOPS_MAX)
+	    worker_count > WEIR_STEER_LOOPS_MAX)
 		return weir_error_set(
 			error, -EINVAL, "%u loops asked for; the limit is %d",
-			loop_count > seat_count ? loop_count : seat_count,
+			loop_count > worker_count ? loop_count : worker_count,
 			WEIR_STEER_LOOPS_MAX);
-	if (loop_count > seat_count)
+	if (loop_count > worker_count)
 		return weir_error_set(error, -EINVAL,
 				      "%u loops asked for, and %u at most",
-				      loop_count, seat_count);
+				      loop_count, worker_count);
 	*out_loop_count = loop_count;
-	*out_seat_count = seat_count;
+	*out_worker_count = worker_count;
 	return 0;
 }
 
@@ -182,7 +183,7 @@ static void server_run(struct weir_server *server, uint32_t loop_count)
 {
 	wi_server_lock(server);
 	for (uint32_t i = 0; i < loop_count; i++)
-		wi_seat_run(&server->seats[i]);
+		wi_worker_run(&server->workers[i]);
 	wi_server_unlock(server);
 }
 
@@ -192,15 +193,15 @@ int weir_server_open(struct weir_server **out_server,
 {
 	cpu_set_t cpus;
 	uint32_t loop_count = 0;
-	uint32_t seat_count = 0;
+	uint32_t worker_count = 0;
 	int err = counts_resolve(opts, cpus_usable(&cpus), &loop_count,
-				 &seat_count, error);
+				 &worker_count, error);
 	if (err < 0)
 		return err;
-	struct weir_server *server = server_make(seat_count);
+	struct weir_server *server = server_make(worker_count);
 	if (server == NULL)
 		return weir_error_set(error, -ENOMEM, "no memory for %u loops",
-				      seat_count);
+				      worker_count);
 	server->cpus = cpus;
 	server_keep(server, opts);
 	err = wi_server_addrs_parse(server, opts, error);
@@ -227,9 +228,9 @@ void weir_server_stop(struct weir_server *server)
 	const uint32_t count =
 		wi_add_fetch_seq_cst_u32(&server->stop_requests, 1);
 	(void)wi_add_fetch_seq_cst_u32(&server->stoppers, 1);
-	for (uint32_t i = 0; i < server->seat_count; i++) {
+	for (uint32_t i = 0; i < server->worker_count; i++) {
 		struct weir_loop *loop =
-			wi_load_seq_cst_pointer(&server->seats[i].shown);
+			wi_load_seq_cst_pointer(&server->workers[i].shown);
 		if (loop != NULL)
 			wi_loop_stop_to(loop, count);
 	}
@@ -290,8 +291,8 @@ int weir_server_join(struct weir_server *server)
 {
 	int result = 0;
 	server_lock_ended(server);
-	for (uint32_t i = 0; i < server->seat_count; i++) {
-		int err = wi_seat_join(&server->seats[i]);
+	for (uint32_t i = 0; i < server->worker_count; i++) {
+		int err = wi_worker_join(&server->workers[i]);
 		if (result == 0)
 			result = err;
 	}
@@ -303,9 +304,9 @@ void weir_server_close(struct weir_server *server)
 {
 	if (server == NULL)
 		return;
-	for (uint32_t i = 0; i < server->seat_count; i++)
-		if (server->seats[i].loop != NULL)
-			wi_seat_close(&server->seats[i]);
+	for (uint32_t i = 0; i < server->worker_count; i++)
+		if (server->workers[i].loop != NULL)
+			wi_worker_close(&server->workers[i]);
 	if (server->owns_steer)
 		weir_steer_close(server->steer);
 	server_free(server);

@@ -1,4 +1,4 @@
-/* server_listen.c - addresses, and the listeners that a seat has on them
+/* server_listen.c - addresses, and the listeners that a worker has on them
  *
  * The listeners on one address are a group of SO_REUSEPORT, one of each loop;
  * the index of the address is that of the group, and of the listener in its
@@ -141,83 +141,84 @@ int wi_server_addrs_probe(struct weir_server *server,
 	return addrs_check_distinct(server, error);
 }
 
-/* ---- the listeners of a seat ------------------------------------------- */
+/* ---- the listeners of a worker ------------------------------------------- */
 
-static int seat_backlog(const struct wi_server_seat *seat)
+static int worker_backlog(const struct wi_server_worker *worker)
 {
 	const uint32_t share =
-		weir_loop_backlog(seat->loop) / seat->server->addr_count;
+		weir_loop_backlog(worker->loop) / worker->server->addr_count;
 	return share > 0 ? (int)share : 1;
 }
 
-static int seat_join(struct wi_server_seat *seat, uint32_t group,
-		     struct weir_error *error)
+static int worker_join(struct wi_server_worker *worker, uint32_t group,
+		       struct weir_error *error)
 {
-	assert(seat->joined_count == group);
-	int err = wi_steer_join(seat->server->steer, group, seat->index,
-				wi_loop_listeners(seat->loop)->list[group].fd,
+	assert(worker->joined_count == group);
+	int err = wi_steer_join(worker->server->steer, group, worker->index,
+				wi_loop_listeners(worker->loop)->list[group].fd,
 				error);
 	if (err == 0)
-		seat->joined_count++;
+		worker->joined_count++;
 	return err;
 }
 
-void wi_seat_leave(struct wi_server_seat *seat)
+void wi_worker_leave(struct wi_server_worker *worker)
 {
-	while (seat->joined_count > 0)
-		wi_steer_leave(seat->server->steer, --seat->joined_count,
-			       seat->index);
+	while (worker->joined_count > 0)
+		wi_steer_leave(worker->server->steer, --worker->joined_count,
+			       worker->index);
 }
 
-static int seat_accept(struct wi_server_seat *seat, uint32_t group, int fd,
-		       struct weir_error *error)
+static int worker_accept(struct wi_server_worker *worker, uint32_t group,
+			 int fd, struct weir_error *error)
 {
-	const struct weir_kernel *kernel = seat->server->kernel;
-	int err = wi_loop_listen(seat->loop, seat->server->services[group], fd,
-				 error);
+	const struct weir_kernel *kernel = worker->server->kernel;
+	int err = wi_loop_listen(worker->loop, worker->server->services[group],
+				 fd, error);
 	if (err < 0) /* the hook has used up the services */
 		(void)kernel->close(kernel->ctx, fd);
 	return err;
 }
 
-int wi_seat_listen(struct wi_server_seat *seat, struct weir_error *error)
+int wi_worker_listen(struct wi_server_worker *worker, struct weir_error *error)
 {
-	struct weir_server *server = seat->server;
+	struct weir_server *server = worker->server;
 	for (uint32_t i = 0; i < server->addr_count; i++) {
-		int fd = listener_make(server, i, wi_loop_kernel(seat->loop),
-				       seat_backlog(seat), true, error);
+		int fd = listener_make(server, i, wi_loop_kernel(worker->loop),
+				       worker_backlog(worker), true, error);
 		if (fd < 0)
 			return fd;
-		int err = seat_accept(seat, i, fd, error);
+		int err = worker_accept(worker, i, fd, error);
 		if (err == 0)
-			err = seat_join(seat, i, error);
+			err = worker_join(worker, i, error);
 		if (err < 0)
 			return err;
 	}
 	return 0;
 }
 
-static void seat_wish(struct wi_server_seat *seat, enum wi_listener_wish wish)
+static void worker_wish(struct wi_server_worker *worker,
+			enum wi_listener_wish wish)
 {
-	struct wi_listeners *listeners = wi_loop_listeners(seat->loop);
+	struct wi_listeners *listeners = wi_loop_listeners(worker->loop);
 	for (uint32_t i = 0; i < listeners->count; i++)
 		wi_listener_wish(&listeners->list[i], wish);
-	wi_loop_wake(seat->loop);
+	wi_loop_wake(worker->loop);
 }
 
-static void seat_shut(struct wi_server_seat *seat)
+static void worker_shut(struct wi_server_worker *worker)
 {
-	const struct weir_kernel *kernel = wi_loop_kernel(seat->loop);
-	const struct wi_listeners *listeners = wi_loop_listeners(seat->loop);
+	const struct weir_kernel *kernel = wi_loop_kernel(worker->loop);
+	const struct wi_listeners *listeners = wi_loop_listeners(worker->loop);
 	/* -ENOTCONN if the loop was first: it stops. */
 	for (uint32_t i = 0; i < listeners->count; i++)
 		(void)kernel->shutdown(kernel->ctx, listeners->list[i].fd,
 				       SHUT_RDWR);
 }
 
-static bool seat_has_told(const struct wi_server_seat *seat)
+static bool worker_has_told(const struct wi_server_worker *worker)
 {
-	const struct wi_listeners *listeners = wi_loop_listeners(seat->loop);
+	const struct wi_listeners *listeners = wi_loop_listeners(worker->loop);
 	for (uint32_t i = 0; i < listeners->count; i++)
 		if (!wi_listener_has_told(&listeners->list[i]))
 			return false;
@@ -226,60 +227,62 @@ static bool seat_has_told(const struct wi_server_seat *seat)
 
 /* The loop's thread raises `acks` for both: a listener has told, or the loop
  * has ended. */
-static void seat_await_told(const struct wi_server_seat *seat)
+static void worker_await_told(const struct wi_server_worker *worker)
 {
-	const struct weir_kernel *kernel = wi_loop_kernel(seat->loop);
+	const struct weir_kernel *kernel = wi_loop_kernel(worker->loop);
 	const struct wi_event_count *acks =
-		&wi_loop_listeners(seat->loop)->acks;
+		&wi_loop_listeners(worker->loop)->acks;
 	uint32_t seen = wi_event_seen(acks);
-	while (!seat_has_told(seat) &&
-	       wi_load_acquire_u32(&seat->has_ended) == 0) {
+	while (!worker_has_told(worker) &&
+	       wi_load_acquire_u32(&worker->has_ended) == 0) {
 		wi_event_wait(kernel, acks, seen);
 		seen = wi_event_seen(acks);
 	}
 }
 
-void wi_seat_listen_end(struct wi_server_seat *seat)
+void wi_worker_listen_end(struct wi_server_worker *worker)
 {
-	if (wi_steer_migrates(seat->server->steer)) {
+	if (wi_steer_migrates(worker->server->steer)) {
 		/* At once, even if the loop hangs in a handler. */
-		seat_wish(seat, WI_LISTENER_HOLD);
-		seat_shut(seat);
+		worker_wish(worker, WI_LISTENER_HOLD);
+		worker_shut(worker);
 	} else {
-		seat_wish(seat, WI_LISTENER_EMPTY);
+		worker_wish(worker, WI_LISTENER_EMPTY);
 	}
-	seat_await_told(seat);
-	if (!seat_has_told(seat))
-		seat_shut(seat); /* in place of a loop that has ended */
-	wi_seat_leave(seat);
+	worker_await_told(worker);
+	if (!worker_has_told(worker))
+		worker_shut(worker); /* in place of a loop that has ended */
+	wi_worker_leave(worker);
 }
 
-static int seat_relisten(struct wi_server_seat *seat, struct weir_error *error)
+static int worker_relisten(struct wi_server_worker *worker,
+			   struct weir_error *error)
 {
-	const struct weir_kernel *kernel = wi_loop_kernel(seat->loop);
-	const struct wi_listeners *listeners = wi_loop_listeners(seat->loop);
+	const struct weir_kernel *kernel = wi_loop_kernel(worker->loop);
+	const struct wi_listeners *listeners = wi_loop_listeners(worker->loop);
 	for (uint32_t i = 0; i < listeners->count; i++) {
 		int err = wi_listen_socket_reopen(kernel, listeners->list[i].fd,
-						  seat_backlog(seat));
+						  worker_backlog(worker));
 		if (err < 0)
-			return listen_explain(&seat->server->addrs[i], err,
+			return listen_explain(&worker->server->addrs[i], err,
 					      error);
-		err = seat_join(seat, i, error);
+		err = worker_join(worker, i, error);
 		if (err < 0)
 			return err;
 	}
 	return 0;
 }
 
-int wi_seat_listen_again(struct wi_server_seat *seat, struct weir_error *error)
+int wi_worker_listen_again(struct wi_server_worker *worker,
+			   struct weir_error *error)
 {
 	/* Some get connections before all of them listen: accept at once. */
-	int err = seat_relisten(seat, error);
+	int err = worker_relisten(worker, error);
 	if (err < 0) {
-		seat_shut(seat);
-		wi_seat_leave(seat);
+		worker_shut(worker);
+		wi_worker_leave(worker);
 		return err;
 	}
-	seat_wish(seat, WI_LISTENER_ACCEPT);
+	worker_wish(worker, WI_LISTENER_ACCEPT);
 	return 0;
 }

@@ -1,15 +1,15 @@
-/* server_priv.h - struct weir_server, and the seats that its loops have
+/* server_priv.h - struct weir_server, and the workers that its loops have
  *
- *     seat: empty -> open -> started -> listening -> running -> empty
+ *     worker: empty -> open -> started -> listening -> running -> empty
  *
- * A seat is opened, started and made to listen while its thread waits at the
+ * A worker is opened, started and made to listen while its thread waits at the
  * gate: what can fail, fails there, and the thread is given up. The calls that
- * change seats hold the control lock, and those of this file are made under
+ * change workers hold the control lock, and those of this file are made under
  * it, but for what is marked "any thread".
  *
  *     server.c           open, stop, join, close
- *     server_seat.c      one loop and its thread
- *     server_listen.c    addresses, and the listeners of a seat
+ *     server_worker.c      one loop and its thread
+ *     server_listen.c    addresses, and the listeners of a worker
  *     server_roll.c      loops come and go while the server runs
  *     server_snapshot.c  what is told of it
  */
@@ -28,7 +28,7 @@
  * been made, or until the start is given up. */
 enum wi_gate { WI_GATE_SHUT = 0, WI_GATE_OPEN, WI_GATE_GIVEN_UP };
 
-struct wi_server_seat {
+struct wi_server_worker {
 	struct weir_server *server;
 	uint32_t index;
 	struct weir_loop *loop;  /* NULL: empty */
@@ -36,9 +36,9 @@ struct wi_server_seat {
 				  * shown lock's as well */
 	pthread_t thread;
 	bool is_started; /* there is a thread to join */
-	bool is_seated;  /* steering knows of it */
+	bool is_member;  /* steering knows of it */
 	bool is_drained; /* the shown lock's as well */
-	/* Of the loops that had this seat before. */
+	/* Of the loops that had this worker before. */
 	struct wi_steer_counts counts_before;
 	uint32_t joined_count; /* its listeners in groups, from the first on */
 	int cpu;               /* or -1 */
@@ -68,59 +68,60 @@ struct weir_server {
 
 	/* Written by any thread, and by signal handlers. */
 	uint32_t stop_requests;
-	uint32_t stoppers; /* walk over the seats now; the last one wakes */
+	uint32_t stoppers; /* walk over the workers now; the last one wakes */
 
 	pthread_mutex_t control;
 	bool is_joined;
 
 	/* Taken with or without the control lock, and held for moments: no loop
 	 * and no thread is waited for. For what a snapshot reads, while it is
-	 * shown: a seat's shown, is_drained, and its weight. */
+	 * shown: a worker's shown, is_drained, and its weight. */
 	pthread_mutex_t shown_lock;
 
 	pthread_mutex_t gate_lock; /* taken with or without the control lock */
 	pthread_cond_t gate_moved;
 	uint32_t live_count; /* threads that turn their loop */
 
-	uint32_t seat_end; /* those in use lie below; any thread reads it */
-	uint32_t seat_count;
-	struct wi_server_seat seats[]; /* seat_count of them */
+	uint32_t worker_end; /* those in use lie below; any thread reads it */
+	uint32_t worker_count;
+	struct wi_server_worker workers[]; /* worker_count of them */
 };
 
 void wi_server_lock(struct weir_server *server);
 void wi_server_unlock(struct weir_server *server);
 
-/* The end of a walk over the seats, whose begin was counted in stoppers: any
+/* The end of a walk over the workers, whose begin was counted in stoppers: any
  * thread, and signal handlers. And the wait until there is no such walk. */
 void wi_server_stopper_leave(struct weir_server *server);
 void wi_server_await_stoppers(struct weir_server *server);
 
-/* Return: its seat; NULL, and -ENOENT in @error, if there is no such loop. */
-struct wi_server_seat *wi_server_seat(struct weir_server *server,
-				      uint32_t index, struct weir_error *error);
+/* Return: its worker; NULL, and -ENOENT in @error, if there is no such loop. */
+struct wi_server_worker *wi_server_worker(struct weir_server *server,
+					  uint32_t index,
+					  struct weir_error *error);
 
 /* The CPU for loop @index: the index-th that may be used, going round; or -1.
  */
 int wi_server_cpu_pick(const struct weir_server *server, uint32_t index);
 
-/* ---- server_seat.c ----------------------------------------------------- */
+/* ---- server_worker.c ----------------------------------------------------- */
 
-/* A loop for an empty seat, to be pinned to @cpu or -1. */
-int wi_seat_open(struct wi_server_seat *seat, int cpu,
-		 struct weir_error *error);
+/* A loop for an empty worker, to be pinned to @cpu or -1. */
+int wi_worker_open(struct wi_server_worker *worker, int cpu,
+		   struct weir_error *error);
 
 /* Its thread, up to the gate. */
-int wi_seat_start(struct wi_server_seat *seat, struct weir_error *error);
+int wi_worker_start(struct wi_server_worker *worker, struct weir_error *error);
 
 /* Through the gate: it runs, and any thread may see it. */
-void wi_seat_run(struct wi_server_seat *seat);
+void wi_worker_run(struct wi_server_worker *worker);
 
 /* Waits for its thread; one that waits at the gate is sent home. Return: what
  * ended its loop. */
-int wi_seat_join(struct wi_server_seat *seat);
+int wi_worker_join(struct wi_server_worker *worker);
 
 /* After the join: empty again. Takes a half-opened one. */
-void wi_seat_close(struct wi_server_seat *seat);
+void wi_worker_close(struct wi_server_worker *worker);
 
 /* ---- server_listen.c --------------------------------------------------- */
 
@@ -135,16 +136,17 @@ int wi_server_addrs_probe(struct weir_server *server,
 			  struct weir_error *error);
 
 /* A listener for each address, joined to its group. What has been made stays
- * with the seat on failure. */
-int wi_seat_listen(struct wi_server_seat *seat, struct weir_error *error);
+ * with the worker on failure. */
+int wi_worker_listen(struct wi_server_worker *worker, struct weir_error *error);
 
 /* Its listeners listen again. All or none. */
-int wi_seat_listen_again(struct wi_server_seat *seat, struct weir_error *error);
+int wi_worker_listen_again(struct wi_server_worker *worker,
+			   struct weir_error *error);
 
 /* Its listeners are shut down, without a reset where that can be had. */
-void wi_seat_listen_end(struct wi_server_seat *seat);
+void wi_worker_listen_end(struct wi_server_worker *worker);
 
 /* Its listeners are in no group any more. */
-void wi_seat_leave(struct wi_server_seat *seat);
+void wi_worker_leave(struct wi_server_worker *worker);
 
 #endif

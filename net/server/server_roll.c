@@ -5,17 +5,17 @@
 #include <string.h>
 
 /* Without anyone who takes connections the kernel would give them to all. */
-static bool seat_takes(const struct wi_server_seat *seat)
+static bool worker_takes(const struct wi_server_worker *worker)
 {
-	return seat->loop != NULL && !seat->is_drained &&
-	       seat->server->steer->weights[seat->index] > 0;
+	return worker->loop != NULL && !worker->is_drained &&
+	       worker->server->steer->weights[worker->index] > 0;
 }
 
 static uint32_t undrained_count(const struct weir_server *server)
 {
 	uint32_t count = 0;
-	for (uint32_t i = 0; i < server->seat_end; i++)
-		count += seat_takes(&server->seats[i]);
+	for (uint32_t i = 0; i < server->worker_end; i++)
+		count += worker_takes(&server->workers[i]);
 	return count;
 }
 
@@ -33,7 +33,7 @@ int weir_server_steer(struct weir_server *server, enum weir_steer_policy policy,
 static int weight_set(struct weir_server *server, uint32_t index,
 		      uint32_t weight, struct weir_error *error)
 {
-	if (wi_server_seat(server, index, error) == NULL)
+	if (wi_server_worker(server, index, error) == NULL)
 		return -ENOENT;
 	if (weight > WEIR_STEER_WEIGHT_MAX)
 		return weir_error_set(error, -EINVAL,
@@ -46,7 +46,7 @@ static int weight_set(struct weir_server *server, uint32_t index,
 			"weights need the steering program; %s "
 			"knows none",
 			weir_steer_means_name(weir_steer_means(server->steer)));
-	if (weight == 0 && seat_takes(&server->seats[index]) &&
+	if (weight == 0 && worker_takes(&server->workers[index]) &&
 	    undrained_count(server) == 1)
 		return weir_error_set(error, -EBUSY,
 				      "loop %u is the last one that accepts: "
@@ -80,27 +80,28 @@ static int stops_explain(struct weir_error *error)
 	return weir_error_set(error, -ESHUTDOWN, "the server stops");
 }
 
-static void seat_drained_set(struct wi_server_seat *seat, bool is_drained)
+static void worker_drained_set(struct wi_server_worker *worker, bool is_drained)
 {
-	(void)pthread_mutex_lock(&seat->server->shown_lock);
-	seat->is_drained = is_drained;
-	(void)pthread_mutex_unlock(&seat->server->shown_lock);
+	(void)pthread_mutex_lock(&worker->server->shown_lock);
+	worker->is_drained = is_drained;
+	(void)pthread_mutex_unlock(&worker->server->shown_lock);
 }
 
-static int seat_drain(struct wi_server_seat *seat, struct weir_error *error)
+static int worker_drain(struct wi_server_worker *worker,
+			struct weir_error *error)
 {
-	struct weir_server *server = seat->server;
-	if (seat->is_drained)
+	struct weir_server *server = worker->server;
+	if (worker->is_drained)
 		return 0;
-	if (undrained_count(server) == 1 && seat_takes(seat))
+	if (undrained_count(server) == 1 && worker_takes(worker))
 		return weir_error_set(error, -EBUSY,
 				      "loop %u is the last one that accepts: "
 				      "add or resume another first",
-				      seat->index);
+				      worker->index);
 	/* New ones first, then those that wait. */
-	wi_steer_set_drained(server->steer, seat->index, true);
-	wi_seat_listen_end(seat);
-	seat_drained_set(seat, true);
+	wi_steer_set_drained(server->steer, worker->index, true);
+	wi_worker_listen_end(worker);
+	worker_drained_set(worker, true);
 	return 0;
 }
 
@@ -108,27 +109,30 @@ int weir_server_drain_loop(struct weir_server *server, uint32_t index,
 			   struct weir_error *error)
 {
 	wi_server_lock(server);
-	struct wi_server_seat *seat = wi_server_seat(server, index, error);
-	int err = seat != NULL ? seat_drain(seat, error) : -ENOENT;
+	struct wi_server_worker *worker =
+		wi_server_worker(server, index, error);
+	int err = worker != NULL ? worker_drain(worker, error) : -ENOENT;
 	wi_server_unlock(server);
 	return err;
 }
 
-static int seat_resume(struct wi_server_seat *seat, struct weir_error *error)
+static int worker_resume(struct wi_server_worker *worker,
+			 struct weir_error *error)
 {
-	struct weir_server *server = seat->server;
-	if (!seat->is_drained)
+	struct weir_server *server = worker->server;
+	if (!worker->is_drained)
 		return 0;
-	if (server_stops(server) || wi_load_acquire_u32(&seat->has_ended) != 0)
+	if (server_stops(server) ||
+	    wi_load_acquire_u32(&worker->has_ended) != 0)
 		return stops_explain(error);
-	int err = wi_seat_listen_again(seat, error);
+	int err = wi_worker_listen_again(worker, error);
 	if (err < 0)
 		return err;
-	wi_steer_set_drained(server->steer, seat->index, false);
-	seat_drained_set(seat, false);
+	wi_steer_set_drained(server->steer, worker->index, false);
+	worker_drained_set(worker, false);
 	/* A stop meanwhile: nobody may be left to shut them down. */
 	if (server_stops(server))
-		wi_seat_listen_end(seat);
+		wi_worker_listen_end(worker);
 	return 0;
 }
 
@@ -136,37 +140,38 @@ int weir_server_resume_loop(struct weir_server *server, uint32_t index,
 			    struct weir_error *error)
 {
 	wi_server_lock(server);
-	struct wi_server_seat *seat = wi_server_seat(server, index, error);
-	int err = seat != NULL ? seat_resume(seat, error) : -ENOENT;
+	struct wi_server_worker *worker =
+		wi_server_worker(server, index, error);
+	int err = worker != NULL ? worker_resume(worker, error) : -ENOENT;
 	wi_server_unlock(server);
 	return err;
 }
 
 /* ---- add and remove ---------------------------------------------------- */
 
-static struct wi_server_seat *seat_find_empty(struct weir_server *server)
+static struct wi_server_worker *worker_find_empty(struct weir_server *server)
 {
-	for (uint32_t i = 0; i < server->seat_count; i++)
-		if (server->seats[i].loop == NULL)
-			return &server->seats[i];
+	for (uint32_t i = 0; i < server->worker_count; i++)
+		if (server->workers[i].loop == NULL)
+			return &server->workers[i];
 	return NULL;
 }
 
-static int seat_fill(struct wi_server_seat *seat, int cpu,
-		     struct weir_error *error)
+static int worker_fill(struct wi_server_worker *worker, int cpu,
+		       struct weir_error *error)
 {
-	int err = wi_seat_open(seat, cpu, error);
+	int err = wi_worker_open(worker, cpu, error);
 	if (err < 0)
 		return err;
-	err = wi_seat_start(seat, error);
+	err = wi_worker_start(worker, error);
 	if (err == 0)
-		err = wi_seat_listen(seat, error);
+		err = wi_worker_listen(worker, error);
 	if (err < 0) {
-		(void)wi_seat_join(seat); /* it has not run */
-		wi_seat_close(seat);
+		(void)wi_worker_join(worker); /* it has not run */
+		wi_worker_close(worker);
 		return err;
 	}
-	wi_seat_run(seat);
+	wi_worker_run(worker);
 	return 0;
 }
 
@@ -178,16 +183,16 @@ static int server_add(struct weir_server *server, int cpu,
 	if (cpu >= CPU_SETSIZE)
 		return weir_error_set(error, -EINVAL, "there is no CPU %d",
 				      cpu);
-	struct wi_server_seat *seat = seat_find_empty(server);
-	if (seat == NULL)
+	struct wi_server_worker *worker = worker_find_empty(server);
+	if (worker == NULL)
 		return weir_error_set(error, -ENOSPC,
 				      "there are %u loops, and no more were "
 				      "planned for: raise loop_count_max",
-				      server->seat_count);
+				      server->worker_count);
 	if (cpu < 0)
-		cpu = wi_server_cpu_pick(server, seat->index);
-	int err = seat_fill(seat, cpu, error);
-	return err < 0 ? err : (int)seat->index;
+		cpu = wi_server_cpu_pick(server, worker->index);
+	int err = worker_fill(worker, cpu, error);
+	return err < 0 ? err : (int)worker->index;
 }
 
 int weir_server_add_loop(struct weir_server *server, int cpu,
@@ -199,17 +204,18 @@ int weir_server_add_loop(struct weir_server *server, int cpu,
 	return result;
 }
 
-static int seat_remove(struct wi_server_seat *seat, struct weir_error *error)
+static int worker_remove(struct wi_server_worker *worker,
+			 struct weir_error *error)
 {
-	int err = seat_drain(seat, error);
+	int err = worker_drain(worker, error);
 	if (err < 0)
 		return err;
-	wi_loop_stop_to(seat->loop, 1);
-	err = wi_seat_join(seat);
+	wi_loop_stop_to(worker->loop, 1);
+	err = wi_worker_join(worker);
 	if (err < 0)
 		(void)weir_error_set(error, err, "loop %u ended with %s",
-				     seat->index, strerror(-err));
-	wi_seat_close(seat);
+				     worker->index, strerror(-err));
+	wi_worker_close(worker);
 	return err;
 }
 
@@ -217,8 +223,9 @@ int weir_server_remove_loop(struct weir_server *server, uint32_t index,
 			    struct weir_error *error)
 {
 	wi_server_lock(server);
-	struct wi_server_seat *seat = wi_server_seat(server, index, error);
-	int err = seat != NULL ? seat_remove(seat, error) : -ENOENT;
+	struct wi_server_worker *worker =
+		wi_server_worker(server, index, error);
+	int err = worker != NULL ? worker_remove(worker, error) : -ENOENT;
 	wi_server_unlock(server);
 	return err;
 }

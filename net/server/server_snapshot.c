@@ -6,20 +6,20 @@
  */
 #include "server_priv.h"
 
-static void loop_read(const struct wi_server_seat *seat,
+static void loop_read(const struct wi_server_worker *worker,
 		      struct weir_loop_snapshot *out_loop)
 {
-	const struct weir_steer *steer = seat->server->steer;
-	const struct wi_steer_counts *before = &seat->counts_before;
+	const struct weir_steer *steer = worker->server->steer;
+	const struct wi_steer_counts *before = &worker->counts_before;
 	struct wi_steer_counts counts;
 
-	wi_steer_counts(steer, seat->index, &counts);
+	wi_steer_counts(steer, worker->index, &counts);
 	*out_loop = (struct weir_loop_snapshot){
 		.is_present = true,
-		.cpu = seat->cpu,
-		.is_drained = seat->is_drained,
-		.weight = steer->weights[seat->index],
-		.work = wi_loop_work(seat->shown),
+		.cpu = worker->cpu,
+		.is_drained = worker->is_drained,
+		.weight = steer->weights[worker->index],
+		.work = wi_loop_work(worker->shown),
 		.chosen = counts.chosen - before->chosen,
 		.chosen_here = counts.chosen_here - before->chosen_here,
 		.moved = counts.moved - before->moved,
@@ -27,7 +27,7 @@ static void loop_read(const struct wi_server_seat *seat,
 	if (out_loop->chosen > 0)
 		out_loop->affinity = (double)out_loop->chosen_here /
 				     (double)out_loop->chosen;
-	weir_loop_stats(seat->shown, &out_loop->stats);
+	weir_loop_stats(worker->shown, &out_loop->stats);
 }
 
 static void server_read(const struct weir_server *server,
@@ -41,7 +41,7 @@ static void server_read(const struct weir_server *server,
 			wi_load_relaxed_u32(&steer->state->is_stepped) != 0,
 		.guard_steps = wi_load_relaxed_u64(&steer->guard.steps),
 		.missed = wi_steer_missed(steer),
-		.loop_end = wi_load_acquire_u32(&server->seat_end),
+		.loop_end = wi_load_acquire_u32(&server->worker_end),
 		.addr_count = server->addr_count,
 	};
 	for (uint32_t i = 0; i < server->addr_count; i++)
@@ -50,11 +50,11 @@ static void server_read(const struct weir_server *server,
 
 /* The ladder is that of the first loop: the others stand on the same. */
 static void snapshot_add(struct weir_server_snapshot *snapshot,
-			 const struct wi_server_seat *seat,
+			 const struct wi_server_worker *worker,
 			 const struct weir_loop_snapshot *loop)
 {
 	if (snapshot->loop_count == 0)
-		weir_loop_ladder(seat->shown, snapshot->rungs);
+		weir_loop_ladder(worker->shown, snapshot->rungs);
 	snapshot->loop_count++;
 	snapshot->conns_open += loop->stats.conns_open;
 	snapshot->accepts += loop->stats.accepts;
@@ -71,12 +71,12 @@ void weir_server_snapshot(struct weir_server *server,
 
 	(void)pthread_mutex_lock(&server->shown_lock);
 	server_read(server, out_snapshot);
-	for (uint32_t i = 0; i < server->seat_count; i++) {
-		const struct wi_server_seat *seat = &server->seats[i];
+	for (uint32_t i = 0; i < server->worker_count; i++) {
+		const struct wi_server_worker *worker = &server->workers[i];
 		struct weir_loop_snapshot loop = { .cpu = -1 };
-		if (seat->shown != NULL) {
-			loop_read(seat, &loop);
-			snapshot_add(out_snapshot, seat, &loop);
+		if (worker->shown != NULL) {
+			loop_read(worker, &loop);
+			snapshot_add(out_snapshot, worker, &loop);
 		}
 		if (loop.stats.accepts > most)
 			most = loop.stats.accepts;
@@ -88,7 +88,7 @@ void weir_server_snapshot(struct weir_server *server,
 	for (int i = 0; i < WEIR_RUNG_COUNT && out_snapshot->loop_count == 0;
 	     i++)
 		weir_rung_init(&out_snapshot->rungs[i], (enum weir_rung_id)i);
-	for (uint32_t i = server->seat_count; i < loop_capacity; i++)
+	for (uint32_t i = server->worker_count; i < loop_capacity; i++)
 		out_loops[i] = (struct weir_loop_snapshot){ .cpu = -1 };
 	weir_steer_rungs(server->steer, out_snapshot->rungs);
 	if (out_snapshot->accepts > 0)

@@ -46,10 +46,10 @@ struct {
 	__type(value, struct wi_steer_row);
 } rows SEC(".maps");
 
-/* Seat -> listener. Each group has its own; states and rows are shared. */
+/* Member -> listener. Each group has its own; states and rows are shared. */
 struct {
 	__uint(type, BPF_MAP_TYPE_REUSEPORT_SOCKARRAY);
-	__uint(max_entries, WI_STEER_SEATS_MAX);
+	__uint(max_entries, WI_STEER_MEMBERS_MAX);
 	__type(key, uint32_t);
 	__type(value, uint64_t);
 } sockets SEC(".maps");
@@ -114,12 +114,12 @@ static bool is_new_connection(const struct sk_reuseport_md *ctx)
 	return (data[TCP_FLAGS_OFFSET] & (TCP_SYN | TCP_ACK)) == TCP_SYN;
 }
 
-/* A seat as an index. The compiler knows that it is in bounds and drops the
+/* A member as an index. The compiler knows that it is in bounds and drops the
  * check, or makes it on a copy; the verifier has to see it. */
-static uint32_t seat_index(uint32_t seat)
+static uint32_t member_index(uint32_t member)
 {
-	barrier_var(seat);
-	return seat & (WI_STEER_SEATS_MAX - 1);
+	barrier_var(member);
+	return member & (WI_STEER_MEMBERS_MAX - 1);
 }
 
 SEC("sk_reuseport/migrate")
@@ -154,25 +154,26 @@ int weir_steer(struct sk_reuseport_md *ctx)
 	uint32_t used = policy;
 	if (is_stepped) {
 		const uint32_t wish = wi_steer_choose(state, policy, &facts);
-		if (is_counted && wish < WI_STEER_SEATS_MAX)
-			row->wished[seat_index(wish)]++;
+		if (is_counted && wish < WI_STEER_MEMBERS_MAX)
+			row->wished[member_index(wish)]++;
 		used = WI_STEER_LEAST_LOADED;
 	}
-	const uint32_t seat = wi_steer_choose(state, used, &facts);
-	key = seat;
+	const uint32_t member = wi_steer_choose(state, used, &facts);
+	key = member;
 	if (is_counted || is_moved)
 		row->turn++;
-	if (seat >= WI_STEER_SEATS_MAX ||
+	if (member >= WI_STEER_MEMBERS_MAX ||
 	    bpf_sk_select_reuseport(ctx, &sockets, &key, 0) != 0) {
 		row->missed += is_counted || is_moved;
 		return SK_PASS;
 	}
 	if (is_moved)
-		row->moved[seat_index(seat)]++;
+		row->moved[member_index(member)]++;
 	else if (is_counted)
-		row->chosen[seat_index(seat)]++;
+		row->chosen[member_index(member)]++;
 	if (used == WI_STEER_LEAST_LOADED && (is_counted || is_moved)) {
-		struct wi_steer_seat *chosen = &state->seats[seat_index(seat)];
+		struct wi_steer_member *chosen =
+			&state->members[member_index(member)];
 		chosen->sent_ms = facts.now_ms;
 		__sync_fetch_and_add(&chosen->sent, 1);
 	}

@@ -4,7 +4,7 @@
  *     means       who carries it out: see steer_open.c
  *
  * The state is written here, under the server's lock; the tables in it by
- * steer_table.c, and the seats' loads by their loops.
+ * steer_table.c, and the members' loads by their loops.
  */
 #include "steer_priv.h"
 
@@ -22,12 +22,12 @@
 
 enum { NO_CPU = -1, NO_FD = -1 };
 
-/* ---- seats ------------------------------------------------------------- */
+/* ---- members ------------------------------------------------------------- */
 
-static bool seat_has_joined(const struct weir_steer *steer, uint32_t seat)
+static bool member_has_joined(const struct weir_steer *steer, uint32_t member)
 {
 	for (uint32_t g = 0; g < steer->opts.group_count; g++)
-		if (steer->member_fds[g][seat] == NO_FD)
+		if (steer->member_fds[g][member] == NO_FD)
 			return false;
 	return true;
 }
@@ -38,42 +38,42 @@ static bool seat_has_joined(const struct weir_steer *steer, uint32_t seat)
 static void tables_refill(struct weir_steer *steer)
 {
 	struct wi_steer_state *state = steer->state;
-	uint32_t seat_count = 0;
+	uint32_t member_count = 0;
 
 	if (!steer->is_attached)
 		return;
-	for (uint32_t i = 0; i < WI_STEER_SEATS_MAX; i++) {
-		const bool takes = steer->is_seated[i] &&
+	for (uint32_t i = 0; i < WI_STEER_MEMBERS_MAX; i++) {
+		const bool takes = steer->is_member[i] &&
 				   !steer->is_drained[i] &&
-				   seat_has_joined(steer, i);
-		wi_store_relaxed_u32(&state->seats[i].weight,
+				   member_has_joined(steer, i);
+		wi_store_relaxed_u32(&state->members[i].weight,
 				     takes ? steer->weights[i] : 0);
-		if (steer->is_seated[i])
-			seat_count = i + 1;
+		if (steer->is_member[i])
+			member_count = i + 1;
 	}
-	wi_store_relaxed_u32(&state->seat_count, seat_count);
+	wi_store_relaxed_u32(&state->member_count, member_count);
 	wi_steer_table_fill(state);
 	(void)wi_steer_table_fill_cpus(state, steer->cpus);
 }
 
-static uint32_t seats_on_cpu(const struct weir_steer *steer, int cpu)
+static uint32_t members_on_cpu(const struct weir_steer *steer, int cpu)
 {
 	uint32_t count = 0;
-	for (uint32_t i = 0; i < WI_STEER_SEATS_MAX; i++)
-		count += steer->is_seated[i] && steer->cpus[i] == cpu;
+	for (uint32_t i = 0; i < WI_STEER_MEMBERS_MAX; i++)
+		count += steer->is_member[i] && steer->cpus[i] == cpu;
 	return count;
 }
 
 /* Whether "cpu" can work with a loop that is pinned to @cpu, or to none. */
-static int seat_fits_cpu(const struct weir_steer *steer, uint32_t seat, int cpu,
-			 struct weir_error *error)
+static int member_fits_cpu(const struct weir_steer *steer, uint32_t member,
+			   int cpu, struct weir_error *error)
 {
 	if (cpu < 0)
 		return weir_error_set(error, -EINVAL,
 				      "the steering policy cpu needs loops "
 				      "that are pinned, and loop %u is not",
-				      seat);
-	if (seats_on_cpu(steer, cpu) > WI_STEER_PER_CPU_MAX)
+				      member);
+	if (members_on_cpu(steer, cpu) > WI_STEER_PER_CPU_MAX)
 		return weir_error_set(error, -EINVAL,
 				      "the steering policy cpu serves %d loops "
 				      "on one CPU, and CPU %d has more: start "
@@ -82,17 +82,17 @@ static int seat_fits_cpu(const struct weir_steer *steer, uint32_t seat, int cpu,
 	return 0;
 }
 
-int wi_steer_seat_take(struct weir_steer *steer, uint32_t seat, int cpu,
-		       struct weir_error *error)
+int wi_steer_member_take(struct weir_steer *steer, uint32_t member, int cpu,
+			 struct weir_error *error)
 {
-	assert(seat < WI_STEER_SEATS_MAX && !steer->is_seated[seat]);
-	steer->is_seated[seat] = true;
-	steer->is_drained[seat] = false;
-	steer->cpus[seat] = cpu;
+	assert(member < WI_STEER_MEMBERS_MAX && !steer->is_member[member]);
+	steer->is_member[member] = true;
+	steer->is_drained[member] = false;
+	steer->cpus[member] = cpu;
 	if (steer->opts.policy == WEIR_STEER_CPU) {
-		int err = seat_fits_cpu(steer, seat, cpu, error);
+		int err = member_fits_cpu(steer, member, cpu, error);
 		if (err < 0) {
-			steer->is_seated[seat] = false;
+			steer->is_member[member] = false;
 			return err;
 		}
 	}
@@ -100,28 +100,28 @@ int wi_steer_seat_take(struct weir_steer *steer, uint32_t seat, int cpu,
 	return 0;
 }
 
-void wi_steer_seat_give(struct weir_steer *steer, uint32_t seat)
+void wi_steer_member_give(struct weir_steer *steer, uint32_t member)
 {
-	assert(seat < WI_STEER_SEATS_MAX);
+	assert(member < WI_STEER_MEMBERS_MAX);
 	for (uint32_t g = 0; g < steer->opts.group_count; g++)
-		wi_steer_leave(steer, g, seat);
-	steer->is_seated[seat] = false;
-	steer->cpus[seat] = NO_CPU;
+		wi_steer_leave(steer, g, member);
+	steer->is_member[member] = false;
+	steer->cpus[member] = NO_CPU;
 	tables_refill(steer);
 }
 
-void wi_steer_set_weight(struct weir_steer *steer, uint32_t seat,
+void wi_steer_set_weight(struct weir_steer *steer, uint32_t member,
 			 uint32_t weight)
 {
 	assert(weight <= WEIR_STEER_WEIGHT_MAX);
-	steer->weights[seat] = weight;
+	steer->weights[member] = weight;
 	tables_refill(steer);
 }
 
-void wi_steer_set_drained(struct weir_steer *steer, uint32_t seat,
+void wi_steer_set_drained(struct weir_steer *steer, uint32_t member,
 			  bool is_drained)
 {
-	steer->is_drained[seat] = is_drained;
+	steer->is_drained[member] = is_drained;
 	tables_refill(steer);
 }
 
@@ -137,20 +137,20 @@ static int steer_sockopt(const struct weir_steer *steer, int fd, int name,
 }
 
 /* The index that the kernel gives to a member that comes. */
-static void group_add(struct wi_steer_group *group, uint32_t seat)
+static void group_add(struct wi_steer_group *group, uint32_t member)
 {
-	assert(group->count < WI_STEER_SEATS_MAX);
-	group->seats[group->count++] = (uint16_t)seat;
+	assert(group->count < WI_STEER_MEMBERS_MAX);
+	group->members[group->count++] = (uint16_t)member;
 }
 
 /* The last member moves to the place of the one that goes. */
-static void group_remove(struct wi_steer_group *group, uint32_t seat)
+static void group_remove(struct wi_steer_group *group, uint32_t member)
 {
 	uint32_t i = 0;
-	while (group->seats[i] != seat)
+	while (group->members[i] != member)
 		i++;
 	assert(i < group->count); /* it has joined */
-	group->seats[i] = group->seats[--group->count];
+	group->members[i] = group->members[--group->count];
 }
 
 /* Any member speaks for the group. */
@@ -159,17 +159,17 @@ static int group_fd(const struct weir_steer *steer, uint32_t group)
 	const struct wi_steer_group *members = &steer->groups[group];
 	return members->count == 0
 		       ? NO_FD
-		       : steer->member_fds[group][members->seats[0]];
+		       : steer->member_fds[group][members->members[0]];
 }
 
 static int classic_attach(struct weir_steer *steer, uint32_t group)
 {
 	const struct wi_steer_group *members = &steer->groups[group];
 	struct sock_filter filter[WI_STEER_CLASSIC_MAX];
-	int cpus[WI_STEER_SEATS_MAX];
+	int cpus[WI_STEER_MEMBERS_MAX];
 
 	for (uint32_t i = 0; i < members->count; i++)
-		cpus[i] = steer->cpus[members->seats[i]];
+		cpus[i] = steer->cpus[members->members[i]];
 	struct sock_fprog program;
 	memset(&program, 0, sizeof(program)); /* its padding goes too */
 	program.len = (unsigned short)wi_steer_classic_build(
@@ -203,13 +203,13 @@ static int group_attach(struct weir_steer *steer, uint32_t group)
 }
 
 static int member_prepare(struct weir_steer *steer, uint32_t group,
-			  uint32_t seat, int listener_fd)
+			  uint32_t member, int listener_fd)
 {
-	const int cpu = steer->cpus[seat];
+	const int cpu = steer->cpus[member];
 
 	switch (steer->means) {
 	case WEIR_STEER_BY_EBPF:
-		return wi_steer_bpf_put(steer->bpf, group, seat, listener_fd);
+		return wi_steer_bpf_put(steer->bpf, group, member, listener_fd);
 	case WEIR_STEER_BY_INCOMING_CPU:
 		return steer_sockopt(steer, listener_fd, SO_INCOMING_CPU, &cpu,
 				     sizeof(cpu));
@@ -218,20 +218,21 @@ static int member_prepare(struct weir_steer *steer, uint32_t group,
 	}
 }
 
-int wi_steer_join(struct weir_steer *steer, uint32_t group, uint32_t seat,
+int wi_steer_join(struct weir_steer *steer, uint32_t group, uint32_t member,
 		  int listener_fd, struct weir_error *error)
 {
-	assert(group < steer->opts.group_count && steer->is_seated[seat]);
-	assert(steer->member_fds[group][seat] == NO_FD && listener_fd >= 0);
-	int err = member_prepare(steer, group, seat, listener_fd);
+	assert(group < steer->opts.group_count && steer->is_member[member]);
+	assert(steer->member_fds[group][member] == NO_FD && listener_fd >= 0);
+	int err = member_prepare(steer, group, member, listener_fd);
 	if (err < 0)
 		return weir_error_set(error, err,
 				      "loop %u cannot be steered to: its "
 				      "listener was refused by %s: %s",
-				      seat, weir_steer_means_name(steer->means),
+				      member,
+				      weir_steer_means_name(steer->means),
 				      strerror(-err));
-	steer->member_fds[group][seat] = listener_fd;
-	group_add(&steer->groups[group], seat);
+	steer->member_fds[group][member] = listener_fd;
+	group_add(&steer->groups[group], member);
 	tables_refill(steer);
 	/* Its index is new to the program of the group. */
 	if (steer->is_attached && steer->means == WEIR_STEER_BY_CLASSIC_BPF)
@@ -239,12 +240,12 @@ int wi_steer_join(struct weir_steer *steer, uint32_t group, uint32_t seat,
 	return 0;
 }
 
-void wi_steer_leave(struct weir_steer *steer, uint32_t group, uint32_t seat)
+void wi_steer_leave(struct weir_steer *steer, uint32_t group, uint32_t member)
 {
-	if (steer->member_fds[group][seat] == NO_FD)
+	if (steer->member_fds[group][member] == NO_FD)
 		return;
-	steer->member_fds[group][seat] = NO_FD;
-	group_remove(&steer->groups[group], seat);
+	steer->member_fds[group][member] = NO_FD;
+	group_remove(&steer->groups[group], member);
 	tables_refill(steer);
 	if (steer->is_attached && steer->means == WEIR_STEER_BY_CLASSIC_BPF &&
 	    group_fd(steer, group) != NO_FD)
@@ -277,26 +278,27 @@ bool wi_steer_migrates(const struct weir_steer *steer)
 /* ---- the collapse guard ---------------------------------------------------
  */
 
-/* What the policy itself has chosen, per seat. */
+/* What the policy itself has chosen, per member. */
 static void guard_read(const struct weir_steer *steer, bool is_stepped,
-		       uint32_t seat_count, uint64_t *out_counts)
+		       uint32_t member_count, uint64_t *out_counts)
 {
-	memset(out_counts, 0, WI_STEER_SEATS_MAX * sizeof(*out_counts));
+	memset(out_counts, 0, WI_STEER_MEMBERS_MAX * sizeof(*out_counts));
 	for (uint32_t i = 0; i < steer->row_count; i++) {
 		const struct wi_steer_row *row = &steer->rows[i];
 		const uint64_t *counts = is_stepped ? row->wished : row->chosen;
-		for (uint32_t seat = 0; seat < seat_count; seat++)
-			out_counts[seat] += wi_load_relaxed_u64(&counts[seat]);
+		for (uint32_t member = 0; member < member_count; member++)
+			out_counts[member] +=
+				wi_load_relaxed_u64(&counts[member]);
 	}
 }
 
 /* From now on it counts from here. */
 static void guard_restart(struct weir_steer *steer, bool is_stepped,
-			  uint32_t seat_count)
+			  uint32_t member_count)
 {
-	uint64_t counts[WI_STEER_SEATS_MAX];
-	guard_read(steer, is_stepped, seat_count, counts);
-	wi_guard_restart(&steer->guard, counts, seat_count);
+	uint64_t counts[WI_STEER_MEMBERS_MAX];
+	guard_read(steer, is_stepped, member_count, counts);
+	wi_guard_restart(&steer->guard, counts, member_count);
 }
 
 static bool policy_can_collapse(uint32_t policy)
@@ -307,22 +309,22 @@ static bool policy_can_collapse(uint32_t policy)
 static enum wi_guard_step guard_look(struct weir_steer *steer)
 {
 	struct wi_guard *guard = &steer->guard;
-	uint64_t counts[WI_STEER_SEATS_MAX];
-	uint32_t weights[WI_STEER_SEATS_MAX];
-	const uint32_t seat_count =
-		wi_load_relaxed_u32(&steer->state->seat_count);
+	uint64_t counts[WI_STEER_MEMBERS_MAX];
+	uint32_t weights[WI_STEER_MEMBERS_MAX];
+	const uint32_t member_count =
+		wi_load_relaxed_u32(&steer->state->member_count);
 
 	if (!policy_can_collapse(wi_load_relaxed_u32(&steer->state->policy)))
 		return WI_GUARD_STAY;
-	guard_read(steer, guard->is_stepped, seat_count, counts);
-	for (uint32_t i = 0; i < seat_count; i++)
+	guard_read(steer, guard->is_stepped, member_count, counts);
+	for (uint32_t i = 0; i < member_count; i++)
 		weights[i] =
-			wi_load_relaxed_u32(&steer->state->seats[i].weight);
+			wi_load_relaxed_u32(&steer->state->members[i].weight);
 	const enum wi_guard_step step =
-		wi_guard_judge(guard, counts, weights, seat_count);
+		wi_guard_judge(guard, counts, weights, member_count);
 	if (step == WI_GUARD_STAY)
 		return step;
-	guard_restart(steer, guard->is_stepped, seat_count);
+	guard_restart(steer, guard->is_stepped, member_count);
 	wi_store_relaxed_u32(&steer->state->is_stepped, guard->is_stepped);
 	return step;
 }
@@ -346,10 +348,10 @@ enum wi_guard_step wi_steer_guard(struct weir_steer *steer, uint64_t now_ns)
 static int policy_check_cpus(const struct weir_steer *steer,
 			     struct weir_error *error)
 {
-	for (uint32_t i = 0; i < WI_STEER_SEATS_MAX; i++) {
-		if (!steer->is_seated[i])
+	for (uint32_t i = 0; i < WI_STEER_MEMBERS_MAX; i++) {
+		if (!steer->is_member[i])
 			continue;
-		int err = seat_fits_cpu(steer, i, steer->cpus[i], error);
+		int err = member_fits_cpu(steer, i, steer->cpus[i], error);
 		if (err < 0)
 			return err;
 	}
@@ -365,7 +367,7 @@ static void policy_store(struct weir_steer *steer,
 	wi_store_relaxed_u32(&steer->state->is_stepped, 0);
 	wi_store_relaxed_u32(&steer->state->policy, (uint32_t)policy);
 	guard_restart(steer, false,
-		      wi_load_relaxed_u32(&steer->state->seat_count));
+		      wi_load_relaxed_u32(&steer->state->member_count));
 	(void)pthread_mutex_unlock(&steer->guard_lock);
 }
 
@@ -412,16 +414,17 @@ int wi_steer_set_policy(struct weir_steer *steer, enum weir_steer_policy policy,
 
 /* ---- counts ------------------------------------------------------------ */
 
-void wi_steer_counts(const struct weir_steer *steer, uint32_t seat,
+void wi_steer_counts(const struct weir_steer *steer, uint32_t member,
 		     struct wi_steer_counts *out_counts)
 {
 	*out_counts = (struct wi_steer_counts){ .chosen = 0 };
 	for (uint32_t i = 0; i < steer->row_count; i++) {
 		const struct wi_steer_row *row = &steer->rows[i];
-		const uint64_t chosen = wi_load_relaxed_u64(&row->chosen[seat]);
+		const uint64_t chosen =
+			wi_load_relaxed_u64(&row->chosen[member]);
 		out_counts->chosen += chosen;
-		out_counts->moved += wi_load_relaxed_u64(&row->moved[seat]);
-		if (steer->cpus[seat] == (int)i)
+		out_counts->moved += wi_load_relaxed_u64(&row->moved[member]);
+		if (steer->cpus[member] == (int)i)
 			out_counts->chosen_here += chosen;
 	}
 }

@@ -323,11 +323,11 @@ struct wi_steer_row *wi_steer_bpf_rows(struct wi_steer_bpf *bpf,
 	return bpf->rows;
 }
 
-int wi_steer_bpf_put(struct wi_steer_bpf *bpf, uint32_t group, uint32_t seat,
+int wi_steer_bpf_put(struct wi_steer_bpf *bpf, uint32_t group, uint32_t member,
 		     int listener_fd)
 {
 	const uint64_t value = (uint64_t)listener_fd;
-	return bpf_map_update_elem(bpf->socket_map_fds[group], &seat, &value,
+	return bpf_map_update_elem(bpf->socket_map_fds[group], &member, &value,
 				   BPF_ANY);
 }
 

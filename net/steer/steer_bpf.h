@@ -38,10 +38,10 @@ struct wi_steer_state *wi_steer_bpf_state(struct wi_steer_bpf *bpf);
 struct wi_steer_row *wi_steer_bpf_rows(struct wi_steer_bpf *bpf,
 				       uint32_t *out_count);
 
-/* The listener of @seat in @group; it leaves the map by itself when it closes.
- * Return: 0; -EINVAL if it does not listen, or has no SO_REUSEPORT; -EBUSY if
- * it is in a map; -E2BIG for a seat beyond the map. */
-int wi_steer_bpf_put(struct wi_steer_bpf *bpf, uint32_t group, uint32_t seat,
+/* The listener of @member in @group; it leaves the map by itself when it
+ * closes. Return: 0; -EINVAL if it does not listen, or has no SO_REUSEPORT;
+ * -EBUSY if it is in a map; -E2BIG for a member beyond the map. */
+int wi_steer_bpf_put(struct wi_steer_bpf *bpf, uint32_t group, uint32_t member,
 		     int listener_fd);
 
 int wi_steer_bpf_program_fd(const struct wi_steer_bpf *bpf, uint32_t group);

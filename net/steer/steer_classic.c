@@ -8,7 +8,7 @@ uint32_t wi_steer_classic_build(const int *cpus, uint32_t count,
 {
 	uint32_t length = 0;
 
-	assert(count > 0 && count <= WI_STEER_SEATS_MAX);
+	assert(count > 0 && count <= WI_STEER_MEMBERS_MAX);
 	out_filter[length++] = (struct sock_filter)BPF_STMT(
 		BPF_LD | BPF_W | BPF_ABS, (uint32_t)(SKF_AD_OFF + SKF_AD_CPU));
 	for (uint32_t i = 0; i < count; i++) {

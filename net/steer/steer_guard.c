@@ -15,7 +15,7 @@ void wi_guard_init(struct wi_guard *guard, uint32_t percent, uint32_t window_ms,
 		.percent = percent,
 		.window_ns = window_ns,
 		.window_end_ns = now_ns + window_ns,
-		.base_count = WI_STEER_SEATS_MAX,
+		.base_count = WI_STEER_MEMBERS_MAX,
 	};
 }
 
@@ -31,42 +31,44 @@ bool wi_guard_is_due(struct wi_guard *guard, uint64_t now_ns)
 					       now_ns + guard->window_ns);
 }
 
-/* What came in this window. Rows that are read while they grow, or a seat that
- * was away, never make it negative. */
+/* What came in this window. Rows that are read while they grow, or a member
+ * that was away, never make it negative. */
 static uint64_t guard_delta(const struct wi_guard *guard,
-			    const uint64_t *counts, uint32_t seat)
+			    const uint64_t *counts, uint32_t member)
 {
-	if (seat >= guard->base_count || counts[seat] < guard->before[seat])
+	if (member >= guard->base_count ||
+	    counts[member] < guard->before[member])
 		return 0;
-	return counts[seat] - guard->before[seat];
+	return counts[member] - guard->before[member];
 }
 
-/* What came for each seat that takes any, and what it should have of that. */
+/* What came for each member that takes any, and what it should have of that. */
 struct guard_window {
 	uint64_t total;
-	uint64_t weight;     /* sum */
-	uint32_t seat_count; /* that have one */
+	uint64_t weight;       /* sum */
+	uint32_t member_count; /* that have one */
 };
 
 static struct guard_window guard_look(const struct wi_guard *guard,
 				      const uint64_t *counts,
 				      const uint32_t *weights,
-				      uint32_t seat_count)
+				      uint32_t member_count)
 {
 	struct guard_window window = { .total = 0 };
 
-	for (uint32_t i = 0; i < seat_count; i++) {
+	for (uint32_t i = 0; i < member_count; i++) {
 		if (weights[i] == 0)
 			continue;
 		window.total += guard_delta(guard, counts, i);
 		window.weight += weights[i];
-		window.seat_count++;
+		window.member_count++;
 	}
 	return window;
 }
 
-/* A share that a seat has by its weight is no collapse, whatever the limit. */
-static uint64_t seat_limit(const struct wi_guard *guard, uint64_t fair)
+/* A share that a member has by its weight is no collapse, whatever the limit.
+ */
+static uint64_t member_limit(const struct wi_guard *guard, uint64_t fair)
 {
 	return guard->percent > fair ? guard->percent
 				     : (fair + WHOLE_PERCENT) / 2;
@@ -74,7 +76,7 @@ static uint64_t seat_limit(const struct wi_guard *guard, uint64_t fair)
 
 /* Some way below the limit, so that it does not go to and fro; but no lower
  * than half way to the fair share, which noise alone keeps it above. */
-static uint64_t seat_back(uint64_t limit, uint64_t fair)
+static uint64_t member_back(uint64_t limit, uint64_t fair)
 {
 	const uint64_t half_way = (limit + fair) / 2;
 	return limit < half_way + WI_GUARD_BACK_PERCENT
@@ -82,21 +84,21 @@ static uint64_t seat_back(uint64_t limit, uint64_t fair)
 		       : limit - WI_GUARD_BACK_PERCENT;
 }
 
-/* Whether any seat had more than its limit, or, while stepped, more than what
+/* Whether any member had more than its limit, or, while stepped, more than what
  * it is to be below before the step back. */
 static bool guard_is_exceeded(const struct wi_guard *guard,
 			      const struct guard_window *window,
 			      const uint64_t *counts, const uint32_t *weights,
-			      uint32_t seat_count)
+			      uint32_t member_count)
 {
-	for (uint32_t i = 0; i < seat_count; i++) {
+	for (uint32_t i = 0; i < member_count; i++) {
 		if (weights[i] == 0)
 			continue;
 		const uint64_t fair =
 			weights[i] * (uint64_t)WHOLE_PERCENT / window->weight;
-		uint64_t limit = seat_limit(guard, fair);
+		uint64_t limit = member_limit(guard, fair);
 		if (guard->is_stepped)
-			limit = seat_back(limit, fair);
+			limit = member_back(limit, fair);
 		if (guard_delta(guard, counts, i) * WHOLE_PERCENT >
 		    limit * window->total)
 			return true;
@@ -106,32 +108,33 @@ static bool guard_is_exceeded(const struct wi_guard *guard,
 
 /* A quiet window goes on: only who has just come gets a base. */
 static void guard_go_on(struct wi_guard *guard, const uint64_t *counts,
-			uint32_t seat_count)
+			uint32_t member_count)
 {
-	for (uint32_t i = guard->base_count; i < seat_count; i++)
+	for (uint32_t i = guard->base_count; i < member_count; i++)
 		guard->before[i] = counts[i];
-	if (seat_count > guard->base_count)
-		guard->base_count = seat_count;
+	if (member_count > guard->base_count)
+		guard->base_count = member_count;
 }
 
 enum wi_guard_step wi_guard_judge(struct wi_guard *guard,
 				  const uint64_t *counts,
-				  const uint32_t *weights, uint32_t seat_count)
+				  const uint32_t *weights,
+				  uint32_t member_count)
 {
-	assert(seat_count <= WI_STEER_SEATS_MAX);
+	assert(member_count <= WI_STEER_MEMBERS_MAX);
 	const struct guard_window window =
-		guard_look(guard, counts, weights, seat_count);
+		guard_look(guard, counts, weights, member_count);
 	const bool is_watching =
-		guard->percent < WHOLE_PERCENT && window.seat_count >= 2;
+		guard->percent < WHOLE_PERCENT && window.member_count >= 2;
 
 	if (is_watching && window.total < WI_GUARD_LEAST) {
-		guard_go_on(guard, counts, seat_count);
+		guard_go_on(guard, counts, member_count);
 		return WI_GUARD_STAY;
 	}
 	const bool is_exceeded =
-		is_watching &&
-		guard_is_exceeded(guard, &window, counts, weights, seat_count);
-	wi_guard_restart(guard, counts, seat_count);
+		is_watching && guard_is_exceeded(guard, &window, counts,
+						 weights, member_count);
+	wi_guard_restart(guard, counts, member_count);
 	if (!is_watching || is_exceeded == guard->is_stepped)
 		return WI_GUARD_STAY;
 	guard->is_stepped = is_exceeded;
@@ -142,10 +145,10 @@ enum wi_guard_step wi_guard_judge(struct wi_guard *guard,
 }
 
 void wi_guard_restart(struct wi_guard *guard, const uint64_t *counts,
-		      uint32_t seat_count)
+		      uint32_t member_count)
 {
-	assert(seat_count <= WI_STEER_SEATS_MAX);
-	for (uint32_t i = 0; i < seat_count; i++)
+	assert(member_count <= WI_STEER_MEMBERS_MAX);
+	for (uint32_t i = 0; i < member_count; i++)
 		guard->before[i] = counts[i];
-	guard->base_count = seat_count;
+	guard->base_count = member_count;
 }

@@ -33,10 +33,10 @@ struct wi_guard {
 	uint64_t window_end_ns; /* claimed by whoever moves it on */
 	uint64_t steps;         /* to least-loaded, in all */
 	bool is_stepped;
-	uint32_t base_count; /* seats that have a base in before[] */
-	/* Shape [seat]: as of the start of the window; of chosen while
+	uint32_t base_count; /* members that have a base in before[] */
+	/* Shape [member]: as of the start of the window; of chosen while
 	 * watching, of wished while stepped. */
-	uint64_t before[WI_STEER_SEATS_MAX];
+	uint64_t before[WI_STEER_MEMBERS_MAX];
 };
 
 void wi_guard_init(struct wi_guard *guard, uint32_t percent, uint32_t window_ms,
@@ -47,22 +47,23 @@ void wi_guard_init(struct wi_guard *guard, uint32_t percent, uint32_t window_ms,
  * (a judge may last longer than a window, or meet a new policy). */
 bool wi_guard_is_due(struct wi_guard *guard, uint64_t now_ns);
 
-/* @counts: shape [seat_count], sums over all CPUs, of chosen while watching
- * and of wished while stepped. @weights: shape [seat_count]; a seat with 0
+/* @counts: shape [member_count], sums over all CPUs, of chosen while watching
+ * and of wished while stepped. @weights: shape [member_count]; a member with 0
  * takes none and is left out. By the thread for which it was due.
  *
- * A seat may have its share by weight, even where that is above the limit:
+ * A member may have its share by weight, even where that is above the limit:
  * then half of what is left is. A window with less than WI_GUARD_LEAST says
  * nothing yet and goes on. After a step these are counts of the wrong kind:
  * restart with the right ones. It steps back WI_GUARD_BACK_PERCENT below the
  * limit, or half way between it and the fair share if that is nearer. */
 enum wi_guard_step wi_guard_judge(struct wi_guard *guard,
 				  const uint64_t *counts,
-				  const uint32_t *weights, uint32_t seat_count);
+				  const uint32_t *weights,
+				  uint32_t member_count);
 
 /* The counts to compare with from now on: after a step, or a new policy. The
  * window's end stays: it may be a short one. */
 void wi_guard_restart(struct wi_guard *guard, const uint64_t *counts,
-		      uint32_t seat_count);
+		      uint32_t member_count);
 
 #endif

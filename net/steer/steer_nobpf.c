@@ -52,12 +52,12 @@ struct wi_steer_row *wi_steer_bpf_rows(struct wi_steer_bpf *bpf,
 	return NULL;
 }
 
-int wi_steer_bpf_put(struct wi_steer_bpf *bpf, uint32_t group, uint32_t seat,
+int wi_steer_bpf_put(struct wi_steer_bpf *bpf, uint32_t group, uint32_t member,
 		     int listener_fd)
 {
 	(void)bpf;
 	(void)group;
-	(void)seat;
+	(void)member;
 	(void)listener_fd;
 	return -ENOSYS;
 }

@@ -237,11 +237,11 @@ static int state_open(struct weir_steer *steer, struct weir_error *error)
 /* ---- open and close -------------------------------------------------------
  */
 
-static void seats_init(struct weir_steer *steer)
+static void members_init(struct weir_steer *steer)
 {
 	const struct weir_steer_opts *opts = &steer->opts;
 
-	for (uint32_t i = 0; i < WI_STEER_SEATS_MAX; i++) {
+	for (uint32_t i = 0; i < WI_STEER_MEMBERS_MAX; i++) {
 		steer->weights[i] =
 			i < opts->weight_count ? opts->weights[i] : 1;
 		steer->cpus[i] = NO_CPU;
@@ -278,7 +278,7 @@ static int steer_fill(struct weir_steer *steer, struct wi_steer_object object,
 	steer->state->policy = (uint32_t)steer->opts.policy;
 	wi_guard_init(&steer->guard, steer->opts.guard_percent,
 		      steer->opts.guard_ms, kernel->now_ns(kernel->ctx));
-	seats_init(steer);
+	members_init(steer);
 	return 0;
 }
 

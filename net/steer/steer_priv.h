@@ -1,9 +1,9 @@
 /* steer_priv.h - struct weir_steer, and its verbs for the server and its loops
  *
- *     open -> join(group, seat, listener)... -> attach -> changes -> close
+ *     open -> join(group, member, listener)... -> attach -> changes -> close
  *
  * The server calls all of these under one lock, but those marked "any thread".
- * A seat is a loop's place; a group is one address with a listener of each
+ * A member is a loop's place; a group is one address with a listener of each
  * loop.
  */
 #ifndef WEIR_NET_STEER_PRIV_H
@@ -20,7 +20,7 @@
 /* The members of one group, in the order in which the kernel has them: classic
  * BPF chooses by that index. */
 struct wi_steer_group {
-	uint16_t seats[WI_STEER_SEATS_MAX];
+	uint16_t members[WI_STEER_MEMBERS_MAX];
 	uint32_t count;
 };
 
@@ -35,12 +35,13 @@ struct weir_steer {
 	struct wi_steer_row *rows; /* NULL: nobody counts choices */
 	uint32_t row_count;
 	bool is_attached;
-	uint32_t weights[WI_STEER_SEATS_MAX]; /* as asked for; 1 by default */
-	bool is_drained[WI_STEER_SEATS_MAX];
-	int cpus[WI_STEER_SEATS_MAX]; /* or -1 */
-	bool is_seated[WI_STEER_SEATS_MAX];
-	int member_fds[WEIR_STEER_GROUPS_MAX][WI_STEER_SEATS_MAX]; /* borrowed;
-								    * or -1 */
+	uint32_t weights[WI_STEER_MEMBERS_MAX]; /* as asked for; 1 by default */
+	bool is_drained[WI_STEER_MEMBERS_MAX];
+	int cpus[WI_STEER_MEMBERS_MAX]; /* or -1 */
+	bool is_member[WI_STEER_MEMBERS_MAX];
+	int member_fds[WEIR_STEER_GROUPS_MAX]
+		      [WI_STEER_MEMBERS_MAX]; /* borrowed;
+					       * or -1 */
 	struct wi_steer_group groups[WEIR_STEER_GROUPS_MAX];
 	pthread_mutex_t guard_lock; /* once per window, and for a new policy */
 	struct wi_guard guard;
@@ -52,22 +53,22 @@ int wi_steer_open(struct weir_steer **out_steer,
 		  const struct weir_steer_opts *opts,
 		  struct wi_steer_object object, struct weir_error *error);
 
-/* The loop of @seat comes: @cpu that it is pinned to, or -1. Nothing is sent
+/* The loop of @member comes: @cpu that it is pinned to, or -1. Nothing is sent
  * to it before its listeners have joined. Return: 0; -EINVAL if the policy
  * cannot work with it. */
-int wi_steer_seat_take(struct weir_steer *steer, uint32_t seat, int cpu,
-		       struct weir_error *error);
+int wi_steer_member_take(struct weir_steer *steer, uint32_t member, int cpu,
+			 struct weir_error *error);
 
 /* It has gone, with its listeners. */
-void wi_steer_seat_give(struct weir_steer *steer, uint32_t seat);
+void wi_steer_member_give(struct weir_steer *steer, uint32_t member);
 
 /* A listening member of the group, borrowed until it leaves. Return: 0, or
  * the errno of the map or of setsockopt(2). */
-int wi_steer_join(struct weir_steer *steer, uint32_t group, uint32_t seat,
+int wi_steer_join(struct weir_steer *steer, uint32_t group, uint32_t member,
 		  int listener_fd, struct weir_error *error);
 
 /* That listener has been shut down, or will not be used. */
-void wi_steer_leave(struct weir_steer *steer, uint32_t group, uint32_t seat);
+void wi_steer_leave(struct weir_steer *steer, uint32_t group, uint32_t member);
 
 /* From now on this steer chooses, for every group with a member, whoever did
  * so before. Return: 0, or the errno of setsockopt(2). */
@@ -79,11 +80,11 @@ int wi_steer_set_policy(struct weir_steer *steer, enum weir_steer_policy policy,
 			struct weir_error *error);
 
 /* 0 to WEIR_STEER_WEIGHT_MAX. */
-void wi_steer_set_weight(struct weir_steer *steer, uint32_t seat,
+void wi_steer_set_weight(struct weir_steer *steer, uint32_t member,
 			 uint32_t weight);
 
 /* Draining: nothing new, whatever its weight. */
-void wi_steer_set_drained(struct weir_steer *steer, uint32_t seat,
+void wi_steer_set_drained(struct weir_steer *steer, uint32_t member,
 			  bool is_drained);
 
 /* Whether the kernel moves the connections that wait in a listener that is
@@ -98,20 +99,20 @@ static inline enum weir_steer_policy wi_steer_policy(
 		&steer->state->policy);
 }
 
-/* Any thread: where the loop of @seat publishes its load. */
-static inline struct wi_steer_seat *wi_steer_seat(struct weir_steer *steer,
-						  uint32_t seat)
+/* Any thread: where the loop of @member publishes its load. */
+static inline struct wi_steer_member *wi_steer_member(struct weir_steer *steer,
+						      uint32_t member)
 {
-	return &steer->state->seats[seat];
+	return &steer->state->members[member];
 }
 
-/* What was chosen: sums over all CPUs, and those on the seat's own CPU. */
+/* What was chosen: sums over all CPUs, and those on the member's own CPU. */
 struct wi_steer_counts {
 	uint64_t chosen;
 	uint64_t chosen_here;
 	uint64_t moved;
 };
-void wi_steer_counts(const struct weir_steer *steer, uint32_t seat,
+void wi_steer_counts(const struct weir_steer *steer, uint32_t member,
 		     struct wi_steer_counts *out_counts);
 uint64_t wi_steer_missed(const struct weir_steer *steer);
 

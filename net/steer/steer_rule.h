@@ -6,10 +6,10 @@
  * named beside it, and every reader takes what it finds: a choice made from
  * facts that are a moment old is served like any other.
  *
- *     state   one: policy, tables, and a line for each seat
+ *     state   one: policy, tables, and a line for each member
  *     rows    one for each CPU: what was chosen there
  *
- * A seat is the place of one loop. Compiled for the kernel too: no libc, no
+ * A member is the place of one loop. Compiled for the kernel too: no libc, no
  * signed division, every index checked where it is used.
  */
 #ifndef WEIR_NET_STEER_RULE_H
@@ -18,12 +18,12 @@
 #include <stdint.h>
 
 enum {
-	WI_STEER_SEATS_MAX = 1024,
+	WI_STEER_MEMBERS_MAX = 1024,
 	WI_STEER_CPUS_MAX = 1024,
 	WI_STEER_PER_CPU_MAX = 8,  /* loops that are pinned to one CPU */
 	WI_STEER_TURNS_MAX = 4096, /* longest round of round-robin */
 	WI_STEER_BUCKETS = 16384,  /* of source-hash: a power of two */
-	WI_STEER_NO_SEAT = 0xffff,
+	WI_STEER_NO_MEMBER = 0xffff,
 	WI_STEER_WORK_STALE_MS = 250,
 	WI_STEER_SENT_STALE_MS = 500,
 };
@@ -38,7 +38,7 @@ enum {
 };
 
 /* A line of its own: a loop stores here once per turn. */
-struct wi_steer_seat {
+struct wi_steer_member {
 	uint64_t sent;         /* the program: given to it by least-loaded */
 	uint64_t settled;      /* its loop: those of them that it has counted
 				* in open_count, or given up on */
@@ -51,33 +51,33 @@ struct wi_steer_seat {
 };
 
 struct wi_steer_state {
-	uint32_t policy;     /* the server: WI_STEER_KERNEL ... */
-	uint32_t is_stepped; /* the guard: least-loaded instead of it */
-	uint32_t seat_count; /* the server: all that are in use lie below */
-	uint32_t turn_count; /* the server: length of turns[]; 0: none left */
-	uint32_t seed;       /* the server: of the source's hash */
+	uint32_t policy;       /* the server: WI_STEER_KERNEL ... */
+	uint32_t is_stepped;   /* the guard: least-loaded instead of it */
+	uint32_t member_count; /* the server: all that are in use lie below */
+	uint32_t turn_count;   /* the server: length of turns[]; 0: none left */
+	uint32_t seed;         /* the server: of the source's hash */
 	uint32_t pad[11];
 	/* The server: all tables. */
-	uint16_t cpu_seat_count[WI_STEER_CPUS_MAX];
-	uint16_t cpu_seats[WI_STEER_CPUS_MAX][WI_STEER_PER_CPU_MAX];
+	uint16_t cpu_member_count[WI_STEER_CPUS_MAX];
+	uint16_t cpu_members[WI_STEER_CPUS_MAX][WI_STEER_PER_CPU_MAX];
 	uint16_t turns[WI_STEER_TURNS_MAX];
 	uint16_t buckets[WI_STEER_BUCKETS];
-	struct wi_steer_seat seats[WI_STEER_SEATS_MAX];
+	struct wi_steer_member members[WI_STEER_MEMBERS_MAX];
 };
 
 /* Written by the program only, on its CPU only. */
 struct wi_steer_row {
 	uint64_t turn;   /* choices made here */
-	uint64_t missed; /* no seat, or its listener is closed: the kernel's
+	uint64_t missed; /* no member, or its listener is closed: the kernel's
 			  * hash has chosen */
 	uint64_t pad[6];
-	uint64_t chosen[WI_STEER_SEATS_MAX]; /* new connections */
-	uint64_t moved[WI_STEER_SEATS_MAX];  /* from a listener that closes */
-	uint64_t wished[WI_STEER_SEATS_MAX]; /* while stepped: the policy's
-					      * own choice */
+	uint64_t chosen[WI_STEER_MEMBERS_MAX]; /* new connections */
+	uint64_t moved[WI_STEER_MEMBERS_MAX];  /* from a listener that closes */
+	uint64_t wished[WI_STEER_MEMBERS_MAX]; /* while stepped: the policy's
+						* own choice */
 };
 
-_Static_assert(sizeof(struct wi_steer_seat) == 64, "one cache line");
+_Static_assert(sizeof(struct wi_steer_member) == 64, "one cache line");
 _Static_assert(sizeof(struct wi_steer_state) % 64 == 0, "and so are all");
 _Static_assert(sizeof(struct wi_steer_row) % 64 == 0, "and these");
 
@@ -117,10 +117,10 @@ static inline uint32_t wi_steer_by_turn(const struct wi_steer_state *state,
 {
 	const uint32_t count = WI_STEER_READ(state->turn_count);
 	if (count == 0)
-		return WI_STEER_NO_SEAT;
+		return WI_STEER_NO_MEMBER;
 	const uint32_t at = turn % count;
 	if (at >= WI_STEER_TURNS_MAX)
-		return WI_STEER_NO_SEAT;
+		return WI_STEER_NO_MEMBER;
 	return WI_STEER_READ(state->turns[at]);
 }
 
@@ -130,13 +130,13 @@ static inline uint32_t wi_steer_by_cpu(const struct wi_steer_state *state,
 {
 	if (cpu >= WI_STEER_CPUS_MAX)
 		return wi_steer_by_turn(state, turn);
-	const uint32_t count = WI_STEER_READ(state->cpu_seat_count[cpu]);
+	const uint32_t count = WI_STEER_READ(state->cpu_member_count[cpu]);
 	if (count == 0)
 		return wi_steer_by_turn(state, turn);
 	const uint32_t at = turn % count;
 	if (at >= WI_STEER_PER_CPU_MAX)
-		return WI_STEER_NO_SEAT;
-	return WI_STEER_READ(state->cpu_seats[cpu][at]);
+		return WI_STEER_NO_MEMBER;
+	return WI_STEER_READ(state->cpu_members[cpu][at]);
 }
 
 /* Whether @then_ms is not long before @now_ms, nor after: another CPU may have
@@ -151,36 +151,36 @@ static inline uint32_t wi_steer_is_fresh(uint32_t now_ms, uint32_t then_ms,
  * what it was sent since then is added: without that, all that come between
  * two turns of the emptiest loop would pile up on it. What was sent long ago
  * and never came, a loop that sleeps has not yet taken out. */
-static inline uint64_t wi_steer_load(const struct wi_steer_seat *seat,
+static inline uint64_t wi_steer_load(const struct wi_steer_member *member,
 				     uint32_t now_ms)
 {
-	const uint64_t settled = WI_STEER_READ(seat->settled);
-	const uint64_t sent = WI_STEER_READ(seat->sent);
-	const uint64_t open_count = WI_STEER_READ(seat->open_count);
+	const uint64_t settled = WI_STEER_READ(member->settled);
+	const uint64_t sent = WI_STEER_READ(member->sent);
+	const uint64_t open_count = WI_STEER_READ(member->open_count);
 	if (sent <= settled ||
-	    !wi_steer_is_fresh(now_ms, WI_STEER_READ(seat->sent_ms),
+	    !wi_steer_is_fresh(now_ms, WI_STEER_READ(member->sent_ms),
 			       WI_STEER_SENT_STALE_MS))
 		return open_count;
 	return open_count + (sent - settled);
 }
 
 /* An idle loop does not turn, so what it last told of its work grows old. */
-static inline uint32_t wi_steer_work(const struct wi_steer_seat *seat,
+static inline uint32_t wi_steer_work(const struct wi_steer_member *member,
 				     uint32_t now_ms)
 {
-	if (!wi_steer_is_fresh(now_ms, WI_STEER_READ(seat->published_ms),
+	if (!wi_steer_is_fresh(now_ms, WI_STEER_READ(member->published_ms),
 			       WI_STEER_WORK_STALE_MS))
 		return 0;
-	return WI_STEER_READ(seat->work);
+	return WI_STEER_READ(member->work);
 }
 
-/* A walk over all seats for the least loaded one. */
+/* A walk over all members for the least loaded one. */
 struct wi_steer_walk {
 	const struct wi_steer_state *state;
 	uint32_t count;
 	uint32_t index; /* the next to look at */
 	uint32_t now_ms;
-	uint32_t best; /* or WI_STEER_NO_SEAT */
+	uint32_t best; /* or WI_STEER_NO_MEMBER */
 	uint32_t best_work;
 	uint64_t best_load;
 	uint64_t best_weight;
@@ -205,19 +205,19 @@ static long wi_steer_walk_step(uint32_t step, void *ctx)
 	const uint32_t index = wi_steer_wrapped(walk->index, walk->count);
 
 	(void)step;
-	if (index >= WI_STEER_SEATS_MAX)
+	if (index >= WI_STEER_MEMBERS_MAX)
 		return 1;
 	walk->index = index + 1;
-	const struct wi_steer_seat *seat = &walk->state->seats[index];
-	const uint64_t weight = WI_STEER_READ(seat->weight);
+	const struct wi_steer_member *member = &walk->state->members[index];
+	const uint64_t weight = WI_STEER_READ(member->weight);
 	if (weight == 0)
 		return 0;
-	const uint64_t load = wi_steer_load(seat, walk->now_ms) + 1;
-	const uint32_t work = wi_steer_work(seat, walk->now_ms);
+	const uint64_t load = wi_steer_load(member, walk->now_ms) + 1;
+	const uint32_t work = wi_steer_work(member, walk->now_ms);
 	/* load / weight against best_load / best_weight */
 	const uint64_t left = load * walk->best_weight;
 	const uint64_t right = walk->best_load * weight;
-	if (walk->best != WI_STEER_NO_SEAT &&
+	if (walk->best != WI_STEER_NO_MEMBER &&
 	    (left > right || (left == right && work >= walk->best_work)))
 		return 0;
 	walk->best = index;
@@ -232,19 +232,19 @@ static long wi_steer_walk_step(uint32_t step, void *ctx)
 static inline uint32_t wi_steer_by_load(const struct wi_steer_state *state,
 					const struct wi_steer_facts *facts)
 {
-	const uint32_t count = WI_STEER_READ(state->seat_count);
+	const uint32_t count = WI_STEER_READ(state->member_count);
 	if (count == 0)
-		return WI_STEER_NO_SEAT;
+		return WI_STEER_NO_MEMBER;
 	struct wi_steer_walk walk = {
 		.state = state,
 		.count = count,
 		.index = facts->turn % count,
 		.now_ms = facts->now_ms,
-		.best = WI_STEER_NO_SEAT,
+		.best = WI_STEER_NO_MEMBER,
 	};
 #ifdef __bpf__
-	/* Linux 5.17. The verifier would walk a loop of its own seat by seat,
-	 * on every path. */
+	/* Linux 5.17. The verifier would walk a loop of its own member by
+	 * member, on every path. */
 	bpf_loop(count, wi_steer_walk_step, &walk, 0);
 #else
 	for (uint32_t i = 0; i < count; i++)
@@ -254,7 +254,7 @@ static inline uint32_t wi_steer_by_load(const struct wi_steer_state *state,
 	return walk.best;
 }
 
-/* A table in place of a division by the number of seats: when one leaves, few
+/* A table in place of a division by the number of members: when one leaves, few
  * sources of the others move (steer_table.h). */
 static inline uint32_t wi_steer_by_source(const struct wi_steer_state *state,
 					  uint32_t source)
@@ -262,7 +262,8 @@ static inline uint32_t wi_steer_by_source(const struct wi_steer_state *state,
 	return WI_STEER_READ(state->buckets[source & (WI_STEER_BUCKETS - 1)]);
 }
 
-/* What @policy chooses: a seat, or WI_STEER_NO_SEAT for the kernel's hash. */
+/* What @policy chooses: a member, or WI_STEER_NO_MEMBER for the kernel's hash.
+ */
 static inline uint32_t wi_steer_choose(const struct wi_steer_state *state,
 				       uint32_t policy,
 				       const struct wi_steer_facts *facts)
@@ -277,7 +278,7 @@ static inline uint32_t wi_steer_choose(const struct wi_steer_state *state,
 	case WI_STEER_SOURCE_HASH:
 		return wi_steer_by_source(state, facts->source);
 	default:
-		return WI_STEER_NO_SEAT;
+		return WI_STEER_NO_MEMBER;
 	}
 }
 

@@ -2,16 +2,16 @@
  *
  *     weights  ->  turns of a round  ->  order  ->  turns[]     as it is
  *                  (divided, scaled)         |
- *                                            +->  buckets[]   seats pick in
+ *                                            +->  buckets[]   members pick in
  *                                                 that order, each by its
  *                                                 own list of wishes
  *
  * Both follow from the weights alone, never from what was there before: a loop
  * that comes back finds its sources again.
  *
- * Every slot of turns[] and cpu_seats[] is filled, those beyond the count with
- * the same round again: a reader that still holds an older count finds a seat
- * of now all the same.
+ * Every slot of turns[] and cpu_members[] is filled, those beyond the count
+ * with the same round again: a reader that still holds an older count finds a
+ * member of now all the same.
  */
 #include "steer_table.h"
 
@@ -21,13 +21,13 @@
 
 /* A round: who is next. On the stack. */
 struct table_round {
-	uint32_t turns[WI_STEER_SEATS_MAX]; /* of each seat, in one round */
-	uint32_t seat_count;
+	uint32_t turns[WI_STEER_MEMBERS_MAX]; /* of each member, in one round */
+	uint32_t member_count;
 	uint16_t order[WI_STEER_TURNS_MAX];
 	uint32_t count; /* of order: the sum of turns */
 };
 
-/* The list of buckets that a seat wishes for, and how far it has got. */
+/* The list of buckets that a member wishes for, and how far it has got. */
 struct table_wishes {
 	uint32_t next;
 	uint32_t skip; /* odd: it meets all buckets, for they are 2^n */
@@ -36,7 +36,7 @@ struct table_wishes {
 static uint32_t table_sum(const struct table_round *round)
 {
 	uint32_t sum = 0;
-	for (uint32_t i = 0; i < round->seat_count; i++)
+	for (uint32_t i = 0; i < round->member_count; i++)
 		sum += round->turns[i];
 	return sum;
 }
@@ -44,10 +44,10 @@ static uint32_t table_sum(const struct table_round *round)
 static void table_take_weights(struct table_round *round,
 			       const struct wi_steer_state *state)
 {
-	assert(state->seat_count <= WI_STEER_SEATS_MAX);
-	round->seat_count = state->seat_count;
-	for (uint32_t i = 0; i < round->seat_count; i++)
-		round->turns[i] = state->seats[i].weight;
+	assert(state->member_count <= WI_STEER_MEMBERS_MAX);
+	round->member_count = state->member_count;
+	for (uint32_t i = 0; i < round->member_count; i++)
+		round->turns[i] = state->members[i].weight;
 }
 
 static uint32_t common_divisor(uint32_t a, uint32_t b)
@@ -63,9 +63,9 @@ static uint32_t common_divisor(uint32_t a, uint32_t b)
 static void table_reduce(struct table_round *round)
 {
 	uint32_t divisor = 0;
-	for (uint32_t i = 0; i < round->seat_count; i++)
+	for (uint32_t i = 0; i < round->member_count; i++)
 		divisor = common_divisor(round->turns[i], divisor);
-	for (uint32_t i = 0; divisor > 1 && i < round->seat_count; i++)
+	for (uint32_t i = 0; divisor > 1 && i < round->member_count; i++)
 		round->turns[i] /= divisor;
 }
 
@@ -74,7 +74,7 @@ static void table_reduce(struct table_round *round)
  * again, until none is. Rounded down, so that equals stay equal. */
 static void table_scale(struct table_round *round)
 {
-	bool is_light[WI_STEER_SEATS_MAX] = { false };
+	bool is_light[WI_STEER_MEMBERS_MAX] = { false };
 	uint64_t room = WI_STEER_TURNS_MAX;
 	uint64_t rest = table_sum(round);
 	bool is_settled = false;
@@ -83,7 +83,7 @@ static void table_scale(struct table_round *round)
 		return;
 	while (!is_settled) {
 		is_settled = true;
-		for (uint32_t i = 0; i < round->seat_count; i++) {
+		for (uint32_t i = 0; i < round->member_count; i++) {
 			const uint32_t turns = round->turns[i];
 			if (turns == 0 || is_light[i] || turns * room >= rest)
 				continue;
@@ -93,7 +93,7 @@ static void table_scale(struct table_round *round)
 			room--;
 		}
 	}
-	for (uint32_t i = 0; i < round->seat_count; i++)
+	for (uint32_t i = 0; i < round->member_count; i++)
 		round->turns[i] =
 			is_light[i] ? 1
 				    : (uint32_t)(round->turns[i] * room / rest);
@@ -104,17 +104,17 @@ static void table_scale(struct table_round *round)
  * Source: nginx, ngx_http_upstream_get_peer(). */
 static void table_order(struct table_round *round)
 {
-	int32_t current[WI_STEER_SEATS_MAX] = { 0 };
+	int32_t current[WI_STEER_MEMBERS_MAX] = { 0 };
 
 	round->count = table_sum(round);
 	assert(round->count <= WI_STEER_TURNS_MAX);
 	for (uint32_t turn = 0; turn < round->count; turn++) {
-		uint32_t best = WI_STEER_NO_SEAT;
-		for (uint32_t i = 0; i < round->seat_count; i++) {
+		uint32_t best = WI_STEER_NO_MEMBER;
+		for (uint32_t i = 0; i < round->member_count; i++) {
 			if (round->turns[i] == 0)
 				continue;
 			current[i] += (int32_t)round->turns[i];
-			if (best == WI_STEER_NO_SEAT ||
+			if (best == WI_STEER_NO_MEMBER ||
 			    current[i] > current[best])
 				best = i;
 		}
@@ -133,11 +133,11 @@ static uint32_t table_mix(uint32_t word)
 	return word ^ (word >> 16);
 }
 
-/* Of the seat's number alone: whoever comes or goes, its list is the same. */
-static struct table_wishes table_wishes_of(uint32_t seat)
+/* Of the member's number alone: whoever comes or goes, its list is the same. */
+static struct table_wishes table_wishes_of(uint32_t member)
 {
-	const uint32_t where = table_mix(2 * seat + 1);
-	const uint32_t step = table_mix(2 * seat + 2);
+	const uint32_t where = table_mix(2 * member + 1);
+	const uint32_t step = table_mix(2 * member + 2);
 	return (struct table_wishes){
 		.next = where,
 		.skip = step | 1,
@@ -156,20 +156,20 @@ static uint32_t table_wish(struct table_wishes *wishes)
  * is a prime and the weights are equal. */
 static void table_pick(const struct table_round *round, uint16_t *buckets)
 {
-	struct table_wishes wishes[WI_STEER_SEATS_MAX];
+	struct table_wishes wishes[WI_STEER_MEMBERS_MAX];
 
 	for (uint32_t i = 0; i < WI_STEER_BUCKETS; i++)
-		buckets[i] = WI_STEER_NO_SEAT;
+		buckets[i] = WI_STEER_NO_MEMBER;
 	if (round->count == 0)
 		return;
-	for (uint32_t i = 0; i < round->seat_count; i++)
+	for (uint32_t i = 0; i < round->member_count; i++)
 		wishes[i] = table_wishes_of(i);
 	for (uint32_t i = 0; i < WI_STEER_BUCKETS; i++) {
-		const uint16_t seat = round->order[i % round->count];
-		uint32_t bucket = table_wish(&wishes[seat]);
-		while (buckets[bucket] != WI_STEER_NO_SEAT)
-			bucket = table_wish(&wishes[seat]);
-		buckets[bucket] = seat;
+		const uint16_t member = round->order[i % round->count];
+		uint32_t bucket = table_wish(&wishes[member]);
+		while (buckets[bucket] != WI_STEER_NO_MEMBER)
+			bucket = table_wish(&wishes[member]);
+		buckets[bucket] = member;
 	}
 }
 
@@ -187,7 +187,7 @@ static void table_store_turns(struct wi_steer_state *state,
 		wi_store_release_u32(&state->turn_count, 0);
 	for (uint32_t i = 0; i < WI_STEER_TURNS_MAX; i++)
 		table_store(&state->turns[i],
-			    round->count == 0 ? WI_STEER_NO_SEAT
+			    round->count == 0 ? WI_STEER_NO_MEMBER
 					      : round->order[i % round->count]);
 	wi_store_release_u32(&state->turn_count, round->count);
 }
@@ -208,35 +208,36 @@ void wi_steer_table_fill(struct wi_steer_state *state)
 }
 
 static void table_store_cpu(struct wi_steer_state *state, uint32_t cpu,
-			    const uint16_t *seats, uint16_t count)
+			    const uint16_t *members, uint16_t count)
 {
 	if (count == 0)
-		wi_store_release_u16(&state->cpu_seat_count[cpu], 0);
+		wi_store_release_u16(&state->cpu_member_count[cpu], 0);
 	for (uint32_t i = 0; i < WI_STEER_PER_CPU_MAX; i++)
-		table_store(&state->cpu_seats[cpu][i],
-			    count == 0 ? WI_STEER_NO_SEAT : seats[i % count]);
-	wi_store_release_u16(&state->cpu_seat_count[cpu], count);
+		table_store(&state->cpu_members[cpu][i],
+			    count == 0 ? WI_STEER_NO_MEMBER
+				       : members[i % count]);
+	wi_store_release_u16(&state->cpu_member_count[cpu], count);
 }
 
 bool wi_steer_table_fill_cpus(struct wi_steer_state *state, const int *cpus)
 {
-	uint16_t seats[WI_STEER_CPUS_MAX][WI_STEER_PER_CPU_MAX] = { { 0 } };
+	uint16_t members[WI_STEER_CPUS_MAX][WI_STEER_PER_CPU_MAX] = { { 0 } };
 	uint16_t counts[WI_STEER_CPUS_MAX] = { 0 };
 	bool is_complete = true;
 
-	assert(state->seat_count <= WI_STEER_SEATS_MAX);
-	for (uint32_t i = 0; i < state->seat_count; i++) {
+	assert(state->member_count <= WI_STEER_MEMBERS_MAX);
+	for (uint32_t i = 0; i < state->member_count; i++) {
 		const int cpu = cpus[i];
 		if (cpu < 0 || cpu >= WI_STEER_CPUS_MAX ||
-		    state->seats[i].weight == 0)
+		    state->members[i].weight == 0)
 			continue;
 		if (counts[cpu] == WI_STEER_PER_CPU_MAX) {
 			is_complete = false;
 			continue;
 		}
-		seats[cpu][counts[cpu]++] = (uint16_t)i;
+		members[cpu][counts[cpu]++] = (uint16_t)i;
 	}
 	for (uint32_t cpu = 0; cpu < WI_STEER_CPUS_MAX; cpu++)
-		table_store_cpu(state, cpu, seats[cpu], counts[cpu]);
+		table_store_cpu(state, cpu, members[cpu], counts[cpu]);
 	return is_complete;
 }

@@ -3,14 +3,14 @@
  *     +------+--------------------------------------------------
  *     | kind | wild:   words for the state, then facts
  *     +------+--------------------------------------------------
- *            | loads:  seats and weights, facts, what each has to do
- *            | tables: seats, weights and CPUs
+ *            | loads:  members and weights, facts, what each has to do
+ *            | tables: members, weights and CPUs
  *
  * Wild: memory as no server leaves it. The rule reads inside the state, which
- * lies in a block of its size, and answers a seat or none. Loads: the choice of
- * least-loaded is no worse than any other by a division that is exact, and each
- * loop with a weight is chosen when the others have more. Tables, which take
- * milliseconds to fill: by every other policy
+ * lies in a block of its size, and answers a member or none. Loads: the choice
+ * of least-loaded is no worse than any other by a division that is exact, and
+ * each loop with a weight is chosen when the others have more. Tables, which
+ * take milliseconds to fill: by every other policy
  *   - a loop with a weight can be chosen;
  *   - a loop without one never is;
  *   - round-robin gives each its share, where nothing was scaled.
@@ -23,7 +23,7 @@
 #include <stdlib.h>
 
 enum {
-	FEW_SEATS = 13,
+	FEW_MEMBERS = 13,
 	CPUS = 8,
 	WEIGHT_MAX = 1000, /* WEIR_STEER_WEIGHT_MAX */
 	POLICIES = WI_STEER_SOURCE_HASH + 2,
@@ -31,14 +31,14 @@ enum {
 	FAR_MS = 1 << 20,
 };
 
-/* What all callers make of a choice: a seat, or -1 for the kernel's hash. */
-static int steer_seat(const struct wi_steer_state *state, uint32_t policy,
-		      const struct wi_steer_facts *facts)
+/* What all callers make of a choice: a member, or -1 for the kernel's hash. */
+static int steer_member(const struct wi_steer_state *state, uint32_t policy,
+			const struct wi_steer_facts *facts)
 {
-	const uint32_t seat = wi_steer_choose(state, policy, facts);
+	const uint32_t member = wi_steer_choose(state, policy, facts);
 
-	assert(seat <= UINT16_MAX); /* an entry of a table, or an index */
-	return seat < WI_STEER_SEATS_MAX ? (int)seat : -1;
+	assert(member <= UINT16_MAX); /* an entry of a table, or an index */
+	return member < WI_STEER_MEMBERS_MAX ? (int)member : -1;
 }
 
 static struct wi_steer_facts steer_facts(struct fuzz_input *input)
@@ -64,15 +64,15 @@ static uint32_t *steer_wild_word(struct fuzz_input *input,
 {
 	switch (fuzz_u8(input) % 6) {
 	case 0:
-		return &state->seat_count;
+		return &state->member_count;
 	case 1:
 		return &state->turn_count;
 	case 2: { /* two of them: words are what the input has */
 		const uint32_t cpu = fuzz_below(input, WI_STEER_CPUS_MAX) & ~1u;
-		return (uint32_t *)(void *)&state->cpu_seat_count[cpu];
+		return (uint32_t *)(void *)&state->cpu_member_count[cpu];
 	}
 	case 3:
-		return &state->seats[fuzz_below(input, WI_STEER_SEATS_MAX)]
+		return &state->members[fuzz_below(input, WI_STEER_MEMBERS_MAX)]
 				.weight;
 	default:
 		return (uint32_t *)(void *)state +
@@ -84,7 +84,7 @@ static void steer_wild(struct fuzz_input *input, struct wi_steer_state *state)
 {
 	memset(state, fuzz_u8(input), sizeof(*state));
 	if (fuzz_u8(input) % 2 == 1)
-		fuzz_fill(input, state->seats, 4 * sizeof(state->seats[0]));
+		fuzz_fill(input, state->members, 4 * sizeof(state->members[0]));
 	const uint32_t words = fuzz_u8(input) % WILD_WORDS;
 	for (uint32_t i = 0; i < words; i++) {
 		uint32_t *word = steer_wild_word(input, state);
@@ -92,11 +92,11 @@ static void steer_wild(struct fuzz_input *input, struct wi_steer_state *state)
 	}
 	const struct wi_steer_facts facts = steer_facts(input);
 	for (uint32_t policy = 0; policy < POLICIES; policy++) {
-		const int seat = steer_seat(state, policy, &facts);
-		if (policy == WI_STEER_LEAST_LOADED && seat >= 0)
-			assert(state->seats[seat].weight > 0);
+		const int member = steer_member(state, policy, &facts);
+		if (policy == WI_STEER_LEAST_LOADED && member >= 0)
+			assert(state->members[member].weight > 0);
 		if (policy == WI_STEER_KERNEL || policy == POLICIES - 1)
-			assert(seat < 0);
+			assert(member < 0);
 	}
 }
 
@@ -118,11 +118,11 @@ static void steer_make(struct fuzz_input *input, struct wi_steer_state *state,
 	const uint32_t plain = fuzz_u8(input) % 16;
 
 	memset(state, 0, sizeof(*state));
-	state->seat_count = fuzz_below(input, is_large ? WI_STEER_SEATS_MAX + 1
-						       : FEW_SEATS);
-	for (uint32_t i = 0; i < state->seat_count; i++) {
-		struct wi_steer_seat *seat = &state->seats[i];
-		seat->weight = steer_weight(input, plain);
+	state->member_count = fuzz_below(
+		input, is_large ? WI_STEER_MEMBERS_MAX + 1 : FEW_MEMBERS);
+	for (uint32_t i = 0; i < state->member_count; i++) {
+		struct wi_steer_member *member = &state->members[i];
+		member->weight = steer_weight(input, plain);
 		out_cpus[i] = (int)fuzz_u8(input) % CPUS - 1;
 	}
 }
@@ -132,25 +132,25 @@ static void steer_make(struct fuzz_input *input, struct wi_steer_state *state,
 static void steer_count(const struct wi_steer_state *state, uint32_t policy,
 			uint32_t cpu, uint32_t rounds, uint32_t *out_chosen)
 {
-	memset(out_chosen, 0, WI_STEER_SEATS_MAX * sizeof(*out_chosen));
+	memset(out_chosen, 0, WI_STEER_MEMBERS_MAX * sizeof(*out_chosen));
 	for (uint32_t i = 0; i < rounds; i++) {
 		const struct wi_steer_facts facts = {
 			.cpu = cpu,
 			.turn = i,
 			.source = i,
 		};
-		const int seat = steer_seat(state, policy, &facts);
-		if (seat >= 0)
-			out_chosen[seat]++;
+		const int member = steer_member(state, policy, &facts);
+		if (member >= 0)
+			out_chosen[member]++;
 	}
 }
 
 static void steer_check_reached(const struct wi_steer_state *state,
 				const uint32_t *chosen)
 {
-	for (uint32_t i = 0; i < WI_STEER_SEATS_MAX; i++) {
+	for (uint32_t i = 0; i < WI_STEER_MEMBERS_MAX; i++) {
 		const bool may =
-			i < state->seat_count && state->seats[i].weight > 0;
+			i < state->member_count && state->members[i].weight > 0;
 		assert((chosen[i] > 0) == may);
 	}
 }
@@ -161,23 +161,23 @@ static void steer_check_shares(const struct wi_steer_state *state,
 			       const uint32_t *chosen)
 {
 	uint64_t sum = 0;
-	for (uint32_t i = 0; i < state->seat_count; i++)
-		sum += state->seats[i].weight;
+	for (uint32_t i = 0; i < state->member_count; i++)
+		sum += state->members[i].weight;
 	if (sum > WI_STEER_TURNS_MAX)
 		return; /* it may have been scaled */
-	for (uint32_t i = 0; i < state->seat_count; i++)
+	for (uint32_t i = 0; i < state->member_count; i++)
 		assert(chosen[i] * sum ==
-		       (uint64_t)state->seats[i].weight * state->turn_count);
+		       (uint64_t)state->members[i].weight * state->turn_count);
 }
 
-/* All seats of that CPU with a weight, 8 at most, and no other; on a CPU that
- * has none, all seats. */
+/* All members of that CPU with a weight, 8 at most, and no other; on a CPU that
+ * has none, all members. */
 static void steer_check_cpu(const struct wi_steer_state *state, const int *cpus,
 			    int cpu, uint32_t *chosen)
 {
 	uint32_t own = 0;
-	for (uint32_t i = 0; i < state->seat_count; i++)
-		own += cpus[i] == cpu && state->seats[i].weight > 0;
+	for (uint32_t i = 0; i < state->member_count; i++)
+		own += cpus[i] == cpu && state->members[i].weight > 0;
 	if (own > WI_STEER_PER_CPU_MAX)
 		own = WI_STEER_PER_CPU_MAX;
 	steer_count(state, WI_STEER_CPU, (uint32_t)cpu,
@@ -186,8 +186,8 @@ static void steer_check_cpu(const struct wi_steer_state *state, const int *cpus,
 		steer_check_reached(state, chosen);
 		return;
 	}
-	for (uint32_t i = 0; i < state->seat_count; i++) {
-		if (cpus[i] != cpu || state->seats[i].weight == 0)
+	for (uint32_t i = 0; i < state->member_count; i++) {
+		if (cpus[i] != cpu || state->members[i].weight == 0)
 			assert(chosen[i] == 0);
 		else if (own > 0) /* the first 8 in their order */
 			assert(chosen[i] == 1 && own-- > 0);
@@ -197,8 +197,8 @@ static void steer_check_cpu(const struct wi_steer_state *state, const int *cpus,
 }
 
 /* A load as it is defined, over a weight: is @one's less than @other's? */
-static bool steer_is_less(const struct wi_steer_seat *one,
-			  const struct wi_steer_seat *other, uint32_t now_ms)
+static bool steer_is_less(const struct wi_steer_member *one,
+			  const struct wi_steer_member *other, uint32_t now_ms)
 {
 	const __uint128_t left =
 		((__uint128_t)wi_steer_load(one, now_ms) + 1) * other->weight;
@@ -213,47 +213,48 @@ static void steer_check_load(struct fuzz_input *input,
 			     struct wi_steer_state *state)
 {
 	struct wi_steer_facts facts = steer_facts(input);
-	for (uint32_t i = 0; i < state->seat_count; i++) {
-		struct wi_steer_seat *seat = &state->seats[i];
-		seat->open_count = fuzz_u8(input);
-		seat->sent = fuzz_u8(input) % 8;
-		seat->settled = fuzz_u8(input) % 8;
-		seat->work = fuzz_u8(input) % 4;
-		seat->sent_ms = facts.now_ms - fuzz_u8(input) * 4u;
-		seat->published_ms = facts.now_ms - fuzz_u8(input) * 2u;
+	for (uint32_t i = 0; i < state->member_count; i++) {
+		struct wi_steer_member *member = &state->members[i];
+		member->open_count = fuzz_u8(input);
+		member->sent = fuzz_u8(input) % 8;
+		member->settled = fuzz_u8(input) % 8;
+		member->work = fuzz_u8(input) % 4;
+		member->sent_ms = facts.now_ms - fuzz_u8(input) * 4u;
+		member->published_ms = facts.now_ms - fuzz_u8(input) * 2u;
 		if (input->left_bytes == 0)
 			break;
 	}
-	const int best = steer_seat(state, WI_STEER_LEAST_LOADED, &facts);
-	for (uint32_t i = 0; i < state->seat_count; i++) {
-		if (state->seats[i].weight == 0)
+	const int best = steer_member(state, WI_STEER_LEAST_LOADED, &facts);
+	for (uint32_t i = 0; i < state->member_count; i++) {
+		if (state->members[i].weight == 0)
 			continue;
 		assert(best >= 0);
-		assert(!steer_is_less(&state->seats[i], &state->seats[best],
+		assert(!steer_is_less(&state->members[i], &state->members[best],
 				      facts.now_ms));
 	}
 
 	/* Each in its turn (of many some), when the others have more. */
-	for (uint32_t i = 0; i < state->seat_count; i++)
-		state->seats[i].open_count = FAR_MS;
-	const uint32_t step = 1 + state->seat_count / FEW_SEATS;
-	for (uint32_t i = facts.cpu % step; i < state->seat_count; i += step) {
-		struct wi_steer_seat *seat = &state->seats[i];
-		if (seat->weight == 0)
+	for (uint32_t i = 0; i < state->member_count; i++)
+		state->members[i].open_count = FAR_MS;
+	const uint32_t step = 1 + state->member_count / FEW_MEMBERS;
+	for (uint32_t i = facts.cpu % step; i < state->member_count;
+	     i += step) {
+		struct wi_steer_member *member = &state->members[i];
+		if (member->weight == 0)
 			continue;
-		const struct wi_steer_seat before = *seat;
-		seat->open_count = 0;
-		seat->sent = seat->settled;
+		const struct wi_steer_member before = *member;
+		member->open_count = 0;
+		member->sent = member->settled;
 		facts.turn++;
-		assert(steer_seat(state, WI_STEER_LEAST_LOADED, &facts) ==
+		assert(steer_member(state, WI_STEER_LEAST_LOADED, &facts) ==
 		       (int)i);
-		*seat = before;
+		*member = before;
 	}
 }
 
 static void steer_loads(struct fuzz_input *input, struct wi_steer_state *state)
 {
-	int cpus[WI_STEER_SEATS_MAX];
+	int cpus[WI_STEER_MEMBERS_MAX];
 
 	steer_make(input, state, cpus);
 	steer_check_load(input, state);
@@ -261,8 +262,8 @@ static void steer_loads(struct fuzz_input *input, struct wi_steer_state *state)
 
 static void steer_tables(struct fuzz_input *input, struct wi_steer_state *state)
 {
-	int cpus[WI_STEER_SEATS_MAX];
-	uint32_t chosen[WI_STEER_SEATS_MAX];
+	int cpus[WI_STEER_MEMBERS_MAX];
+	uint32_t chosen[WI_STEER_MEMBERS_MAX];
 
 	const int cpu = (int)fuzz_below(input, CPUS);
 	steer_make(input, state, cpus);

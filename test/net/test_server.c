@@ -138,7 +138,7 @@ START_TEST(several_loops_share_the_connections)
 	for (uint32_t i = 0; i < 3; i++) {
 		const struct weir_loop_snapshot loop =
 			seen_loop(echo.server, i);
-		ck_assert_uint_eq(weir_loop_index(echo.server->seats[i].loop),
+		ck_assert_uint_eq(weir_loop_index(echo.server->workers[i].loop),
 				  i);
 		ck_assert_uint_gt(loop.stats.accepts, 0);
 		ck_assert_int_eq(loop.cpu, -1);

@@ -260,7 +260,7 @@ START_TEST(two_addresses_share_a_backlog_of_one)
 	};
 	struct weir_server *server = NULL;
 	ck_assert_int_eq(weir_server_open(&server, &opts, NULL), 0);
-	ck_assert_uint_eq(weir_loop_backlog(server->seats[0].loop), 1);
+	ck_assert_uint_eq(weir_loop_backlog(server->workers[0].loop), 1);
 	ck_assert_int_eq(faulty.backlog_least, 1);
 	peer_close(peer_open(seen_port(server)));
 	server_end(server);
@@ -484,7 +484,7 @@ static uint32_t one_loop_ends(struct weir_server *server)
 		(void)sched_yield();
 	peer_close(fd);
 	const uint32_t index = wi_load_acquire_u32(&ending_index);
-	while (wi_load_acquire_u32(&server->seats[index].has_ended) == 0)
+	while (wi_load_acquire_u32(&server->workers[index].has_ended) == 0)
 		(void)sched_yield();
 	return index;
 }
@@ -549,14 +549,14 @@ START_TEST(a_loop_is_not_freed_while_somebody_may_look_at_it)
 	while (seen_loop(server, 0).is_present)
 		(void)sched_yield();
 	for (int i = 0; i < YIELDS; i++) {
-		ck_assert_ptr_nonnull(__atomic_load_n(&server->seats[0].loop,
+		ck_assert_ptr_nonnull(__atomic_load_n(&server->workers[0].loop,
 						      __ATOMIC_RELAXED));
 		(void)sched_yield();
 	}
 	wi_server_stopper_leave(server);
 	ck_assert_int_eq(pthread_join(thread, NULL), 0);
 	ck_assert_int_eq(removal.result, 0);
-	ck_assert_ptr_null(server->seats[0].loop);
+	ck_assert_ptr_null(server->workers[0].loop);
 	server_end(server);
 }
 END_TEST

@@ -55,14 +55,14 @@ struct play {
 };
 
 /* What the server knows of a connection; index: its slot. */
-struct seat {
+struct member {
 	bool is_used;
 	bool is_outbound;
 	bool has_id;
 	uint8_t id;
 	uint32_t shown;
 };
-static struct seat seats[96];
+static struct member members[96];
 
 static uint8_t pattern(uint32_t id, uint32_t at)
 {
@@ -71,11 +71,11 @@ static uint8_t pattern(uint32_t id, uint32_t at)
 
 /* ---- the server -------------------------------------------------------- */
 
-static struct seat *seat_of(struct weir_conn *conn)
+static struct member *member_of(struct weir_conn *conn)
 {
 	const uint32_t index = weir_conn_index(conn);
-	assert(index < sizeof(seats) / sizeof(seats[0]));
-	return &seats[index];
+	assert(index < sizeof(members) / sizeof(members[0]));
+	return &members[index];
 }
 
 /* A connection that the loop made sends one message, then waits. */
@@ -90,31 +90,33 @@ static void outbound_say(struct weir_conn *conn)
 static void case_on_open(struct weir_conn *conn, void *ctx)
 {
 	struct play *play = ctx;
-	struct seat *seat = seat_of(conn);
+	struct member *member = member_of(conn);
 	const bool is_outbound = weir_conn_user(conn) != NULL;
 
 	play->opens++;
-	if (seat->is_used)
+	if (member->is_used)
 		weir_sim_violate(play->sim, "on_open twice");
-	*seat = (struct seat){ .is_used = true, .is_outbound = is_outbound };
+	*member =
+		(struct member){ .is_used = true, .is_outbound = is_outbound };
 	if (is_outbound)
 		outbound_say(conn);
 }
 
-static void seat_check(struct play *play, struct seat *seat,
-		       const uint8_t *bytes, size_t byte_count)
+static void member_check(struct play *play, struct member *member,
+			 const uint8_t *bytes, size_t byte_count)
 {
-	if (!seat->has_id) {
-		seat->has_id = true;
-		seat->id = bytes[0];
+	if (!member->has_id) {
+		member->has_id = true;
+		member->id = bytes[0];
 	}
 	for (size_t i = 0; i < byte_count; i++)
-		if (bytes[i] != pattern(seat->id, seat->shown + (uint32_t)i))
+		if (bytes[i] !=
+		    pattern(member->id, member->shown + (uint32_t)i))
 			weir_sim_violate(play->sim,
 					 "the handler is shown other "
 					 "bytes than were sent");
-	if (seat->id < SIM_CASE_PEERS &&
-	    seat->shown + byte_count > play->actors[seat->id].sent)
+	if (member->id < SIM_CASE_PEERS &&
+	    member->shown + byte_count > play->actors[member->id].sent)
 		weir_sim_violate(play->sim, "the handler is shown more bytes "
 					    "than were sent");
 }
@@ -144,14 +146,14 @@ static ssize_t case_on_data(struct weir_conn *conn, const uint8_t *bytes,
 {
 	struct play *play = ctx;
 	const struct sim_case *what = play->what;
-	struct seat *seat = seat_of(conn);
+	struct member *member = member_of(conn);
 
-	if (!seat->is_used)
+	if (!member->is_used)
 		weir_sim_violate(play->sim, "on_data after on_close");
-	seat_check(play, seat, bytes, byte_count);
-	if (seat->is_outbound) { /* this is its echo; it sends no more */
-		seat->shown += (uint32_t)byte_count;
-		if (seat->shown == OUTBOUND_BYTES && what->close_after == 0)
+	member_check(play, member, bytes, byte_count);
+	if (member->is_outbound) { /* this is its echo; it sends no more */
+		member->shown += (uint32_t)byte_count;
+		if (member->shown == OUTBOUND_BYTES && what->close_after == 0)
 			weir_conn_close(conn);
 		return (ssize_t)byte_count;
 	}
@@ -160,13 +162,13 @@ static ssize_t case_on_data(struct weir_conn *conn, const uint8_t *bytes,
 		return 0;
 	if (!send_apart(conn, bytes + half, byte_count - half,
 			room_of(what, byte_count - half))) {
-		seat->shown += (uint32_t)half;
+		member->shown += (uint32_t)half;
 		return (ssize_t)half;
 	}
-	seat->shown += (uint32_t)byte_count;
-	if (what->abort_after != 0 && seat->shown >= what->abort_after)
+	member->shown += (uint32_t)byte_count;
+	if (what->abort_after != 0 && member->shown >= what->abort_after)
 		weir_conn_abort(conn);
-	else if (what->close_after != 0 && seat->shown >= what->close_after)
+	else if (what->close_after != 0 && member->shown >= what->close_after)
 		weir_conn_close(conn);
 	return (ssize_t)byte_count;
 }
@@ -175,7 +177,7 @@ static void case_on_close(struct weir_conn *conn,
 			  const struct weir_close_reason *reason, void *ctx)
 {
 	struct play *play = ctx;
-	struct seat *seat = seat_of(conn);
+	struct member *member = member_of(conn);
 
 	weir_sim_note(play->sim, "slot %u closes: %s, errno %d",
 		      weir_conn_index(conn),
@@ -185,11 +187,11 @@ static void case_on_close(struct weir_conn *conn,
 			play->outbound[i] = NULL;
 	if (reason->cause == WEIR_CLOSE_NONE)
 		weir_sim_violate(play->sim, "a close without a reason");
-	if (!seat->is_used && reason->cause != WEIR_CLOSE_CONNECT &&
+	if (!member->is_used && reason->cause != WEIR_CLOSE_CONNECT &&
 	    weir_conn_user(conn) == NULL)
 		weir_sim_violate(play->sim, "on_close without an on_open");
-	play->open_closes += seat->is_used;
-	seat->is_used = false;
+	play->open_closes += member->is_used;
+	member->is_used = false;
 }
 
 /* ---- peers ------------------------------------------------------------- */
@@ -515,7 +517,7 @@ void sim_case_play(const struct sim_case *what, struct weir_sim *sim,
 	struct weir_loop_stats *stats = &out_result->stats;
 
 	*out_result = (struct sim_case_result){ .violation = NULL };
-	memset(seats, 0, sizeof(seats));
+	memset(members, 0, sizeof(members));
 	world.story = story;
 	weir_sim_reset(sim, tape, &world);
 	weir_sim_note(sim, "case %s: %s", what->name, what->what);

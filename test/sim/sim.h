@@ -342,7 +342,7 @@ int weir_sim_accept(struct weir_sim *sim, uint16_t port);
 
 /**
  * weir_sim_on_choice() - chooses among the listeners that share a port
- * @choose:    returns a seat: listeners are numbered from 0 in the order in
+ * @choose:    returns a member: listeners are numbered from 0 in the order in
  *             which they joined. For any other number the kernel's hash chooses
  * @is_moving: true: the connection comes from a listener that is being closed
  * @ctx:       borrowed until weir_sim_reset() or close

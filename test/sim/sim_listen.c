@@ -4,9 +4,9 @@
  *                                     |--> port|--> a member of its group
  *     loop ---- IORING_OP_CONNECT ----+        +--> a peer's listener
  *
- * A member of a SO_REUSEPORT group is named by its seat: the order in which
+ * A member of a SO_REUSEPORT group is named by its member: the order in which
  * they joined. weir_sim_on_choice() is the program that chooses among them.
- * Without one, or if the seat is empty, the kernel's hash chooses: the tape.
+ * Without one, or if the member is empty, the kernel's hash chooses: the tape.
  */
 #include "sim_op_priv.h"
 
@@ -44,9 +44,9 @@ int sim_listen_choose(struct weir_sim *sim, uint16_t port, bool is_moving)
 	if (count == 0)
 		return SIM_NONE;
 	if (count > 1 && sim->choose != NULL) {
-		const int seat = sim->choose(sim->choose_ctx, is_moving);
+		const int member = sim->choose(sim->choose_ctx, is_moving);
 		for (uint32_t i = 0; i < count; i++)
-			if (sim->files[members[i]].seat == seat)
+			if (sim->files[members[i]].member == member)
 				return members[i];
 	}
 	return members[weir_tape_below(sim->tape, count)];
@@ -233,15 +233,16 @@ static bool port_is_free(const struct weir_sim *sim, uint16_t port,
 	return true;
 }
 
-/* The next number: a seat that is left is not used again. */
-static int port_seat(const struct weir_sim *sim, int index, uint16_t port)
+/* The next number: a member that is left is not used again. */
+static int port_member(const struct weir_sim *sim, int index, uint16_t port)
 {
-	int seat = 0;
+	int member = 0;
 	for (int i = 0; i < sim->file_high; i++)
 		if (i != index && sim->files[i].kind == SIM_LISTENER &&
-		    sim->files[i].port == port && sim->files[i].seat >= seat)
-			seat = sim->files[i].seat + 1;
-	return seat;
+		    sim->files[i].port == port &&
+		    sim->files[i].member >= member)
+			member = sim->files[i].member + 1;
+	return member;
 }
 
 /* The port has the same offset in both families. */
@@ -295,7 +296,7 @@ int sim_listen_start(struct weir_sim *sim, int index, int backlog)
 	    !port_is_free(sim, file->port, file->is_in_group))
 		return -EADDRINUSE;
 	if (file->kind == SIM_STREAM)
-		file->seat = port_seat(sim, index, file->port);
+		file->member = port_member(sim, index, file->port);
 	else
 		sim->events++;
 	file->kind = SIM_LISTENER;

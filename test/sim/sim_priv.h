@@ -107,7 +107,7 @@ struct sim_file {
 	bool is_connecting; /* STREAM */
 	uint16_t family;    /* LISTENER, or bound to become one */
 	uint16_t port;      /* the same */
-	int seat;           /* LISTENER: its number on this port */
+	int member;         /* LISTENER: its number on this port */
 	bool is_peers;      /* LISTENER */
 	bool is_listening;  /* not shut down */
 	bool is_in_group;

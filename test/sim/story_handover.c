@@ -33,12 +33,17 @@ struct act {
 	uint64_t at_moved; /* not before run->moved is that high */
 };
 
-enum seat_state { SEAT_SERVES = 0, SEAT_LEAVES, SEAT_DRAINED, SEAT_STOPS };
+enum member_state {
+	MEMBER_SERVES = 0,
+	MEMBER_LEAVES,
+	MEMBER_DRAINED,
+	MEMBER_STOPS
+};
 
 struct handover {
 	struct sim_run *run;
 	struct wi_steer_state *state;
-	enum seat_state seats[RUN_LOOPS];
+	enum member_state members[RUN_LOOPS];
 	uint64_t accepts[RUN_LOOPS]; /* when its end was acknowledged */
 	uint32_t turn;
 	struct act acts[ACTS];
@@ -51,29 +56,31 @@ struct handover {
 static void steer_fill(struct handover *handover)
 {
 	struct wi_steer_state *state = handover->state;
-	const uint32_t seat_count = handover->run->loop_count;
+	const uint32_t member_count = handover->run->loop_count;
 	uint32_t count = 0;
 
-	state->seat_count = seat_count;
-	for (uint32_t i = 0; i < seat_count; i++) {
-		const bool serves = handover->seats[i] == SEAT_SERVES;
-		state->seats[i] = (struct wi_steer_seat){ .weight = serves };
+	state->member_count = member_count;
+	for (uint32_t i = 0; i < member_count; i++) {
+		const bool serves = handover->members[i] == MEMBER_SERVES;
+		state->members[i] =
+			(struct wi_steer_member){ .weight = serves };
 		if (serves)
 			state->turns[count++] = (uint16_t)i;
 	}
 	state->turn_count = count;
 	for (uint32_t i = 0; i < CPUS; i++) {
-		state->cpu_seat_count[i] = count > 0;
-		state->cpu_seats[i][0] =
-			count > 0 ? state->turns[i % count] : WI_STEER_NO_SEAT;
+		state->cpu_member_count[i] = count > 0;
+		state->cpu_members[i][0] = count > 0 ? state->turns[i % count]
+						     : WI_STEER_NO_MEMBER;
 	}
 	if (state->policy == WI_STEER_SOURCE_HASH)
 		for (uint32_t i = 0; i < SOURCES; i++)
 			state->buckets[i] = count > 0 ? state->turns[i % count]
-						      : WI_STEER_NO_SEAT;
+						      : WI_STEER_NO_MEMBER;
 }
 
-/* As in steer.bpf.c. For a seat without an open listener: the kernel's hash. */
+/* As in steer.bpf.c. For a member without an open listener: the kernel's hash.
+ */
 static int handover_choose(void *ctx, bool is_moving)
 {
 	struct handover *handover = ctx;
@@ -84,8 +91,8 @@ static int handover_choose(void *ctx, bool is_moving)
 	for (uint32_t i = 0; i < run->loop_count; i++) {
 		struct weir_loop_stats stats;
 		weir_loop_stats(run->loops[i].loop, &stats);
-		state->seats[i].open_count = (uint32_t)stats.conns_open;
-		state->seats[i].published_ms =
+		state->members[i].open_count = (uint32_t)stats.conns_open;
+		state->members[i].published_ms =
 			(uint32_t)(weir_sim_now_ns(run->sim) / 1000000);
 	}
 	const struct wi_steer_facts facts = {
@@ -94,12 +101,13 @@ static int handover_choose(void *ctx, bool is_moving)
 		.source = weir_tape_below(run->tape, SOURCES),
 		.now_ms = (uint32_t)(weir_sim_now_ns(run->sim) / 1000000),
 	};
-	const uint32_t seat = wi_steer_choose(state, state->policy, &facts);
-	if (seat == WI_STEER_NO_SEAT)
+	const uint32_t member = wi_steer_choose(state, state->policy, &facts);
+	if (member == WI_STEER_NO_MEMBER)
 		return WEIR_SIM_NO_CONN;
-	if (seat >= run->loop_count || handover->seats[seat] != SEAT_SERVES)
+	if (member >= run->loop_count ||
+	    handover->members[member] != MEMBER_SERVES)
 		weir_sim_violate(run->sim, "a loop that has left is chosen");
-	return (int)seat;
+	return (int)member;
 }
 
 /* ---- acts: as in server_roll.c and server_listen.c --------------------- */
@@ -114,7 +122,7 @@ static uint32_t serving_count(const struct handover *handover)
 {
 	uint32_t count = 0;
 	for (uint32_t i = 0; i < handover->run->loop_count; i++)
-		count += handover->seats[i] == SEAT_SERVES;
+		count += handover->members[i] == MEMBER_SERVES;
 	return count;
 }
 
@@ -123,11 +131,11 @@ static bool act_drain(struct handover *handover, uint32_t index)
 	struct run_loop *loop = &handover->run->loops[index];
 	const struct weir_kernel *kernel = weir_sim_kernel(handover->run->sim);
 
-	if (handover->seats[index] != SEAT_SERVES ||
+	if (handover->members[index] != MEMBER_SERVES ||
 	    serving_count(handover) == 1)
 		return false;
 	weir_sim_note(handover->run->sim, "loop %u is drained", index);
-	handover->seats[index] = SEAT_LEAVES;
+	handover->members[index] = MEMBER_LEAVES;
 	steer_fill(handover);
 	if (handover->migrates) {
 		wi_listener_wish(listener_of(handover, index),
@@ -155,11 +163,11 @@ static bool leaving_step(struct handover *handover)
 {
 	bool has_moved = false;
 	for (uint32_t i = 0; i < handover->run->loop_count; i++) {
-		if (handover->seats[i] != SEAT_LEAVES ||
+		if (handover->members[i] != MEMBER_LEAVES ||
 		    !wi_listener_has_told(listener_of(handover, i)))
 			continue;
 		weir_sim_note(handover->run->sim, "loop %u has left", i);
-		handover->seats[i] = SEAT_DRAINED;
+		handover->members[i] = MEMBER_DRAINED;
 		handover->accepts[i] = accepts_of(&handover->run->loops[i]);
 		has_moved = true;
 	}
@@ -180,7 +188,7 @@ static bool act_resume(struct handover *handover, uint32_t index)
 	struct run_loop *loop = &handover->run->loops[index];
 	const struct weir_kernel *kernel = weir_sim_kernel(handover->run->sim);
 
-	if (handover->seats[index] != SEAT_DRAINED)
+	if (handover->members[index] != MEMBER_DRAINED)
 		return false;
 	check_drained(handover, index);
 	weir_sim_note(handover->run->sim, "loop %u is resumed", index);
@@ -189,18 +197,18 @@ static bool act_resume(struct handover *handover, uint32_t index)
 				 "its own address is taken");
 	wi_listener_wish(listener_of(handover, index), WI_LISTENER_ACCEPT);
 	wi_loop_wake(loop->loop);
-	handover->seats[index] = SEAT_SERVES;
+	handover->members[index] = MEMBER_SERVES;
 	steer_fill(handover);
 	return true;
 }
 
 static bool act_stop(struct handover *handover, uint32_t index)
 {
-	if (handover->seats[index] == SEAT_STOPS ||
-	    (handover->seats[index] == SEAT_SERVES &&
+	if (handover->members[index] == MEMBER_STOPS ||
+	    (handover->members[index] == MEMBER_SERVES &&
 	     serving_count(handover) == 1))
 		return false;
-	handover->seats[index] = SEAT_STOPS;
+	handover->members[index] = MEMBER_STOPS;
 	steer_fill(handover);
 	run_stop_loop(&handover->run->loops[index]);
 	return true;
@@ -236,7 +244,7 @@ static bool handover_is_done(const struct sim_run *run)
 {
 	const struct handover *handover = run->ctx;
 	for (uint32_t i = 0; i < run->loop_count; i++)
-		if (handover->seats[i] == SEAT_LEAVES &&
+		if (handover->members[i] == MEMBER_LEAVES &&
 		    !wi_listener_has_told(listener_of(handover, i)))
 			return false;
 	return peers_are_done(run);
@@ -295,7 +303,7 @@ void story_handover(struct sim_run *run)
 	run->is_strict = handover.migrates;
 	run_two_phases(run);
 	for (uint32_t i = 0; i < run->loop_count; i++)
-		if (handover.seats[i] == SEAT_DRAINED)
+		if (handover.members[i] == MEMBER_DRAINED)
 			check_drained(&handover, i);
 	weir_sim_on_choice(run->sim, NULL, NULL);
 	run_end(run);

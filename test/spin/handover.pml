@@ -18,8 +18,8 @@
  * once. After the loop has told, nothing comes in until it listens again. No
  * listener is left without a loop that accepts. Control always comes to an end.
  *
- * In the library: wi_seat_listen_end() and its callers in net/server/server_listen.c
- * and net/server/server_roll.c, seat_main() in net/server/server_seat.c, listener_work() in
+ * In the library: wi_worker_listen_end() and its callers in net/server/server_listen.c
+ * and net/server/server_roll.c, member_main() in net/server/server_worker.c, listener_work() in
  * net/loop/listener.c. net/ passes no connection that is open from loop to loop;
  * pass.pml is for that.
  *

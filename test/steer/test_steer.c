@@ -1,7 +1,7 @@
 /* test_steer.c - steering without clients: names, options, means, and failures
  * of each step
  *
- *     options -> means -> seats are taken -> listeners join -> attach
+ *     options -> means -> members are taken -> listeners join -> attach
  *
  * Each step may fail; the tests check what is left then. What clients see:
  * test_steer_spread.c, _change.c and _faults.c.
@@ -243,7 +243,7 @@ START_TEST(means_that_cannot_be_tried_are_none)
 }
 END_TEST
 
-/* ---- seats and listeners ----------------------------------------------- */
+/* ---- members and listeners ----------------------------------------------- */
 
 static struct weir_steer *steer_by(enum weir_steer_policy policy,
 				   weir_rung_set forced_off, int option)
@@ -287,17 +287,17 @@ START_TEST(cpu_takes_pinned_loops_only_and_so_many_on_one_cpu)
 	struct weir_steer *steer =
 		steer_by(WEIR_STEER_CPU, NO_EBPF | NO_INCOMING | NO_CBPF, 0);
 	struct weir_error error = { .code = 0 };
-	ck_assert_int_eq(wi_steer_seat_take(steer, 3, -1, &error), -EINVAL);
+	ck_assert_int_eq(wi_steer_member_take(steer, 3, -1, &error), -EINVAL);
 	ck_assert_msg(strstr(error.text, "loop 3 is not") != NULL, "%s",
 		      error.text);
-	ck_assert(!steer->is_seated[3]);
+	ck_assert(!steer->is_member[3]);
 	for (uint32_t i = 0; i < WI_STEER_PER_CPU_MAX; i++)
-		ck_assert_int_eq(wi_steer_seat_take(steer, i, 1, &error), 0);
+		ck_assert_int_eq(wi_steer_member_take(steer, i, 1, &error), 0);
 	const uint32_t more = WI_STEER_PER_CPU_MAX;
-	ck_assert_int_eq(wi_steer_seat_take(steer, more, 1, &error), -EINVAL);
+	ck_assert_int_eq(wi_steer_member_take(steer, more, 1, &error), -EINVAL);
 	ck_assert_msg(strstr(error.text, "CPU 1 has more") != NULL, "%s",
 		      error.text);
-	ck_assert_int_eq(wi_steer_seat_take(steer, more, 0, &error), 0);
+	ck_assert_int_eq(wi_steer_member_take(steer, more, 0, &error), 0);
 	weir_steer_close(steer);
 }
 END_TEST
@@ -318,7 +318,7 @@ START_TEST(classic_bpf_is_put_there_again_for_who_comes_and_who_goes)
 	listeners_open(fds, MEMBERS);
 	refusing.options = 0;
 	for (uint32_t i = 0; i < MEMBERS; i++)
-		ck_assert_int_eq(wi_steer_seat_take(steer, i, (int)i, &error),
+		ck_assert_int_eq(wi_steer_member_take(steer, i, (int)i, &error),
 				 0);
 	/* The group has no member to carry it. */
 	ck_assert_int_eq(wi_steer_attach(steer, &error), 0);
@@ -354,7 +354,7 @@ START_TEST(a_listener_that_the_means_refuse_does_not_join)
 	steer = steer_by(WEIR_STEER_CPU, NO_EBPF, SO_INCOMING_CPU);
 	ck_assert_int_eq(weir_steer_means(steer), WEIR_STEER_BY_INCOMING_CPU);
 	listeners_open(&fd, 1);
-	ck_assert_int_eq(wi_steer_seat_take(steer, 0, 0, &error), 0);
+	ck_assert_int_eq(wi_steer_member_take(steer, 0, 0, &error), 0);
 	refusing.option_err = -EPERM;
 	ck_assert_int_eq(wi_steer_join(steer, 0, 0, fd, &error), -EPERM);
 	ck_assert_msg(strstr(error.text, "refused by SO_INCOMING_CPU") != NULL,
@@ -394,7 +394,7 @@ START_TEST(the_same_policy_again_takes_a_strangers_program_away)
 
 	steer->opts.group_count = 2;
 	listeners_open(&fd, 1);
-	ck_assert_int_eq(wi_steer_seat_take(steer, 0, 0, &error), 0);
+	ck_assert_int_eq(wi_steer_member_take(steer, 0, 0, &error), 0);
 	ck_assert_int_eq(wi_steer_join(steer, 0, 0, fd, &error), 0);
 	refusing.options = 0; /* of the probes */
 	ck_assert_int_eq(
@@ -429,13 +429,13 @@ START_TEST(a_policy_that_the_loops_cannot_have_leaves_the_one_there_is)
 	struct weir_error error = { .code = 0 };
 	wi_skip_unless(steer != NULL, "there is no steering program");
 	ck_assert(!wi_steer_migrates(steer)); /* it is not attached */
-	ck_assert_int_eq(wi_steer_seat_take(steer, 5, -1, &error), 0);
+	ck_assert_int_eq(wi_steer_member_take(steer, 5, -1, &error), 0);
 	ck_assert_int_eq(wi_steer_set_policy(steer, WEIR_STEER_CPU, &error),
 			 -EINVAL);
 	ck_assert_msg(strstr(error.text, "loop 5 is not") != NULL, "%s",
 		      error.text);
 	ck_assert_int_eq(wi_steer_policy(steer), WEIR_STEER_ROUND_ROBIN);
-	wi_steer_seat_give(steer, 5);
+	wi_steer_member_give(steer, 5);
 	ck_assert_int_eq(wi_steer_set_policy(steer, WEIR_STEER_CPU, &error), 0);
 	weir_steer_close(steer);
 }

@@ -126,10 +126,10 @@ START_TEST(the_map_takes_listeners_of_its_group_only)
 	ck_assert_int_eq(wi_steer_bpf_put(bpf, 0, 0, alone), -EINVAL);
 	ck_assert_int_eq(wi_steer_bpf_put(bpf, 0, 0, NO_SUCH_FD), -EBADF);
 	ck_assert_int_eq(listen(bound, 1), 0);
-	ck_assert_int_eq(wi_steer_bpf_put(bpf, 0, WI_STEER_SEATS_MAX, bound),
+	ck_assert_int_eq(wi_steer_bpf_put(bpf, 0, WI_STEER_MEMBERS_MAX, bound),
 			 -E2BIG);
 	ck_assert_int_eq(
-		wi_steer_bpf_put(bpf, 0, WI_STEER_SEATS_MAX - 1, bound), 0);
+		wi_steer_bpf_put(bpf, 0, WI_STEER_MEMBERS_MAX - 1, bound), 0);
 	ck_assert_int_eq(wi_steer_bpf_put(bpf, 0, 0, bound), -EBUSY);
 	ck_assert_int_eq(wi_steer_bpf_put(bpf, 1, 0, bound), -EBUSY);
 	ck_assert_int_eq(close(bound), 0);

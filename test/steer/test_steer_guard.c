@@ -12,7 +12,7 @@
 enum {
 	PERCENT = 75,
 	WINDOW_MS = 1000,
-	SEATS = 4,
+	MEMBERS = 4,
 	CALLERS = 2,
 	TOLD_LEAST = 100000,
 	START_NS = 5000,
@@ -35,12 +35,12 @@ static void guard_end(void)
 }
 
 /* With equal weights. */
-static enum wi_guard_step judge(const uint64_t *counts, uint32_t seat_count)
+static enum wi_guard_step judge(const uint64_t *counts, uint32_t member_count)
 {
-	static uint32_t ones[WI_STEER_SEATS_MAX];
-	for (uint32_t i = 0; i < WI_STEER_SEATS_MAX; i++)
+	static uint32_t ones[WI_STEER_MEMBERS_MAX];
+	for (uint32_t i = 0; i < WI_STEER_MEMBERS_MAX; i++)
 		ones[i] = 1;
-	return wi_guard_judge(guard, counts, ones, seat_count);
+	return wi_guard_judge(guard, counts, ones, member_count);
 }
 
 /* ---- one window ---- */
@@ -49,9 +49,9 @@ static const struct {
 	const char *when;
 	uint32_t percent;
 	bool is_stepped;
-	uint32_t seat_count;
+	uint32_t member_count;
 	enum wi_guard_step want;
-	uint64_t news[SEATS];
+	uint64_t news[MEMBERS];
 } judge_cases[] = {
 	{ "nothing came", 75, false, 4, WI_GUARD_STAY, { 0 } },
 	{ "all are even", 75, false, 4, WI_GUARD_STAY, { 50, 50, 50, 50 } },
@@ -139,18 +139,18 @@ static const struct {
 
 START_TEST(a_window_is_judged_by_its_largest_share)
 {
-	const uint32_t seat_count = judge_cases[_i].seat_count;
-	uint64_t counts[SEATS] = { 1000, 0, 77, 1ull << 33 };
+	const uint32_t member_count = judge_cases[_i].member_count;
+	uint64_t counts[MEMBERS] = { 1000, 0, 77, 1ull << 33 };
 
 	/* Counts from before the window do not matter. */
 	guard->percent = judge_cases[_i].percent;
 	guard->is_stepped = judge_cases[_i].is_stepped;
-	wi_guard_restart(guard, counts, seat_count);
-	for (uint32_t i = 0; i < seat_count; i++)
+	wi_guard_restart(guard, counts, member_count);
+	for (uint32_t i = 0; i < member_count; i++)
 		counts[i] += judge_cases[_i].news[i];
 
 	const enum wi_guard_step want = judge_cases[_i].want;
-	const enum wi_guard_step got = judge(counts, seat_count);
+	const enum wi_guard_step got = judge(counts, member_count);
 	ck_assert_msg(got == want, "when %s: got %d, want %d",
 		      judge_cases[_i].when, (int)got, (int)want);
 	const bool is_stepped = want == WI_GUARD_STAY
@@ -165,43 +165,43 @@ END_TEST
 
 START_TEST(it_steps_stays_steps_back_and_steps_again)
 {
-	uint64_t chosen[SEATS] = { 0 };
-	uint64_t wished[SEATS] = { 0 };
+	uint64_t chosen[MEMBERS] = { 0 };
+	uint64_t wished[MEMBERS] = { 0 };
 
 	chosen[1] += 100;
-	ck_assert_int_eq(judge(chosen, SEATS), WI_GUARD_STEP);
-	wi_guard_restart(guard, wished, SEATS);
+	ck_assert_int_eq(judge(chosen, MEMBERS), WI_GUARD_STEP);
+	wi_guard_restart(guard, wished, MEMBERS);
 	wished[1] += 100;
-	ck_assert_int_eq(judge(wished, SEATS), WI_GUARD_STAY);
+	ck_assert_int_eq(judge(wished, MEMBERS), WI_GUARD_STAY);
 	ck_assert(guard->is_stepped);
-	for (uint32_t i = 0; i < SEATS; i++)
+	for (uint32_t i = 0; i < MEMBERS; i++)
 		wished[i] += 25;
-	ck_assert_int_eq(judge(wished, SEATS), WI_GUARD_STEP_BACK);
+	ck_assert_int_eq(judge(wished, MEMBERS), WI_GUARD_STEP_BACK);
 	ck_assert(!guard->is_stepped);
-	for (uint32_t i = 0; i < SEATS; i++)
+	for (uint32_t i = 0; i < MEMBERS; i++)
 		chosen[i] += 1000; /* by least-loaded, while stepped */
-	wi_guard_restart(guard, chosen, SEATS);
+	wi_guard_restart(guard, chosen, MEMBERS);
 	chosen[2] += 100;
-	ck_assert_int_eq(judge(chosen, SEATS), WI_GUARD_STEP);
+	ck_assert_int_eq(judge(chosen, MEMBERS), WI_GUARD_STEP);
 	ck_assert_uint_eq(guard->steps, 2);
 }
 END_TEST
 
 START_TEST(quiet_windows_add_up)
 {
-	uint64_t counts[SEATS] = { 0 };
+	uint64_t counts[MEMBERS] = { 0 };
 
 	counts[1] += WI_GUARD_LEAST - 1;
-	ck_assert_int_eq(judge(counts, SEATS), WI_GUARD_STAY);
-	ck_assert_int_eq(judge(counts, SEATS), WI_GUARD_STAY);
+	ck_assert_int_eq(judge(counts, MEMBERS), WI_GUARD_STAY);
+	ck_assert_int_eq(judge(counts, MEMBERS), WI_GUARD_STAY);
 	counts[1] += 1;
-	ck_assert_int_eq(judge(counts, SEATS), WI_GUARD_STEP);
-	wi_guard_restart(guard, counts, SEATS);
-	for (int window = 0; window < WI_GUARD_LEAST / SEATS; window++) {
+	ck_assert_int_eq(judge(counts, MEMBERS), WI_GUARD_STEP);
+	wi_guard_restart(guard, counts, MEMBERS);
+	for (int window = 0; window < WI_GUARD_LEAST / MEMBERS; window++) {
 		ck_assert(guard->is_stepped);
-		for (uint32_t i = 0; i < SEATS; i++)
+		for (uint32_t i = 0; i < MEMBERS; i++)
 			counts[i]++;
-		(void)judge(counts, SEATS);
+		(void)judge(counts, MEMBERS);
 	}
 	ck_assert(!guard->is_stepped);
 }
@@ -210,8 +210,8 @@ END_TEST
 static const struct {
 	const char *when;
 	uint32_t percent;
-	uint32_t weights[SEATS];
-	uint64_t news[SEATS];
+	uint32_t weights[MEMBERS];
+	uint64_t news[MEMBERS];
 	enum wi_guard_step want;
 } weight_cases[] = {
 	{ "one has what its weight says",
@@ -249,8 +249,9 @@ static const struct {
 START_TEST(a_share_by_weight_is_no_collapse)
 {
 	guard->percent = weight_cases[_i].percent;
-	const enum wi_guard_step got = wi_guard_judge(
-		guard, weight_cases[_i].news, weight_cases[_i].weights, SEATS);
+	const enum wi_guard_step got =
+		wi_guard_judge(guard, weight_cases[_i].news,
+			       weight_cases[_i].weights, MEMBERS);
 	ck_assert_msg(got == weight_cases[_i].want, "when %s: got %d",
 		      weight_cases[_i].when, (int)got);
 }
@@ -267,7 +268,7 @@ static const struct {
 	{ { 660, 340 }, WI_GUARD_STEP_BACK },
 };
 
-START_TEST(a_heavy_seat_goes_back_half_way_to_its_share)
+START_TEST(a_heavy_member_goes_back_half_way_to_its_share)
 {
 	static const uint32_t weights[] = { 3, 2 };
 	guard->percent = 75;
@@ -279,47 +280,47 @@ END_TEST
 
 START_TEST(the_base_moves_on_while_the_guard_is_off_or_alone)
 {
-	uint64_t counts[SEATS] = { 0 };
+	uint64_t counts[MEMBERS] = { 0 };
 
 	counts[0] = 1000;
 	ck_assert_int_eq(judge(counts, 1), WI_GUARD_STAY);
-	for (uint32_t i = 0; i < SEATS; i++)
+	for (uint32_t i = 0; i < MEMBERS; i++)
 		counts[i] += 30;
-	ck_assert_int_eq(judge(counts, SEATS), WI_GUARD_STAY);
+	ck_assert_int_eq(judge(counts, MEMBERS), WI_GUARD_STAY);
 }
 END_TEST
 
-/* Seat 3 was chosen 5000 times long ago. Then it was away, and now it comes
+/* Member 3 was chosen 5000 times long ago. Then it was away, and now it comes
  * back. */
-START_TEST(a_seat_that_comes_is_judged_from_its_next_window_on)
+START_TEST(a_member_that_comes_is_judged_from_its_next_window_on)
 {
-	uint64_t counts[SEATS] = { 0, 0, 0, 5000 };
+	uint64_t counts[MEMBERS] = { 0, 0, 0, 5000 };
 
 	wi_guard_restart(guard, counts, 3);
-	for (uint32_t i = 0; i < SEATS; i++)
+	for (uint32_t i = 0; i < MEMBERS; i++)
 		counts[i] += 100;
-	ck_assert_int_eq(judge(counts, SEATS), WI_GUARD_STAY);
+	ck_assert_int_eq(judge(counts, MEMBERS), WI_GUARD_STAY);
 	counts[3] += 100;
-	ck_assert_int_eq(judge(counts, SEATS), WI_GUARD_STEP);
+	ck_assert_int_eq(judge(counts, MEMBERS), WI_GUARD_STEP);
 }
 END_TEST
 
 START_TEST(a_count_that_falls_is_none)
 {
-	const uint64_t before[SEATS] = { 500, 500, 500, 500 };
-	const uint64_t after[SEATS] = { 600, 600, 600, 499 };
+	const uint64_t before[MEMBERS] = { 500, 500, 500, 500 };
+	const uint64_t after[MEMBERS] = { 600, 600, 600, 499 };
 
-	wi_guard_restart(guard, before, SEATS);
-	ck_assert_int_eq(judge(after, SEATS), WI_GUARD_STAY);
+	wi_guard_restart(guard, before, MEMBERS);
+	ck_assert_int_eq(judge(after, MEMBERS), WI_GUARD_STAY);
 }
 END_TEST
 
-START_TEST(all_seats_are_judged)
+START_TEST(all_members_are_judged)
 {
-	uint64_t *counts = calloc(WI_STEER_SEATS_MAX, sizeof(*counts));
+	uint64_t *counts = calloc(WI_STEER_MEMBERS_MAX, sizeof(*counts));
 	ck_assert_ptr_nonnull(counts);
-	counts[WI_STEER_SEATS_MAX - 1] = 100;
-	ck_assert_int_eq(judge(counts, WI_STEER_SEATS_MAX), WI_GUARD_STEP);
+	counts[WI_STEER_MEMBERS_MAX - 1] = 100;
+	ck_assert_int_eq(judge(counts, WI_STEER_MEMBERS_MAX), WI_GUARD_STEP);
 	free(counts);
 }
 END_TEST
@@ -410,14 +411,15 @@ WI_SUITE(steer_guard, "steer-guard", WI_THREADS | WI_BPF)
 	tcase_add_test(tcase, quiet_windows_add_up);
 	tcase_add_loop_test(tcase, a_share_by_weight_is_no_collapse, 0,
 			    sizeof(weight_cases) / sizeof(weight_cases[0]));
-	tcase_add_loop_test(tcase, a_heavy_seat_goes_back_half_way_to_its_share,
-			    0, sizeof(back_cases) / sizeof(back_cases[0]));
+	tcase_add_loop_test(tcase,
+			    a_heavy_member_goes_back_half_way_to_its_share, 0,
+			    sizeof(back_cases) / sizeof(back_cases[0]));
 	tcase_add_test(tcase,
 		       the_base_moves_on_while_the_guard_is_off_or_alone);
 	tcase_add_test(tcase,
-		       a_seat_that_comes_is_judged_from_its_next_window_on);
+		       a_member_that_comes_is_judged_from_its_next_window_on);
 	tcase_add_test(tcase, a_count_that_falls_is_none);
-	tcase_add_test(tcase, all_seats_are_judged);
+	tcase_add_test(tcase, all_members_are_judged);
 	tcase_add_test(tcase, it_is_due_once_per_window);
 	tcase_add_test(tcase, a_late_look_begins_a_whole_window);
 	tcase_add_test(tcase, of_all_who_ask_one_is_told);

@@ -1,4 +1,4 @@
-/* test_steer_rule.c - the seat that each policy chooses
+/* test_steer_rule.c - the member that each policy chooses
  *
  * The tests write the state by hand. The code that fills its tables has its own
  * suite (test_steer_table.c).
@@ -11,7 +11,7 @@
 
 enum {
 	NOW_MS = 100000,
-	NONE = WI_STEER_NO_SEAT,
+	NONE = WI_STEER_NO_MEMBER,
 };
 
 _Static_assert((int)WI_STEER_KERNEL == (int)WEIR_STEER_KERNEL &&
@@ -21,8 +21,8 @@ _Static_assert((int)WI_STEER_KERNEL == (int)WEIR_STEER_KERNEL &&
 _Static_assert((int)WI_STEER_LEAST_LOADED == (int)WEIR_STEER_LEAST_LOADED &&
 		       (int)WI_STEER_SOURCE_HASH == (int)WEIR_STEER_SOURCE_HASH,
 	       "the program's names for the policies");
-_Static_assert((int)WI_STEER_SEATS_MAX == (int)WEIR_STEER_LOOPS_MAX,
-	       "a seat for each loop");
+_Static_assert((int)WI_STEER_MEMBERS_MAX == (int)WEIR_STEER_LOOPS_MAX,
+	       "a member for each loop");
 
 static struct wi_steer_state *state;
 
@@ -43,12 +43,12 @@ static uint32_t choose(uint32_t policy, struct wi_steer_facts facts)
 	return wi_steer_choose(state, policy, &facts);
 }
 
-/* ---- no seat ---- */
+/* ---- no member ---- */
 
 START_TEST(kernel_and_unknown_policies_choose_nothing)
 {
-	state->seat_count = state->turn_count = 1;
-	state->seats[0].weight = 1;
+	state->member_count = state->turn_count = 1;
+	state->members[0].weight = 1;
 	ck_assert_uint_eq(choose(WI_STEER_KERNEL, (struct wi_steer_facts){ 0 }),
 			  NONE);
 	ck_assert_uint_eq(
@@ -59,7 +59,7 @@ START_TEST(kernel_and_unknown_policies_choose_nothing)
 }
 END_TEST
 
-START_TEST(a_state_without_seats_chooses_nothing)
+START_TEST(a_state_without_members_chooses_nothing)
 {
 	for (uint32_t i = 0; i < WI_STEER_BUCKETS; i++)
 		state->buckets[i] = NONE;
@@ -76,7 +76,7 @@ START_TEST(a_state_without_seats_chooses_nothing)
 END_TEST
 
 /* Counts that no server stores. The rule must still read inside the state (a
- * sanitizer would end the test) and return a seat or none. */
+ * sanitizer would end the test) and return a member or none. */
 START_TEST(counts_beyond_their_tables_stay_inside_the_state)
 {
 	static const uint32_t wild[] = {
@@ -89,18 +89,19 @@ START_TEST(counts_beyond_their_tables_stay_inside_the_state)
 	for (uint32_t i = 0; i < wild_count * wild_count; i++) {
 		const uint32_t count = wild[i / wild_count];
 		const uint32_t fact = wild[i % wild_count];
-		state->seat_count = count;
+		state->member_count = count;
 		state->turn_count = count;
-		state->cpu_seat_count[0] = (uint16_t)count;
-		state->cpu_seat_count[WI_STEER_CPUS_MAX - 1] = (uint16_t)count;
+		state->cpu_member_count[0] = (uint16_t)count;
+		state->cpu_member_count[WI_STEER_CPUS_MAX - 1] =
+			(uint16_t)count;
 		const struct wi_steer_facts facts = { fact, fact, fact, fact };
 		for (uint32_t policy = 0; policy <= WI_STEER_SOURCE_HASH;
 		     policy++) {
-			const uint32_t seat =
+			const uint32_t member =
 				wi_steer_choose(state, policy, &facts);
-			if (seat >= WI_STEER_SEATS_MAX && seat != NONE)
+			if (member >= WI_STEER_MEMBERS_MAX && member != NONE)
 				ck_abort_msg("policy %u, count %u, fact %u: %u",
-					     policy, count, fact, seat);
+					     policy, count, fact, member);
 		}
 	}
 }
@@ -141,15 +142,15 @@ static void cpu_tables_make(void)
 	state->turn_count = 2;
 	state->turns[0] = 30;
 	state->turns[1] = 31;
-	state->cpu_seat_count[3] = 1;
-	state->cpu_seats[3][0] = 13;
-	state->cpu_seat_count[4] = 3;
-	state->cpu_seats[4][0] = 40;
-	state->cpu_seats[4][1] = 41;
-	state->cpu_seats[4][2] = 42;
-	state->cpu_seat_count[WI_STEER_CPUS_MAX - 1] = 1;
-	state->cpu_seats[WI_STEER_CPUS_MAX - 1][0] = 99;
-	state->cpu_seat_count[6] = WI_STEER_PER_CPU_MAX + 1; /* invalid */
+	state->cpu_member_count[3] = 1;
+	state->cpu_members[3][0] = 13;
+	state->cpu_member_count[4] = 3;
+	state->cpu_members[4][0] = 40;
+	state->cpu_members[4][1] = 41;
+	state->cpu_members[4][2] = 42;
+	state->cpu_member_count[WI_STEER_CPUS_MAX - 1] = 1;
+	state->cpu_members[WI_STEER_CPUS_MAX - 1][0] = 99;
+	state->cpu_member_count[6] = WI_STEER_PER_CPU_MAX + 1; /* invalid */
 }
 
 static const struct {
@@ -187,20 +188,20 @@ END_TEST
 
 /* ---- least-loaded ---- */
 
-enum { LOAD_SEATS = 4 };
+enum { LOAD_MEMBERS = 4 };
 
-/* All shapes are [seat]; an unnamed seat has weight 0. */
+/* All shapes are [member]; an unnamed member has weight 0. */
 static const struct {
 	const char *when;
 	uint32_t turn;
 	uint32_t want;
-	uint32_t weight[LOAD_SEATS];
-	uint32_t open_count[LOAD_SEATS];
-	uint64_t sent[LOAD_SEATS];
-	uint64_t settled[LOAD_SEATS];
-	uint32_t work[LOAD_SEATS];
-	uint32_t age_ms[LOAD_SEATS]; /* of the work, at NOW_MS */
-	uint32_t sent_age_ms[LOAD_SEATS];
+	uint32_t weight[LOAD_MEMBERS];
+	uint32_t open_count[LOAD_MEMBERS];
+	uint64_t sent[LOAD_MEMBERS];
+	uint64_t settled[LOAD_MEMBERS];
+	uint32_t work[LOAD_MEMBERS];
+	uint32_t age_ms[LOAD_MEMBERS]; /* of the work, at NOW_MS */
+	uint32_t sent_age_ms[LOAD_MEMBERS];
 } load_cases[] = {
 	{ .when = "one has fewer connections",
 	  .turn = 0,
@@ -347,9 +348,9 @@ static const struct {
 
 START_TEST(least_loaded_chooses_the_fewest_for_its_weight)
 {
-	state->seat_count = LOAD_SEATS;
-	for (uint32_t i = 0; i < LOAD_SEATS; i++) {
-		state->seats[i] = (struct wi_steer_seat){
+	state->member_count = LOAD_MEMBERS;
+	for (uint32_t i = 0; i < LOAD_MEMBERS; i++) {
+		state->members[i] = (struct wi_steer_member){
 			.weight = load_cases[_i].weight[i],
 			.open_count = load_cases[_i].open_count[i],
 			.sent = load_cases[_i].sent[i],
@@ -370,9 +371,9 @@ END_TEST
 
 START_TEST(stale_work_is_told_across_the_end_of_the_clock)
 {
-	state->seat_count = 2;
+	state->member_count = 2;
 	for (uint32_t i = 0; i < 2; i++)
-		state->seats[i] = (struct wi_steer_seat){
+		state->members[i] = (struct wi_steer_member){
 			.weight = 1,
 			.work = 9 - i,
 			.published_ms = UINT32_MAX - 100,
@@ -392,43 +393,43 @@ START_TEST(least_loaded_spreads_a_burst_between_two_looks)
 	const uint32_t total = 10;
 	const uint32_t rounds = 100;
 
-	state->seat_count = 5;
+	state->member_count = 5;
 	for (uint32_t i = 0; i < 5; i++)
-		state->seats[i].weight = weights[i];
+		state->members[i].weight = weights[i];
 	for (uint32_t turn = 0; turn < total * rounds; turn++) {
-		const uint32_t seat =
+		const uint32_t member =
 			choose(WI_STEER_LEAST_LOADED,
 			       (struct wi_steer_facts){ .turn = turn });
-		ck_assert_uint_lt(seat, 5);
-		state->seats[seat].sent++;
+		ck_assert_uint_lt(member, 5);
+		state->members[member].sent++;
 	}
 	for (uint32_t i = 0; i < 5; i++) {
-		const int64_t off = (int64_t)state->seats[i].sent -
+		const int64_t off = (int64_t)state->members[i].sent -
 				    (int64_t)weights[i] * rounds;
-		ck_assert_msg(off >= -1 && off <= 1, "seat %u: %+d", i,
+		ck_assert_msg(off >= -1 && off <= 1, "member %u: %+d", i,
 			      (int)off);
 	}
 }
 END_TEST
 
-START_TEST(least_loaded_looks_at_every_seat)
+START_TEST(least_loaded_looks_at_every_member)
 {
-	state->seat_count = WI_STEER_SEATS_MAX;
-	for (uint32_t i = 0; i < WI_STEER_SEATS_MAX; i++)
-		state->seats[i] =
-			(struct wi_steer_seat){ .weight = 1, .open_count = 1 };
-	for (uint32_t i = 0; i < WI_STEER_SEATS_MAX; i++) {
-		state->seats[i].open_count = 0;
+	state->member_count = WI_STEER_MEMBERS_MAX;
+	for (uint32_t i = 0; i < WI_STEER_MEMBERS_MAX; i++)
+		state->members[i] = (struct wi_steer_member){ .weight = 1,
+							      .open_count = 1 };
+	for (uint32_t i = 0; i < WI_STEER_MEMBERS_MAX; i++) {
+		state->members[i].open_count = 0;
 		const uint32_t got =
 			choose(WI_STEER_LEAST_LOADED,
 			       (struct wi_steer_facts){ .turn = 7 * i });
 		if (got != i)
 			ck_abort_msg("got %u, want %u", got, i);
-		state->seats[i].open_count = 1;
+		state->members[i].open_count = 1;
 	}
-	/* Beyond the count there is no seat. */
-	state->seat_count = 10;
-	state->seats[10].open_count = 0;
+	/* Beyond the count there is no member. */
+	state->member_count = 10;
+	state->members[10].open_count = 0;
 	ck_assert_uint_lt(choose(WI_STEER_LEAST_LOADED,
 				 (struct wi_steer_facts){ .turn = 10 }),
 			  10);
@@ -553,7 +554,7 @@ WI_SUITE(steer_rule, "steer-rule", 0)
 
 	tcase_add_checked_fixture(tcase, state_start, state_end);
 	tcase_add_test(tcase, kernel_and_unknown_policies_choose_nothing);
-	tcase_add_test(tcase, a_state_without_seats_chooses_nothing);
+	tcase_add_test(tcase, a_state_without_members_chooses_nothing);
 	tcase_add_test(tcase, counts_beyond_their_tables_stay_inside_the_state);
 	tcase_add_test(tcase, round_robin_walks_its_table_again_and_again);
 	tcase_add_test(tcase, round_robin_uses_the_last_slot_of_a_full_table);
@@ -564,7 +565,7 @@ WI_SUITE(steer_rule, "steer-rule", 0)
 			    load_count);
 	tcase_add_test(tcase, stale_work_is_told_across_the_end_of_the_clock);
 	tcase_add_test(tcase, least_loaded_spreads_a_burst_between_two_looks);
-	tcase_add_test(tcase, least_loaded_looks_at_every_seat);
+	tcase_add_test(tcase, least_loaded_looks_at_every_member);
 	tcase_add_test(tcase, source_hash_reads_the_bucket_of_the_low_bits);
 	tcase_add_test(tcase, every_word_of_a_source_and_the_seed_matter);
 	tcase_add_test(tcase, neighbouring_sources_spread_over_all_buckets);

@@ -395,10 +395,12 @@ static void loads_make_uneven(struct steered *steered,
 			ck_assert_int_eq(close(fds[loop][--opened[loop]]), 0);
 	steered_wait_closes(steered, closed);
 	for (int loop = 0; loop < 2; loop++) {
-		const struct wi_steer_seat *seat = &steer->state->seats[loop];
-		while (wi_load_relaxed_u32(&seat->open_count) != wanted[loop] ||
-		       wi_load_relaxed_u64(&seat->settled) !=
-			       wi_load_relaxed_u64(&seat->sent))
+		const struct wi_steer_member *member =
+			&steer->state->members[loop];
+		while (wi_load_relaxed_u32(&member->open_count) !=
+			       wanted[loop] ||
+		       wi_load_relaxed_u64(&member->settled) !=
+			       wi_load_relaxed_u64(&member->sent))
 			(void)sched_yield();
 	}
 }

@@ -13,7 +13,7 @@
 #include <unistd.h>
 
 enum {
-	NONE = WI_STEER_NO_SEAT,
+	NONE = WI_STEER_NO_MEMBER,
 	SET_MAX = 8,
 	RANDOM_SETS = 200,
 	FILLS = 2000,
@@ -41,57 +41,57 @@ struct weights {
 
 static void fill(const struct weights *weights)
 {
-	state->seat_count = weights->count;
+	state->member_count = weights->count;
 	for (uint32_t i = 0; i < weights->count; i++)
-		state->seats[i].weight = weights->of[i];
+		state->members[i].weight = weights->of[i];
 	wi_steer_table_fill(state);
 }
 
 static void fill_equal(uint32_t count, uint32_t weight)
 {
-	state->seat_count = count;
+	state->member_count = count;
 	for (uint32_t i = 0; i < count; i++)
-		state->seats[i].weight = weight;
+		state->members[i].weight = weight;
 	wi_steer_table_fill(state);
 }
 
 static uint32_t weight_sum(void)
 {
 	uint32_t sum = 0;
-	for (uint32_t i = 0; i < state->seat_count; i++)
-		sum += state->seats[i].weight;
+	for (uint32_t i = 0; i < state->member_count; i++)
+		sum += state->members[i].weight;
 	return sum;
 }
 
-/* Fills @counts, shape [SEATS_MAX]: turns of each seat in one round, as the
+/* Fills @counts, shape [MEMBERS_MAX]: turns of each member in one round, as the
  * rule reads them. */
 static void count_turns(uint32_t *counts)
 {
-	memset(counts, 0, WI_STEER_SEATS_MAX * sizeof(*counts));
+	memset(counts, 0, WI_STEER_MEMBERS_MAX * sizeof(*counts));
 	for (uint32_t turn = 0; turn < state->turn_count; turn++) {
-		const uint32_t seat = wi_steer_by_turn(state, turn);
-		if (seat >= state->seat_count)
-			ck_abort_msg("turn %u: seat %u", turn, seat);
-		counts[seat]++;
+		const uint32_t member = wi_steer_by_turn(state, turn);
+		if (member >= state->member_count)
+			ck_abort_msg("turn %u: member %u", turn, member);
+		counts[member]++;
 	}
 }
 
 static void count_buckets(uint32_t *counts)
 {
-	memset(counts, 0, WI_STEER_SEATS_MAX * sizeof(*counts));
+	memset(counts, 0, WI_STEER_MEMBERS_MAX * sizeof(*counts));
 	for (uint32_t i = 0; i < WI_STEER_BUCKETS; i++) {
-		const uint32_t seat = wi_steer_by_source(state, i);
-		if (seat >= state->seat_count)
-			ck_abort_msg("bucket %u: seat %u", i, seat);
-		counts[seat]++;
+		const uint32_t member = wi_steer_by_source(state, i);
+		if (member >= state->member_count)
+			ck_abort_msg("bucket %u: member %u", i, member);
+		counts[member]++;
 	}
 }
 
 /* ---- sets of weights ---- */
 
 static const struct weights sets[] = {
-	{ "one seat", 1, { 1 } },
-	{ "one seat, heavy", 1, { 1000 } },
+	{ "one member", 1, { 1 } },
+	{ "one member, heavy", 1, { 1000 } },
 	{ "two equal", 2, { 1, 1 } },
 	{ "two equal, not of 1", 2, { 600, 600 } },
 	{ "the largest and the smallest", 2, { 1000, 1 } },
@@ -110,17 +110,17 @@ enum { SET_COUNT = sizeof(sets) / sizeof(sets[0]) };
 
 static void turns_check(const char *when)
 {
-	static uint32_t counts[WI_STEER_SEATS_MAX];
+	static uint32_t counts[WI_STEER_MEMBERS_MAX];
 	const uint32_t sum = weight_sum();
 
 	count_turns(counts);
-	for (uint32_t i = 0; i < state->seat_count; i++)
+	for (uint32_t i = 0; i < state->member_count; i++)
 		if ((uint64_t)counts[i] * sum !=
-		    (uint64_t)state->seats[i].weight * state->turn_count)
-			ck_abort_msg("when %s: seat %u has %u of %u turns, "
+		    (uint64_t)state->members[i].weight * state->turn_count)
+			ck_abort_msg("when %s: member %u has %u of %u turns, "
 				     "weight %u of %u",
 				     when, i, counts[i], state->turn_count,
-				     state->seats[i].weight, sum);
+				     state->members[i].weight, sum);
 }
 
 START_TEST(turns_of_a_round_are_exactly_the_weights)
@@ -153,30 +153,31 @@ START_TEST(turns_are_in_nginx_order)
 }
 END_TEST
 
-/* Over two rounds: no seat waits for its next turn longer than its even
+/* Over two rounds: no member waits for its next turn longer than its even
  * distance, plus @late_percent of that, plus two turns. */
 static void waits_check(const char *when, uint32_t late_percent)
 {
-	static uint32_t counts[WI_STEER_SEATS_MAX];
-	static uint32_t last[WI_STEER_SEATS_MAX];
+	static uint32_t counts[WI_STEER_MEMBERS_MAX];
+	static uint32_t last[WI_STEER_MEMBERS_MAX];
 	const uint32_t count = state->turn_count;
 
 	count_turns(counts);
 	memset(last, 0xff, sizeof(last));
 	for (uint32_t turn = 0; turn < 2 * count; turn++) {
-		const uint32_t seat = wi_steer_by_turn(state, turn);
-		const uint32_t even = (count + counts[seat] - 1) / counts[seat];
+		const uint32_t member = wi_steer_by_turn(state, turn);
+		const uint32_t even =
+			(count + counts[member] - 1) / counts[member];
 		const uint32_t late = even * late_percent / 100 + 2;
-		const uint32_t wait = turn - last[seat];
-		if (last[seat] != UINT32_MAX && wait > even + late)
-			ck_abort_msg("when %s: seat %u waits %u turns, even "
+		const uint32_t wait = turn - last[member];
+		if (last[member] != UINT32_MAX && wait > even + late)
+			ck_abort_msg("when %s: member %u waits %u turns, even "
 				     "is %u",
-				     when, seat, wait, even);
-		last[seat] = turn;
+				     when, member, wait, even);
+		last[member] = turn;
 	}
 }
 
-START_TEST(turns_of_a_seat_are_spread_evenly)
+START_TEST(turns_of_a_member_are_spread_evenly)
 {
 	fill(&sets[_i]);
 	waits_check(sets[_i].when, 10);
@@ -222,7 +223,7 @@ START_TEST(weights_beyond_the_table_are_scaled_down)
 	static const struct weights heavy = {
 		"", 8, { 1000, 999, 998, 997, 500, 499, 3, 1 }
 	};
-	static uint32_t counts[WI_STEER_SEATS_MAX];
+	static uint32_t counts[WI_STEER_MEMBERS_MAX];
 
 	fill(&heavy);
 	ck_assert_uint_le(state->turn_count, WI_STEER_TURNS_MAX);
@@ -248,37 +249,37 @@ START_TEST(one_turn_more_than_the_table_is_scaled_down)
 }
 END_TEST
 
-START_TEST(a_thousand_equal_seats_get_equal_turns)
+START_TEST(a_thousand_equal_members_get_equal_turns)
 {
-	static uint32_t counts[WI_STEER_SEATS_MAX];
+	static uint32_t counts[WI_STEER_MEMBERS_MAX];
 
-	fill_equal(WI_STEER_SEATS_MAX, 1000);
-	ck_assert_uint_eq(state->turn_count, WI_STEER_SEATS_MAX);
+	fill_equal(WI_STEER_MEMBERS_MAX, 1000);
+	ck_assert_uint_eq(state->turn_count, WI_STEER_MEMBERS_MAX);
 	turns_check("all equal");
 	count_buckets(counts);
-	for (uint32_t i = 0; i < WI_STEER_SEATS_MAX; i++)
-		if (counts[i] != WI_STEER_BUCKETS / WI_STEER_SEATS_MAX)
-			ck_abort_msg("seat %u: %u buckets", i, counts[i]);
+	for (uint32_t i = 0; i < WI_STEER_MEMBERS_MAX; i++)
+		if (counts[i] != WI_STEER_BUCKETS / WI_STEER_MEMBERS_MAX)
+			ck_abort_msg("member %u: %u buckets", i, counts[i]);
 }
 END_TEST
 
-/* Each seat gets a turn, however light; equal weights get equal turns, a
- * heavier seat never fewer. */
-START_TEST(a_thousand_seats_of_any_weight_all_get_turns)
+/* Each member gets a turn, however light; equal weights get equal turns, a
+ * heavier member never fewer. */
+START_TEST(a_thousand_members_of_any_weight_all_get_turns)
 {
-	static uint32_t counts[WI_STEER_SEATS_MAX];
-	static uint32_t turns_by_weight[WI_STEER_SEATS_MAX];
+	static uint32_t counts[WI_STEER_MEMBERS_MAX];
+	static uint32_t turns_by_weight[WI_STEER_MEMBERS_MAX];
 
-	state->seat_count = WI_STEER_SEATS_MAX;
-	for (uint32_t i = 0; i < WI_STEER_SEATS_MAX; i++)
-		state->seats[i].weight = 1 + i * 7919 % 1000;
+	state->member_count = WI_STEER_MEMBERS_MAX;
+	for (uint32_t i = 0; i < WI_STEER_MEMBERS_MAX; i++)
+		state->members[i].weight = 1 + i * 7919 % 1000;
 	wi_steer_table_fill(state);
 	ck_assert_uint_le(state->turn_count, WI_STEER_TURNS_MAX);
 	count_turns(counts);
-	for (uint32_t i = 0; i < WI_STEER_SEATS_MAX; i++) {
-		uint32_t *turns = &turns_by_weight[state->seats[i].weight];
+	for (uint32_t i = 0; i < WI_STEER_MEMBERS_MAX; i++) {
+		uint32_t *turns = &turns_by_weight[state->members[i].weight];
 		if (counts[i] == 0 || (*turns != 0 && *turns != counts[i]))
-			ck_abort_msg("seat %u: %u turns", i, counts[i]);
+			ck_abort_msg("member %u: %u turns", i, counts[i]);
 		*turns = counts[i];
 	}
 	for (uint32_t weight = 2; weight <= 1000; weight++)
@@ -286,19 +287,19 @@ START_TEST(a_thousand_seats_of_any_weight_all_get_turns)
 				  turns_by_weight[weight - 1]);
 	ck_assert_uint_ge(turns_by_weight[1000] / 5, turns_by_weight[1]);
 	count_buckets(counts);
-	for (uint32_t i = 0; i < WI_STEER_SEATS_MAX; i++)
+	for (uint32_t i = 0; i < WI_STEER_MEMBERS_MAX; i++)
 		if (counts[i] == 0)
-			ck_abort_msg("seat %u has no bucket", i);
+			ck_abort_msg("member %u has no bucket", i);
 }
 END_TEST
 
-START_TEST(one_heavy_seat_among_a_thousand_light_ones)
+START_TEST(one_heavy_member_among_a_thousand_light_ones)
 {
-	static uint32_t counts[WI_STEER_SEATS_MAX];
+	static uint32_t counts[WI_STEER_MEMBERS_MAX];
 
-	for (uint32_t i = 0; i < WI_STEER_SEATS_MAX; i++)
-		state->seats[i].weight = i == 500 ? 1000 : 1;
-	state->seat_count = WI_STEER_SEATS_MAX;
+	for (uint32_t i = 0; i < WI_STEER_MEMBERS_MAX; i++)
+		state->members[i].weight = i == 500 ? 1000 : 1;
+	state->member_count = WI_STEER_MEMBERS_MAX;
 	wi_steer_table_fill(state);
 	turns_check("one is heavy");
 	count_turns(counts);
@@ -324,13 +325,13 @@ static void none_check(void)
 		ck_assert_uint_eq(wi_steer_choose(state, policy, &facts), NONE);
 }
 
-START_TEST(no_weight_at_all_is_no_seat_at_all)
+START_TEST(no_weight_at_all_is_no_member_at_all)
 {
 	fill_equal(3, 0);
 	none_check();
 	fill_equal(0, 0);
 	none_check();
-	fill_equal(WI_STEER_SEATS_MAX, 0);
+	fill_equal(WI_STEER_MEMBERS_MAX, 0);
 	none_check();
 	fill_equal(3, 5); /* the loops come and go */
 	ck_assert_uint_eq(state->turn_count, 3);
@@ -341,7 +342,7 @@ END_TEST
 
 /* ---- what is left of an older table ---- */
 
-START_TEST(no_slot_keeps_a_seat_that_has_left)
+START_TEST(no_slot_keeps_a_member_that_has_left)
 {
 	fill(&(struct weights){ "", 4, { 7, 11, 13, 17 } });
 	fill(&(struct weights){ "", 4, { 1, 0, 1, 1 } });
@@ -366,7 +367,7 @@ START_TEST(tables_follow_from_the_weights_alone)
 	fill_equal(4, 0);
 	fill_equal(8, 9);
 	for (uint32_t i = 4; i < 8; i++)
-		state->seats[i].weight = 0;
+		state->members[i].weight = 0;
 	fill(&weights);
 	ck_assert_mem_eq(turns, state->turns, sizeof(turns));
 	ck_assert_mem_eq(buckets, state->buckets, sizeof(buckets));
@@ -378,15 +379,15 @@ END_TEST
 /* Within a thousandth of all: well inside the limit of 1 %. */
 static void shares_check(const char *when)
 {
-	static uint32_t counts[WI_STEER_SEATS_MAX];
+	static uint32_t counts[WI_STEER_MEMBERS_MAX];
 	const uint32_t sum = weight_sum();
 
 	count_buckets(counts);
-	for (uint32_t i = 0; i < state->seat_count; i++) {
-		const double want = (double)state->seats[i].weight / sum;
+	for (uint32_t i = 0; i < state->member_count; i++) {
+		const double want = (double)state->members[i].weight / sum;
 		const double got = (double)counts[i] / WI_STEER_BUCKETS;
 		if (got - want > 0.001 || want - got > 0.001)
-			ck_abort_msg("when %s: seat %u has %.4f, want %.4f",
+			ck_abort_msg("when %s: member %u has %.4f, want %.4f",
 				     when, i, got, want);
 	}
 }
@@ -399,7 +400,7 @@ START_TEST(shares_of_the_buckets_are_the_weights)
 END_TEST
 
 /* The part of the buckets in @before that did not belong to @but and have moved
- * to another seat. */
+ * to another member. */
 static double moved_part(const uint16_t *before, uint32_t but)
 {
 	uint32_t all = 0;
@@ -414,34 +415,34 @@ static double moved_part(const uint16_t *before, uint32_t but)
 	return all == 0 ? 0 : (double)moved / all;
 }
 
-static const uint32_t seat_counts[] = { 2, 3, 4, 5, 8, 16, 64, 256, 1024 };
+static const uint32_t member_counts[] = { 2, 3, 4, 5, 8, 16, 64, 256, 1024 };
 
-/* hash modulo seats would move (n - 1) / n of them. */
-START_TEST(few_buckets_move_when_a_seat_leaves_and_when_it_is_back)
+/* hash modulo members would move (n - 1) / n of them. */
+START_TEST(few_buckets_move_when_a_member_leaves_and_when_it_is_back)
 {
 	static uint16_t before[WI_STEER_BUCKETS];
 	static uint16_t without[WI_STEER_BUCKETS];
-	const uint32_t count = seat_counts[_i];
+	const uint32_t count = member_counts[_i];
 	const uint32_t stride = count > 16 ? count / 16 : 1;
 
 	fill_equal(count, 1);
 	memcpy(before, state->buckets, sizeof(before));
 	for (uint32_t leaver = 0; leaver < count; leaver += stride) {
-		state->seats[leaver].weight = 0;
+		state->members[leaver].weight = 0;
 		wi_steer_table_fill(state);
 		const double moved = moved_part(before, leaver);
 		if (moved > 0.02)
-			ck_abort_msg("seat %u of %u leaves: %.4f", leaver,
+			ck_abort_msg("member %u of %u leaves: %.4f", leaver,
 				     count, moved);
 		memcpy(without, state->buckets, sizeof(without));
-		state->seats[leaver].weight = 1;
+		state->members[leaver].weight = 1;
 		wi_steer_table_fill(state);
 		ck_assert_mem_eq(before, state->buckets, sizeof(before));
 	}
 }
 END_TEST
 
-START_TEST(few_buckets_move_when_a_seat_is_added_at_the_end)
+START_TEST(few_buckets_move_when_a_member_is_added_at_the_end)
 {
 	static uint16_t before[WI_STEER_BUCKETS];
 	uint32_t moved = 0;
@@ -467,12 +468,12 @@ START_TEST(few_buckets_move_when_weights_are_unequal)
 		const uint32_t leaver = chance % weights.count;
 		fill(&weights);
 		memcpy(before, state->buckets, sizeof(before));
-		state->seats[leaver].weight = 0;
+		state->members[leaver].weight = 0;
 		wi_steer_table_fill(state);
 		const double moved = moved_part(before, leaver);
 		if (moved > 0.04)
-			ck_abort_msg("set %u, seat %u leaves: %.4f", i, leaver,
-				     moved);
+			ck_abort_msg("set %u, member %u leaves: %.4f", i,
+				     leaver, moved);
 	}
 }
 END_TEST
@@ -484,7 +485,7 @@ START_TEST(a_weight_that_changes_moves_little_more_than_its_share)
 	fill(&(struct weights){ "", 4, { 10, 10, 10, 10 } });
 	memcpy(before, state->buckets, sizeof(before));
 	fill(&(struct weights){ "", 4, { 10, 10, 10, 5 } });
-	/* Seat 0's share falls from 1/4 to 5/35: a tenth of all. */
+	/* Member 0's share falls from 1/4 to 5/35: a tenth of all. */
 	ck_assert_double_lt(moved_part(before, NONE), 0.11 + 0.02);
 	ck_assert_double_gt(moved_part(before, NONE), 0.10);
 }
@@ -492,59 +493,59 @@ END_TEST
 
 /* ---- CPUs ---- */
 
-START_TEST(cpus_know_their_seats)
+START_TEST(cpus_know_their_members)
 {
 	static const int cpus[] = { 3, -1, 3, 0, 1023, 3, 1024, -7 };
 
 	fill_equal(8, 1);
-	state->seats[2].weight = 0;
+	state->members[2].weight = 0;
 	ck_assert(wi_steer_table_fill_cpus(state, cpus));
-	ck_assert_uint_eq(state->cpu_seat_count[0], 1);
-	ck_assert_uint_eq(state->cpu_seats[0][0], 3);
-	ck_assert_uint_eq(state->cpu_seat_count[3], 2);
-	ck_assert_uint_eq(state->cpu_seats[3][0], 0);
-	ck_assert_uint_eq(state->cpu_seats[3][1], 5);
-	ck_assert_uint_eq(state->cpu_seat_count[1023], 1);
-	ck_assert_uint_eq(state->cpu_seats[1023][0], 4);
+	ck_assert_uint_eq(state->cpu_member_count[0], 1);
+	ck_assert_uint_eq(state->cpu_members[0][0], 3);
+	ck_assert_uint_eq(state->cpu_member_count[3], 2);
+	ck_assert_uint_eq(state->cpu_members[3][0], 0);
+	ck_assert_uint_eq(state->cpu_members[3][1], 5);
+	ck_assert_uint_eq(state->cpu_member_count[1023], 1);
+	ck_assert_uint_eq(state->cpu_members[1023][0], 4);
 	for (uint32_t cpu = 0; cpu < WI_STEER_CPUS_MAX; cpu++)
-		if (state->cpu_seat_count[cpu] != 0 && cpu != 0 && cpu != 3 &&
+		if (state->cpu_member_count[cpu] != 0 && cpu != 0 && cpu != 3 &&
 		    cpu != 1023)
 			ck_abort_msg("CPU %u", cpu);
 }
 END_TEST
 
-START_TEST(a_cpu_that_loses_its_seats_gives_to_all_in_turn)
+START_TEST(a_cpu_that_loses_its_members_gives_to_all_in_turn)
 {
 	static const int cpus[] = { 5, 6 };
 
 	fill_equal(2, 1);
 	ck_assert(wi_steer_table_fill_cpus(state, cpus));
 	ck_assert_uint_eq(wi_steer_by_cpu(state, 5, 1), 0);
-	state->seats[0].weight = 0;
+	state->members[0].weight = 0;
 	wi_steer_table_fill(state);
 	ck_assert(wi_steer_table_fill_cpus(state, cpus));
-	ck_assert_uint_eq(state->cpu_seat_count[5], 0);
+	ck_assert_uint_eq(state->cpu_member_count[5], 0);
 	for (uint32_t i = 0; i < WI_STEER_PER_CPU_MAX; i++)
-		ck_assert_uint_eq(state->cpu_seats[5][i], NONE);
+		ck_assert_uint_eq(state->cpu_members[5][i], NONE);
 	ck_assert_uint_eq(wi_steer_by_cpu(state, 5, 1), 1);
 }
 END_TEST
 
-START_TEST(no_slot_of_a_cpu_keeps_a_seat_that_has_left)
+START_TEST(no_slot_of_a_cpu_keeps_a_member_that_has_left)
 {
 	static const int cpus[] = { 5, 5, 5 };
 
 	fill_equal(3, 1);
 	ck_assert(wi_steer_table_fill_cpus(state, cpus));
-	state->seats[1].weight = 0;
+	state->members[1].weight = 0;
 	ck_assert(wi_steer_table_fill_cpus(state, cpus));
-	ck_assert_uint_eq(state->cpu_seat_count[5], 2);
+	ck_assert_uint_eq(state->cpu_member_count[5], 2);
 	for (uint32_t i = 0; i < WI_STEER_PER_CPU_MAX; i++)
-		ck_assert_uint_eq(state->cpu_seats[5][i], i % 2 == 0 ? 0 : 2);
+		ck_assert_uint_eq(state->cpu_members[5][i], i % 2 == 0 ? 0 : 2);
 }
 END_TEST
 
-START_TEST(more_seats_than_fit_on_a_cpu_are_left_out_and_said)
+START_TEST(more_members_than_fit_on_a_cpu_are_left_out_and_said)
 {
 	int cpus[WI_STEER_PER_CPU_MAX + 2];
 
@@ -552,15 +553,15 @@ START_TEST(more_seats_than_fit_on_a_cpu_are_left_out_and_said)
 		cpus[i] = 9;
 	fill_equal(WI_STEER_PER_CPU_MAX, 1);
 	ck_assert(wi_steer_table_fill_cpus(state, cpus));
-	ck_assert_uint_eq(state->cpu_seat_count[9], WI_STEER_PER_CPU_MAX);
+	ck_assert_uint_eq(state->cpu_member_count[9], WI_STEER_PER_CPU_MAX);
 	fill_equal(WI_STEER_PER_CPU_MAX + 2, 1);
 	ck_assert(!wi_steer_table_fill_cpus(state, cpus));
-	ck_assert_uint_eq(state->cpu_seat_count[9], WI_STEER_PER_CPU_MAX);
+	ck_assert_uint_eq(state->cpu_member_count[9], WI_STEER_PER_CPU_MAX);
 	for (uint32_t i = 0; i < WI_STEER_PER_CPU_MAX; i++)
-		ck_assert_uint_eq(state->cpu_seats[9][i], i);
-	state->seats[0].weight = 0; /* one CPU becomes free */
+		ck_assert_uint_eq(state->cpu_members[9][i], i);
+	state->members[0].weight = 0; /* one CPU becomes free */
 	ck_assert(!wi_steer_table_fill_cpus(state, cpus));
-	state->seats[1].weight = 0;
+	state->members[1].weight = 0;
 	ck_assert(wi_steer_table_fill_cpus(state, cpus));
 	ck_assert_uint_eq(wi_steer_by_cpu(state, 9, 7),
 			  WI_STEER_PER_CPU_MAX + 1);
@@ -576,13 +577,13 @@ struct shared {
 	uint32_t stop;
 };
 
-/* Seats 1 to 6 may be chosen; 0, 7 and above never. No seat only for a CPU that
- * loses its last one. Not least-loaded: it has no table. */
-static bool reader_accepts(uint32_t policy, uint32_t seat)
+/* Members 1 to 6 may be chosen; 0, 7 and above never. No member only for a CPU
+ * that loses its last one. Not least-loaded: it has no table. */
+static bool reader_accepts(uint32_t policy, uint32_t member)
 {
-	if (seat == NONE)
+	if (member == NONE)
 		return policy == WI_STEER_CPU;
-	return seat >= 1 && seat <= 6;
+	return member >= 1 && member <= 6;
 }
 
 static int reader_run(struct shared *shared)
@@ -614,13 +615,13 @@ static void fill_shared(struct shared *shared, const uint32_t *weights,
 			const int *cpus)
 {
 	for (uint32_t i = 0; i < 8; i++)
-		shared->state.seats[i].weight = weights[i];
+		shared->state.members[i].weight = weights[i];
 	wi_steer_table_fill(&shared->state);
 	ck_assert(wi_steer_table_fill_cpus(&shared->state, cpus));
 }
 
-/* Rounds of one turn to thousands; CPUs with six seats, some, or none. */
-START_TEST(a_reader_never_meets_a_seat_of_neither_table)
+/* Rounds of one turn to thousands; CPUs with six members, some, or none. */
+START_TEST(a_reader_never_meets_a_member_of_neither_table)
 {
 	static const uint32_t weights[][8] = {
 		{ 0, 1, 1, 1, 1, 1, 1 },    { 0, 997, 991, 983, 977, 971, 967 },
@@ -636,7 +637,7 @@ START_TEST(a_reader_never_meets_a_seat_of_neither_table)
 		mmap(NULL, sizeof(*shared), PROT_READ | PROT_WRITE,
 		     MAP_SHARED | MAP_ANONYMOUS, -1, 0);
 	ck_assert_ptr_ne(shared, MAP_FAILED);
-	shared->state.seat_count = 8;
+	shared->state.member_count = 8;
 	fill_shared(shared, weights[0], cpus[0]);
 
 	const pid_t reader = fork();
@@ -662,7 +663,7 @@ END_TEST
 WI_SUITE(steer_table, "steer-table", WI_BPF)
 {
 	TCase *tcase = tcase_create("steer-table");
-	const int n_count = sizeof(seat_counts) / sizeof(seat_counts[0]);
+	const int n_count = sizeof(member_counts) / sizeof(member_counts[0]);
 
 	tcase_set_timeout(tcase, 60);
 	tcase_add_checked_fixture(tcase, state_start, state_end);
@@ -670,31 +671,34 @@ WI_SUITE(steer_table, "steer-table", WI_BPF)
 			    SET_COUNT);
 	tcase_add_test(tcase, weights_are_divided_by_what_they_share);
 	tcase_add_test(tcase, turns_are_in_nginx_order);
-	tcase_add_loop_test(tcase, turns_of_a_seat_are_spread_evenly, 0,
+	tcase_add_loop_test(tcase, turns_of_a_member_are_spread_evenly, 0,
 			    SET_COUNT);
 	tcase_add_test(tcase, random_weights_are_met_too);
 	tcase_add_test(tcase, weights_beyond_the_table_are_scaled_down);
 	tcase_add_test(tcase, one_turn_more_than_the_table_is_scaled_down);
-	tcase_add_test(tcase, a_thousand_equal_seats_get_equal_turns);
-	tcase_add_test(tcase, a_thousand_seats_of_any_weight_all_get_turns);
-	tcase_add_test(tcase, one_heavy_seat_among_a_thousand_light_ones);
-	tcase_add_test(tcase, no_weight_at_all_is_no_seat_at_all);
-	tcase_add_test(tcase, no_slot_keeps_a_seat_that_has_left);
+	tcase_add_test(tcase, a_thousand_equal_members_get_equal_turns);
+	tcase_add_test(tcase, a_thousand_members_of_any_weight_all_get_turns);
+	tcase_add_test(tcase, one_heavy_member_among_a_thousand_light_ones);
+	tcase_add_test(tcase, no_weight_at_all_is_no_member_at_all);
+	tcase_add_test(tcase, no_slot_keeps_a_member_that_has_left);
 	tcase_add_test(tcase, tables_follow_from_the_weights_alone);
 	tcase_add_loop_test(tcase, shares_of_the_buckets_are_the_weights, 0,
 			    SET_COUNT);
 	tcase_add_loop_test(
-		tcase, few_buckets_move_when_a_seat_leaves_and_when_it_is_back,
-		0, n_count);
-	tcase_add_test(tcase, few_buckets_move_when_a_seat_is_added_at_the_end);
+		tcase,
+		few_buckets_move_when_a_member_leaves_and_when_it_is_back, 0,
+		n_count);
+	tcase_add_test(tcase,
+		       few_buckets_move_when_a_member_is_added_at_the_end);
 	tcase_add_test(tcase, few_buckets_move_when_weights_are_unequal);
 	tcase_add_test(tcase,
 		       a_weight_that_changes_moves_little_more_than_its_share);
-	tcase_add_test(tcase, cpus_know_their_seats);
-	tcase_add_test(tcase, a_cpu_that_loses_its_seats_gives_to_all_in_turn);
-	tcase_add_test(tcase, no_slot_of_a_cpu_keeps_a_seat_that_has_left);
+	tcase_add_test(tcase, cpus_know_their_members);
 	tcase_add_test(tcase,
-		       more_seats_than_fit_on_a_cpu_are_left_out_and_said);
-	tcase_add_test(tcase, a_reader_never_meets_a_seat_of_neither_table);
+		       a_cpu_that_loses_its_members_gives_to_all_in_turn);
+	tcase_add_test(tcase, no_slot_of_a_cpu_keeps_a_member_that_has_left);
+	tcase_add_test(tcase,
+		       more_members_than_fit_on_a_cpu_are_left_out_and_said);
+	tcase_add_test(tcase, a_reader_never_meets_a_member_of_neither_table);
 	suite_add_tcase(suite, tcase);
 }
