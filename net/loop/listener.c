@@ -15,7 +15,7 @@ enum {
 	ONE_BY_ONE = 64,              /* free connections, or fewer */
 	/* To arm an accept, to complete it, and to see that no more come. */
 	ACCEPT_TURNS = 3,
-	WISH_BITS = 2,
+	COMMAND_BITS = 2,
 };
 
 void wi_listeners_add(struct wi_listeners *listeners, int fd,
@@ -28,22 +28,25 @@ void wi_listeners_add(struct wi_listeners *listeners, int fd,
 	};
 }
 
-/* ---- wishes ------------------------------------------------------------ */
+/* ---- commands ------------------------------------------------------------ */
 
-static enum wi_listener_wish wish_of(uint32_t word)
+static enum wi_listener_command command_of(uint32_t word)
 {
-	return (enum wi_listener_wish)(word & ((1u << WISH_BITS) - 1));
+	return (enum wi_listener_command)(word & ((1u << COMMAND_BITS) - 1));
 }
 
-void wi_listener_wish(struct wi_listener *listener, enum wi_listener_wish wish)
+void wi_listener_command(struct wi_listener *listener,
+			 enum wi_listener_command command)
 {
-	const uint32_t count = (listener->wish >> WISH_BITS) + 1;
-	wi_store_release_u32(&listener->wish, count << WISH_BITS | wish);
+	const uint32_t count = (listener->command >> COMMAND_BITS) + 1;
+	wi_store_release_u32(&listener->command,
+			     count << COMMAND_BITS | command);
 }
 
-bool wi_listener_has_told(const struct wi_listener *listener)
+bool wi_listener_has_acknowledged(const struct wi_listener *listener)
 {
-	return wi_load_acquire_u32(&listener->told) == listener->wish;
+	return wi_load_acquire_u32(&listener->acknowledged) ==
+	       listener->command;
 }
 
 void wi_latecomers_start(struct wi_latecomers *latecomers,
@@ -81,7 +84,7 @@ static uint64_t listener_token(const struct wi_listeners *listeners,
 
 static bool listener_is_emptied(const struct wi_listener *listener)
 {
-	return wish_of(listener->seen_wish) == WI_LISTENER_EMPTY;
+	return command_of(listener->seen_command) == WI_LISTENER_EMPTY;
 }
 
 /* Who waits in a backlog that is emptied, or when the loop stops, has room in
@@ -121,7 +124,7 @@ static void listener_arm(struct wi_listeners *listeners,
 	sqe->user_data =
 		listener_token(listeners, listener, WI_LISTENER_OP_ACCEPT);
 	listener->state = WI_LISTENER_ARMED;
-	listener->armed_wish = listener->seen_wish;
+	listener->armed_command = listener->seen_command;
 	listener->is_paused = false;
 	listener->retry_ns = 0;
 }
@@ -165,17 +168,17 @@ static void listener_note_pause(struct wi_listeners *listeners,
 	wi_counter_add(&listeners->core->stats.accept_pauses, 1);
 }
 
-static void listener_heed(struct wi_listeners *listeners,
-			  struct wi_listener *listener, uint32_t word)
+static void listener_apply(struct wi_listeners *listeners,
+			   struct wi_listener *listener, uint32_t word)
 {
-	listener->seen_wish = word;
-	/* It may listen again: a wish to accept that came in between, and was
-	 * overtaken by this one, was never seen. */
+	listener->seen_command = word;
+	/* It may listen again: a command to accept that came in between, and
+	 * was overtaken by this one, was never seen. */
 	listener->is_shut = WI_MUTANT("resumed-loop-does-not-accept", false,
 				      listener->is_shut);
-	if (wish_of(word) == WI_LISTENER_ACCEPT)
+	if (command_of(word) == WI_LISTENER_ACCEPT)
 		listener->retry_ns = 0;
-	else if (wish_of(word) == WI_LISTENER_EMPTY)
+	else if (command_of(word) == WI_LISTENER_EMPTY)
 		wi_latecomers_start(&listener->latecomers, listeners,
 				    listener->accepts);
 }
@@ -195,23 +198,23 @@ static bool listener_ends(const struct wi_listeners *listeners,
 static void listener_tell(struct wi_listeners *listeners,
 			  struct wi_listener *listener, uint32_t word)
 {
-	if (listener->told == word)
+	if (listener->acknowledged == word)
 		return;
-	wi_store_release_u32(&listener->told, word);
+	wi_store_release_u32(&listener->acknowledged, word);
 	wi_event_raise(listeners->core->kernel, &listeners->acks);
 }
 
 static void listener_work(struct wi_listeners *listeners,
 			  struct wi_listener *listener)
 {
-	const uint32_t word = wi_load_acquire_u32(&listener->wish);
+	const uint32_t word = wi_load_acquire_u32(&listener->command);
 
-	if (word != listener->seen_wish)
-		listener_heed(listeners, listener, word);
+	if (word != listener->seen_command)
+		listener_apply(listeners, listener, word);
 	if (!listener->is_shut && listener_ends(listeners, listener))
 		listener_shut(listeners, listener);
 	if (listener->is_shut ||
-	    WI_MUTANT("held-loop-goes-on", wish_of(word) == WI_LISTENER_HOLD,
+	    WI_MUTANT("held-loop-goes-on", command_of(word) == WI_LISTENER_HOLD,
 		      false)) {
 		/* Shut down, or about to be: that ends what is armed. */
 		if (WI_MUTANT("drained-loop-says-so-too-early",
@@ -280,9 +283,10 @@ static void listener_failed(struct wi_listeners *listeners,
 	case -ECANCELED: /* paused */
 	case -EINTR:
 		break;
-	case -EINVAL: /* shut down, by this loop or by who wished it */
-		if (listener->is_shut || wi_load_acquire_u32(&listener->wish) !=
-						 listener->armed_wish)
+	case -EINVAL: /* shut down, by this loop or by who requested it */
+		if (listener->is_shut ||
+		    wi_load_acquire_u32(&listener->command) !=
+			    listener->armed_command)
 			break;
 		wi_counter_add(&listeners->core->stats.accept_errors, 1);
 		listener->retry_ns = listeners->core->clock.now_ns + RETRY_NS;
@@ -354,7 +358,7 @@ static uint64_t listener_retry_ns(const struct wi_listeners *listeners,
 		return UINT64_MAX;
 	if (listener_is_emptied(listener))
 		return 0; /* look at once: who waits comes now */
-	if (wish_of(listener->seen_wish) == WI_LISTENER_HOLD ||
+	if (command_of(listener->seen_command) == WI_LISTENER_HOLD ||
 	    listener->state != WI_LISTENER_IDLE ||
 	    listener_is_full(listeners, listener))
 		return UINT64_MAX;

@@ -39,7 +39,7 @@ enum wi_listener_state {
 };
 
 /* What another thread wants of it. */
-enum wi_listener_wish {
+enum wi_listener_command {
 	WI_LISTENER_ACCEPT = 0, /* it listens (again) */
 	WI_LISTENER_HOLD,       /* accept no more; who asks shuts it down */
 	WI_LISTENER_EMPTY,      /* let in who waits, then shut it down */
@@ -63,11 +63,12 @@ struct wi_listener {
 	uint64_t accepts;
 	struct wi_latecomers latecomers; /* while it is emptied */
 
-	/* A count of the wishes so far, and in the low bits the wish. */
-	uint32_t wish; /* written by the thread that wishes */
-	uint32_t told; /* by the loop: the wish after which it accepts none */
-	uint32_t seen_wish;
-	uint32_t armed_wish; /* as of when the accept was armed */
+	/* A count of the commands so far, and in the low bits the command. */
+	uint32_t command;      /* written by the thread that commands */
+	uint32_t acknowledged; /* by the loop: the command after which it
+				  accepts none */
+	uint32_t seen_command;
+	uint32_t armed_command; /* as of when the accept was armed */
 };
 
 /* How far a loop has come with its stop, as far as accepting is concerned. */
@@ -93,7 +94,7 @@ struct wi_listeners {
 void wi_listeners_add(struct wi_listeners *listeners, int fd,
 		      const struct wi_service *service);
 
-/* Arm, cancel or leave alone, as the loop's connections and the wishes call
+/* Arm, cancel or leave alone, as the loop's connections and the commands call
  * for; and shut it down once the loop stops. Once per turn. */
 void wi_listeners_work(struct wi_listeners *listeners);
 
@@ -112,11 +113,12 @@ uint64_t wi_listeners_retry_ns(const struct wi_listeners *listeners);
 bool wi_listeners_are_gone(const struct wi_listeners *listeners);
 
 /* Any thread, one at a time; then wi_loop_wake(). */
-void wi_listener_wish(struct wi_listener *listener, enum wi_listener_wish wish);
+void wi_listener_command(struct wi_listener *listener,
+			 enum wi_listener_command command);
 
-/* Any thread: the last wish was to end, and every connection that it accepts
+/* Any thread: the last command was to end, and every connection that it accepts
  * before it listens again has been accepted. */
-bool wi_listener_has_told(const struct wi_listener *listener);
+bool wi_listener_has_acknowledged(const struct wi_listener *listener);
 
 /* @accepts: so far, of the listener or of the loop. */
 void wi_latecomers_start(struct wi_latecomers *latecomers,

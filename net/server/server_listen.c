@@ -197,12 +197,12 @@ int wi_worker_listen(struct wi_server_worker *worker, struct weir_error *error)
 	return 0;
 }
 
-static void worker_wish(struct wi_server_worker *worker,
-			enum wi_listener_wish wish)
+static void worker_command(struct wi_server_worker *worker,
+			   enum wi_listener_command command)
 {
 	struct wi_listeners *listeners = wi_loop_listeners(worker->loop);
 	for (uint32_t i = 0; i < listeners->count; i++)
-		wi_listener_wish(&listeners->list[i], wish);
+		wi_listener_command(&listeners->list[i], command);
 	wi_loop_wake(worker->loop);
 }
 
@@ -216,24 +216,24 @@ static void worker_shut(struct wi_server_worker *worker)
 				       SHUT_RDWR);
 }
 
-static bool worker_has_told(const struct wi_server_worker *worker)
+static bool worker_has_acknowledged(const struct wi_server_worker *worker)
 {
 	const struct wi_listeners *listeners = wi_loop_listeners(worker->loop);
 	for (uint32_t i = 0; i < listeners->count; i++)
-		if (!wi_listener_has_told(&listeners->list[i]))
+		if (!wi_listener_has_acknowledged(&listeners->list[i]))
 			return false;
 	return true;
 }
 
 /* The loop's thread raises `acks` for both: a listener has told, or the loop
  * has ended. */
-static void worker_await_told(const struct wi_server_worker *worker)
+static void worker_await_acknowledged(const struct wi_server_worker *worker)
 {
 	const struct weir_kernel *kernel = wi_loop_kernel(worker->loop);
 	const struct wi_event_count *acks =
 		&wi_loop_listeners(worker->loop)->acks;
 	uint32_t seen = wi_event_seen(acks);
-	while (!worker_has_told(worker) &&
+	while (!worker_has_acknowledged(worker) &&
 	       wi_load_acquire_u32(&worker->has_ended) == 0) {
 		wi_event_wait(kernel, acks, seen);
 		seen = wi_event_seen(acks);
@@ -244,13 +244,13 @@ void wi_worker_listen_end(struct wi_server_worker *worker)
 {
 	if (wi_steer_migrates(worker->server->steer)) {
 		/* At once, even if the loop hangs in a handler. */
-		worker_wish(worker, WI_LISTENER_HOLD);
+		worker_command(worker, WI_LISTENER_HOLD);
 		worker_shut(worker);
 	} else {
-		worker_wish(worker, WI_LISTENER_EMPTY);
+		worker_command(worker, WI_LISTENER_EMPTY);
 	}
-	worker_await_told(worker);
-	if (!worker_has_told(worker))
+	worker_await_acknowledged(worker);
+	if (!worker_has_acknowledged(worker))
 		worker_shut(worker); /* in place of a loop that has ended */
 	wi_worker_leave(worker);
 }
@@ -283,6 +283,6 @@ int wi_worker_listen_again(struct wi_server_worker *worker,
 		wi_worker_leave(worker);
 		return err;
 	}
-	worker_wish(worker, WI_LISTENER_ACCEPT);
+	worker_command(worker, WI_LISTENER_ACCEPT);
 	return 0;
 }

@@ -285,7 +285,8 @@ static void guard_read(const struct weir_steer *steer, bool is_stepped,
 	memset(out_counts, 0, WI_STEER_MEMBERS_MAX * sizeof(*out_counts));
 	for (uint32_t i = 0; i < steer->row_count; i++) {
 		const struct wi_steer_row *row = &steer->rows[i];
-		const uint64_t *counts = is_stepped ? row->wished : row->chosen;
+		const uint64_t *counts =
+			is_stepped ? row->requested : row->chosen;
 		for (uint32_t member = 0; member < member_count; member++)
 			out_counts[member] +=
 				wi_load_relaxed_u64(&counts[member]);

@@ -2,7 +2,7 @@
  *
  *     WATCHING --- share above the limit for a whole window ---> STEPPED
  *        ^                                                          |
- *        +--- the policy's own wish is below it again for one ------+
+ *        +--- the policy's own command is below it again for one ------+
  *
  * Pure: counts in, a step out. While stepped the program goes on counting what
  * the policy would have chosen, so the guard sees when the cause is gone.
@@ -35,7 +35,7 @@ struct wi_guard {
 	bool is_stepped;
 	uint32_t base_count; /* members that have a base in before[] */
 	/* Shape [member]: as of the start of the window; of chosen while
-	 * watching, of wished while stepped. */
+	 * watching, of requested while stepped. */
 	uint64_t before[WI_STEER_MEMBERS_MAX];
 };
 
@@ -48,8 +48,8 @@ void wi_guard_init(struct wi_guard *guard, uint32_t percent, uint32_t window_ms,
 bool wi_guard_is_due(struct wi_guard *guard, uint64_t now_ns);
 
 /* @counts: shape [member_count], sums over all CPUs, of chosen while watching
- * and of wished while stepped. @weights: shape [member_count]; a member with 0
- * takes none and is left out. By the thread for which it was due.
+ * and of requested while stepped. @weights: shape [member_count]; a member with
+ * 0 takes none and is left out. By the thread for which it was due.
  *
  * A member may have its share by weight, even where that is above the limit:
  * then half of what is left is. A window with less than WI_GUARD_LEAST says

@@ -73,8 +73,8 @@ struct wi_steer_row {
 	uint64_t pad[6];
 	uint64_t chosen[WI_STEER_MEMBERS_MAX]; /* new connections */
 	uint64_t moved[WI_STEER_MEMBERS_MAX];  /* from a listener that closes */
-	uint64_t wished[WI_STEER_MEMBERS_MAX]; /* while stepped: the policy's
-						* own choice */
+	uint64_t requested[WI_STEER_MEMBERS_MAX]; /* while stepped: the policy's
+						   * own choice */
 };
 
 _Static_assert(sizeof(struct wi_steer_member) == 64, "one cache line");

@@ -4,7 +4,7 @@
  *                  (divided, scaled)         |
  *                                            +->  buckets[]   members pick in
  *                                                 that order, each by its
- *                                                 own list of wishes
+ *                                                 own list of commands
  *
  * Both follow from the weights alone, never from what was there before: a loop
  * that comes back finds its sources again.
@@ -27,8 +27,8 @@ struct table_round {
 	uint32_t count; /* of order: the sum of turns */
 };
 
-/* The list of buckets that a member wishes for, and how far it has got. */
-struct table_wishes {
+/* The list of buckets that a member commands for, and how far it has got. */
+struct table_commands {
 	uint32_t next;
 	uint32_t skip; /* odd: it meets all buckets, for they are 2^n */
 };
@@ -134,20 +134,20 @@ static uint32_t table_mix(uint32_t word)
 }
 
 /* Of the member's number alone: whoever comes or goes, its list is the same. */
-static struct table_wishes table_wishes_of(uint32_t member)
+static struct table_commands table_commands_of(uint32_t member)
 {
 	const uint32_t where = table_mix(2 * member + 1);
 	const uint32_t step = table_mix(2 * member + 2);
-	return (struct table_wishes){
+	return (struct table_commands){
 		.next = where,
 		.skip = step | 1,
 	};
 }
 
-static uint32_t table_wish(struct table_wishes *wishes)
+static uint32_t table_command(struct table_commands *commands)
 {
-	const uint32_t bucket = wishes->next & (WI_STEER_BUCKETS - 1);
-	wishes->next += wishes->skip;
+	const uint32_t bucket = commands->next & (WI_STEER_BUCKETS - 1);
+	commands->next += commands->skip;
 	return bucket;
 }
 
@@ -156,19 +156,19 @@ static uint32_t table_wish(struct table_wishes *wishes)
  * is a prime and the weights are equal. */
 static void table_pick(const struct table_round *round, uint16_t *buckets)
 {
-	struct table_wishes wishes[WI_STEER_MEMBERS_MAX];
+	struct table_commands commands[WI_STEER_MEMBERS_MAX];
 
 	for (uint32_t i = 0; i < WI_STEER_BUCKETS; i++)
 		buckets[i] = WI_STEER_NO_MEMBER;
 	if (round->count == 0)
 		return;
 	for (uint32_t i = 0; i < round->member_count; i++)
-		wishes[i] = table_wishes_of(i);
+		commands[i] = table_commands_of(i);
 	for (uint32_t i = 0; i < WI_STEER_BUCKETS; i++) {
 		const uint16_t member = round->order[i % round->count];
-		uint32_t bucket = table_wish(&wishes[member]);
+		uint32_t bucket = table_command(&commands[member]);
 		while (buckets[bucket] != WI_STEER_NO_MEMBER)
-			bucket = table_wish(&wishes[member]);
+			bucket = table_command(&commands[member]);
 		buckets[bucket] = member;
 	}
 }

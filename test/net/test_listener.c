@@ -25,17 +25,17 @@ static bool is_listening(const struct local *local)
 	return value != 0;
 }
 
-static void wish(struct local *local, enum wi_listener_wish what)
+static void command(struct local *local, enum wi_listener_command what)
 {
-	wi_listener_wish(listener_of(local), what);
+	wi_listener_command(listener_of(local), what);
 	wi_loop_wake(local->loop);
 }
 
-static void turn_until_told(struct local *local)
+static void turn_until_acknowledged(struct local *local)
 {
 	enum { TURNS_MAX = 1000 }; /* it takes a few turns */
 	for (int i = 0; i < TURNS_MAX; i++) {
-		if (wi_listener_has_told(listener_of(local)))
+		if (wi_listener_has_acknowledged(listener_of(local)))
 			return;
 		local_turns(local, 1);
 	}
@@ -44,8 +44,8 @@ static void turn_until_told(struct local *local)
 
 static void empty(struct local *local)
 {
-	wish(local, WI_LISTENER_EMPTY);
-	turn_until_told(local);
+	command(local, WI_LISTENER_EMPTY);
+	turn_until_acknowledged(local);
 	ck_assert(!is_listening(local));
 }
 
@@ -54,7 +54,7 @@ static void listen_again(struct local *local)
 	const struct weir_kernel *kernel = weir_kernel_linux();
 	ck_assert_int_eq(
 		wi_listen_socket_reopen(kernel, listener_of(local)->fd, 16), 0);
-	wish(local, WI_LISTENER_ACCEPT);
+	command(local, WI_LISTENER_ACCEPT);
 }
 
 /* Without a shutdown, clients would wait there for ever. */
@@ -109,7 +109,7 @@ END_TEST
 
 WI_SUITE(listener, "listener", WI_RUNGS | WI_MEMCHECK)
 {
-	TCase *tcase = tcase_create("wishes");
+	TCase *tcase = tcase_create("commands");
 	tcase_add_test(
 		tcase,
 		a_listener_that_is_emptied_again_at_once_is_shut_down_again);

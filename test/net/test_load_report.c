@@ -145,7 +145,7 @@ static void guard_window(struct wi_steer_row *row, bool is_spread)
 {
 	for (int member = 0; member < (is_spread ? 2 : 1); member++) {
 		row->chosen[member] += 1000;
-		row->wished[member] += 1000;
+		row->requested[member] += 1000;
 	}
 	turn_after(2 * TICKS_PER_S, 0);
 }

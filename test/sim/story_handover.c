@@ -138,14 +138,14 @@ static bool act_drain(struct handover *handover, uint32_t index)
 	handover->members[index] = MEMBER_LEAVES;
 	steer_fill(handover);
 	if (handover->migrates) {
-		wi_listener_wish(listener_of(handover, index),
-				 WI_LISTENER_HOLD);
+		wi_listener_command(listener_of(handover, index),
+				    WI_LISTENER_HOLD);
 		wi_loop_wake(loop->loop);
 		(void)kernel->shutdown(kernel->ctx, loop->listener_fd,
 				       SHUT_RDWR); /* the loop may be first */
 	} else {
-		wi_listener_wish(listener_of(handover, index),
-				 WI_LISTENER_EMPTY);
+		wi_listener_command(listener_of(handover, index),
+				    WI_LISTENER_EMPTY);
 		wi_loop_wake(loop->loop);
 	}
 	return true;
@@ -164,7 +164,7 @@ static bool leaving_step(struct handover *handover)
 	bool has_moved = false;
 	for (uint32_t i = 0; i < handover->run->loop_count; i++) {
 		if (handover->members[i] != MEMBER_LEAVES ||
-		    !wi_listener_has_told(listener_of(handover, i)))
+		    !wi_listener_has_acknowledged(listener_of(handover, i)))
 			continue;
 		weir_sim_note(handover->run->sim, "loop %u has left", i);
 		handover->members[i] = MEMBER_DRAINED;
@@ -195,7 +195,7 @@ static bool act_resume(struct handover *handover, uint32_t index)
 	if (wi_listen_socket_reopen(kernel, loop->listener_fd, 16) < 0)
 		weir_sim_violate(handover->run->sim,
 				 "its own address is taken");
-	wi_listener_wish(listener_of(handover, index), WI_LISTENER_ACCEPT);
+	wi_listener_command(listener_of(handover, index), WI_LISTENER_ACCEPT);
 	wi_loop_wake(loop->loop);
 	handover->members[index] = MEMBER_SERVES;
 	steer_fill(handover);
@@ -245,7 +245,7 @@ static bool handover_is_done(const struct sim_run *run)
 	const struct handover *handover = run->ctx;
 	for (uint32_t i = 0; i < run->loop_count; i++)
 		if (handover->members[i] == MEMBER_LEAVES &&
-		    !wi_listener_has_told(listener_of(handover, i)))
+		    !wi_listener_has_acknowledged(listener_of(handover, i)))
 			return false;
 	return peers_are_done(run);
 }

@@ -2,7 +2,7 @@
  *
  *     control:  drain, resume, remove      loop:  accept, heed, tell
  *     ---------------------------------    ---------------------------------
- *     write the wish, ring the doorbell    woken: read the wish, act on it
+ *     write the command, ring the doorbell    woken: read the command, act on it
  *     shut the listener down (HOLD), or    let in who waits, shut it down
  *     leave that to the loop (EMPTY)       write told, once nothing is armed
  *     wait for told, or for the loop's end
@@ -24,15 +24,15 @@
  * pass.pml is for that.
  *
  * mutant NO_WAKE deadlock: the doorbell is not rung
- * mutant WAKE_FIRST deadlock: the doorbell is rung before the wish is written
+ * mutant WAKE_FIRST deadlock: the doorbell is rung before the command is written
  * mutant DOORBELL_ONCE deadlock: the doorbell is not armed again
  * mutant NO_END_CHECK deadlock: control waits for a loop that has ended
  * mutant TOLD_EARLY assertion: told while the accept is still armed
- * mutant NO_COUNT assertion: a wish has no number: an old answer passes for the new one
+ * mutant NO_COUNT assertion: a command has no number: an old answer passes for the new one
  * mutant SHUT_AT_ONCE assertion: a loop that is to be emptied lets nobody in first
  * mutant NO_SHUT_FOR_ENDED assertion: nobody shuts down for a loop that failed
  * mutant NO_STOP_CHECK assertion: a resume does not look whether the server stops
- * mutant SHUT_AND_DONE assertion: only a wish to accept, if seen, tells that it listens again
+ * mutant SHUT_AND_DONE assertion: only a command to accept, if seen, tells that it listens again
  * mutant SHUT_IS_REMEMBERED assertion: a loop that fails trusts that what it had shut down still is
  */
 
@@ -40,7 +40,7 @@
 #define ROUNDS 1 /* of drain and resume; then drain and remove */
 
 mtype = { AWAY, WAITS_HERE, WAITS_THERE, IN_TRANSIT, HERE, THERE, LOST };
-mtype = { ACCEPT, HOLD, EMPTY };      /* wishes */
+mtype = { ACCEPT, HOLD, EMPTY };      /* commands */
 mtype = { ACCEPTED, ENDED, DOORBELL }; /* completions */
 
 /* ---- the kernel's */
@@ -54,8 +54,8 @@ bit bell_armed = 0;
 chan cq = [5] of { mtype, byte };
 
 /* ---- between the threads */
-mtype wish = ACCEPT;
-byte wish_count = 0;
+mtype command = ACCEPT;
+byte command_count = 0;
 mtype told = ACCEPT;
 byte told_count = 0;
 bit is_stopped = 0; /* the loop's stop_requests */
@@ -141,9 +141,9 @@ end:	do
 inline listener_work()
 {
 	if
-	:: wish_count != seen_count || wish != seen ->
-		seen = wish;
-		seen_count = wish_count;
+	:: command_count != seen_count || command != seen ->
+		seen = command;
+		seen_count = command_count;
 		turns_left = 2;
 #ifdef SHUT_AND_DONE
 		if
@@ -251,7 +251,7 @@ active proctype loop()
 	   }
 	:: atomic { /* flush */
 		!stop_seen || !is_shut || is_armed || nempty(cq) ->
-		stop_seen = is_stopped; /* before the wish is read */
+		stop_seen = is_stopped; /* before the command is read */
 		listener_work();
 		if
 		:: !is_bell_armed ->
@@ -318,12 +318,12 @@ active [CLIENT_COUNT] proctype connecting()
 
 /* ---- control */
 
-inline write_wish(what)
+inline write_command(what)
 {
 	atomic {
-		wish = what;
+		command = what;
 #ifndef NO_COUNT
-		wish_count++
+		command_count++
 #endif
 	}
 }
@@ -337,18 +337,18 @@ inline ring()
 #endif
 }
 
-inline wish_for(what)
+inline command_for(what)
 {
 #ifdef WAKE_FIRST
 	ring();
-	write_wish(what)
+	write_command(what)
 #else
-	write_wish(what);
+	write_command(what);
 	ring()
 #endif
 }
 
-#define has_told (told == wish && told_count == wish_count)
+#define has_told (told == command && told_count == command_count)
 
 inline drain()
 {
@@ -358,9 +358,9 @@ inline drain()
 	}
 	if
 	:: migrates ->
-		wish_for(HOLD);
+		command_for(HOLD);
 		shut_down()
-	:: else -> wish_for(EMPTY)
+	:: else -> command_for(EMPTY)
 	fi;
 #ifdef NO_END_CHECK
 	has_told;
@@ -389,7 +389,7 @@ inline resume()
 			is_drained = 0;
 			is_listening = 1
 		}
-		wish_for(ACCEPT);
+		command_for(ACCEPT);
 #ifndef NO_STOP_CHECK
 		if
 		:: server_stops -> drain()

@@ -97,7 +97,12 @@ static const struct {
 	  { 25, 25, 25, 25 } },
 
 	{ "stepped, nothing came", 75, true, 4, WI_GUARD_STAY, { 0 } },
-	{ "stepped, all wished for one", 75, true, 4, WI_GUARD_STAY, { 500 } },
+	{ "stepped, all requested for one",
+	  75,
+	  true,
+	  4,
+	  WI_GUARD_STAY,
+	  { 500 } },
 	{ "stepped, even, but few",
 	  75,
 	  true,
@@ -166,17 +171,17 @@ END_TEST
 START_TEST(it_steps_stays_steps_back_and_steps_again)
 {
 	uint64_t chosen[MEMBERS] = { 0 };
-	uint64_t wished[MEMBERS] = { 0 };
+	uint64_t requested[MEMBERS] = { 0 };
 
 	chosen[1] += 100;
 	ck_assert_int_eq(judge(chosen, MEMBERS), WI_GUARD_STEP);
-	wi_guard_restart(guard, wished, MEMBERS);
-	wished[1] += 100;
-	ck_assert_int_eq(judge(wished, MEMBERS), WI_GUARD_STAY);
+	wi_guard_restart(guard, requested, MEMBERS);
+	requested[1] += 100;
+	ck_assert_int_eq(judge(requested, MEMBERS), WI_GUARD_STAY);
 	ck_assert(guard->is_stepped);
 	for (uint32_t i = 0; i < MEMBERS; i++)
-		wished[i] += 25;
-	ck_assert_int_eq(judge(wished, MEMBERS), WI_GUARD_STEP_BACK);
+		requested[i] += 25;
+	ck_assert_int_eq(judge(requested, MEMBERS), WI_GUARD_STEP_BACK);
 	ck_assert(!guard->is_stepped);
 	for (uint32_t i = 0; i < MEMBERS; i++)
 		chosen[i] += 1000; /* by least-loaded, while stepped */
