@@ -235,7 +235,7 @@ static struct counts tap_count(FILE *tap)
 }
 
 /* A suite that tests nothing fails, unless that was requested. */
-static void judge_empty(const struct wi_suite *suite, struct counts *counts)
+static void check_empty(const struct wi_suite *suite, struct counts *counts)
 {
 	if (counts->tests > counts->skipped || wi_skips_were_asked())
 		return;
@@ -314,7 +314,7 @@ static struct result suite_run(const struct wi_suite *suite)
 			     suite->name, run_count, result.counts.cases);
 		result.counts.failed++;
 	}
-	judge_empty(suite, &result.counts);
+	check_empty(suite, &result.counts);
 	result.cpu_s += cpu_now();
 	result.wall_s += wall_now();
 	return result;

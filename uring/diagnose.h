@@ -2,7 +2,7 @@
  *
  * The errno of io_uring_setup(2) alone is ambiguous: EPERM is the sysctl or a
  * seccomp filter. The host's own files tell which. Reading them and judging
- * them are apart, so that every judgement can be tested.
+ * them are apart, so that every checkment can be tested.
  */
 #ifndef WEIR_URING_DIAGNOSE_H
 #define WEIR_URING_DIAGNOSE_H

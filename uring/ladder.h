@@ -87,7 +87,7 @@ bool weir_ladder_can_run(const struct weir_rung *rungs);
 
 /**
  * weir_ladder_read() - the rungs that @ring stands on
- * @ring:      open; enabled, for the registered descriptor to be judged
+ * @ring:      open; enabled, for the registered descriptor to be checked
  * @out_rungs: shape [WEIR_RUNG_COUNT], index enum weir_rung_id; what a ring
  *             does not need for itself is UNTRIED
  *
@@ -97,12 +97,12 @@ void weir_ladder_read(const struct weir_ring *ring,
 		      struct weir_rung *out_rungs);
 
 /**
- * weir_rung_judge() - fill in the state of one row from a result
+ * weir_rung_set_result() - fill in the state of one row from a result
  * @err: 0: ON; otherwise OFF, with cause and remedy in words
  *
  * For those who have tried a rung themselves. Thread: any.
  */
-void weir_rung_judge(struct weir_rung *rung, int err);
+void weir_rung_set_result(struct weir_rung *rung, int err);
 
 /**
  * weir_rungs_require() - fail if a rung that a loop needs is forced off

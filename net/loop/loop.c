@@ -307,17 +307,17 @@ void weir_loop_user_set(struct weir_loop *loop, void *user)
 }
 
 /* Nothing is known of what was neither used nor refused. */
-static void loop_judge(struct weir_rung *rung, bool was_used, int err)
+static void loop_rung_set(struct weir_rung *rung, bool was_used, int err)
 {
 	if (rung->state == WEIR_RUNG_UNTRIED && (was_used || err < 0))
-		weir_rung_judge(rung, err);
+		weir_rung_set_result(rung, err);
 }
 
-static void loop_judge_trial(struct weir_rung *rung,
-			     const struct wi_trial *trial)
+static void loop_rung_from_trial(struct weir_rung *rung,
+				 const struct wi_trial *trial)
 {
-	loop_judge(rung, wi_load_relaxed_u32(&trial->is_done) != 0,
-		   -(int)wi_load_relaxed_u32(&trial->refusal));
+	loop_rung_set(rung, wi_load_relaxed_u32(&trial->is_done) != 0,
+		      -(int)wi_load_relaxed_u32(&trial->refusal));
 }
 
 void weir_loop_ladder(const struct weir_loop *loop, struct weir_rung *out_rungs)
@@ -328,15 +328,16 @@ void weir_loop_ladder(const struct weir_loop *loop, struct weir_rung *out_rungs)
 
 	weir_ladder_read(&loop->core.ring, out_rungs);
 	/* Without these two it would not have opened. */
-	loop_judge(&out_rungs[WEIR_RUNG_FILE_TABLE], true, 0);
-	loop_judge(&out_rungs[WEIR_RUNG_BUFRING], true, 0);
-	loop_judge(&out_rungs[WEIR_RUNG_ACCEPT_SLOT_MULTISHOT],
-		   wi_load_relaxed_u64(&stats->accepts) > 0, 0);
-	loop_judge(&out_rungs[WEIR_RUNG_RECV_MULTISHOT],
-		   recvs > wi_load_relaxed_u64(&stats->recv_rearms), 0);
-	loop_judge_trial(&out_rungs[WEIR_RUNG_INSTALL_SLOT],
-			 &trials->install_slot);
-	loop_judge_trial(&out_rungs[WEIR_RUNG_SOCKET_CMD], &trials->socket_cmd);
+	loop_rung_set(&out_rungs[WEIR_RUNG_FILE_TABLE], true, 0);
+	loop_rung_set(&out_rungs[WEIR_RUNG_BUFRING], true, 0);
+	loop_rung_set(&out_rungs[WEIR_RUNG_ACCEPT_SLOT_MULTISHOT],
+		      wi_load_relaxed_u64(&stats->accepts) > 0, 0);
+	loop_rung_set(&out_rungs[WEIR_RUNG_RECV_MULTISHOT],
+		      recvs > wi_load_relaxed_u64(&stats->recv_rearms), 0);
+	loop_rung_from_trial(&out_rungs[WEIR_RUNG_INSTALL_SLOT],
+			     &trials->install_slot);
+	loop_rung_from_trial(&out_rungs[WEIR_RUNG_SOCKET_CMD],
+			     &trials->socket_cmd);
 }
 
 void weir_loop_stats(const struct weir_loop *loop,

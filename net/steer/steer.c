@@ -322,7 +322,7 @@ static enum wi_guard_step guard_look(struct weir_steer *steer)
 		weights[i] =
 			wi_load_relaxed_u32(&steer->state->members[i].weight);
 	const enum wi_guard_step step =
-		wi_guard_judge(guard, counts, weights, member_count);
+		wi_guard_check(guard, counts, weights, member_count);
 	if (step == WI_GUARD_STAY)
 		return step;
 	guard_restart(steer, guard->is_stepped, member_count);

@@ -116,7 +116,7 @@ static void guard_go_on(struct wi_guard *guard, const uint64_t *counts,
 		guard->base_count = member_count;
 }
 
-enum wi_guard_step wi_guard_judge(struct wi_guard *guard,
+enum wi_guard_step wi_guard_check(struct wi_guard *guard,
 				  const uint64_t *counts,
 				  const uint32_t *weights,
 				  uint32_t member_count)

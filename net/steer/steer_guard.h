@@ -44,7 +44,7 @@ void wi_guard_init(struct wi_guard *guard, uint32_t percent, uint32_t window_ms,
 
 /* Any thread, often: true for one caller once per window. Nothing more: what
  * follows is for one thread at a time, by the lock of whoever owns the guard
- * (a judge may last longer than a window, or meet a new policy). */
+ * (a check may last longer than a window, or meet a new policy). */
 bool wi_guard_is_due(struct wi_guard *guard, uint64_t now_ns);
 
 /* @counts: shape [member_count], sums over all CPUs, of chosen while watching
@@ -56,7 +56,7 @@ bool wi_guard_is_due(struct wi_guard *guard, uint64_t now_ns);
  * nothing yet and goes on. After a step these are counts of the wrong kind:
  * restart with the right ones. It steps back WI_GUARD_BACK_PERCENT below the
  * limit, or half way between it and the fair share if that is nearer. */
-enum wi_guard_step wi_guard_judge(struct wi_guard *guard,
+enum wi_guard_step wi_guard_check(struct wi_guard *guard,
 				  const uint64_t *counts,
 				  const uint32_t *weights,
 				  uint32_t member_count);

@@ -158,7 +158,7 @@ static void means_try_bpf(struct weir_steer *steer,
 		return;
 	int err = wi_steer_bpf_open(&steer->bpf, steer->kernel, object,
 				    steer->opts.group_count, &error);
-	weir_rung_judge(rung, err);
+	weir_rung_set_result(rung, err);
 	if (err < 0) {
 		(void)snprintf(rung->cause, sizeof(rung->cause), "%.*s",
 			       WEIR_RUNG_CAUSE_BYTES - 1, error.text);

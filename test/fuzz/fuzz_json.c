@@ -30,7 +30,7 @@ static struct trace want;
 static struct trace got;
 
 /* A run of bytes above 127 counts as one '?': their text is the reader's to
- * judge, which knows UTF-8. */
+ * check, which knows UTF-8. */
 static void trace_add(struct trace *trace, char kind, const void *bytes,
 		      size_t byte_count)
 {

@@ -78,7 +78,7 @@ struct ring_world {
 extern struct ring_op ring_ops[RING_OPS];
 extern struct msghdr ring_message; /* of every multishot recvmsg */
 
-/* How a result below zero is judged, and what an SQE is made of. */
+/* How a result below zero is checked, and what an SQE is made of. */
 struct ring_kind {
 	const char *name;
 	void (*fill)(struct ring_world *world, struct io_uring_sqe *sqe,

@@ -35,12 +35,12 @@ static void guard_end(void)
 }
 
 /* With equal weights. */
-static enum wi_guard_step judge(const uint64_t *counts, uint32_t member_count)
+static enum wi_guard_step check(const uint64_t *counts, uint32_t member_count)
 {
 	static uint32_t ones[WI_STEER_MEMBERS_MAX];
 	for (uint32_t i = 0; i < WI_STEER_MEMBERS_MAX; i++)
 		ones[i] = 1;
-	return wi_guard_judge(guard, counts, ones, member_count);
+	return wi_guard_check(guard, counts, ones, member_count);
 }
 
 /* ---- one window ---- */
@@ -52,7 +52,7 @@ static const struct {
 	uint32_t member_count;
 	enum wi_guard_step want;
 	uint64_t news[MEMBERS];
-} judge_cases[] = {
+} result_cases[] = {
 	{ "nothing came", 75, false, 4, WI_GUARD_STAY, { 0 } },
 	{ "all are even", 75, false, 4, WI_GUARD_STAY, { 50, 50, 50, 50 } },
 	{ "all came to one", 75, false, 4, WI_GUARD_STEP, { 0, 0, 500 } },
@@ -142,24 +142,24 @@ static const struct {
 	  { 25, 25, 25, 25 } },
 };
 
-START_TEST(a_window_is_judged_by_its_largest_share)
+START_TEST(a_window_is_checked_by_its_largest_share)
 {
-	const uint32_t member_count = judge_cases[_i].member_count;
+	const uint32_t member_count = result_cases[_i].member_count;
 	uint64_t counts[MEMBERS] = { 1000, 0, 77, 1ull << 33 };
 
 	/* Counts from before the window do not matter. */
-	guard->percent = judge_cases[_i].percent;
-	guard->is_stepped = judge_cases[_i].is_stepped;
+	guard->percent = result_cases[_i].percent;
+	guard->is_stepped = result_cases[_i].is_stepped;
 	wi_guard_restart(guard, counts, member_count);
 	for (uint32_t i = 0; i < member_count; i++)
-		counts[i] += judge_cases[_i].news[i];
+		counts[i] += result_cases[_i].news[i];
 
-	const enum wi_guard_step want = judge_cases[_i].want;
-	const enum wi_guard_step got = judge(counts, member_count);
+	const enum wi_guard_step want = result_cases[_i].want;
+	const enum wi_guard_step got = check(counts, member_count);
 	ck_assert_msg(got == want, "when %s: got %d, want %d",
-		      judge_cases[_i].when, (int)got, (int)want);
+		      result_cases[_i].when, (int)got, (int)want);
 	const bool is_stepped = want == WI_GUARD_STAY
-					? judge_cases[_i].is_stepped
+					? result_cases[_i].is_stepped
 					: want == WI_GUARD_STEP;
 	ck_assert_int_eq(guard->is_stepped, is_stepped);
 	ck_assert_uint_eq(guard->steps, want == WI_GUARD_STEP ? 1 : 0);
@@ -174,20 +174,20 @@ START_TEST(it_steps_stays_steps_back_and_steps_again)
 	uint64_t requested[MEMBERS] = { 0 };
 
 	chosen[1] += 100;
-	ck_assert_int_eq(judge(chosen, MEMBERS), WI_GUARD_STEP);
+	ck_assert_int_eq(check(chosen, MEMBERS), WI_GUARD_STEP);
 	wi_guard_restart(guard, requested, MEMBERS);
 	requested[1] += 100;
-	ck_assert_int_eq(judge(requested, MEMBERS), WI_GUARD_STAY);
+	ck_assert_int_eq(check(requested, MEMBERS), WI_GUARD_STAY);
 	ck_assert(guard->is_stepped);
 	for (uint32_t i = 0; i < MEMBERS; i++)
 		requested[i] += 25;
-	ck_assert_int_eq(judge(requested, MEMBERS), WI_GUARD_STEP_BACK);
+	ck_assert_int_eq(check(requested, MEMBERS), WI_GUARD_STEP_BACK);
 	ck_assert(!guard->is_stepped);
 	for (uint32_t i = 0; i < MEMBERS; i++)
 		chosen[i] += 1000; /* by least-loaded, while stepped */
 	wi_guard_restart(guard, chosen, MEMBERS);
 	chosen[2] += 100;
-	ck_assert_int_eq(judge(chosen, MEMBERS), WI_GUARD_STEP);
+	ck_assert_int_eq(check(chosen, MEMBERS), WI_GUARD_STEP);
 	ck_assert_uint_eq(guard->steps, 2);
 }
 END_TEST
@@ -197,16 +197,16 @@ START_TEST(quiet_windows_add_up)
 	uint64_t counts[MEMBERS] = { 0 };
 
 	counts[1] += WI_GUARD_LEAST - 1;
-	ck_assert_int_eq(judge(counts, MEMBERS), WI_GUARD_STAY);
-	ck_assert_int_eq(judge(counts, MEMBERS), WI_GUARD_STAY);
+	ck_assert_int_eq(check(counts, MEMBERS), WI_GUARD_STAY);
+	ck_assert_int_eq(check(counts, MEMBERS), WI_GUARD_STAY);
 	counts[1] += 1;
-	ck_assert_int_eq(judge(counts, MEMBERS), WI_GUARD_STEP);
+	ck_assert_int_eq(check(counts, MEMBERS), WI_GUARD_STEP);
 	wi_guard_restart(guard, counts, MEMBERS);
 	for (int window = 0; window < WI_GUARD_LEAST / MEMBERS; window++) {
 		ck_assert(guard->is_stepped);
 		for (uint32_t i = 0; i < MEMBERS; i++)
 			counts[i]++;
-		(void)judge(counts, MEMBERS);
+		(void)check(counts, MEMBERS);
 	}
 	ck_assert(!guard->is_stepped);
 }
@@ -255,7 +255,7 @@ START_TEST(a_share_by_weight_is_no_collapse)
 {
 	guard->percent = weight_cases[_i].percent;
 	const enum wi_guard_step got =
-		wi_guard_judge(guard, weight_cases[_i].news,
+		wi_guard_check(guard, weight_cases[_i].news,
 			       weight_cases[_i].weights, MEMBERS);
 	ck_assert_msg(got == weight_cases[_i].want, "when %s: got %d",
 		      weight_cases[_i].when, (int)got);
@@ -278,7 +278,7 @@ START_TEST(a_heavy_member_goes_back_half_way_to_its_share)
 	static const uint32_t weights[] = { 3, 2 };
 	guard->percent = 75;
 	guard->is_stepped = true;
-	ck_assert_int_eq(wi_guard_judge(guard, back_cases[_i].news, weights, 2),
+	ck_assert_int_eq(wi_guard_check(guard, back_cases[_i].news, weights, 2),
 			 back_cases[_i].want);
 }
 END_TEST
@@ -288,25 +288,25 @@ START_TEST(the_base_moves_on_while_the_guard_is_off_or_alone)
 	uint64_t counts[MEMBERS] = { 0 };
 
 	counts[0] = 1000;
-	ck_assert_int_eq(judge(counts, 1), WI_GUARD_STAY);
+	ck_assert_int_eq(check(counts, 1), WI_GUARD_STAY);
 	for (uint32_t i = 0; i < MEMBERS; i++)
 		counts[i] += 30;
-	ck_assert_int_eq(judge(counts, MEMBERS), WI_GUARD_STAY);
+	ck_assert_int_eq(check(counts, MEMBERS), WI_GUARD_STAY);
 }
 END_TEST
 
 /* Member 3 was chosen 5000 times long ago. Then it was away, and now it comes
  * back. */
-START_TEST(a_member_that_comes_is_judged_from_its_next_window_on)
+START_TEST(a_member_that_comes_is_checked_from_its_next_window_on)
 {
 	uint64_t counts[MEMBERS] = { 0, 0, 0, 5000 };
 
 	wi_guard_restart(guard, counts, 3);
 	for (uint32_t i = 0; i < MEMBERS; i++)
 		counts[i] += 100;
-	ck_assert_int_eq(judge(counts, MEMBERS), WI_GUARD_STAY);
+	ck_assert_int_eq(check(counts, MEMBERS), WI_GUARD_STAY);
 	counts[3] += 100;
-	ck_assert_int_eq(judge(counts, MEMBERS), WI_GUARD_STEP);
+	ck_assert_int_eq(check(counts, MEMBERS), WI_GUARD_STEP);
 }
 END_TEST
 
@@ -316,16 +316,16 @@ START_TEST(a_count_that_falls_is_none)
 	const uint64_t after[MEMBERS] = { 600, 600, 600, 499 };
 
 	wi_guard_restart(guard, before, MEMBERS);
-	ck_assert_int_eq(judge(after, MEMBERS), WI_GUARD_STAY);
+	ck_assert_int_eq(check(after, MEMBERS), WI_GUARD_STAY);
 }
 END_TEST
 
-START_TEST(all_members_are_judged)
+START_TEST(all_members_are_checked)
 {
 	uint64_t *counts = calloc(WI_STEER_MEMBERS_MAX, sizeof(*counts));
 	ck_assert_ptr_nonnull(counts);
 	counts[WI_STEER_MEMBERS_MAX - 1] = 100;
-	ck_assert_int_eq(judge(counts, WI_STEER_MEMBERS_MAX), WI_GUARD_STEP);
+	ck_assert_int_eq(check(counts, WI_STEER_MEMBERS_MAX), WI_GUARD_STEP);
 	free(counts);
 }
 END_TEST
@@ -407,10 +407,10 @@ END_TEST
 WI_SUITE(steer_guard, "steer-guard", WI_THREADS | WI_BPF)
 {
 	TCase *tcase = tcase_create("steer-guard");
-	const int case_count = sizeof(judge_cases) / sizeof(judge_cases[0]);
+	const int case_count = sizeof(result_cases) / sizeof(result_cases[0]);
 
 	tcase_add_checked_fixture(tcase, guard_start, guard_end);
-	tcase_add_loop_test(tcase, a_window_is_judged_by_its_largest_share, 0,
+	tcase_add_loop_test(tcase, a_window_is_checked_by_its_largest_share, 0,
 			    case_count);
 	tcase_add_test(tcase, it_steps_stays_steps_back_and_steps_again);
 	tcase_add_test(tcase, quiet_windows_add_up);
@@ -422,9 +422,9 @@ WI_SUITE(steer_guard, "steer-guard", WI_THREADS | WI_BPF)
 	tcase_add_test(tcase,
 		       the_base_moves_on_while_the_guard_is_off_or_alone);
 	tcase_add_test(tcase,
-		       a_member_that_comes_is_judged_from_its_next_window_on);
+		       a_member_that_comes_is_checked_from_its_next_window_on);
 	tcase_add_test(tcase, a_count_that_falls_is_none);
-	tcase_add_test(tcase, all_members_are_judged);
+	tcase_add_test(tcase, all_members_are_checked);
 	tcase_add_test(tcase, it_is_due_once_per_window);
 	tcase_add_test(tcase, a_late_look_begins_a_whole_window);
 	tcase_add_test(tcase, of_all_who_ask_one_is_told);

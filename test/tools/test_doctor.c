@@ -326,7 +326,7 @@ START_TEST(doctor_wants_migration_where_no_program_does_it)
 }
 END_TEST
 
-START_TEST(doctor_judges_a_copy_of_another_host)
+START_TEST(doctor_checks_a_copy_of_another_host)
 {
 	char root[] = "/tmp/weir-doctor-XXXXXX";
 	char remove[64];
@@ -392,7 +392,7 @@ WI_SUITE(doctor, "doctor", WI_RUNGS | WI_BPF)
 	tcase_add_test(tcase, doctor_json_has_every_rung_and_every_limit);
 	tcase_add_loop_test(tcase, doctor_paints_on_a_terminal_that_wants_it, 0,
 			    COUNT_OF(paints));
-	tcase_add_loop_test(tcase, doctor_judges_a_copy_of_another_host, 0,
+	tcase_add_loop_test(tcase, doctor_checks_a_copy_of_another_host, 0,
 			    COUNT_OF(hosts));
 	tcase_add_loop_test(tcase,
 			    doctor_wants_migration_where_no_program_does_it, 0,

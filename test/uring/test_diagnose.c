@@ -1,6 +1,6 @@
 /* test_diagnose.c - a ring that cannot be had says why, and what to do
  *
- * The judgements run on invented hosts; those that a process can bring about
+ * The checkments run on invented hosts; those that a process can bring about
  * for itself (memory limit, seccomp) run on this one too. The ladder, what was
  * granted rather than refused, is here as well.
  */

@@ -496,13 +496,13 @@ START_TEST(loopback_that_is_down_is_named)
 {
 	struct weir_rung *rung = &rungs[WEIR_RUNG_RECV_BUNDLE];
 	probe(NULL, 0, rungs);
-	weir_rung_judge(rung, -EADDRNOTAVAIL);
+	weir_rung_set_result(rung, -EADDRNOTAVAIL);
 	expect_off(WEIR_RUNG_RECV_BUNDLE, -EADDRNOTAVAIL, "127.0.0.1",
 		   "ip link set lo up");
-	weir_rung_judge(rung, -EPROTO);
+	weir_rung_set_result(rung, -EPROTO);
 	expect_off(WEIR_RUNG_RECV_BUNDLE, -EPROTO, "something else",
 		   "update the kernel");
-	weir_rung_judge(rung, 0);
+	weir_rung_set_result(rung, 0);
 	ck_assert_int_eq(rung->state, WEIR_RUNG_ON);
 	expect_whole(rung);
 }

@@ -90,7 +90,7 @@ static int doctor_try(void)
 	return -1;
 }
 
-static bool doctor_judge(void)
+static bool doctor_check(void)
 {
 	for (int i = 0; i < doctor.fact_count; i++)
 		if (doctor.facts[i].verdict == DOCTOR_BAD)
@@ -109,7 +109,7 @@ int main(int argc, char **argv)
 
 	doctor.root = given.root;
 	doctor_read_host(&doctor);
-	doctor.can_run = doctor_judge();
+	doctor.can_run = doctor_check();
 	if (given.has_json)
 		doctor_json(&doctor, stdout);
 	else

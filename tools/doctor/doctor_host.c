@@ -1,6 +1,6 @@
 /* doctor_host.c - the limits and settings of a host that matter to weir
  *
- * One function per fact: read, judge. What cannot be read is INFO "unknown",
+ * One function per fact: read, check. What cannot be read is INFO "unknown",
  * never a fault: the ladder has tried the real thing.
  */
 #include "doctor.h"

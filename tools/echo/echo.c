@@ -216,9 +216,9 @@ static void echo_signals_take(const sigset_t *before)
 	(void)pthread_sigmask(SIG_SETMASK, before, NULL);
 }
 
-/* What no single row of the table can judge: each -1, or the exit status. */
+/* What no single row of the table can check: each -1, or the exit status. */
 
-static int addresses_judge(void)
+static int addresses_check(void)
 {
 	static char text[1024];
 	char *rest = text;
@@ -259,7 +259,7 @@ static bool weights_are_zero(void)
 	return true;
 }
 
-static int steering_judge(void)
+static int steering_check(void)
 {
 	const uint32_t count = given.weights.count;
 
@@ -283,7 +283,7 @@ static int steering_judge(void)
 	return -1;
 }
 
-static int framing_judge(void)
+static int framing_check(void)
 {
 	char text[CLI_AMOUNT_BYTES];
 	size_t limit = framing_payload_bytes_max(given.prefix);
@@ -310,13 +310,13 @@ static int framing_judge(void)
 			       framing_prefix_names[given.prefix], limit);
 }
 
-static int echo_options_judge(void)
+static int echo_options_check(void)
 {
-	int status = addresses_judge();
+	int status = addresses_check();
 	if (status < 0)
-		status = steering_judge();
+		status = steering_check();
 	if (status < 0)
-		status = framing_judge();
+		status = framing_check();
 	return status;
 }
 
@@ -493,7 +493,7 @@ int main(int argc, char **argv)
 	process_streams_open();
 	int status = cli_start(&echo_tool, argc, argv);
 	if (status < 0)
-		status = echo_options_judge();
+		status = echo_options_check();
 	if (status >= 0)
 		return status;
 

@@ -106,7 +106,7 @@ int cli_start(const struct cli_tool *tool, int argc, char *const *argv);
 
 /**
  * cli_usage_error() - one printf-like line on stderr, for what a table cannot
- *                     judge: options that contradict each other
+ *                     check: options that contradict each other
  *
  * Return: CLI_EXIT_USAGE.
  */

@@ -225,7 +225,7 @@ static bool load_hosts_fill(void)
 	return true;
 }
 
-static int load_where_judge(void)
+static int load_where_check(void)
 {
 	const char *host =
 		strcmp(given.host, "localhost") == 0 ? "127.0.0.1" : given.host;
@@ -259,8 +259,8 @@ static int load_where_judge(void)
 	return -1;
 }
 
-/* What no single row of the table can judge. -1, or the exit status. */
-static int load_options_judge(void)
+/* What no single row of the table can check. -1, or the exit status. */
+static int load_options_check(void)
 {
 	size_t limit = framing_payload_bytes_max(given.prefix);
 
@@ -291,7 +291,7 @@ static int load_options_judge(void)
 				       "--requests-per-connection %llu: only "
 				       "with --churn; give that too",
 				       (unsigned long long)given.life_count);
-	return load_where_judge();
+	return load_where_check();
 }
 
 static uint64_t ns_of_ms(uint64_t ms)
@@ -450,7 +450,7 @@ int main(int argc, char **argv)
 	process_streams_open();
 	int status = cli_start(&load_tool, argc, argv);
 	if (status < 0)
-		status = load_options_judge();
+		status = load_options_check();
 	if (status >= 0)
 		return status;
 

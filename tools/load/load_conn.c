@@ -229,8 +229,8 @@ static void load_conn_on_drain(struct weir_conn *weir_conn, void *ctx)
 }
 
 /* What a close means, for a connection that had been open. */
-static void load_conn_judge(struct load_conn *conn,
-			    const struct weir_close_reason *reason)
+static void load_conn_examine(struct load_conn *conn,
+			      const struct weir_close_reason *reason)
 {
 	struct load_counts *counts = &conn->thread->counts;
 	uint64_t outstanding = load_conn_outstanding(conn);
@@ -276,7 +276,7 @@ static void load_conn_on_close(struct weir_conn *weir_conn,
 				 (unsigned long long)conn->id,
 				 weir_close_reason_text(reason, text));
 	} else if (!conn->is_given_up) {
-		load_conn_judge(conn, reason);
+		load_conn_examine(conn, reason);
 	}
 	if (thread->plan->is_churn)
 		load_churn_closed(conn, reason);
@@ -286,7 +286,7 @@ static void load_conn_on_close(struct weir_conn *weir_conn,
 }
 
 /* Requests, or a connect, that have waited too long. */
-static void load_conn_judge_wait(struct load_conn *conn, uint64_t now_ns)
+static void load_conn_examine_wait(struct load_conn *conn, uint64_t now_ns)
 {
 	const struct load_plan *plan = conn->thread->plan;
 	uint64_t outstanding = load_conn_outstanding(conn);
@@ -320,7 +320,7 @@ void load_conn_on_tick(struct weir_loop *loop, void *ctx)
 	uint64_t now_ns = process_now_ns();
 
 	for (uint32_t i = 0; i < thread->started_count; i++)
-		load_conn_judge_wait(&thread->conns[i], now_ns);
+		load_conn_examine_wait(&thread->conns[i], now_ns);
 }
 
 struct weir_handlers load_conn_handlers(void)

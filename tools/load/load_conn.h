@@ -21,7 +21,7 @@
  * @sent_ns:       borrowed; shape [depth], index number modulo depth
  * @answer:        number `answered`, once answer_offset > 0
  * @answer_offset: bytes of it that have come, prefix included
- * @is_given_up:   aborted by us; what is outstanding has been judged
+ * @is_given_up:   aborted by us; what is outstanding has been checked
  * @is_timed_out:  and that for want of an answer
  */
 struct load_conn {

@@ -186,7 +186,7 @@ static void rung_explain(struct weir_rung *rung)
 	}
 }
 
-void weir_rung_judge(struct weir_rung *rung, int err)
+void weir_rung_set_result(struct weir_rung *rung, int err)
 {
 	rung->state = err < 0 ? WEIR_RUNG_OFF : WEIR_RUNG_ON;
 	rung->err = err < 0 ? err : 0;
@@ -222,7 +222,7 @@ static void rung_try(struct weir_rung *rung, struct wi_stage *stage,
 	if (stage->reason.code < 0)
 		rung_have_no_ring(rung, &stage->reason);
 	else
-		weir_rung_judge(rung, err);
+		weir_rung_set_result(rung, err);
 	wi_stage_close(stage);
 }
 
@@ -305,7 +305,7 @@ static void read_setup(struct weir_rung *rung, const struct weir_ring *ring,
 		       bool is_on)
 {
 	if (is_on || ring->setup_err < 0) {
-		weir_rung_judge(rung, is_on ? 0 : ring->setup_err);
+		weir_rung_set_result(rung, is_on ? 0 : ring->setup_err);
 		return;
 	}
 	rung->state = WEIR_RUNG_OFF;
@@ -330,16 +330,16 @@ void weir_ladder_read(const struct weir_ring *ring, struct weir_rung *out_rungs)
 	read_setup(&out_rungs[WEIR_RUNG_SUBMIT_ALL], ring,
 		   ring_has_flags(ring, IORING_SETUP_SUBMIT_ALL));
 	if (ring->has_registered_fd || ring->registered_err < 0)
-		weir_rung_judge(&out_rungs[WEIR_RUNG_REGISTERED_RING],
-				ring->registered_err);
-	weir_rung_judge(&out_rungs[WEIR_RUNG_MIN_WAIT],
-			ring->has_min_wait ? 0 : -EOPNOTSUPP);
-	weir_rung_judge(&out_rungs[WEIR_RUNG_WAIT_REGION],
-			ring->wait_region != NULL ? 0 : -EOPNOTSUPP);
-	weir_rung_judge(&out_rungs[WEIR_RUNG_NO_IOWAIT],
-			(ring->enter_flags & IORING_ENTER_NO_IOWAIT) != 0
-				? 0
-				: -EOPNOTSUPP);
+		weir_rung_set_result(&out_rungs[WEIR_RUNG_REGISTERED_RING],
+				     ring->registered_err);
+	weir_rung_set_result(&out_rungs[WEIR_RUNG_MIN_WAIT],
+			     ring->has_min_wait ? 0 : -EOPNOTSUPP);
+	weir_rung_set_result(&out_rungs[WEIR_RUNG_WAIT_REGION],
+			     ring->wait_region != NULL ? 0 : -EOPNOTSUPP);
+	weir_rung_set_result(&out_rungs[WEIR_RUNG_NO_IOWAIT],
+			     (ring->enter_flags & IORING_ENTER_NO_IOWAIT) != 0
+				     ? 0
+				     : -EOPNOTSUPP);
 	for (int i = 0; i < WEIR_RUNG_COUNT; i++)
 		if ((ring->forced_off & weir_rung_bit((enum weir_rung_id)i)) !=
 		    0)

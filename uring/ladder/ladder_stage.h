@@ -3,7 +3,7 @@
  *     wi_stage_open() -> sqe -> do, or submit and wait -> wi_stage_close()
  *
  * All goes through the seam, sockets included, so that a kernel that is not
- * the real one is judged by what it does. Results are those of the CQE, or a
+ * the real one is checked by what it does. Results are those of the CQE, or a
  * negative errno of what failed on the way.
  */
 #ifndef WEIR_URING_LADDER_STAGE_H

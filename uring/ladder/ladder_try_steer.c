@@ -7,7 +7,7 @@
  *
  * Not through the seam: bpf(2) and setsockopt(2), which no loop calls. The
  * program that is loaded here is not that of net/: one that the verifier does
- * not like is judged where it is loaded.
+ * not like is checked where it is loaded.
  */
 #include "ladder_try_steer.h"
 
