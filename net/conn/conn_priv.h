@@ -61,17 +61,17 @@ struct weir_conn {
 				   * of each. A multishot is in flight until
 				   * its completion without F_MORE */
 	bool is_marked : 1;       /* on the loop's list of work */
-	bool awaits_blocks : 1;   /* among those who wait for memory */
-	bool in_handler : 1;      /* a user's function is on the stack */
-	bool has_input : 1;       /* the stash is not empty */
-	bool is_paused : 1;       /* the handler was refused room: on_drain is
-				   * owed, and nothing is read or shown */
-	bool last_look : 1;       /* the loop stops: it is shown what has
-				   * arrived, and drains then */
-	bool cancel_wanted : 1;   /* STOPPING: cancel all that is in flight */
-	bool is_given_up : 1;     /* on_close was called: see deadline.c */
-	uint32_t file_slot;       /* or WI_NO_FILE */
-	uint32_t touched_tick;    /* the last time that bytes moved */
+	bool waits_for_memory : 1; /* among those who wait for memory */
+	bool in_handler : 1;       /* a user's function is on the stack */
+	bool has_input : 1;        /* the stash is not empty */
+	bool is_paused : 1;        /* the handler was refused room: on_drain is
+				    * owed, and nothing is read or shown */
+	bool last_look : 1;        /* the loop stops: it is shown what has
+				    * arrived, and drains then */
+	bool cancel_wanted : 1;    /* STOPPING: cancel all that is in flight */
+	bool is_given_up : 1;      /* on_close was called: see deadline.c */
+	uint32_t file_slot;        /* or WI_NO_FILE */
+	uint32_t touched_tick;     /* the last time that bytes moved */
 	struct wi_sendq sendq;
 	const struct wi_service *service; /* borrowed */
 

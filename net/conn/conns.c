@@ -43,11 +43,11 @@ struct weir_conn *wi_conn_birth(struct wi_conns *conns,
 	/* Whether the slot is on a list outlives the connection in it. */
 	const struct wi_pool_slot slot = conn->slot;
 	const bool is_marked = conn->is_marked;
-	const bool awaits_blocks = conn->awaits_blocks;
+	const bool waits_for_memory = conn->waits_for_memory;
 	*conn = (struct weir_conn){
 		.slot = slot,
 		.is_marked = is_marked,
-		.awaits_blocks = awaits_blocks,
+		.waits_for_memory = waits_for_memory,
 		.service = service,
 		.file_slot = WI_NO_FILE,
 	};
@@ -117,9 +117,9 @@ void wi_conns_deadlines(struct wi_conns *conns)
 void wi_conn_await_memory(struct weir_conn *conn)
 {
 	struct wi_conns *conns = wi_conn_conns(conn);
-	if (conn->awaits_blocks)
+	if (conn->waits_for_memory)
 		return;
-	conn->awaits_blocks = true;
+	conn->waits_for_memory = true;
 	wi_waiters_add(&conns->waiters, weir_conn_index(conn),
 		       &conns->core->blocks);
 }
@@ -135,7 +135,7 @@ void wi_conns_retry_memory(struct wi_conns *conns)
 		 * wait: they go to the end. */
 		struct weir_conn *conn =
 			conn_at(conns, wi_waiters_pop(&conns->waiters));
-		conn->awaits_blocks = false;
+		conn->waits_for_memory = false;
 		if (conn->state == WEIR_CONN_OPEN && conn->is_paused)
 			wi_conn_resume(conn);
 	}

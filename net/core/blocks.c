@@ -7,10 +7,10 @@
 #include <string.h>
 
 enum {
-	AT_HAND_BYTES_MAX = 1024 * 1024, /* what a second-level cache holds */
+	CACHED_BYTES_MAX = 1024 * 1024, /* what a second-level cache holds */
 	/* In the orders table, at the first smallest block of each block. */
 	ORDER_MASK = 0x1f,
-	BLOCK_AT_HAND = 0x20,
+	BLOCK_CACHED = 0x20,
 	BLOCK_FREE = 0x40,
 	BLOCK_START = 0x80,
 };
@@ -130,45 +130,45 @@ static void give_merge(struct wi_blocks *blocks, uint8_t *memory,
 	free_push(blocks, memory, order);
 }
 
-static struct wi_block *at_hand_pop(struct wi_blocks *blocks, unsigned order)
+static struct wi_block *cached_pop(struct wi_blocks *blocks, unsigned order)
 {
-	if (order >= WI_BLOCK_ORDERS_AT_HAND)
+	if (order >= WI_BLOCK_ORDERS_CACHED)
 		return NULL;
-	struct wi_block *block = blocks->at_hand[order];
+	struct wi_block *block = blocks->cached[order];
 	if (block == NULL)
 		return NULL;
-	blocks->at_hand[order] = block->next;
-	blocks->at_hand_bytes -= wi_block_bytes(order);
-	blocks->at_hand_count--;
+	blocks->cached[order] = block->next;
+	blocks->cached_bytes -= wi_block_bytes(order);
+	blocks->cached_count--;
 	return block;
 }
 
-/* Return: false if it is too large, or enough are at hand. */
-static bool at_hand_push(struct wi_blocks *blocks, void *memory, unsigned order)
+/* Return: false if it is too large, or enough are cached. */
+static bool cached_push(struct wi_blocks *blocks, void *memory, unsigned order)
 {
 	struct wi_block *block = memory;
-	if (order >= WI_BLOCK_ORDERS_AT_HAND ||
-	    blocks->at_hand_bytes + wi_block_bytes(order) > AT_HAND_BYTES_MAX)
+	if (order >= WI_BLOCK_ORDERS_CACHED ||
+	    blocks->cached_bytes + wi_block_bytes(order) > CACHED_BYTES_MAX)
 		return false;
-	block->next = blocks->at_hand[order];
-	blocks->at_hand[order] = block;
-	blocks->at_hand_bytes += wi_block_bytes(order);
-	blocks->at_hand_count++;
+	block->next = blocks->cached[order];
+	blocks->cached[order] = block;
+	blocks->cached_bytes += wi_block_bytes(order);
+	blocks->cached_count++;
 	blocks->orders[block_index(blocks, block)] =
-		(uint8_t)(BLOCK_START | BLOCK_AT_HAND | order);
+		(uint8_t)(BLOCK_START | BLOCK_CACHED | order);
 	wi_region_give((uint8_t *)memory + sizeof(*block),
 		       wi_block_bytes(order) - sizeof(*block));
 	return true;
 }
 
-/* Blocks at hand may be all that stands between a request and a merge: give
+/* Blocks cached may be all that stands between a request and a merge: give
  * them all back. Return: false if there were none. */
-static bool at_hand_merge(struct wi_blocks *blocks)
+static bool cached_merge(struct wi_blocks *blocks)
 {
-	const bool had_some = blocks->at_hand_count > 0;
-	for (unsigned order = 0; order < WI_BLOCK_ORDERS_AT_HAND; order++) {
+	const bool had_some = blocks->cached_count > 0;
+	for (unsigned order = 0; order < WI_BLOCK_ORDERS_CACHED; order++) {
 		struct wi_block *block;
-		while ((block = at_hand_pop(blocks, order)) != NULL)
+		while ((block = cached_pop(blocks, order)) != NULL)
 			give_merge(blocks, (uint8_t *)block, order);
 	}
 	return had_some;
@@ -178,10 +178,10 @@ void *wi_blocks_take(struct wi_blocks *blocks, unsigned order)
 {
 	if (order > WI_BLOCK_ORDER_MAX)
 		return NULL;
-	void *block = at_hand_pop(blocks, order);
+	void *block = cached_pop(blocks, order);
 	if (block == NULL)
 		block = take_split(blocks, order);
-	if (block == NULL && at_hand_merge(blocks))
+	if (block == NULL && cached_merge(blocks))
 		block = take_split(blocks, order);
 	if (block == NULL)
 		return NULL;
@@ -199,22 +199,22 @@ void wi_blocks_give(struct wi_blocks *blocks, void *memory, unsigned order)
 	assert(blocks->used_bytes >= wi_block_bytes(order));
 
 	blocks->used_bytes -= wi_block_bytes(order);
-	if (!at_hand_push(blocks, memory, order))
+	if (!cached_push(blocks, memory, order))
 		give_merge(blocks, memory, order);
 }
 
 size_t wi_blocks_check(const struct wi_blocks *blocks)
 {
 	size_t used_bytes = 0;
-	size_t at_hand_count = 0;
+	size_t cached_count = 0;
 	size_t at = 0;
 	while (at < blocks->bytes) {
 		uint8_t mark = blocks->orders[at / WI_BLOCK_BYTES_MIN];
 		unsigned order = mark & ORDER_MASK;
 		assert((mark & BLOCK_START) != 0);
 		assert(at % wi_block_bytes(order) == 0);
-		if ((mark & BLOCK_AT_HAND) != 0)
-			at_hand_count++;
+		if ((mark & BLOCK_CACHED) != 0)
+			cached_count++;
 		else if ((mark & BLOCK_FREE) == 0)
 			used_bytes += wi_block_bytes(order);
 		else if (order < WI_BLOCK_ORDER_MAX)
@@ -224,7 +224,7 @@ size_t wi_blocks_check(const struct wi_blocks *blocks)
 		at += wi_block_bytes(order);
 	}
 	assert(at == blocks->bytes);
-	assert(at_hand_count == blocks->at_hand_count);
+	assert(cached_count == blocks->cached_count);
 	assert(used_bytes == blocks->used_bytes);
 	return used_bytes;
 }

@@ -7,7 +7,7 @@
  * touched on demand; no lock, since it belongs to one loop.
  *
  * Invariant: every byte of the range is in exactly one block, used or free,
- * and two free buddies are one block, but for some that are kept at hand,
+ * and two free buddies are one block, but for some that are kept cached,
  * warm in the cache, because they are wanted again at once.
  */
 #ifndef WEIR_NET_BLOCKS_H
@@ -17,8 +17,8 @@
 #include <stdint.h>
 
 #define WI_BLOCK_BYTES_MIN 1024u
-#define WI_BLOCK_ORDER_MAX 13     /* 8 MiB */
-#define WI_BLOCK_ORDERS_AT_HAND 8 /* up to 128 KiB */
+#define WI_BLOCK_ORDER_MAX 13    /* 8 MiB */
+#define WI_BLOCK_ORDERS_CACHED 8 /* up to 128 KiB */
 #define WI_BLOCK_BYTES_MAX ((size_t)WI_BLOCK_BYTES_MIN << WI_BLOCK_ORDER_MAX)
 
 struct wi_block; /* a free block: list links in its own first bytes */
@@ -30,9 +30,9 @@ struct wi_blocks {
 	size_t used_bytes;
 	size_t peak_bytes;
 	struct wi_block *free[WI_BLOCK_ORDER_MAX + 1];
-	struct wi_block *at_hand[WI_BLOCK_ORDERS_AT_HAND]; /* not merged */
-	size_t at_hand_bytes;
-	uint32_t at_hand_count;
+	struct wi_block *cached[WI_BLOCK_ORDERS_CACHED]; /* not merged */
+	size_t cached_bytes;
+	uint32_t cached_count;
 };
 
 /* Range sizes: @bytes rounded up, and the bytes of the orders table for it. */

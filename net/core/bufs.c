@@ -7,10 +7,10 @@ enum {
 	WINDOW_TURNS = 1024,
 };
 
-void wi_bufs_init(struct wi_bufs *bufs, uint16_t *shelf)
+void wi_bufs_init(struct wi_bufs *bufs, uint16_t *parked)
 {
-	bufs->shelf = shelf;
-	bufs->shelved_count = 0;
+	bufs->parked = parked;
+	bufs->parked_count = 0;
 	bufs->target = wi_min_u32(BUFS_MIN, bufs->bufring.buf_count);
 	bufs->window_max = 0;
 	bufs->window_turns = 0;
@@ -22,10 +22,10 @@ static void bufs_aim(struct wi_bufs *bufs, uint32_t target)
 		target = BUFS_MIN;
 	bufs->target = wi_min_u32(target, bufs->bufring.buf_count);
 
-	uint32_t circulating = bufs->bufring.buf_count - bufs->shelved_count;
+	uint32_t circulating = bufs->bufring.buf_count - bufs->parked_count;
 	for (; circulating < bufs->target; circulating++)
 		weir_bufring_take_back(&bufs->bufring,
-				       bufs->shelf[--bufs->shelved_count]);
+				       bufs->parked[--bufs->parked_count]);
 }
 
 void wi_bufs_turn(struct wi_bufs *bufs, uint32_t used_count, bool ran_out)

@@ -3,11 +3,11 @@
  *     lent to the kernel --> filled --> shown --> taken back --+
  *            ^                                                 |
  *            +------------------- lent again <-----------------+
- *                                     or: the shelf
+ *                                     or: the parked
  *
  * The kernel fills buffers in the order in which they were lent, so all that
  * are lent pass through the cache in turn. Only twice as many circulate as one
- * turn has lately used; the others rest on a shelf until they are needed.
+ * turn has lately used; the others rest on a parked until they are needed.
  */
 #ifndef WEIR_NET_BUFS_H
 #define WEIR_NET_BUFS_H
@@ -16,15 +16,15 @@
 
 struct wi_bufs {
 	struct weir_bufring bufring;
-	uint16_t *shelf; /* borrowed: shape [buf_count] */
-	uint32_t shelved_count;
+	uint16_t *parked; /* borrowed: shape [buf_count] */
+	uint32_t parked_count;
 	uint32_t target;     /* to circulate; at least WI_BUFS_MIN if so many */
 	uint32_t window_max; /* most that one turn of this window has used */
 	uint32_t window_turns;
 };
 
 /* After weir_bufring_open(), which has lent them all. */
-void wi_bufs_init(struct wi_bufs *bufs, uint16_t *shelf);
+void wi_bufs_init(struct wi_bufs *bufs, uint16_t *parked);
 
 /* What a completion with a result above 0 has brought, ours until
  * wi_bufs_take_back(). */
@@ -41,10 +41,10 @@ static inline void wi_bufs_take_back(struct wi_bufs *bufs,
 				     const struct io_uring_cqe *cqe)
 {
 	const uint32_t circulating =
-		bufs->bufring.buf_count - bufs->shelved_count;
+		bufs->bufring.buf_count - bufs->parked_count;
 	const uint16_t id = weir_bufring_id(cqe);
 	if (circulating > bufs->target) {
-		bufs->shelf[bufs->shelved_count++] = id;
+		bufs->parked[bufs->parked_count++] = id;
 		/* Nobody's, but as good as lent: for who still reads it. */
 		if (WI_REGIONS_WATCHED)
 			wi_lend_to_fill(wi_bufring_memory(&bufs->bufring, id),

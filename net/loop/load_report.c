@@ -51,17 +51,17 @@ static void report_settle(struct wi_load_report *report,
 	uint64_t settled = wi_min_u64(report->member->settled + accepted, sent);
 
 	report->accepts = core->stats.accepts;
-	if (report->is_awaiting &&
+	if (report->is_expecting &&
 	    core->clock.now_ns >= wi_load_report_due_ns(report)) {
-		report->is_awaiting = false;
+		report->is_expecting = false;
 		if (settled < report->awaited)
 			settled = report->awaited;
 	}
 	if (settled == sent) {
-		report->is_awaiting = false;
-	} else if (!report->is_awaiting) {
-		report->is_awaiting = true;
-		report->awaiting_since_ns = core->clock.now_ns;
+		report->is_expecting = false;
+	} else if (!report->is_expecting) {
+		report->is_expecting = true;
+		report->expecting_since_ns = core->clock.now_ns;
 		report->awaited = sent;
 	}
 	wi_store_relaxed_u64(&report->member->settled, settled);
@@ -114,6 +114,6 @@ void wi_load_report_turn(struct wi_load_report *report,
 
 uint64_t wi_load_report_due_ns(const struct wi_load_report *report)
 {
-	return report->is_awaiting ? report->awaiting_since_ns + SETTLE_NS
-				   : UINT64_MAX;
+	return report->is_expecting ? report->expecting_since_ns + SETTLE_NS
+				    : UINT64_MAX;
 }

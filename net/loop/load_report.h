@@ -22,9 +22,9 @@ struct wi_load_report {
 	void *log_ctx;
 	uint32_t work; /* receives, decaying */
 	uint32_t work_tick;
-	uint64_t accepts; /* as of the last turn */
-	bool is_awaiting; /* some were sent to it that have not come */
-	uint64_t awaiting_since_ns;
+	uint64_t accepts;  /* as of the last turn */
+	bool is_expecting; /* some were sent to it that have not come */
+	uint64_t expecting_since_ns;
 	uint64_t awaited; /* member->sent as of then */
 	struct wi_steer_member own;
 };

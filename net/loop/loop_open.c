@@ -112,8 +112,8 @@ static size_t loop_bytes(const struct weir_loop_opts *opts)
 	return sum;
 }
 
-/* Returns the memory of the receive buffers, and that of their shelf. */
-static void *loop_carve(struct weir_loop *loop, uint16_t **out_shelf)
+/* Returns the memory of the receive buffers, and that of their parked. */
+static void *loop_carve(struct weir_loop *loop, uint16_t **out_parked)
 {
 	const struct weir_loop_opts *opts = &loop->opts;
 	struct wi_arena *arena = &loop->arena;
@@ -136,7 +136,7 @@ static void *loop_carve(struct weir_loop *loop, uint16_t **out_shelf)
 		      0);
 	core->gathers = wi_arena_carve(arena, WI_GATHER_SLOTS *
 						      sizeof(struct wi_gather));
-	*out_shelf = wi_arena_carve(arena, opts->buf_count * sizeof(uint16_t));
+	*out_parked = wi_arena_carve(arena, opts->buf_count * sizeof(uint16_t));
 	void *buffers = wi_arena_carve(arena, (size_t)opts->buf_count *
 						      opts->buf_bytes);
 	void *table = wi_arena_carve(
@@ -161,7 +161,7 @@ static void loop_time_start(struct weir_loop *loop)
 }
 
 static int loop_open_ring(struct weir_loop *loop, void *buffers,
-			  uint16_t *shelf, struct weir_error *error)
+			  uint16_t *parked, struct weir_error *error)
 {
 	const struct weir_loop_opts *opts = &loop->opts;
 	struct wi_core *core = &loop->core;
@@ -183,7 +183,7 @@ static int loop_open_ring(struct weir_loop *loop, void *buffers,
 				error);
 	if (err < 0)
 		return err;
-	wi_bufs_init(&core->bufs, shelf);
+	wi_bufs_init(&core->bufs, parked);
 	return wi_doorbell_open(&loop->doorbell, core, error);
 }
 
@@ -230,12 +230,12 @@ int weir_loop_open(struct weir_loop **out_loop,
 	loop->core.ring.fd = -1;
 	loop->core.ring.kernel = kernel;
 	loop->doorbell.fd = -1;
-	uint16_t *shelf;
-	void *buffers = loop_carve(loop, &shelf);
+	uint16_t *parked;
+	void *buffers = loop_carve(loop, &parked);
 	loop_wire(loop);
 	loop_time_start(loop);
 
-	err = loop_open_ring(loop, buffers, shelf, error);
+	err = loop_open_ring(loop, buffers, parked, error);
 	if (err < 0) {
 		weir_loop_close(loop);
 		return err;

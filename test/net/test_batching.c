@@ -74,7 +74,7 @@ struct bufs_rig {
 	struct weir_ring ring;
 	struct wi_bufs bufs;
 	uint8_t memory[BUF_COUNT * BUF_BYTES];
-	uint16_t shelf[BUF_COUNT];
+	uint16_t parked[BUF_COUNT];
 };
 
 static void bufs_start(struct bufs_rig *rig)
@@ -84,7 +84,7 @@ static void bufs_start(struct bufs_rig *rig)
 					   rig->memory, BUF_COUNT, BUF_BYTES,
 					   NULL, NULL),
 			 0);
-	wi_bufs_init(&rig->bufs, rig->shelf);
+	wi_bufs_init(&rig->bufs, rig->parked);
 }
 
 static void bufs_come_back(struct bufs_rig *rig, uint32_t count)
@@ -100,7 +100,7 @@ static void bufs_come_back(struct bufs_rig *rig, uint32_t count)
 
 static uint32_t bufs_circulating(const struct bufs_rig *rig)
 {
-	return BUF_COUNT - rig->bufs.shelved_count;
+	return BUF_COUNT - rig->bufs.parked_count;
 }
 
 START_TEST(bufs_circulate_as_few_as_a_turn_needs_and_more_when_they_run_out)

@@ -14,7 +14,7 @@ enum {
 	ORDER_COUNT = WI_BLOCK_ORDER_MAX + 1,
 	SMALLEST_COUNT = WI_RANGE_LARGEST
 			 << WI_BLOCK_ORDER_MAX, /* in the range */
-	AT_HAND_MAX = 1024, /* smallest cached ones: as in blocks.c */
+	CACHED_MAX = 1024, /* smallest cached ones: as in blocks.c */
 	CHANCE_STEPS = 100000,
 	CHANCE_HELD_MAX = 4000,
 };
@@ -221,58 +221,58 @@ END_TEST
 
 /* ---- cached ------------------------------------------------------------ */
 
-START_TEST(blocks_at_hand_come_back_last_in_first_out)
+START_TEST(blocks_cached_come_back_last_in_first_out)
 {
 	void *held[3];
 	for (int i = 0; i < 3; i++)
 		held[i] = wi_blocks_take(blocks, 0);
 	for (int i = 0; i < 3; i++)
 		wi_blocks_give(blocks, held[i], 0);
-	ck_assert_uint_eq(blocks->at_hand_count, 3);
+	ck_assert_uint_eq(blocks->cached_count, 3);
 	for (int i = 2; i >= 0; i--)
 		ck_assert_ptr_eq(wi_blocks_take(blocks, 0), held[i]);
-	ck_assert_uint_eq(blocks->at_hand_count, 0);
+	ck_assert_uint_eq(blocks->cached_count, 0);
 }
 END_TEST
 
-START_TEST(blocks_at_hand_are_small_ones_only)
+START_TEST(blocks_cached_are_small_ones_only)
 {
 	for (unsigned order = 0; order <= WI_BLOCK_ORDER_MAX; order++) {
 		void *block = wi_blocks_take(blocks, order);
-		const uint32_t before = blocks->at_hand_count;
-		const bool is_small = order < WI_BLOCK_ORDERS_AT_HAND;
+		const uint32_t before = blocks->cached_count;
+		const bool is_small = order < WI_BLOCK_ORDERS_CACHED;
 		wi_blocks_give(blocks, block, order);
-		ck_assert_uint_eq(blocks->at_hand_count,
+		ck_assert_uint_eq(blocks->cached_count,
 				  before + (is_small ? 1 : 0));
 	}
 	ck_assert_uint_eq(wi_blocks_check(blocks), 0);
 }
 END_TEST
 
-START_TEST(blocks_at_hand_have_a_bound_and_the_rest_is_merged)
+START_TEST(blocks_cached_have_a_bound_and_the_rest_is_merged)
 {
 	static void *held[SMALLEST_COUNT];
 	for (int i = 0; i < SMALLEST_COUNT; i++)
 		held[i] = wi_blocks_take(blocks, 0);
-	for (int i = 0; i < AT_HAND_MAX; i++) {
+	for (int i = 0; i < CACHED_MAX; i++) {
 		wi_blocks_give(blocks, held[i], 0);
-		ck_assert_uint_eq(blocks->at_hand_count, (unsigned)i + 1);
+		ck_assert_uint_eq(blocks->cached_count, (unsigned)i + 1);
 	}
-	for (int i = AT_HAND_MAX; i < SMALLEST_COUNT; i++) {
+	for (int i = CACHED_MAX; i < SMALLEST_COUNT; i++) {
 		wi_blocks_give(blocks, held[i], 0);
-		ck_assert_uint_eq(blocks->at_hand_count, AT_HAND_MAX);
+		ck_assert_uint_eq(blocks->cached_count, CACHED_MAX);
 	}
 	ck_assert_uint_eq(wi_blocks_check(blocks), 0);
 	/* The other largest block is whole without cached blocks. */
 	void *largest = wi_blocks_take(blocks, WI_BLOCK_ORDER_MAX);
 	ck_assert_uint_eq(index_of(largest), 8192);
-	ck_assert_uint_eq(blocks->at_hand_count, AT_HAND_MAX);
+	ck_assert_uint_eq(blocks->cached_count, CACHED_MAX);
 	wi_blocks_give(blocks, largest, WI_BLOCK_ORDER_MAX);
 	wi_range_is_whole(&range);
 }
 END_TEST
 
-START_TEST(blocks_at_hand_are_merged_when_a_large_one_is_wanted)
+START_TEST(blocks_cached_are_merged_when_a_large_one_is_wanted)
 {
 	/* One small block is cached in each of the largest. */
 	void *one = wi_blocks_take(blocks, 0);
@@ -287,11 +287,11 @@ START_TEST(blocks_at_hand_are_merged_when_a_large_one_is_wanted)
 	for (unsigned order = 1; order < WI_BLOCK_ORDER_MAX; order++)
 		wi_blocks_give(blocks, rest[order], order);
 	wi_blocks_give(blocks, rest[0], 0);
-	ck_assert_uint_eq(blocks->at_hand_count, 2 + WI_BLOCK_ORDERS_AT_HAND);
+	ck_assert_uint_eq(blocks->cached_count, 2 + WI_BLOCK_ORDERS_CACHED);
 
 	void *first = wi_blocks_take(blocks, WI_BLOCK_ORDER_MAX);
 	ck_assert_ptr_nonnull(first);
-	ck_assert_uint_eq(blocks->at_hand_count, 0);
+	ck_assert_uint_eq(blocks->cached_count, 0);
 	ck_assert_uint_eq(wi_blocks_check(blocks), WI_BLOCK_BYTES_MAX);
 	void *second = wi_blocks_take(blocks, WI_BLOCK_ORDER_MAX);
 	ck_assert_ptr_nonnull(second);
@@ -299,14 +299,14 @@ START_TEST(blocks_at_hand_are_merged_when_a_large_one_is_wanted)
 }
 END_TEST
 
-START_TEST(blocks_at_hand_that_do_not_help_are_merged_and_counted_right)
+START_TEST(blocks_cached_that_do_not_help_are_merged_and_counted_right)
 {
 	void *largest = wi_blocks_take(blocks, WI_BLOCK_ORDER_MAX);
 	void *kept = wi_blocks_take(blocks, 0);
 	void *back = wi_blocks_take(blocks, 0);
 	wi_blocks_give(blocks, back, 0);
 	ck_assert_ptr_null(wi_blocks_take(blocks, WI_BLOCK_ORDER_MAX));
-	ck_assert_uint_eq(blocks->at_hand_count, 0);
+	ck_assert_uint_eq(blocks->cached_count, 0);
 	ck_assert_uint_eq(wi_blocks_check(blocks), WI_BLOCK_BYTES_MAX + 1024);
 	wi_blocks_give(blocks, kept, 0);
 	wi_blocks_give(blocks, largest, WI_BLOCK_ORDER_MAX);
@@ -566,11 +566,11 @@ static void check_used(void *ctx)
 	(void)wi_blocks_check(blocks);
 }
 
-static void check_at_hand(void *ctx)
+static void check_cached(void *ctx)
 {
 	(void)ctx;
 	wi_blocks_give(blocks, wi_blocks_take(blocks, 0), 0);
-	blocks->at_hand_count = 2;
+	blocks->cached_count = 2;
 	(void)wi_blocks_check(blocks);
 }
 
@@ -591,7 +591,7 @@ static const struct {
 	{ "a table that goes past the end", check_past_the_end },
 	{ "a table with two free buddies", check_unmerged },
 	{ "a table that differs from the account", check_used },
-	{ "a table that differs from the list at hand", check_at_hand },
+	{ "a table that differs from the list cached", check_cached },
 };
 
 START_TEST(blocks_misuse_aborts)
@@ -627,15 +627,15 @@ WI_SUITE(blocks, "blocks", 0)
 	tcase_add_test(story, blocks_of_an_empty_range_are_never_there);
 	tcase_add_test(story,
 		       blocks_count_what_is_used_and_the_most_that_ever_was);
-	tcase_add_test(story, blocks_at_hand_come_back_last_in_first_out);
-	tcase_add_test(story, blocks_at_hand_are_small_ones_only);
+	tcase_add_test(story, blocks_cached_come_back_last_in_first_out);
+	tcase_add_test(story, blocks_cached_are_small_ones_only);
 	tcase_add_test(story,
-		       blocks_at_hand_have_a_bound_and_the_rest_is_merged);
+		       blocks_cached_have_a_bound_and_the_rest_is_merged);
 	tcase_add_test(story,
-		       blocks_at_hand_are_merged_when_a_large_one_is_wanted);
+		       blocks_cached_are_merged_when_a_large_one_is_wanted);
 	tcase_add_test(
 		story,
-		blocks_at_hand_that_do_not_help_are_merged_and_counted_right);
+		blocks_cached_that_do_not_help_are_merged_and_counted_right);
 #ifdef WI_ASAN
 	tcase_add_test(story,
 		       blocks_given_back_are_poisoned_but_for_their_links);

@@ -271,8 +271,8 @@ const struct sim_case sim_cases[] = {
 		.peers = { { CONNECT, WRITE(20), WRITE(20), READ_END } },
 	},
 	{
-		.name = "shelf",
-		.what = "buffers rest on the shelf, and come back in a burst",
+		.name = "parked",
+		.what = "buffers rest on the parked, and come back in a burst",
 		.loop = { .buf_count = 128, .buf_bytes = 16 },
 		.peers = { { CONNECT, WRITE(1600), READ(1600), WRITE(1200), FIN,
 			     READ_END } },
