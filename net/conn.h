@@ -4,7 +4,8 @@
  * thread, from a handler. A `struct weir_conn *` is valid until on_close has
  * returned; not one call is made for it afterwards.
  *
- *     on_open ---> on_data / on_drain, any number ---> on_close, exactly once
+ *     on_open ---> on_data / on_writable, any number ---> on_close, exactly
+ * once
  */
 #ifndef WEIR_NET_CONN_H
 #define WEIR_NET_CONN_H
@@ -32,7 +33,7 @@ struct weir_loop;
  *            and shown again, contiguous with what follows. A negative errno
  *            refuses the input: what is queued still goes out, then the
  *            connection is closed (see weir_conn_refuse())
- * @on_drain: the send queue fell to its low mark after it had been above the
+ * @on_writable: the send queue fell to its low mark after it had been above the
  *            high mark, or after weir_conn_reserve() had failed; input that
  *            was held meanwhile is shown by on_data right after
  * @on_close: the socket is closed, or given up: the kernel did not complete an
@@ -47,7 +48,7 @@ struct weir_handlers {
 	void (*on_open)(struct weir_conn *conn, void *ctx);
 	ssize_t (*on_data)(struct weir_conn *conn, const uint8_t *bytes,
 			   size_t byte_count, void *ctx);
-	void (*on_drain)(struct weir_conn *conn, void *ctx);
+	void (*on_writable)(struct weir_conn *conn, void *ctx);
 	void (*on_close)(struct weir_conn *conn,
 			 const struct weir_close_reason *reason, void *ctx);
 };
@@ -61,9 +62,9 @@ struct weir_handlers {
  *
  * Return: the room, uninitialised; NULL if the queue would exceed its limit,
  *         if the loop's memory is used up, or if the connection is closing.
- *         After NULL, return from on_data without using the message: on_drain
- *         comes when there is room, and the message is shown again. More than
- *         the limit itself closes with WEIR_CLOSE_QUEUE_LIMIT.
+ *         After NULL, return from on_data without using the message:
+ * on_writable comes when there is room, and the message is shown again. More
+ * than the limit itself closes with WEIR_CLOSE_QUEUE_LIMIT.
  */
 uint8_t *weir_conn_reserve(struct weir_conn *conn, size_t byte_count);
 
@@ -78,7 +79,7 @@ void weir_conn_commit(struct weir_conn *conn, size_t byte_count);
  * weir_conn_send() - reserve, copy, commit
  * @bytes: copied; free to change once the call returns
  *
- * Return: 0; -EAGAIN if there is no room now (on_drain comes); -EMSGSIZE if
+ * Return: 0; -EAGAIN if there is no room now (on_writable comes); -EMSGSIZE if
  *         there never will be; -ESHUTDOWN if the connection is closing.
  */
 int weir_conn_send(struct weir_conn *conn, const void *bytes,

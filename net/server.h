@@ -129,7 +129,7 @@ int weir_server_set_weight(struct weir_server *server, uint32_t index,
 			   uint32_t weight, struct weir_error *error);
 
 /**
- * weir_server_drain_loop() - loop @index gets no new connections
+ * weir_server_stop_accepting() - loop @index gets no new connections
  *
  * When this returns its listeners are shut down, and it has accepted the last
  * one; that takes the loop a turn or two. Those that wait in their queues go to
@@ -142,17 +142,17 @@ int weir_server_set_weight(struct weir_server *server, uint32_t index,
  * Return: 0, also if it was drained; -ENOENT; -EBUSY if it is the last one
  *         that takes connections.
  */
-int weir_server_drain_loop(struct weir_server *server, uint32_t index,
-			   struct weir_error *error);
+int weir_server_stop_accepting(struct weir_server *server, uint32_t index,
+			       struct weir_error *error);
 
 /**
- * weir_server_resume_loop() - undo a drain
+ * weir_server_resume_accepting() - undo a drain
  *
  * Return: 0, also if it was not drained; -ENOENT; -EADDRINUSE if another socket
  *         has taken the port; -ESHUTDOWN while the server stops.
  */
-int weir_server_resume_loop(struct weir_server *server, uint32_t index,
-			    struct weir_error *error);
+int weir_server_resume_accepting(struct weir_server *server, uint32_t index,
+				 struct weir_error *error);
 
 /**
  * weir_server_add_loop() - one more loop, at the lowest free index
@@ -180,7 +180,7 @@ int weir_server_remove_loop(struct weir_server *server, uint32_t index,
  * struct weir_loop_snapshot - one loop of a server
  * @is_present:  there is a loop at this index; if not, @cpu is -1, the rest 0
  * @cpu:         that it is pinned to, or -1
- * @is_drained, @weight: as set
+ * @has_stopped_accepting, @weight: as set
  * @work:        recent receives: a sum that decays to a third in 160 ms
  * @chosen:      new connections that the program gave to it
  * @chosen_here: those of them whose packet came in on its own CPU
@@ -191,7 +191,7 @@ int weir_server_remove_loop(struct weir_server *server, uint32_t index,
 struct weir_loop_snapshot {
 	bool is_present;
 	int cpu;
-	bool is_drained;
+	bool has_stopped_accepting;
 	uint32_t weight;
 	uint64_t work;
 	uint64_t chosen;

@@ -196,9 +196,9 @@ void wi_conn_resume(struct weir_conn *conn)
 	if (conn->recv == WI_RECV_UNWANTED && !conn->last_look)
 		wi_recv_set(conn, WI_RECV_ARMED);
 	if (WI_MUTANT("on-drain-never-comes",
-		      service->handlers.on_drain != NULL, false)) {
+		      service->handlers.on_writable != NULL, false)) {
 		conn->in_handler = true;
-		service->handlers.on_drain(conn, service->ctx);
+		service->handlers.on_writable(conn, service->ctx);
 		conn->in_handler = false;
 	}
 	if (conn->state == WEIR_CONN_OPEN && !conn->is_paused)

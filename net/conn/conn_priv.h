@@ -64,14 +64,14 @@ struct weir_conn {
 	bool waits_for_memory : 1; /* among those who wait for memory */
 	bool in_handler : 1;       /* a user's function is on the stack */
 	bool has_input : 1;        /* the stash is not empty */
-	bool is_paused : 1;        /* the handler was refused room: on_drain is
-				    * owed, and nothing is read or shown */
-	bool last_look : 1;        /* the loop stops: it is shown what has
-				    * arrived, and drains then */
-	bool cancel_wanted : 1;    /* STOPPING: cancel all that is in flight */
-	bool is_given_up : 1;      /* on_close was called: see deadline.c */
-	uint32_t file_slot;        /* or WI_NO_FILE */
-	uint32_t touched_tick;     /* the last time that bytes moved */
+	bool is_paused : 1;     /* the handler was refused room: on_writable is
+				 * owed, and nothing is read or shown */
+	bool last_look : 1;     /* the loop stops: it is shown what has
+				 * arrived, and drains then */
+	bool cancel_wanted : 1; /* STOPPING: cancel all that is in flight */
+	bool is_given_up : 1;   /* on_close was called: see deadline.c */
+	uint32_t file_slot;     /* or WI_NO_FILE */
+	uint32_t touched_tick;  /* the last time that bytes moved */
 	struct wi_sendq sendq;
 	const struct wi_service *service; /* borrowed */
 
@@ -168,7 +168,7 @@ void wi_conn_input_end(struct weir_conn *conn);
 bool wi_conn_may_hold(const struct weir_conn *conn, size_t byte_count,
 		      size_t held_bytes, unsigned sixteenths);
 
-/* The queue has room again: on_drain, then the input that was held. */
+/* The queue has room again: on_writable, then the input that was held. */
 void wi_conn_resume(struct weir_conn *conn);
 
 #endif

@@ -35,9 +35,9 @@ struct wi_server_worker {
 	struct weir_loop *shown; /* the same for any thread, once it runs; the
 				  * shown lock's as well */
 	pthread_t thread;
-	bool is_started; /* there is a thread to join */
-	bool is_member;  /* steering knows of it */
-	bool is_drained; /* the shown lock's as well */
+	bool is_started;            /* there is a thread to join */
+	bool is_member;             /* steering knows of it */
+	bool has_stopped_accepting; /* the shown lock's as well */
 	/* Of the loops that had this worker before. */
 	struct wi_steer_counts counts_before;
 	uint32_t joined_count; /* its listeners in groups, from the first on */
@@ -75,7 +75,7 @@ struct weir_server {
 
 	/* Taken with or without the control lock, and held for moments: no loop
 	 * and no thread is waited for. For what a snapshot reads, while it is
-	 * shown: a worker's shown, is_drained, and its weight. */
+	 * shown: a worker's shown, has_stopped_accepting, and its weight. */
 	pthread_mutex_t shown_lock;
 
 	pthread_mutex_t gate_lock; /* taken with or without the control lock */

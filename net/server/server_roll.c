@@ -7,11 +7,11 @@
 /* Without anyone who takes connections the kernel would give them to all. */
 static bool worker_takes(const struct wi_server_worker *worker)
 {
-	return worker->loop != NULL && !worker->is_drained &&
+	return worker->loop != NULL && !worker->has_stopped_accepting &&
 	       worker->server->steer->weights[worker->index] > 0;
 }
 
-static uint32_t undrained_count(const struct weir_server *server)
+static uint32_t accepting_count(const struct weir_server *server)
 {
 	uint32_t count = 0;
 	for (uint32_t i = 0; i < server->worker_end; i++)
@@ -47,7 +47,7 @@ static int weight_set(struct weir_server *server, uint32_t index,
 			"knows none",
 			weir_steer_means_name(weir_steer_means(server->steer)));
 	if (weight == 0 && worker_takes(&server->workers[index]) &&
-	    undrained_count(server) == 1)
+	    accepting_count(server) == 1)
 		return weir_error_set(error, -EBUSY,
 				      "loop %u is the last one that accepts: "
 				      "add or resume another first",
@@ -80,38 +80,40 @@ static int stops_explain(struct weir_error *error)
 	return weir_error_set(error, -ESHUTDOWN, "the server stops");
 }
 
-static void worker_drained_set(struct wi_server_worker *worker, bool is_drained)
+static void worker_drained_set(struct wi_server_worker *worker,
+			       bool has_stopped_accepting)
 {
 	(void)pthread_mutex_lock(&worker->server->shown_lock);
-	worker->is_drained = is_drained;
+	worker->has_stopped_accepting = has_stopped_accepting;
 	(void)pthread_mutex_unlock(&worker->server->shown_lock);
 }
 
-static int worker_drain(struct wi_server_worker *worker,
-			struct weir_error *error)
+static int worker_stop_accepting(struct wi_server_worker *worker,
+				 struct weir_error *error)
 {
 	struct weir_server *server = worker->server;
-	if (worker->is_drained)
+	if (worker->has_stopped_accepting)
 		return 0;
-	if (undrained_count(server) == 1 && worker_takes(worker))
+	if (accepting_count(server) == 1 && worker_takes(worker))
 		return weir_error_set(error, -EBUSY,
 				      "loop %u is the last one that accepts: "
 				      "add or resume another first",
 				      worker->index);
 	/* New ones first, then those that wait. */
-	wi_steer_set_drained(server->steer, worker->index, true);
+	wi_steer_set_accepting_none(server->steer, worker->index, true);
 	wi_worker_listen_end(worker);
 	worker_drained_set(worker, true);
 	return 0;
 }
 
-int weir_server_drain_loop(struct weir_server *server, uint32_t index,
-			   struct weir_error *error)
+int weir_server_stop_accepting(struct weir_server *server, uint32_t index,
+			       struct weir_error *error)
 {
 	wi_server_lock(server);
 	struct wi_server_worker *worker =
 		wi_server_worker(server, index, error);
-	int err = worker != NULL ? worker_drain(worker, error) : -ENOENT;
+	int err =
+		worker != NULL ? worker_stop_accepting(worker, error) : -ENOENT;
 	wi_server_unlock(server);
 	return err;
 }
@@ -120,7 +122,7 @@ static int worker_resume(struct wi_server_worker *worker,
 			 struct weir_error *error)
 {
 	struct weir_server *server = worker->server;
-	if (!worker->is_drained)
+	if (!worker->has_stopped_accepting)
 		return 0;
 	if (server_stops(server) ||
 	    wi_load_acquire_u32(&worker->has_ended) != 0)
@@ -128,7 +130,7 @@ static int worker_resume(struct wi_server_worker *worker,
 	int err = wi_worker_listen_again(worker, error);
 	if (err < 0)
 		return err;
-	wi_steer_set_drained(server->steer, worker->index, false);
+	wi_steer_set_accepting_none(server->steer, worker->index, false);
 	worker_drained_set(worker, false);
 	/* A stop meanwhile: nobody may be left to shut them down. */
 	if (server_stops(server))
@@ -136,8 +138,8 @@ static int worker_resume(struct wi_server_worker *worker,
 	return 0;
 }
 
-int weir_server_resume_loop(struct weir_server *server, uint32_t index,
-			    struct weir_error *error)
+int weir_server_resume_accepting(struct weir_server *server, uint32_t index,
+				 struct weir_error *error)
 {
 	wi_server_lock(server);
 	struct wi_server_worker *worker =
@@ -207,7 +209,7 @@ int weir_server_add_loop(struct weir_server *server, int cpu,
 static int worker_remove(struct wi_server_worker *worker,
 			 struct weir_error *error)
 {
-	int err = worker_drain(worker, error);
+	int err = worker_stop_accepting(worker, error);
 	if (err < 0)
 		return err;
 	wi_loop_stop_to(worker->loop, 1);

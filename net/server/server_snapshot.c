@@ -17,7 +17,7 @@ static void loop_read(const struct wi_server_worker *worker,
 	*out_loop = (struct weir_loop_snapshot){
 		.is_present = true,
 		.cpu = worker->cpu,
-		.is_drained = worker->is_drained,
+		.has_stopped_accepting = worker->has_stopped_accepting,
 		.weight = steer->weights[worker->index],
 		.work = wi_loop_work(worker->shown),
 		.chosen = counts.chosen - before->chosen,

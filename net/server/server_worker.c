@@ -197,7 +197,7 @@ void wi_worker_close(struct wi_server_worker *worker)
 	if (worker->is_member)
 		wi_steer_member_give(server->steer, worker->index);
 	worker->is_member = false;
-	worker->is_drained = false;
+	worker->has_stopped_accepting = false;
 	weir_loop_close(worker->loop);
 	worker->loop = NULL;
 	worker->cpu = -1;

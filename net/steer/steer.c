@@ -44,7 +44,7 @@ static void tables_refill(struct weir_steer *steer)
 		return;
 	for (uint32_t i = 0; i < WI_STEER_MEMBERS_MAX; i++) {
 		const bool takes = steer->is_member[i] &&
-				   !steer->is_drained[i] &&
+				   !steer->has_stopped_accepting[i] &&
 				   member_has_joined(steer, i);
 		wi_store_relaxed_u32(&state->members[i].weight,
 				     takes ? steer->weights[i] : 0);
@@ -87,7 +87,7 @@ int wi_steer_member_take(struct weir_steer *steer, uint32_t member, int cpu,
 {
 	assert(member < WI_STEER_MEMBERS_MAX && !steer->is_member[member]);
 	steer->is_member[member] = true;
-	steer->is_drained[member] = false;
+	steer->has_stopped_accepting[member] = false;
 	steer->cpus[member] = cpu;
 	if (steer->opts.policy == WEIR_STEER_CPU) {
 		int err = member_fits_cpu(steer, member, cpu, error);
@@ -118,10 +118,10 @@ void wi_steer_set_weight(struct weir_steer *steer, uint32_t member,
 	tables_refill(steer);
 }
 
-void wi_steer_set_drained(struct weir_steer *steer, uint32_t member,
-			  bool is_drained)
+void wi_steer_set_accepting_none(struct weir_steer *steer, uint32_t member,
+				 bool has_stopped_accepting)
 {
-	steer->is_drained[member] = is_drained;
+	steer->has_stopped_accepting[member] = has_stopped_accepting;
 	tables_refill(steer);
 }
 

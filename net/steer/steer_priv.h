@@ -36,7 +36,7 @@ struct weir_steer {
 	uint32_t row_count;
 	bool is_attached;
 	uint32_t weights[WI_STEER_MEMBERS_MAX]; /* as asked for; 1 by default */
-	bool is_drained[WI_STEER_MEMBERS_MAX];
+	bool has_stopped_accepting[WI_STEER_MEMBERS_MAX];
 	int cpus[WI_STEER_MEMBERS_MAX]; /* or -1 */
 	bool is_member[WI_STEER_MEMBERS_MAX];
 	int member_fds[WEIR_STEER_GROUPS_MAX]
@@ -84,8 +84,8 @@ void wi_steer_set_weight(struct weir_steer *steer, uint32_t member,
 			 uint32_t weight);
 
 /* Draining: nothing new, whatever its weight. */
-void wi_steer_set_drained(struct weir_steer *steer, uint32_t member,
-			  bool is_drained);
+void wi_steer_set_accepting_none(struct weir_steer *steer, uint32_t member,
+				 bool has_stopped_accepting);
 
 /* Whether the kernel moves the connections that wait in a listener that is
  * shut down; if not, it resets them. */

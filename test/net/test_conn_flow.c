@@ -352,12 +352,12 @@ END_TEST
 
 enum { WAITERS = 6, BIG_BYTES = 6 * MIB, SMALL_BYTES = 16 * KIB };
 
-/* Connection 0 holds all memory; 1 and 2 wait for it. When on_drain of 1
+/* Connection 0 holds all memory; 1 and 2 wait for it. When on_writable of 1
  * reports free memory, 1 gives it to 3 and makes 4 and 5 wait as well. */
 struct waiting {
 	struct local local; /* first */
 	struct weir_conn *conns[WAITERS];
-	uint64_t told[WAITERS]; /* calls of on_drain */
+	uint64_t told[WAITERS]; /* calls of on_writable */
 	uint8_t *big;
 };
 
@@ -377,7 +377,7 @@ static size_t waiting_index(const struct waiting *waiting,
 	return index;
 }
 
-static void waiting_on_drain(struct weir_conn *conn, void *ctx)
+static void waiting_on_writable(struct weir_conn *conn, void *ctx)
 {
 	struct waiting *waiting = ctx;
 	size_t index = waiting_index(waiting, conn);
@@ -409,7 +409,7 @@ START_TEST(whoever_waits_for_memory_is_told_when_there_is_some)
 	const struct weir_loop_opts opts = { .block_memory_bytes = 1 };
 	const struct weir_service service = {
 		.handlers = { .on_open = waiting_on_open,
-			      .on_drain = waiting_on_drain },
+			      .on_writable = waiting_on_writable },
 		.send_bytes_max = 7 * MIB,
 	};
 	struct waiting waiting = { .big = calloc(1, BIG_BYTES) };

@@ -374,7 +374,8 @@ START_TEST(a_handler_may_send_to_and_close_another_connection)
 }
 END_TEST
 
-/* ---- on_drain and on_tick ---------------------------------------------- */
+/* ---- on_writable and on_tick ----------------------------------------------
+ */
 
 static ssize_t filling_on_data(struct weir_conn *conn, const uint8_t *bytes,
 			       size_t byte_count, void *ctx)
@@ -387,25 +388,26 @@ static ssize_t filling_on_data(struct weir_conn *conn, const uint8_t *bytes,
 	return (ssize_t)byte_count;
 }
 
-static void closing_on_drain(struct weir_conn *conn, void *ctx)
+static void closing_on_writable(struct weir_conn *conn, void *ctx)
 {
 	struct misuse *misuse = ctx;
-	echo_on_drain(conn, ctx);
+	echo_on_writable(conn, ctx);
 	note(misuse, weir_conn_send(conn, "end", 3));
 	weir_conn_close(conn);
 }
 
-START_TEST(a_close_in_on_drain_sends_the_rest_first)
+START_TEST(a_close_in_on_writable_sends_the_rest_first)
 {
 	struct misuse misuse = { .large = calloc(1, LARGE_BYTES) };
 	struct echo *echo = &misuse.local.echo;
 	uint8_t *got = malloc(LARGE_BYTES + 4);
 	size_t count = 0;
 
-	echo_start(echo, NULL,
-		   &(struct weir_service){
-			   .handlers = { .on_data = filling_on_data,
-					 .on_drain = closing_on_drain } });
+	echo_start(
+		echo, NULL,
+		&(struct weir_service){
+			.handlers = { .on_data = filling_on_data,
+				      .on_writable = closing_on_writable } });
 	int fd = peer_open(echo_port(echo));
 	peer_send(fd, "go", 2);
 	ck_assert_int_eq(peer_recv_rest(fd, got, LARGE_BYTES + 4, &count), 0);
@@ -563,7 +565,7 @@ TCase *tcase_conn_misuse(void)
 	tcase_add_test(tcase, a_second_reserve_replaces_the_first);
 	tcase_add_test(tcase,
 		       a_handler_may_send_to_and_close_another_connection);
-	tcase_add_test(tcase, a_close_in_on_drain_sends_the_rest_first);
+	tcase_add_test(tcase, a_close_in_on_writable_sends_the_rest_first);
 	tcase_add_test(tcase,
 		       a_commit_after_a_close_does_not_stop_the_draining);
 	tcase_add_test(tcase, every_call_in_on_close_is_refused_and_harmless);

@@ -72,7 +72,7 @@ static ssize_t rig_on_data(struct weir_conn *conn, const uint8_t *bytes,
 	return 0;
 }
 
-static void rig_on_drain(struct weir_conn *conn, void *ctx)
+static void rig_on_writable(struct weir_conn *conn, void *ctx)
 {
 	(void)conn;
 	(void)ctx;
@@ -91,11 +91,11 @@ static void rig_on_close(struct weir_conn *conn,
 static const struct weir_service all_handlers = {
 	.handlers = { .on_open = rig_on_open,
 		      .on_data = rig_on_data,
-		      .on_drain = rig_on_drain,
+		      .on_writable = rig_on_writable,
 		      .on_close = rig_on_close },
 };
 
-/* No test here checks on_data and on_drain. */
+/* No test here checks on_data and on_writable. */
 static const struct weir_service few_handlers = {
 	.handlers = { .on_open = rig_on_open, .on_close = rig_on_close },
 };
@@ -667,7 +667,7 @@ START_TEST(of_those_who_wait_for_memory_only_who_still_waits_is_told)
 }
 END_TEST
 
-START_TEST(without_on_drain_a_pause_ends_all_the_same)
+START_TEST(without_on_writable_a_pause_ends_all_the_same)
 {
 	rig_start((struct weir_loop_opts){ 0 }, &few_handlers);
 	rig_clients(1);
@@ -820,7 +820,7 @@ WI_SUITE(loop, "loop", 0)
 	tcase_add_test(
 		tcase,
 		of_those_who_wait_for_memory_only_who_still_waits_is_told);
-	tcase_add_test(tcase, without_on_drain_a_pause_ends_all_the_same);
+	tcase_add_test(tcase, without_on_writable_a_pause_ends_all_the_same);
 	tcase_add_test(tcase, ticks_that_nobody_wants_go_by);
 	tcase_add_test(tcase, no_turn_waits_for_more_than_a_batch);
 	suite_add_tcase(suite, tcase);

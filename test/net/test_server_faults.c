@@ -146,11 +146,11 @@ static uint32_t loops_of(struct weir_server *server)
 	return seen_server(server).loop_count;
 }
 
-static bool is_drained(struct weir_server *server, uint32_t index)
+static bool has_stopped_accepting(struct weir_server *server, uint32_t index)
 {
 	const struct weir_loop_snapshot loop = seen_loop(server, index);
 	ck_assert(loop.is_present);
-	return loop.is_drained;
+	return loop.has_stopped_accepting;
 }
 
 /* ---- the start --------------------------------------------------------- */
@@ -416,15 +416,15 @@ START_TEST(a_loop_that_cannot_be_resumed_stays_drained)
 		wi_skip_if_forced_off(WEIR_RUNG_STEER_INCOMING_CPU);
 	struct weir_server *server =
 		faulty_start(2, 2, resume_cases[_i].by_cpu, &none);
-	ck_assert_int_eq(weir_server_drain_loop(server, 1, &error), 0);
+	ck_assert_int_eq(weir_server_stop_accepting(server, 1, &error), 0);
 	faulty.step = resume_cases[_i].step;
 	faulty.err = resume_cases[_i].err;
-	expect(weir_server_resume_loop(server, 1, &error), resume_cases[_i].err,
-	       &error, resume_cases[_i].hint);
-	ck_assert(is_drained(server, 1));
+	expect(weir_server_resume_accepting(server, 1, &error),
+	       resume_cases[_i].err, &error, resume_cases[_i].hint);
+	ck_assert(has_stopped_accepting(server, 1));
 	faulty.step = STEP_OTHER;
-	ck_assert_int_eq(weir_server_resume_loop(server, 1, &error), 0);
-	ck_assert(!is_drained(server, 1));
+	ck_assert_int_eq(weir_server_resume_accepting(server, 1, &error), 0);
+	ck_assert(!has_stopped_accepting(server, 1));
 	server_end(server);
 }
 END_TEST
@@ -435,9 +435,9 @@ START_TEST(a_stop_amid_a_resume_leaves_nobody_listening)
 	struct weir_server *server = faulty_start(2, 2, false, &none);
 	const uint16_t port = seen_port(server);
 
-	ck_assert_int_eq(weir_server_drain_loop(server, 1, &error), 0);
+	ck_assert_int_eq(weir_server_stop_accepting(server, 1, &error), 0);
 	faulty.stop_first = server;
-	ck_assert_int_eq(weir_server_resume_loop(server, 1, &error), 0);
+	ck_assert_int_eq(weir_server_resume_accepting(server, 1, &error), 0);
 	ck_assert_int_eq(weir_server_join(server), 0);
 	ck_assert_int_eq(peer_try_open(port), -ECONNREFUSED);
 	weir_server_close(server);
@@ -497,8 +497,8 @@ START_TEST(a_loop_that_a_handler_has_ended_is_drained_but_not_resumed)
 		&(struct weir_handlers){ .on_data = stop_own_loop });
 	const uint32_t index = one_loop_ends(server);
 
-	ck_assert_int_eq(weir_server_drain_loop(server, index, &error), 0);
-	expect(weir_server_resume_loop(server, index, &error), -ESHUTDOWN,
+	ck_assert_int_eq(weir_server_stop_accepting(server, index, &error), 0);
+	expect(weir_server_resume_accepting(server, index, &error), -ESHUTDOWN,
 	       &error, "stops");
 	ck_assert_int_eq(weir_server_remove_loop(server, index, &error), 0);
 	server_end(server);
@@ -590,10 +590,10 @@ START_TEST(the_last_loop_with_a_weight_keeps_it)
 	ck_assert_int_eq(weir_server_set_weight(server, 0, 0, &error), 0);
 	expect(weir_server_set_weight(server, 1, 0, &error), -EBUSY, &error,
 	       "loop 1 is the last");
-	expect(weir_server_drain_loop(server, 1, &error), -EBUSY, &error,
+	expect(weir_server_stop_accepting(server, 1, &error), -EBUSY, &error,
 	       "loop 1 is the last");
 	/* It takes no connection already. */
-	ck_assert_int_eq(weir_server_drain_loop(server, 0, &error), 0);
+	ck_assert_int_eq(weir_server_stop_accepting(server, 0, &error), 0);
 	server_end(server);
 }
 END_TEST

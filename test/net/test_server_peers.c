@@ -391,7 +391,7 @@ static void ticking(struct weir_loop *loop, void *ctx)
 {
 	struct echo *echo = ctx;
 	(void)loop;
-	echo_on_drain(NULL, echo); /* counted as one */
+	echo_on_writable(NULL, echo); /* counted as one */
 }
 
 START_TEST(ticks_come_without_any_connection)

@@ -2,7 +2,7 @@
  *
  * Each story runs with the kernel's hash and, if available, with the steering
  * program. Without the program a drain guarantees less: see
- * weir_server_drain_loop().
+ * weir_server_stop_accepting().
  */
 #include "../rig/peer.h"
 #include "../steer/steer_rig.h"
@@ -77,15 +77,17 @@ static void expect_ok(int err, const struct weir_error *error)
 static void drain(const struct echo *echo, uint32_t index)
 {
 	struct weir_error error = { .code = 0 };
-	expect_ok(weir_server_drain_loop(echo->server, index, &error), &error);
-	ck_assert(share_of(echo, index).is_drained);
+	expect_ok(weir_server_stop_accepting(echo->server, index, &error),
+		  &error);
+	ck_assert(share_of(echo, index).has_stopped_accepting);
 }
 
 static void resume(const struct echo *echo, uint32_t index)
 {
 	struct weir_error error = { .code = 0 };
-	expect_ok(weir_server_resume_loop(echo->server, index, &error), &error);
-	ck_assert(!share_of(echo, index).is_drained);
+	expect_ok(weir_server_resume_accepting(echo->server, index, &error),
+		  &error);
+	ck_assert(!share_of(echo, index).has_stopped_accepting);
 }
 
 static void add(const struct echo *echo, int want_index)
@@ -166,8 +168,8 @@ static ssize_t held_on_data(struct weir_conn *conn, const uint8_t *bytes,
 static void *held_drain(void *ctx)
 {
 	struct held *held = ctx;
-	int err = weir_server_drain_loop(held->echo.server, held->loop_index,
-					 NULL);
+	int err = weir_server_stop_accepting(held->echo.server,
+					     held->loop_index, NULL);
 	return err == 0 ? NULL : ctx;
 }
 
@@ -436,10 +438,12 @@ START_TEST(a_change_that_cannot_be_made_says_why)
 	struct weir_server *server = echo.server;
 	const uint32_t nobody[] = { 2, 1024, UINT32_MAX };
 	for (int i = 0; i < 3; i++) {
-		expect_error(weir_server_drain_loop(server, nobody[i], &error),
-			     -ENOENT, &error, "no loop");
-		expect_error(weir_server_resume_loop(server, nobody[i], &error),
-			     -ENOENT, &error, "no loop");
+		expect_error(
+			weir_server_stop_accepting(server, nobody[i], &error),
+			-ENOENT, &error, "no loop");
+		expect_error(
+			weir_server_resume_accepting(server, nobody[i], &error),
+			-ENOENT, &error, "no loop");
 		expect_error(weir_server_remove_loop(server, nobody[i], &error),
 			     -ENOENT, &error, "no loop");
 		expect_error(
@@ -458,8 +462,8 @@ START_TEST(a_change_that_cannot_be_made_says_why)
 		expect_error(weir_server_set_weight(server, 0, 3, &error),
 			     -EOPNOTSUPP, &error, "program");
 	drain(&echo, 0);
-	expect_error(weir_server_drain_loop(server, 1, &error), -EBUSY, &error,
-		     "loop 1 is the last");
+	expect_error(weir_server_stop_accepting(server, 1, &error), -EBUSY,
+		     &error, "loop 1 is the last");
 	expect_error(weir_server_remove_loop(server, 1, &error), -EBUSY, &error,
 		     "loop 1 is the last");
 	come_and_go(&echo, 20);
@@ -475,8 +479,8 @@ START_TEST(a_change_that_cannot_be_made_says_why)
 	weir_server_stop(server);
 	expect_error(weir_server_add_loop(server, -1, &error), -ESHUTDOWN,
 		     &error, "stops");
-	expect_error(weir_server_resume_loop(server, 0, &error), -ESHUTDOWN,
-		     &error, "stops");
+	expect_error(weir_server_resume_accepting(server, 0, &error),
+		     -ESHUTDOWN, &error, "stops");
 	echo_end_stopped(&echo, NULL);
 }
 END_TEST

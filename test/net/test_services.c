@@ -459,19 +459,19 @@ START_TEST(a_server_speaks_two_services_on_two_ports)
 		weir_addr_port(&seen.addrs[1]),
 	};
 	ck_assert_int_eq(weir_server_add_loop(server, -1, &error), 2);
-	ck_assert_int_eq(weir_server_drain_loop(server, 0, &error), 0);
-	ck_assert_int_eq(weir_server_drain_loop(server, 1, &error), 0);
+	ck_assert_int_eq(weir_server_stop_accepting(server, 0, &error), 0);
+	ck_assert_int_eq(weir_server_stop_accepting(server, 1, &error), 0);
 	for (int i = 0; i < 3; i++) { /* each loop is alone once */
 		expect_echo(ports[0]);
 		expect_shout(ports[1]);
 		if (i == 2)
 			break;
-		ck_assert_int_eq(
-			weir_server_resume_loop(server, (uint32_t)i, &error),
-			0);
-		ck_assert_int_eq(
-			weir_server_drain_loop(server, i == 0 ? 2 : 0, &error),
-			0);
+		ck_assert_int_eq(weir_server_resume_accepting(
+					 server, (uint32_t)i, &error),
+				 0);
+		ck_assert_int_eq(weir_server_stop_accepting(
+					 server, i == 0 ? 2 : 0, &error),
+				 0);
 	}
 	weir_server_stop(server);
 	ck_assert_int_eq(weir_server_join(server), 0);

@@ -56,7 +56,7 @@ START_TEST(a_snapshot_has_the_server_and_each_of_its_loops)
 		ck_assert_int_eq(loops[i].is_present, i < LOOPS);
 		ck_assert_int_eq(loops[i].cpu, -1);
 		ck_assert_uint_eq(loops[i].weight, i < LOOPS ? 1 : 0);
-		ck_assert(!loops[i].is_drained);
+		ck_assert(!loops[i].has_stopped_accepting);
 		accepts += loops[i].stats.accepts;
 		if (loops[i].stats.accepts > most)
 			most = loops[i].stats.accepts;
@@ -177,7 +177,7 @@ START_TEST(a_snapshot_does_not_wait_for_a_drain)
 	peer_send_frame(fd, 16, 1);
 	while (wi_load_acquire_u32(&held.is_held) == 0)
 		(void)sched_yield();
-	struct change drain = { .call = weir_server_drain_loop,
+	struct change drain = { .call = weir_server_stop_accepting,
 				.server = held.echo.server,
 				.index = held.index };
 	change_start(&drain);
@@ -186,7 +186,7 @@ START_TEST(a_snapshot_does_not_wait_for_a_drain)
 	ck_assert(seen_loop(drain.server, held.index).is_present);
 	(void)pthread_mutex_unlock(&held.gate);
 	change_end(&drain);
-	ck_assert(seen_loop(drain.server, held.index).is_drained);
+	ck_assert(seen_loop(drain.server, held.index).has_stopped_accepting);
 	peer_expect_frame(fd, 16, 1);
 	peer_close(fd);
 	echo_end(&held.echo, NULL);
@@ -207,7 +207,7 @@ START_TEST(a_snapshot_does_not_wait_for_a_removal)
 				  .index = index };
 	echo.has_removed = true;
 	change_start(&removal);
-	while (!seen_loop(echo.server, index).is_drained)
+	while (!seen_loop(echo.server, index).has_stopped_accepting)
 		(void)sched_yield();
 	ck_assert_uint_eq(seen_loop(echo.server, index).stats.conns_open, 1);
 	ck_assert_uint_eq(seen_server(echo.server).loop_count, LOOPS);
@@ -255,10 +255,10 @@ START_TEST(loops_may_ask_while_others_are_drained_added_and_removed)
 	struct weir_server *server = asking.echo.server;
 	for (uint32_t i = 0; i < 12; i++) {
 		const uint32_t index = i % LOOPS;
-		ck_assert_int_eq(weir_server_drain_loop(server, index, &error),
-				 0);
-		ck_assert_int_eq(weir_server_resume_loop(server, index, &error),
-				 0);
+		ck_assert_int_eq(
+			weir_server_stop_accepting(server, index, &error), 0);
+		ck_assert_int_eq(
+			weir_server_resume_accepting(server, index, &error), 0);
 		ck_assert_int_eq(weir_server_remove_loop(server, index, &error),
 				 0);
 		ck_assert_int_eq(weir_server_add_loop(server, -1, &error),

@@ -87,7 +87,7 @@ enum diff_end { DIFF_NO_END = 0, DIFF_END_FIN, DIFF_END_RST };
 
 struct diff_conn {
 	char events[DIFF_EVENTS]; /* o: on_open, d: on_data, any number,
-				   * r: on_drain, c: on_close */
+				   * r: on_writable, c: on_close */
 	uint64_t shown_bytes;
 	uint64_t received_bytes; /* by the client */
 	bool is_wrong;           /* a byte that was shown, or received */
@@ -146,7 +146,7 @@ enum {
 	DIFF_MAY_EVENTS = 1 << 4,     /* all but on_open and on_close */
 	DIFF_MAY_DISCARD = 1 << 5,    /* the counter of discarded bytes */
 	DIFF_MAY_HALF_CLOSE = 1 << 6, /* the counter of those */
-	DIFF_MAY_DRAIN = 1 << 7,      /* how often on_drain is called */
+	DIFF_MAY_DRAIN = 1 << 7,      /* how often on_writable is called */
 	DIFF_MAY_ALL = (1 << 8) - 1,
 };
 

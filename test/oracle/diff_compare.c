@@ -171,7 +171,7 @@ static bool differ(char *out_text, const char *what, uint64_t sim,
 	return true;
 }
 
-/* Without on_drain, and on_data once. */
+/* Without on_writable, and on_data once. */
 static void events_undrained(char *out, const char *events)
 {
 	size_t length = 0;

@@ -131,7 +131,7 @@ static ssize_t play_on_data(struct weir_conn *conn, const uint8_t *bytes,
 	return (ssize_t)used;
 }
 
-static void play_on_drain(struct weir_conn *conn, void *ctx)
+static void play_on_writable(struct weir_conn *conn, void *ctx)
 {
 	event_add(conn_of(ctx, conn), 'r');
 }
@@ -342,7 +342,7 @@ static struct weir_service play_service(struct player *player)
 	return (struct weir_service){
 		.handlers = { .on_open = play_on_open,
 			      .on_data = play_on_data,
-			      .on_drain = play_on_drain,
+			      .on_writable = play_on_writable,
 			      .on_close = play_on_close },
 		.ctx = player,
 		.send_high_bytes = player->script->reaction.high_bytes,

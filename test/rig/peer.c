@@ -361,7 +361,7 @@ ssize_t echo_on_data(struct weir_conn *conn, const uint8_t *bytes,
 	}
 }
 
-void echo_on_drain(struct weir_conn *conn, void *ctx)
+void echo_on_writable(struct weir_conn *conn, void *ctx)
 {
 	struct echo *echo = ctx;
 	(void)conn;
@@ -391,8 +391,8 @@ static void echo_init(struct echo *echo, const struct weir_service *service)
 		all->on_open = echo_on_open;
 	if (all->on_data == NULL)
 		all->on_data = echo_on_data;
-	if (all->on_drain == NULL)
-		all->on_drain = echo_on_drain;
+	if (all->on_writable == NULL)
+		all->on_writable = echo_on_writable;
 	if (all->on_close == NULL)
 		all->on_close = echo_on_close;
 

@@ -114,7 +114,7 @@ uint16_t echo_port(const struct echo *echo);
 void echo_on_open(struct weir_conn *conn, void *ctx);
 ssize_t echo_on_data(struct weir_conn *conn, const uint8_t *bytes,
 		     size_t byte_count, void *ctx);
-void echo_on_drain(struct weir_conn *conn, void *ctx);
+void echo_on_writable(struct weir_conn *conn, void *ctx);
 void echo_on_close(struct weir_conn *conn,
 		   const struct weir_close_reason *reason, void *ctx);
 

@@ -36,7 +36,7 @@ struct act {
 enum member_state {
 	MEMBER_SERVES = 0,
 	MEMBER_LEAVES,
-	MEMBER_DRAINED,
+	MEMBER_STOPPED,
 	MEMBER_STOPS
 };
 
@@ -167,7 +167,7 @@ static bool leaving_step(struct handover *handover)
 		    !wi_listener_has_acknowledged(listener_of(handover, i)))
 			continue;
 		weir_sim_note(handover->run->sim, "loop %u has left", i);
-		handover->members[i] = MEMBER_DRAINED;
+		handover->members[i] = MEMBER_STOPPED;
 		handover->accepts[i] = accepts_of(&handover->run->loops[i]);
 		has_moved = true;
 	}
@@ -188,7 +188,7 @@ static bool act_resume(struct handover *handover, uint32_t index)
 	struct run_loop *loop = &handover->run->loops[index];
 	const struct weir_kernel *kernel = weir_sim_kernel(handover->run->sim);
 
-	if (handover->members[index] != MEMBER_DRAINED)
+	if (handover->members[index] != MEMBER_STOPPED)
 		return false;
 	check_drained(handover, index);
 	weir_sim_note(handover->run->sim, "loop %u is resumed", index);
@@ -303,7 +303,7 @@ void story_handover(struct sim_run *run)
 	run->is_strict = handover.migrates;
 	run_two_phases(run);
 	for (uint32_t i = 0; i < run->loop_count; i++)
-		if (handover.members[i] == MEMBER_DRAINED)
+		if (handover.members[i] == MEMBER_STOPPED)
 			check_drained(&handover, i);
 	weir_sim_on_choice(run->sim, NULL, NULL);
 	run_end(run);

@@ -5,8 +5,8 @@
  *                    +-- a guest: the connection's known state, from which
  *                        conn.h gives the result of each call
  *
- * In on_open, on_data and on_drain a connection that its handler has not closed
- * is certainly open. At any other time its peer may have ended it.
+ * In on_open, on_data and on_writable a connection that its handler has not
+ * closed is certainly open. At any other time its peer may have ended it.
  */
 #include "story_priv.h"
 
@@ -453,14 +453,14 @@ static ssize_t misuse_on_data(struct weir_conn *conn, const uint8_t *bytes,
 	return used;
 }
 
-static void misuse_on_drain(struct weir_conn *conn, void *ctx)
+static void misuse_on_writable(struct weir_conn *conn, void *ctx)
 {
 	struct misuse *misuse = ctx;
 	struct guest *guest = weir_conn_user(conn);
 
 	enter_callback(misuse);
 	expect(misuse, !guest->is_shut,
-	       "on_drain after the handler has closed");
+	       "on_writable after the handler has closed");
 	guest->drain_owed = false;
 	acts(misuse, guest);
 	misuse->in_callback = false;
@@ -573,7 +573,7 @@ static void misuse_play(struct sim_run *run, bool only_closes)
 	static const struct weir_handlers handlers = {
 		.on_open = misuse_on_open,
 		.on_data = misuse_on_data,
-		.on_drain = misuse_on_drain,
+		.on_writable = misuse_on_writable,
 		.on_close = misuse_on_close,
 	};
 	struct misuse misuse = { .run = run,

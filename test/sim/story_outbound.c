@@ -223,7 +223,7 @@ static void call_say(struct outbound *outbound, struct call *call)
 		peer_say(call->id, call->said, piece, count);
 		const int result = weir_conn_send(call->conn, piece, count);
 		if (result == -EAGAIN)
-			return; /* on_drain follows */
+			return; /* on_writable follows */
 		if (result < 0)
 			weir_sim_violate(outbound->run->sim,
 					 "an open call cannot be spoken to");
@@ -331,7 +331,7 @@ static ssize_t outbound_on_data(struct weir_conn *conn, const uint8_t *bytes,
 	return (ssize_t)byte_count;
 }
 
-static void outbound_on_drain(struct weir_conn *conn, void *ctx)
+static void outbound_on_writable(struct weir_conn *conn, void *ctx)
 {
 	call_say(ctx, weir_conn_user(conn));
 }
@@ -470,7 +470,7 @@ void story_outbound(struct sim_run *run)
 	static const struct weir_handlers handlers = {
 		.on_open = outbound_on_open,
 		.on_data = outbound_on_data,
-		.on_drain = outbound_on_drain,
+		.on_writable = outbound_on_writable,
 		.on_close = outbound_on_close,
 	};
 	struct outbound outbound = { .run = run };

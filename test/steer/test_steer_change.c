@@ -145,11 +145,11 @@ START_TEST(a_loop_that_is_drained_gets_nothing_and_nobody_notices)
 	crowd_pass(&crowd, some(2000));
 	ck_assert_uint_gt(steered_share(&steered, GONE).stats.accepts, 0);
 
-	ck_assert_int_eq(weir_server_drain_loop(steered.server, GONE, &error),
-			 0);
+	ck_assert_int_eq(
+		weir_server_stop_accepting(steered.server, GONE, &error), 0);
 	/* None after the call, not even those that are connecting now. */
 	const uint64_t arrived = steered_share(&steered, GONE).stats.accepts;
-	ck_assert(steered_share(&steered, GONE).is_drained);
+	ck_assert(steered_share(&steered, GONE).has_stopped_accepting);
 	crowd_settle(&crowd);
 	const uint64_t chosen = steered_share(&steered, GONE).chosen;
 	crowd_pass(&crowd, some(5000));
@@ -158,10 +158,10 @@ START_TEST(a_loop_that_is_drained_gets_nothing_and_nobody_notices)
 	while (steered_share(&steered, GONE).stats.conns_open > 0)
 		crowd_pass(&crowd, 100);
 
-	ck_assert_int_eq(weir_server_resume_loop(steered.server, GONE, &error),
-			 0);
+	ck_assert_int_eq(
+		weir_server_resume_accepting(steered.server, GONE, &error), 0);
 	crowd_pass(&crowd, some(2000));
-	ck_assert(!steered_share(&steered, GONE).is_drained);
+	ck_assert(!steered_share(&steered, GONE).has_stopped_accepting);
 	ck_assert_uint_gt(steered_share(&steered, GONE).stats.accepts, arrived);
 	if (drain_cases[_i].policy == WEIR_STEER_KERNEL)
 		crowd_end_nearly_unharmed(&crowd, opts.target_count);
@@ -205,7 +205,8 @@ static void leaving_sources_find(const struct weir_steer *steer, int wait_case)
 static void *drain_leaving(void *ctx)
 {
 	const struct steered *steered = ctx;
-	const int err = weir_server_drain_loop(steered->server, LEAVING, NULL);
+	const int err =
+		weir_server_stop_accepting(steered->server, LEAVING, NULL);
 	return err == 0 ? NULL : ctx;
 }
 
@@ -303,24 +304,24 @@ START_TEST(each_loop_may_be_drained_in_turn)
 	for (uint32_t i = 0; i < LOOPS * rounds; i++) {
 		const uint32_t loop = i % LOOPS;
 		const uint32_t next = (loop + 1) % LOOPS;
-		ck_assert_int_eq(
-			weir_server_drain_loop(steered.server, loop, &error),
-			0);
-		ck_assert_int_eq(
-			weir_server_drain_loop(steered.server, next, &error),
-			0);
+		ck_assert_int_eq(weir_server_stop_accepting(steered.server,
+							    loop, &error),
+				 0);
+		ck_assert_int_eq(weir_server_stop_accepting(steered.server,
+							    next, &error),
+				 0);
 		crowd_pass(&crowd, 200);
 		/* One loop must stay to serve. */
-		ck_assert_int_eq(weir_server_drain_loop(steered.server,
-							(loop + 2) % LOOPS,
-							&error),
+		ck_assert_int_eq(weir_server_stop_accepting(steered.server,
+							    (loop + 2) % LOOPS,
+							    &error),
 				 -EBUSY);
-		ck_assert_int_eq(
-			weir_server_resume_loop(steered.server, next, &error),
-			0);
-		ck_assert_int_eq(
-			weir_server_resume_loop(steered.server, loop, &error),
-			0);
+		ck_assert_int_eq(weir_server_resume_accepting(steered.server,
+							      next, &error),
+				 0);
+		ck_assert_int_eq(weir_server_resume_accepting(steered.server,
+							      loop, &error),
+				 0);
 	}
 	crowd_end_unharmed(&crowd);
 	steered_end(&steered);
@@ -449,9 +450,9 @@ START_TEST(loops_come_and_go_under_load)
 
 		/* A client that is cut off before its request is lost, so the
 		 * loop is removed when it is idle. */
-		ck_assert_int_eq(
-			weir_server_drain_loop(steered.server, gone, &error),
-			0);
+		ck_assert_int_eq(weir_server_stop_accepting(steered.server,
+							    gone, &error),
+				 0);
 		crowd_settle(&crowd);
 		ck_assert_int_eq(
 			weir_server_remove_loop(steered.server, gone, &error),
@@ -461,7 +462,8 @@ START_TEST(loops_come_and_go_under_load)
 		added = weir_server_add_loop(steered.server, -1, &error);
 		ck_assert_msg(added == (int)gone, "%d: %s", added, error.text);
 		ck_assert_int_eq(
-			weir_server_drain_loop(steered.server, 2, &error), 0);
+			weir_server_stop_accepting(steered.server, 2, &error),
+			0);
 		crowd_settle(&crowd);
 		ck_assert_int_eq(
 			weir_server_remove_loop(steered.server, 2, &error), 0);

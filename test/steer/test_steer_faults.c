@@ -518,9 +518,11 @@ START_TEST(a_server_steers_as_nobody_once_the_program_is_loaded)
 	steered_serves(&steered);
 	ck_assert_uint_eq(steered_stats(&steered).chosen, SOME);
 	/* All changes work too. */
-	ck_assert_int_eq(weir_server_drain_loop(steered.server, 0, &error), 0);
+	ck_assert_int_eq(weir_server_stop_accepting(steered.server, 0, &error),
+			 0);
 	steered_serves(&steered);
-	ck_assert_int_eq(weir_server_resume_loop(steered.server, 0, &error), 0);
+	ck_assert_int_eq(
+		weir_server_resume_accepting(steered.server, 0, &error), 0);
 	ck_assert_int_eq(weir_server_steer(steered.server,
 					   WEIR_STEER_LEAST_LOADED, &error),
 			 0);

@@ -258,8 +258,8 @@ START_TEST(source_hash_sends_a_source_to_one_loop_always)
 	for (uint32_t i = 0; i < HASH_LOOPS; i++)
 		ck_assert_uint_ge(homes_count(before, i), 50 - 5 * 6);
 
-	ck_assert_int_eq(weir_server_drain_loop(steered.server, GONE, &error),
-			 0);
+	ck_assert_int_eq(
+		weir_server_stop_accepting(steered.server, GONE, &error), 0);
 	homes_find(&opts, steer, after);
 	ck_assert_uint_eq(homes_count(after, GONE), 0);
 	for (uint32_t i = 0; i < SOURCES; i++)
@@ -267,8 +267,8 @@ START_TEST(source_hash_sends_a_source_to_one_loop_always)
 	/* 0.2 % of the others' buckets; see test_steer_table.c. */
 	ck_assert_uint_le(strays, STRAYS_MAX);
 
-	ck_assert_int_eq(weir_server_resume_loop(steered.server, GONE, &error),
-			 0);
+	ck_assert_int_eq(
+		weir_server_resume_accepting(steered.server, GONE, &error), 0);
 	homes_find(&opts, steer, after);
 	ck_assert_mem_eq(after, before, SOURCES);
 	steered_end(&steered);

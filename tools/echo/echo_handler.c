@@ -62,7 +62,7 @@ static void echo_run_find(const struct weir_frame_format *format,
 		out_run->frame = frame;
 }
 
-/* False if there is no room now: on_drain and on_data come again. */
+/* False if there is no room now: on_writable and on_data come again. */
 static bool echo_bytes(struct weir_conn *conn, const uint8_t *bytes,
 		       size_t byte_count)
 {

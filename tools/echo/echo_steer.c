@@ -96,7 +96,7 @@ static void print_loop(uint32_t index, const struct weir_loop_snapshot *loop)
 		     stats_grouped_text(loop->chosen, chosen),
 		     affinity_text(loop, affinity),
 		     stats_grouped_text(loop->moved, moved),
-		     loop->is_drained ? "  drained" : "");
+		     loop->has_stopped_accepting ? "  drained" : "");
 }
 
 void echo_steer_print_end(const struct echo *echo)
@@ -144,7 +144,7 @@ void echo_steer_loop_json(const struct weir_loop_snapshot *loop,
 	if (!loop->is_present)
 		return;
 	json_u64(json, "weight", loop->weight);
-	json_bool(json, "is_drained", loop->is_drained);
+	json_bool(json, "has_stopped_accepting", loop->has_stopped_accepting);
 	json_u64(json, "arrived", loop->stats.accepts);
 	json_u64(json, "chosen", loop->chosen);
 	json_u64(json, "chosen_here", loop->chosen_here);

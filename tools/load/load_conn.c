@@ -80,7 +80,7 @@ void load_conn_close_if_done(struct load_conn *conn)
 		weir_conn_close(conn->conn);
 }
 
-/* False: no room now. The next answer, or on_drain, tries again. */
+/* False: no room now. The next answer, or on_writable, tries again. */
 static bool load_conn_send_one(struct load_conn *conn, uint64_t now_ns)
 {
 	struct load_thread *thread = conn->thread;
@@ -222,7 +222,7 @@ static void load_conn_on_open(struct weir_conn *weir_conn, void *ctx)
 	load_conn_close_if_done(conn); /* stopped meanwhile */
 }
 
-static void load_conn_on_drain(struct weir_conn *weir_conn, void *ctx)
+static void load_conn_on_writable(struct weir_conn *weir_conn, void *ctx)
 {
 	(void)ctx;
 	load_conn_send(weir_conn_user(weir_conn), process_now_ns());
@@ -328,7 +328,7 @@ struct weir_handlers load_conn_handlers(void)
 	return (struct weir_handlers){
 		.on_open = load_conn_on_open,
 		.on_data = load_conn_on_data,
-		.on_drain = load_conn_on_drain,
+		.on_writable = load_conn_on_writable,
 		.on_close = load_conn_on_close,
 	};
 }
