@@ -144,7 +144,7 @@ int weir_steer(struct sk_reuseport_md *ctx)
 	const bool is_stepped = WI_STEER_READ(state->is_stepped) != 0;
 	struct wi_steer_facts facts = {
 		.cpu = cpu,
-		.turn = (uint32_t)row->turn,
+		.step = (uint32_t)row->step,
 	};
 	if (policy == WI_STEER_SOURCE_HASH)
 		facts.source = source_hash(ctx, state->seed);
@@ -161,7 +161,7 @@ int weir_steer(struct sk_reuseport_md *ctx)
 	const uint32_t member = wi_steer_choose(state, used, &facts);
 	key = member;
 	if (is_counted || is_moved)
-		row->turn++;
+		row->step++;
 	if (member >= WI_STEER_MEMBERS_MAX ||
 	    bpf_sk_select_reuseport(ctx, &sockets, &key, 0) != 0) {
 		row->missed += is_counted || is_moved;

@@ -21,7 +21,7 @@ enum {
 	WI_STEER_MEMBERS_MAX = 1024,
 	WI_STEER_CPUS_MAX = 1024,
 	WI_STEER_PER_CPU_MAX = 8,  /* loops that are pinned to one CPU */
-	WI_STEER_TURNS_MAX = 4096, /* longest round of round-robin */
+	WI_STEER_STEPS_MAX = 4096, /* longest round of round-robin */
 	WI_STEER_BUCKETS = 16384,  /* of source-hash: a power of two */
 	WI_STEER_NO_MEMBER = 0xffff,
 	WI_STEER_WORK_STALE_MS = 250,
@@ -60,14 +60,14 @@ struct wi_steer_state {
 	/* The server: all tables. */
 	uint16_t cpu_member_count[WI_STEER_CPUS_MAX];
 	uint16_t cpu_members[WI_STEER_CPUS_MAX][WI_STEER_PER_CPU_MAX];
-	uint16_t turns[WI_STEER_TURNS_MAX];
+	uint16_t turns[WI_STEER_STEPS_MAX];
 	uint16_t buckets[WI_STEER_BUCKETS];
 	struct wi_steer_member members[WI_STEER_MEMBERS_MAX];
 };
 
 /* Written by the program only, on its CPU only. */
 struct wi_steer_row {
-	uint64_t turn;   /* choices made here */
+	uint64_t step;   /* choices made here */
 	uint64_t missed; /* no member, or its listener is closed: the kernel's
 			  * hash has chosen */
 	uint64_t pad[6];
@@ -87,7 +87,7 @@ _Static_assert(sizeof(struct wi_steer_row) % 64 == 0, "and these");
 /* What a choice is made from, beside the state. */
 struct wi_steer_facts {
 	uint32_t cpu;    /* that handles the packet */
-	uint32_t turn;   /* choices made on that CPU before */
+	uint32_t step;   /* choices made on that CPU before */
 	uint32_t source; /* wi_steer_source_hash(); for source-hash only */
 	uint32_t now_ms; /* goes round; for least-loaded only */
 };
@@ -112,28 +112,28 @@ static inline uint32_t wi_steer_source_hash(const uint32_t source[4],
 	return hash ^ (hash >> 16);
 }
 
-static inline uint32_t wi_steer_by_turn(const struct wi_steer_state *state,
-					uint32_t turn)
+static inline uint32_t wi_steer_by_step(const struct wi_steer_state *state,
+					uint32_t step)
 {
 	const uint32_t count = WI_STEER_READ(state->turn_count);
 	if (count == 0)
 		return WI_STEER_NO_MEMBER;
-	const uint32_t at = turn % count;
-	if (at >= WI_STEER_TURNS_MAX)
+	const uint32_t at = step % count;
+	if (at >= WI_STEER_STEPS_MAX)
 		return WI_STEER_NO_MEMBER;
 	return WI_STEER_READ(state->turns[at]);
 }
 
 /* A CPU without a loop gives its connections to all in turn. */
 static inline uint32_t wi_steer_by_cpu(const struct wi_steer_state *state,
-				       uint32_t cpu, uint32_t turn)
+				       uint32_t cpu, uint32_t step)
 {
 	if (cpu >= WI_STEER_CPUS_MAX)
-		return wi_steer_by_turn(state, turn);
+		return wi_steer_by_step(state, step);
 	const uint32_t count = WI_STEER_READ(state->cpu_member_count[cpu]);
 	if (count == 0)
-		return wi_steer_by_turn(state, turn);
-	const uint32_t at = turn % count;
+		return wi_steer_by_step(state, step);
+	const uint32_t at = step % count;
 	if (at >= WI_STEER_PER_CPU_MAX)
 		return WI_STEER_NO_MEMBER;
 	return WI_STEER_READ(state->cpu_members[cpu][at]);
@@ -238,7 +238,7 @@ static inline uint32_t wi_steer_by_load(const struct wi_steer_state *state,
 	struct wi_steer_walk walk = {
 		.state = state,
 		.count = count,
-		.index = facts->turn % count,
+		.index = facts->step % count,
 		.now_ms = facts->now_ms,
 		.best = WI_STEER_NO_MEMBER,
 	};
@@ -270,9 +270,9 @@ static inline uint32_t wi_steer_choose(const struct wi_steer_state *state,
 {
 	switch (policy) {
 	case WI_STEER_CPU:
-		return wi_steer_by_cpu(state, facts->cpu, facts->turn);
+		return wi_steer_by_cpu(state, facts->cpu, facts->step);
 	case WI_STEER_ROUND_ROBIN:
-		return wi_steer_by_turn(state, facts->turn);
+		return wi_steer_by_step(state, facts->step);
 	case WI_STEER_LEAST_LOADED:
 		return wi_steer_by_load(state, facts);
 	case WI_STEER_SOURCE_HASH:

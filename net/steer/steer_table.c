@@ -23,7 +23,7 @@
 struct table_round {
 	uint32_t turns[WI_STEER_MEMBERS_MAX]; /* of each member, in one round */
 	uint32_t member_count;
-	uint16_t order[WI_STEER_TURNS_MAX];
+	uint16_t order[WI_STEER_STEPS_MAX];
 	uint32_t count; /* of order: the sum of turns */
 };
 
@@ -69,13 +69,13 @@ static void table_reduce(struct table_round *round)
 		round->turns[i] /= divisor;
 }
 
-/* To WI_STEER_TURNS_MAX or a little less. Those too light for a turn get one;
+/* To WI_STEER_STEPS_MAX or a little less. Those too light for a turn get one;
  * that leaves less room for the others, which may make more of them too light:
  * again, until none is. Rounded down, so that equals stay equal. */
 static void table_scale(struct table_round *round)
 {
 	bool is_light[WI_STEER_MEMBERS_MAX] = { false };
-	uint64_t room = WI_STEER_TURNS_MAX;
+	uint64_t room = WI_STEER_STEPS_MAX;
 	uint64_t rest = table_sum(round);
 	bool is_settled = false;
 
@@ -107,8 +107,8 @@ static void table_order(struct table_round *round)
 	int32_t current[WI_STEER_MEMBERS_MAX] = { 0 };
 
 	round->count = table_sum(round);
-	assert(round->count <= WI_STEER_TURNS_MAX);
-	for (uint32_t turn = 0; turn < round->count; turn++) {
+	assert(round->count <= WI_STEER_STEPS_MAX);
+	for (uint32_t step = 0; step < round->count; step++) {
 		uint32_t best = WI_STEER_NO_MEMBER;
 		for (uint32_t i = 0; i < round->member_count; i++) {
 			if (round->turns[i] == 0)
@@ -119,7 +119,7 @@ static void table_order(struct table_round *round)
 				best = i;
 		}
 		current[best] -= (int32_t)round->count;
-		round->order[turn] = (uint16_t)best;
+		round->order[step] = (uint16_t)best;
 	}
 }
 
@@ -185,7 +185,7 @@ static void table_store_turns(struct wi_steer_state *state,
 {
 	if (round->count == 0)
 		wi_store_release_u32(&state->turn_count, 0);
-	for (uint32_t i = 0; i < WI_STEER_TURNS_MAX; i++)
+	for (uint32_t i = 0; i < WI_STEER_STEPS_MAX; i++)
 		table_store(&state->turns[i],
 			    round->count == 0 ? WI_STEER_NO_MEMBER
 					      : round->order[i % round->count]);

@@ -16,7 +16,7 @@
 
 /* Fills state->turns, turn_count, buckets from state->members[].weight of the
  * first member_count; none with a weight: turn_count 0, no member in any
- * bucket. Weights of more than WI_STEER_TURNS_MAX turns in sum, after their
+ * bucket. Weights of more than WI_STEER_STEPS_MAX turns in sum, after their
  * common divisor, are scaled down, to no less than one turn each. */
 void wi_steer_table_fill(struct wi_steer_state *state);
 

@@ -44,13 +44,13 @@ static int steer_member(const struct wi_steer_state *state, uint32_t policy,
 static struct wi_steer_facts steer_facts(struct fuzz_input *input)
 {
 	const uint32_t cpu = fuzz_u32(input);
-	const uint32_t turn = fuzz_u32(input);
+	const uint32_t step = fuzz_u32(input);
 	uint32_t source[4];
 
 	fuzz_fill(input, source, sizeof(source));
 	return (struct wi_steer_facts){
 		.cpu = cpu,
-		.turn = turn,
+		.step = step,
 		.source = wi_steer_source_hash(source, fuzz_u32(input)),
 		.now_ms = fuzz_u32(input),
 	};
@@ -136,7 +136,7 @@ static void steer_count(const struct wi_steer_state *state, uint32_t policy,
 	for (uint32_t i = 0; i < rounds; i++) {
 		const struct wi_steer_facts facts = {
 			.cpu = cpu,
-			.turn = i,
+			.step = i,
 			.source = i,
 		};
 		const int member = steer_member(state, policy, &facts);
@@ -163,7 +163,7 @@ static void steer_check_shares(const struct wi_steer_state *state,
 	uint64_t sum = 0;
 	for (uint32_t i = 0; i < state->member_count; i++)
 		sum += state->members[i].weight;
-	if (sum > WI_STEER_TURNS_MAX)
+	if (sum > WI_STEER_STEPS_MAX)
 		return; /* it may have been scaled */
 	for (uint32_t i = 0; i < state->member_count; i++)
 		assert(chosen[i] * sum ==
@@ -245,7 +245,7 @@ static void steer_check_load(struct fuzz_input *input,
 		const struct wi_steer_member before = *member;
 		member->open_count = 0;
 		member->sent = member->settled;
-		facts.turn++;
+		facts.step++;
 		assert(steer_member(state, WI_STEER_LEAST_LOADED, &facts) ==
 		       (int)i);
 		*member = before;

@@ -97,7 +97,7 @@ static int handover_choose(void *ctx, bool is_moving)
 	}
 	const struct wi_steer_facts facts = {
 		.cpu = weir_tape_below(run->tape, CPUS),
-		.turn = handover->turn++,
+		.step = handover->turn++,
 		.source = weir_tape_below(run->tape, SOURCES),
 		.now_ms = (uint32_t)(weir_sim_now_ns(run->sim) / 1000000),
 	};

@@ -64,12 +64,12 @@ START_TEST(a_state_without_members_chooses_nothing)
 	for (uint32_t i = 0; i < WI_STEER_BUCKETS; i++)
 		state->buckets[i] = NONE;
 	for (uint32_t policy = 0; policy <= WI_STEER_SOURCE_HASH; policy++)
-		for (uint32_t turn = 0; turn < 8; turn++)
+		for (uint32_t step = 0; step < 8; step++)
 			ck_assert_uint_eq(choose(policy,
 						 (struct wi_steer_facts){
-							 .cpu = turn,
-							 .turn = turn,
-							 .source = turn,
+							 .cpu = step,
+							 .step = step,
+							 .source = step,
 						 }),
 					  NONE);
 }
@@ -116,21 +116,21 @@ START_TEST(round_robin_walks_its_table_again_and_again)
 		state->turns[i] = turns[i];
 	state->turns[4] = 77; /* beyond the count: never chosen */
 	state->turn_count = 4;
-	for (uint32_t turn = 0; turn < 12; turn++)
+	for (uint32_t step = 0; step < 12; step++)
 		ck_assert_uint_eq(
 			choose(WI_STEER_ROUND_ROBIN,
-			       (struct wi_steer_facts){ .turn = turn }),
-			turns[turn % 4]);
+			       (struct wi_steer_facts){ .step = step }),
+			turns[step % 4]);
 }
 END_TEST
 
 START_TEST(round_robin_uses_the_last_slot_of_a_full_table)
 {
-	state->turns[WI_STEER_TURNS_MAX - 1] = 9;
-	state->turn_count = WI_STEER_TURNS_MAX;
+	state->turns[WI_STEER_STEPS_MAX - 1] = 9;
+	state->turn_count = WI_STEER_STEPS_MAX;
 	ck_assert_uint_eq(choose(WI_STEER_ROUND_ROBIN,
 				 (struct wi_steer_facts){
-					 .turn = 2 * WI_STEER_TURNS_MAX - 1 }),
+					 .step = 2 * WI_STEER_STEPS_MAX - 1 }),
 			  9);
 }
 END_TEST
@@ -156,7 +156,7 @@ static void cpu_tables_make(void)
 static const struct {
 	const char *when;
 	uint32_t cpu;
-	uint32_t turn;
+	uint32_t step;
 	uint32_t want;
 } cpu_cases[] = {
 	{ "one loop is there", 3, 0, 13 },
@@ -180,7 +180,7 @@ START_TEST(cpu_chooses_the_loops_of_that_cpu_in_turn)
 	const uint32_t got =
 		choose(WI_STEER_CPU,
 		       (struct wi_steer_facts){ .cpu = cpu_cases[_i].cpu,
-						.turn = cpu_cases[_i].turn });
+						.step = cpu_cases[_i].step });
 	ck_assert_msg(got == cpu_cases[_i].want, "when %s: got %u, want %u",
 		      cpu_cases[_i].when, got, cpu_cases[_i].want);
 }
@@ -193,7 +193,7 @@ enum { LOAD_MEMBERS = 4 };
 /* All shapes are [member]; an unnamed member has weight 0. */
 static const struct {
 	const char *when;
-	uint32_t turn;
+	uint32_t step;
 	uint32_t want;
 	uint32_t weight[LOAD_MEMBERS];
 	uint32_t open_count[LOAD_MEMBERS];
@@ -204,74 +204,74 @@ static const struct {
 	uint32_t sent_age_ms[LOAD_MEMBERS];
 } load_cases[] = {
 	{ .when = "one has fewer connections",
-	  .turn = 0,
+	  .step = 0,
 	  .want = 1,
 	  .weight = { 1, 1, 1, 1 },
 	  .open_count = { 5, 4, 6, 5 } },
 	{ .when = "whoever is first in turn, fewer are fewer",
-	  .turn = 3,
+	  .step = 3,
 	  .want = 1,
 	  .weight = { 1, 1, 1, 1 },
 	  .open_count = { 5, 4, 6, 5 } },
 	{ .when = "nobody has a weight",
-	  .turn = 2,
+	  .step = 2,
 	  .want = NONE,
 	  .weight = { 0 } },
 	{ .when = "the emptiest is drained",
-	  .turn = 1,
+	  .step = 1,
 	  .want = 2,
 	  .weight = { 1, 0, 1 },
 	  .open_count = { 5, 0, 4 } },
 	{ .when = "only the last has a weight",
-	  .turn = 1,
+	  .step = 1,
 	  .want = 3,
 	  .weight = { 0, 0, 0, 1 },
 	  .open_count = { 0, 0, 0, 1000000 } },
 	{ .when = "all are equal: the first in turn",
-	  .turn = 0,
+	  .step = 0,
 	  .want = 0,
 	  .weight = { 1, 1, 1, 1 },
 	  .open_count = { 2, 2, 2, 2 } },
 	{ .when = "all are equal: the third in turn",
-	  .turn = 6,
+	  .step = 6,
 	  .want = 2,
 	  .weight = { 1, 1, 1, 1 },
 	  .open_count = { 2, 2, 2, 2 } },
 	{ .when = "two are equal: the next in turn, around the end",
-	  .turn = 3,
+	  .step = 3,
 	  .want = 0,
 	  .weight = { 1, 1, 1, 1 },
 	  .open_count = { 2, 3, 2, 3 } },
 	{ .when = "outstanding ones count as connections",
-	  .turn = 0,
+	  .step = 0,
 	  .want = 1,
 	  .weight = { 1, 1 },
 	  .open_count = { 2, 4 },
 	  .sent = { 13, 10 },
 	  .settled = { 10, 10 } },
 	{ .when = "settled ones count once",
-	  .turn = 1,
+	  .step = 1,
 	  .want = 0,
 	  .weight = { 1, 1 },
 	  .open_count = { 3, 4 },
 	  .sent = { 13 },
 	  .settled = { 13 } },
 	{ .when = "more are settled than sent: none outstanding",
-	  .turn = 0,
+	  .step = 0,
 	  .want = 1,
 	  .weight = { 1, 1 },
 	  .open_count = { 3, 2 },
 	  .sent = { 5, 5 },
 	  .settled = { 9, 5 } },
 	{ .when = "outstanding ones were sent too long ago to come",
-	  .turn = 0,
+	  .step = 0,
 	  .want = 0,
 	  .weight = { 1, 1 },
 	  .open_count = { 1, 2 },
 	  .sent = { 13 },
 	  .sent_age_ms = { WI_STEER_SENT_STALE_MS + 1 } },
 	{ .when = "sent and settled are beyond 32 bits",
-	  .turn = 0,
+	  .step = 0,
 	  .want = 1,
 	  .weight = { 1, 1 },
 	  .open_count = { 0, 2 },
@@ -279,66 +279,66 @@ static const struct {
 	  .settled = { 1ull << 40 } },
 	/* (7 + 1) / 4 < (2 + 1) / 1 */
 	{ .when = "a heavier one has more, but less for its weight",
-	  .turn = 0,
+	  .step = 0,
 	  .want = 1,
 	  .weight = { 1, 4 },
 	  .open_count = { 2, 7 } },
 	/* (12 + 1) / 4 > (2 + 1) / 1 */
 	{ .when = "a heavier one has more for its weight",
-	  .turn = 1,
+	  .step = 1,
 	  .want = 0,
 	  .weight = { 1, 4 },
 	  .open_count = { 2, 12 } },
 	/* (11 + 1) / 4 == (2 + 1) / 1 */
 	{ .when = "weights make them equal: the next in turn",
-	  .turn = 1,
+	  .step = 1,
 	  .want = 1,
 	  .weight = { 1, 4 },
 	  .open_count = { 2, 11 } },
 	{ .when = "all are empty: the heaviest, for it can take most",
-	  .turn = 0,
+	  .step = 0,
 	  .want = 1,
 	  .weight = { 1, 3, 2 } },
 	{ .when = "loads and weights are the largest",
-	  .turn = 0,
+	  .step = 0,
 	  .want = 1,
 	  .weight = { 1000, 1000 },
 	  .open_count = { UINT32_MAX, UINT32_MAX - 1 } },
 	{ .when = "of equals the one with less work",
-	  .turn = 2,
+	  .step = 2,
 	  .want = 1,
 	  .weight = { 1, 1, 1 },
 	  .open_count = { 2, 2, 2 },
 	  .work = { 9, 8, 9 } },
 	{ .when = "less work does not outweigh a connection",
-	  .turn = 0,
+	  .step = 0,
 	  .want = 0,
 	  .weight = { 1, 1 },
 	  .open_count = { 2, 3 },
 	  .work = { 9, 0 } },
 	{ .when = "work is just not stale",
-	  .turn = 0,
+	  .step = 0,
 	  .want = 1,
 	  .weight = { 1, 1 },
 	  .open_count = { 2, 2 },
 	  .work = { 9, 8 },
 	  .age_ms = { WI_STEER_WORK_STALE_MS } },
 	{ .when = "work is stale: it is idle",
-	  .turn = 1,
+	  .step = 1,
 	  .want = 0,
 	  .weight = { 1, 1 },
 	  .open_count = { 2, 2 },
 	  .work = { 9, 8 },
 	  .age_ms = { WI_STEER_WORK_STALE_MS + 1 } },
 	{ .when = "work was told after the clock was read",
-	  .turn = 0,
+	  .step = 0,
 	  .want = 1,
 	  .weight = { 1, 1 },
 	  .open_count = { 2, 2 },
 	  .work = { 9, 8 },
 	  .age_ms = { -1u } },
 	{ .when = "work is older than half a round of the clock",
-	  .turn = 1,
+	  .step = 1,
 	  .want = 0,
 	  .weight = { 1, 1 },
 	  .open_count = { 2, 2 },
@@ -362,7 +362,7 @@ START_TEST(least_loaded_chooses_the_fewest_for_its_weight)
 	}
 	const uint32_t got =
 		choose(WI_STEER_LEAST_LOADED,
-		       (struct wi_steer_facts){ .turn = load_cases[_i].turn,
+		       (struct wi_steer_facts){ .step = load_cases[_i].step,
 						.now_ms = NOW_MS });
 	ck_assert_msg(got == load_cases[_i].want, "when %s: got %u, want %u",
 		      load_cases[_i].when, got, load_cases[_i].want);
@@ -396,10 +396,10 @@ START_TEST(least_loaded_spreads_a_burst_between_two_looks)
 	state->member_count = 5;
 	for (uint32_t i = 0; i < 5; i++)
 		state->members[i].weight = weights[i];
-	for (uint32_t turn = 0; turn < total * rounds; turn++) {
+	for (uint32_t step = 0; step < total * rounds; step++) {
 		const uint32_t member =
 			choose(WI_STEER_LEAST_LOADED,
-			       (struct wi_steer_facts){ .turn = turn });
+			       (struct wi_steer_facts){ .step = step });
 		ck_assert_uint_lt(member, 5);
 		state->members[member].sent++;
 	}
@@ -422,7 +422,7 @@ START_TEST(least_loaded_looks_at_every_member)
 		state->members[i].open_count = 0;
 		const uint32_t got =
 			choose(WI_STEER_LEAST_LOADED,
-			       (struct wi_steer_facts){ .turn = 7 * i });
+			       (struct wi_steer_facts){ .step = 7 * i });
 		if (got != i)
 			ck_abort_msg("got %u, want %u", got, i);
 		state->members[i].open_count = 1;
@@ -431,7 +431,7 @@ START_TEST(least_loaded_looks_at_every_member)
 	state->member_count = 10;
 	state->members[10].open_count = 0;
 	ck_assert_uint_lt(choose(WI_STEER_LEAST_LOADED,
-				 (struct wi_steer_facts){ .turn = 10 }),
+				 (struct wi_steer_facts){ .step = 10 }),
 			  10);
 }
 END_TEST

@@ -68,10 +68,10 @@ static uint32_t weight_sum(void)
 static void count_turns(uint32_t *counts)
 {
 	memset(counts, 0, WI_STEER_MEMBERS_MAX * sizeof(*counts));
-	for (uint32_t turn = 0; turn < state->turn_count; turn++) {
-		const uint32_t member = wi_steer_by_turn(state, turn);
+	for (uint32_t step = 0; step < state->turn_count; step++) {
+		const uint32_t member = wi_steer_by_step(state, step);
 		if (member >= state->member_count)
-			ck_abort_msg("turn %u: member %u", turn, member);
+			ck_abort_msg("turn %u: member %u", step, member);
 		counts[member]++;
 	}
 }
@@ -127,7 +127,7 @@ START_TEST(turns_of_a_round_are_exactly_the_weights)
 {
 	fill(&sets[_i]);
 	ck_assert_uint_gt(state->turn_count, 0);
-	ck_assert_uint_le(state->turn_count, WI_STEER_TURNS_MAX);
+	ck_assert_uint_le(state->turn_count, WI_STEER_STEPS_MAX);
 	turns_check(sets[_i].when);
 }
 END_TEST
@@ -163,17 +163,17 @@ static void waits_check(const char *when, uint32_t late_percent)
 
 	count_turns(counts);
 	memset(last, 0xff, sizeof(last));
-	for (uint32_t turn = 0; turn < 2 * count; turn++) {
-		const uint32_t member = wi_steer_by_turn(state, turn);
+	for (uint32_t step = 0; step < 2 * count; step++) {
+		const uint32_t member = wi_steer_by_step(state, step);
 		const uint32_t even =
 			(count + counts[member] - 1) / counts[member];
 		const uint32_t late = even * late_percent / 100 + 2;
-		const uint32_t wait = turn - last[member];
+		const uint32_t wait = step - last[member];
 		if (last[member] != UINT32_MAX && wait > even + late)
 			ck_abort_msg("when %s: member %u waits %u turns, even "
 				     "is %u",
 				     when, member, wait, even);
-		last[member] = turn;
+		last[member] = step;
 	}
 }
 
@@ -226,12 +226,12 @@ START_TEST(weights_beyond_the_table_are_scaled_down)
 	static uint32_t counts[WI_STEER_MEMBERS_MAX];
 
 	fill(&heavy);
-	ck_assert_uint_le(state->turn_count, WI_STEER_TURNS_MAX);
-	ck_assert_uint_gt(state->turn_count, WI_STEER_TURNS_MAX - 8);
+	ck_assert_uint_le(state->turn_count, WI_STEER_STEPS_MAX);
+	ck_assert_uint_gt(state->turn_count, WI_STEER_STEPS_MAX - 8);
 	count_turns(counts);
 	for (uint32_t i = 0; i < 8; i++) {
 		const double want =
-			(double)heavy.of[i] * WI_STEER_TURNS_MAX / weight_sum();
+			(double)heavy.of[i] * WI_STEER_STEPS_MAX / weight_sum();
 		ck_assert_double_ge(counts[i] + 1.01, want);
 		ck_assert_double_le(counts[i] - 1.0, want);
 	}
@@ -244,8 +244,8 @@ END_TEST
 START_TEST(one_turn_more_than_the_table_is_scaled_down)
 {
 	fill(&(struct weights){ "", 5, { 1000, 1000, 1000, 1000, 97 } });
-	ck_assert_uint_le(state->turn_count, WI_STEER_TURNS_MAX);
-	ck_assert_uint_gt(state->turn_count, WI_STEER_TURNS_MAX - 5);
+	ck_assert_uint_le(state->turn_count, WI_STEER_STEPS_MAX);
+	ck_assert_uint_gt(state->turn_count, WI_STEER_STEPS_MAX - 5);
 }
 END_TEST
 
@@ -274,7 +274,7 @@ START_TEST(a_thousand_members_of_any_weight_all_get_turns)
 	for (uint32_t i = 0; i < WI_STEER_MEMBERS_MAX; i++)
 		state->members[i].weight = 1 + i * 7919 % 1000;
 	wi_steer_table_fill(state);
-	ck_assert_uint_le(state->turn_count, WI_STEER_TURNS_MAX);
+	ck_assert_uint_le(state->turn_count, WI_STEER_STEPS_MAX);
 	count_turns(counts);
 	for (uint32_t i = 0; i < WI_STEER_MEMBERS_MAX; i++) {
 		uint32_t *turns = &turns_by_weight[state->members[i].weight];
@@ -311,14 +311,14 @@ END_TEST
 
 static void none_check(void)
 {
-	const struct wi_steer_facts facts = { .turn = 3, .source = 77 };
+	const struct wi_steer_facts facts = { .step = 3, .source = 77 };
 
 	ck_assert_uint_eq(state->turn_count, 0);
 	for (uint32_t i = 0; i < WI_STEER_BUCKETS; i++)
 		if (state->buckets[i] != NONE)
 			ck_abort_msg("bucket %u: %u", i, state->buckets[i]);
 	/* Also for a reader that has read an older count. */
-	for (uint32_t i = 0; i < WI_STEER_TURNS_MAX; i++)
+	for (uint32_t i = 0; i < WI_STEER_STEPS_MAX; i++)
 		if (state->turns[i] != NONE)
 			ck_abort_msg("turn %u: %u", i, state->turns[i]);
 	for (uint32_t policy = 0; policy <= WI_STEER_SOURCE_HASH; policy++)
@@ -346,7 +346,7 @@ START_TEST(no_slot_keeps_a_member_that_has_left)
 {
 	fill(&(struct weights){ "", 4, { 7, 11, 13, 17 } });
 	fill(&(struct weights){ "", 4, { 1, 0, 1, 1 } });
-	for (uint32_t i = 0; i < WI_STEER_TURNS_MAX; i++)
+	for (uint32_t i = 0; i < WI_STEER_STEPS_MAX; i++)
 		if (state->turns[i] == 1 || state->turns[i] >= 4)
 			ck_abort_msg("turn %u: %u", i, state->turns[i]);
 	for (uint32_t i = 0; i < WI_STEER_BUCKETS; i++)
@@ -357,7 +357,7 @@ END_TEST
 
 START_TEST(tables_follow_from_the_weights_alone)
 {
-	static uint16_t turns[WI_STEER_TURNS_MAX];
+	static uint16_t turns[WI_STEER_STEPS_MAX];
 	static uint16_t buckets[WI_STEER_BUCKETS];
 	static const struct weights weights = { "", 4, { 3, 1, 2, 5 } };
 
@@ -603,7 +603,7 @@ static int reader_run(struct shared *shared)
 							    policy, &facts)))
 				return 10 + (int)policy;
 			facts.cpu = (facts.cpu + 1) % 4;
-			facts.turn += 0x9e3779b1u;
+			facts.step += 0x9e3779b1u;
 			facts.source += 0x85ebca6bu;
 		}
 		wi_counter_add(&shared->reads, 1);
