@@ -19,7 +19,7 @@
  * tools/check select suites by them, so set each flag that applies. */
 /* clang-format off */
 #define WI_SUITE_FLAGS(X)                                                      \
-	X(CROWD, "crowd", "clients by the thousand: half a minute of CPU")     \
+	X(SWARM, "swarm", "clients by the thousand: half a minute of CPU")     \
 	X(THREADS, "threads", "more than one thread runs code of weir")        \
 	X(RUNGS, "rungs", "opens rings of the real kernel: the ladder matters") \
 	X(BPF, "bpf", "a build without the steering program changes it")       \

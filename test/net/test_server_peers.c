@@ -277,29 +277,29 @@ END_TEST
 
 /* Even if many are due, others are served in between. None is due before all
  * are connected, since that takes none of the loop's own time. */
-START_TEST(deadlines_of_a_crowd_are_met_over_several_turns)
+START_TEST(deadlines_of_a_swarm_are_met_over_several_turns)
 {
-	enum { CROWD = 300, PER_TURN = 256, TURNS_MAX = 1000 };
+	enum { SWARM = 300, PER_TURN = 256, TURNS_MAX = 1000 };
 	const struct weir_service service = { .idle_timeout_ms = 5000 };
 	struct local local = { .is_time_still = true };
 	struct weir_loop_stats stats = { .turns = 0 };
-	int fds[CROWD];
+	int fds[SWARM];
 
 	local_start(&local, NULL, &service);
-	for (uint64_t i = 0; i < CROWD; i++) {
+	for (uint64_t i = 0; i < SWARM; i++) {
 		fds[i] = peer_open(local.port);
 		local_turn_until(&local, &local.echo.opens, i + 1);
 	}
 	local.ahead_ns += UINT64_C(60) * NS_PER_S;
-	for (int i = 0; i < TURNS_MAX && stats.idle_deadlines < CROWD; i++) {
+	for (int i = 0; i < TURNS_MAX && stats.idle_deadlines < SWARM; i++) {
 		const uint64_t before = stats.idle_deadlines;
 		local_turns(&local, 1);
 		weir_loop_stats(local.loop, &stats);
 		ck_assert_uint_le(stats.idle_deadlines - before, PER_TURN);
 	}
-	ck_assert_uint_eq(stats.idle_deadlines, CROWD);
-	local_turn_until(&local, &local.echo.closes, CROWD);
-	for (int i = 0; i < CROWD; i++)
+	ck_assert_uint_eq(stats.idle_deadlines, SWARM);
+	local_turn_until(&local, &local.echo.closes, SWARM);
+	for (int i = 0; i < SWARM; i++)
 		peer_close(fds[i]);
 	local_end(&local, NULL);
 }
@@ -420,7 +420,7 @@ TCase *tcase_server_peers(void)
 		a_half_close_after_the_last_request_gets_all_answers_then_fin);
 	tcase_add_test(tcase, who_says_nothing_is_closed_at_the_idle_deadline);
 	tcase_add_test(tcase, the_idle_deadline_counts_from_the_last_byte);
-	tcase_add_test(tcase, deadlines_of_a_crowd_are_met_over_several_turns);
+	tcase_add_test(tcase, deadlines_of_a_swarm_are_met_over_several_turns);
 	tcase_add_test(tcase,
 		       a_quiet_connection_is_asked_once_whether_it_is_alive);
 	tcase_add_test(tcase,

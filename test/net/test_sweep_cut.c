@@ -45,7 +45,7 @@ static const size_t payloads[] = { 0, 3, 40, 90 };
 enum { EXCHANGE_BYTES = 4 * PEER_PREFIX_BYTES + 0 + 3 + 40 + 90 };
 
 /* A connection for each offset, from 0 to all bytes. */
-enum { CROWD = EXCHANGE_BYTES + 1 };
+enum { SWARM = EXCHANGE_BYTES + 1 };
 
 static void exchange_make(uint8_t *out)
 {
@@ -129,15 +129,15 @@ static void expect_reset(int fd)
 		      "%s: no reset, errno %d", sweep_tried(), errno);
 }
 
-static void crowd_cut(const int *fds, const uint8_t *wire, enum cut cut,
+static void swarm_cut(const int *fds, const uint8_t *wire, enum cut cut,
 		      uint16_t port, uint16_t spared)
 {
 	if (cut != CUT_RST_UNREAD && cut != CUT_HALF)
-		for (size_t at = 0; at < CROWD; at++)
+		for (size_t at = 0; at < SWARM; at++)
 			expect_answers(fds[at], wire, at);
 	if (cut == CUT_KILL_OURS || cut == CUT_KILL_ITS)
 		ss_kill(port, cut == CUT_KILL_ITS, spared);
-	for (size_t at = 0; at < CROWD; at++) {
+	for (size_t at = 0; at < SWARM; at++) {
 		switch (cut) {
 		case CUT_HALF:
 			peer_half_close(fds[at]);
@@ -162,9 +162,9 @@ static void crowd_cut(const int *fds, const uint8_t *wire, enum cut cut,
 	}
 }
 
-static void crowd_open(int *fds, const uint8_t *wire, uint16_t port)
+static void swarm_open(int *fds, const uint8_t *wire, uint16_t port)
 {
-	for (size_t at = 0; at < CROWD; at++) {
+	for (size_t at = 0; at < SWARM; at++) {
 		fds[at] = peer_open(port);
 		peer_send(fds[at], wire, at);
 	}
@@ -173,11 +173,11 @@ static void crowd_open(int *fds, const uint8_t *wire, uint16_t port)
 /* Every slot is free, except the neighbour's. */
 static void expect_room(uint16_t port)
 {
-	int fds[CROWD];
-	for (int i = 0; i < CROWD; i++)
+	int fds[SWARM];
+	for (int i = 0; i < SWARM; i++)
 		fds[i] = peer_open(port);
-	peer_round_trips(fds, CROWD, 1);
-	for (int i = 0; i < CROWD; i++)
+	peer_round_trips(fds, SWARM, 1);
+	for (int i = 0; i < SWARM; i++)
 		peer_close(fds[i]);
 }
 
@@ -186,7 +186,7 @@ START_TEST(a_connection_may_be_cut_at_every_byte)
 	static struct outcome outcome;
 	char connections[8];
 	uint8_t wire[EXCHANGE_BYTES];
-	int fds[CROWD];
+	int fds[SWARM];
 
 	wi_skip_unless((_i != CUT_KILL_OURS && _i != CUT_KILL_ITS) ||
 			       may_kill(),
@@ -195,14 +195,14 @@ START_TEST(a_connection_may_be_cut_at_every_byte)
 	sweep_now_trying("%s", cuts[_i].what);
 	scratch_open();
 	exchange_make(wire);
-	(void)snprintf(connections, sizeof(connections), "%d", CROWD + 1);
+	(void)snprintf(connections, sizeof(connections), "%d", SWARM + 1);
 	struct program echo = echo_program(
 		(const char *const[]){ ECHO_ARGS, "--loops", "1",
 				       "--connections", connections, NULL });
 	int neighbour = peer_open(echo.port);
 	peer_round_trip(neighbour, 1);
-	crowd_open(fds, wire, echo.port);
-	crowd_cut(fds, wire, (enum cut)_i, echo.port, local_port(neighbour));
+	swarm_open(fds, wire, echo.port);
+	swarm_cut(fds, wire, (enum cut)_i, echo.port, local_port(neighbour));
 	peer_round_trip(neighbour, 2);
 	expect_room(echo.port);
 	peer_round_trip(neighbour, 3);
@@ -213,16 +213,16 @@ START_TEST(a_connection_may_be_cut_at_every_byte)
 	char *json = sweep_expect_clean(&outcome);
 	const uint64_t accepts = TOTAL(json, "net", "accepts");
 	const uint64_t cut_count = TOTAL(json, "closes_by", cuts[_i].cause);
-	ck_assert_uint_eq(accepts, 2 * CROWD + 1);
+	ck_assert_uint_eq(accepts, 2 * SWARM + 1);
 	if (strcmp(cuts[_i].cause, "peer") == 0)
 		ck_assert_uint_eq(cut_count, accepts);
 	else
-		ck_assert_uint_eq(cut_count, CROWD);
+		ck_assert_uint_eq(cut_count, SWARM);
 	ck_assert_uint_eq(TOTAL(json, "closes_by", "peer") +
 				  TOTAL(json, "closes_by", "reset"),
 			  accepts);
 	(void)printf("%s: %d connections, each closed as %s\n", cuts[_i].what,
-		     CROWD, cuts[_i].cause);
+		     SWARM, cuts[_i].cause);
 	free(json);
 	scratch_close();
 }

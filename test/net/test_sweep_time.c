@@ -17,7 +17,7 @@
 #include <unistd.h>
 
 enum {
-	CROWD = 200, /* more than one enter returns */
+	SWARM = 200, /* more than one enter returns */
 	NS_PER_MS = 1000000,
 };
 
@@ -28,28 +28,28 @@ enum {
 	LATE_PAYLOAD_BYTES = 20,
 };
 
-static void crowd_open(int *fds, uint16_t port)
+static void swarm_open(int *fds, uint16_t port)
 {
-	for (int i = 0; i < CROWD; i++)
+	for (int i = 0; i < SWARM; i++)
 		fds[i] = peer_open(port);
 }
 
-static void crowd_say(const int *fds, int first, int step, uint32_t seed)
+static void swarm_say(const int *fds, int first, int step, uint32_t seed)
 {
-	for (int i = first; i < CROWD; i += step)
+	for (int i = first; i < SWARM; i += step)
 		peer_send_frame(fds[i], LATE_PAYLOAD_BYTES, seed + (uint32_t)i);
 }
 
-static void crowd_hear(const int *fds, int first, int step, uint32_t seed)
+static void swarm_hear(const int *fds, int first, int step, uint32_t seed)
 {
-	for (int i = first; i < CROWD; i += step)
+	for (int i = first; i < SWARM; i += step)
 		peer_expect_frame(fds[i], LATE_PAYLOAD_BYTES,
 				  seed + (uint32_t)i);
 }
 
-static void crowd_close(const int *fds)
+static void swarm_close(const int *fds)
 {
-	for (int i = 0; i < CROWD; i++)
+	for (int i = 0; i < SWARM; i++)
 		peer_close(fds[i]);
 }
 
@@ -64,33 +64,33 @@ START_TEST(a_late_loop_hears_who_has_spoken_and_closes_who_has_not)
 	};
 	struct local local = { .is_time_still = true };
 	struct weir_loop_stats stats;
-	int fds[CROWD];
+	int fds[SWARM];
 
 	local_start(&local, &opts, &service);
-	crowd_open(fds, local.port);
-	local_turn_until(&local, &local.echo.opens, CROWD);
-	crowd_say(fds, 0, 1, 1);
-	local_turn_until(&local, &local.echo.answers, CROWD);
+	swarm_open(fds, local.port);
+	local_turn_until(&local, &local.echo.opens, SWARM);
+	swarm_say(fds, 0, 1, 1);
+	local_turn_until(&local, &local.echo.answers, SWARM);
 	local_turns(&local, 5);
-	crowd_hear(fds, 0, 1, 1);
+	swarm_hear(fds, 0, 1, 1);
 
-	crowd_say(fds, 0, 2, 2);
+	swarm_say(fds, 0, 2, 2);
 	local.ahead_ns += (uint64_t)10 * LATE_IDLE_MS * NS_PER_MS;
-	local_turn_until(&local, &local.echo.answers, CROWD + CROWD / 2);
+	local_turn_until(&local, &local.echo.answers, SWARM + SWARM / 2);
 	ck_assert_uint_eq(local.echo.closes, 0);
 	local_turns(&local, 5);
-	crowd_hear(fds, 0, 2, 2);
-	local_turn_until(&local, &local.echo.closes, CROWD / 2);
+	swarm_hear(fds, 0, 2, 2);
+	local_turn_until(&local, &local.echo.closes, SWARM / 2);
 	ck_assert_uint_eq(echo_closes_by(&local.echo, WEIR_CLOSE_IDLE),
-			  CROWD / 2);
+			  SWARM / 2);
 
 	/* If it is late every time, silent peers must still be closed. */
 	local.ahead_ns += (uint64_t)10 * LATE_IDLE_MS * NS_PER_MS;
-	local_turn_until(&local, &local.echo.closes, CROWD);
-	ck_assert_uint_eq(echo_closes_by(&local.echo, WEIR_CLOSE_IDLE), CROWD);
-	crowd_close(fds);
+	local_turn_until(&local, &local.echo.closes, SWARM);
+	ck_assert_uint_eq(echo_closes_by(&local.echo, WEIR_CLOSE_IDLE), SWARM);
+	swarm_close(fds);
 	local_end(&local, &stats);
-	ck_assert_uint_eq(stats.idle_deadlines, CROWD);
+	ck_assert_uint_eq(stats.idle_deadlines, SWARM);
 }
 END_TEST
 
@@ -145,13 +145,13 @@ static void let_pass(uint64_t until_ms)
 }
 
 /* One exchange with each; closed connections are skipped. */
-static void crowd_greet(const int *fds)
+static void swarm_greet(const int *fds)
 {
 	uint8_t frame[PEER_PREFIX_BYTES + LATE_PAYLOAD_BYTES];
 	const size_t bytes = peer_frame_put(frame, LATE_PAYLOAD_BYTES, 1);
-	for (int i = 0; i < CROWD; i++)
+	for (int i = 0; i < SWARM; i++)
 		(void)send(fds[i], frame, bytes, MSG_NOSIGNAL);
-	for (int i = 0; i < CROWD; i++)
+	for (int i = 0; i < SWARM; i++)
 		(void)recv(fds[i], frame, bytes, MSG_WAITALL);
 }
 
@@ -167,8 +167,8 @@ static bool stopped_start(struct program *echo, uint64_t idle_ms, int *fds)
 	*echo = echo_program((const char *const[]){
 		ECHO_ARGS, "--loops", "2", "--idle-timeout", idle, NULL });
 	const uint64_t begun_ms = clock_ms();
-	crowd_open(fds, echo->port);
-	crowd_greet(fds);
+	swarm_open(fds, echo->port);
+	swarm_greet(fds);
 	ck_assert_int_eq(kill(echo->pid, SIGSTOP), 0);
 	ck_assert_int_eq(waitpid(echo->pid, &status, WUNTRACED), echo->pid);
 	ck_assert(WIFSTOPPED(status));
@@ -178,7 +178,7 @@ static bool stopped_start(struct program *echo, uint64_t idle_ms, int *fds)
 static void stopped_give_up(struct program *echo, const int *fds)
 {
 	static struct outcome outcome;
-	crowd_close(fds);
+	swarm_close(fds);
 	ck_assert_int_eq(kill(echo->pid, SIGKILL), 0);
 	sweep_end(echo, &outcome);
 }
@@ -188,7 +188,7 @@ START_TEST(after_a_stop_of_seconds_nobody_is_closed_who_has_spoken)
 	static struct outcome outcome;
 	struct program echo;
 	uint64_t idle_ms = 1000;
-	int fds[CROWD];
+	int fds[SWARM];
 
 	wi_skip_unless_deep("seconds of the real clock pass");
 	sweep_now_trying("SIGSTOP");
@@ -197,20 +197,20 @@ START_TEST(after_a_stop_of_seconds_nobody_is_closed_who_has_spoken)
 		stopped_give_up(&echo, fds);
 		idle_ms *= 2;
 	}
-	crowd_say(fds, 0, 2, 2);
+	swarm_say(fds, 0, 2, 2);
 	let_pass(clock_ms() + 5 * idle_ms / 2);
 	ck_assert_int_eq(kill(echo.pid, SIGCONT), 0);
 	/* Those that have sent something are answered... */
-	crowd_hear(fds, 0, 2, 2);
+	swarm_hear(fds, 0, 2, 2);
 	/* ...and the others have been silent for longer than they may. */
-	for (int i = 1; i < CROWD; i += 2)
+	for (int i = 1; i < SWARM; i += 2)
 		peer_expect_end(fds[i]);
-	crowd_close(fds);
+	swarm_close(fds);
 	ck_assert_int_eq(kill(echo.pid, SIGTERM), 0);
 	sweep_end(&echo, &outcome);
 	char *json = sweep_expect_clean(&outcome);
-	ck_assert_uint_eq(TOTAL(json, "net", "accepts"), CROWD);
-	ck_assert_uint_ge(TOTAL(json, "closes_by", "idle"), CROWD / 2);
+	ck_assert_uint_eq(TOTAL(json, "net", "accepts"), SWARM);
+	ck_assert_uint_ge(TOTAL(json, "closes_by", "idle"), SWARM / 2);
 	ck_assert_uint_ge(TOTAL(json, "net", "late_turns"), 1);
 	free(json);
 	scratch_close();

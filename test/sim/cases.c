@@ -72,7 +72,7 @@ const struct sim_case sim_cases[] = {
 			   { CONNECT, WRITE(4), WRITE(4), READ_END } },
 	},
 	{
-		.name = "crowd",
+		.name = "swarm",
 		.what = "one buffer, small queues, full table, slow readers",
 		.is_canonical = true,
 		.sends_twice = true,
@@ -291,7 +291,7 @@ const struct sim_case sim_cases[] = {
 			     FIN, READ_END } },
 	},
 	{
-		.name = "memory-crowd",
+		.name = "memory-swarm",
 		.what = "the same, and two wait, who then have all of it",
 		.reserve_bytes = ANSWER_BYTES,
 		.world = { .pipe_bytes = 64 },

@@ -130,7 +130,7 @@ END_TEST
 /* Otherwise the cases about used-up memory would test nothing. */
 START_TEST(memory_is_used_up)
 {
-	static const char *const names[] = { "memory", "memory-crowd" };
+	static const char *const names[] = { "memory", "memory-swarm" };
 	struct sim_case_result result;
 	exhaust.plan.fault_count = 0;
 	weir_tape_load(exhaust.tape, NULL, 0);

@@ -33,7 +33,7 @@ static const struct {
 } never_cases[] = {
 	{ "recv", SIM_ROW_RECV, "echo", NEVER_SHOWS, WEIR_CLOSE_IDLE },
 	{ "send", SIM_ROW_SEND, "echo", NEVER_SHOWS, WEIR_CLOSE_IDLE },
-	{ "sendmsg", SIM_ROW_SENDMSG, "crowd", NEVER_SHOWS, WEIR_CLOSE_IDLE },
+	{ "sendmsg", SIM_ROW_SENDMSG, "swarm", NEVER_SHOWS, WEIR_CLOSE_IDLE },
 	{ "check", SIM_ROW_CHECK, "quiet", NEVER_SHOWS, WEIR_CLOSE_IDLE },
 	{ "cancel", SIM_ROW_CANCEL, "abort", NEVER_SHOWS, WEIR_CLOSE_ABORTED },
 	{ "close", SIM_ROW_CLOSE, "echo", NEVER_SHOWS, WEIR_CLOSE_PEER },
@@ -102,7 +102,7 @@ START_TEST(completion_that_never_comes_is_counted_and_given_up)
 END_TEST
 
 static const char *const twice_cases[] = { "echo",  "outbound", "close",
-					   "quiet", "crowd",    "abort" };
+					   "quiet", "swarm",    "abort" };
 
 /* The first result counts: all is echoed, and each connection ends once. */
 START_TEST(completion_that_comes_twice_is_counted_and_not_applied)

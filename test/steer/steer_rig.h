@@ -4,7 +4,7 @@
  *     steered_*         a server whose answer is the index of the loop
  *     member_*          such a server in a process of its own
  *
- * The clients are in crowd.h. A failing call fails the running test with a
+ * The clients are in swarm.h. A failing call fails the running test with a
  * message.
  */
 #ifndef WEIR_TEST_STEER_RIG_H
@@ -12,7 +12,7 @@
 
 #include "../rig/seen.h"
 #include "../rig/support.h"
-#include "crowd.h"
+#include "swarm.h"
 
 #include "net/server.h"
 

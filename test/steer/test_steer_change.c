@@ -31,47 +31,47 @@ static void many_sources(uint32_t index, struct weir_addr *out_source)
 	rig_source_ipv4(index % SOURCES, out_source);
 }
 
-/* On one or two CPUs, until crowd_stop(). */
-static void crowd_flow(struct crowd *crowd, const struct weir_addr *targets,
+/* On one or two CPUs, until swarm_stop(). */
+static void swarm_flow(struct swarm *swarm, const struct weir_addr *targets,
 		       int cpus[2])
 {
-	struct crowd_opts opts = {
+	struct swarm_opts opts = {
 		.count = ENOUGH,
 		.targets = targets,
 		.target_count = 1,
 		.source = many_sources,
 		.batch = 8,
 	};
-	crowd_pin(&opts, cpus);
-	crowd_start(crowd, &opts);
+	swarm_pin(&opts, cpus);
+	swarm_start(swarm, &opts);
 }
 
 /* @count connections that begin after this call have ended. They include a
  * batch of each thread, so each CPU has sent some. */
-static void crowd_pass(struct crowd *crowd, uint64_t count)
+static void swarm_pass(struct swarm *swarm, uint64_t count)
 {
-	crowd_settle(crowd);
-	crowd_wait_tried(crowd, crowd_tried(crowd) + count);
-	crowd_settle(crowd);
-	ck_assert_uint_lt(crowd_tried(crowd), ENOUGH);
+	swarm_settle(swarm);
+	swarm_wait_tried(swarm, swarm_tried(swarm) + count);
+	swarm_settle(swarm);
+	ck_assert_uint_lt(swarm_tried(swarm), ENOUGH);
 }
 
-static void crowd_end_unharmed(struct crowd *crowd)
+static void swarm_end_unharmed(struct swarm *swarm)
 {
-	crowd_stop(crowd);
-	crowd_join(crowd);
-	crowd_expect_all_served(crowd);
-	crowd_end(crowd);
+	swarm_stop(swarm);
+	swarm_join(swarm);
+	swarm_expect_all_served(swarm);
+	swarm_end(swarm);
 }
 
 /* By the kernel's hash, SYNs reach a listener up to its end. A program stops
  * sending connections there well before. */
-static void crowd_end_nearly_unharmed(struct crowd *crowd, uint32_t shut_count)
+static void swarm_end_nearly_unharmed(struct swarm *swarm, uint32_t shut_count)
 {
-	crowd_stop(crowd);
-	crowd_join(crowd);
-	crowd_expect_served_but_for_races(crowd, shut_count);
-	crowd_end(crowd);
+	swarm_stop(swarm);
+	swarm_join(swarm);
+	swarm_expect_served_but_for_races(swarm, shut_count);
+	swarm_end(swarm);
 }
 
 /* ---- drain ------------------------------------------------------------- */
@@ -122,13 +122,13 @@ START_TEST(a_loop_that_is_drained_gets_nothing_and_nobody_notices)
 	wi_steer_enter_or_skip();
 	enum { GONE = 1 };
 	struct steered steered;
-	struct crowd crowd;
+	struct swarm swarm;
 	struct weir_error error;
 	int cpus[2];
 
 	drain_start(&steered, _i);
 	struct weir_addr targets[2] = { steered_addr(&steered) };
-	struct crowd_opts opts = {
+	struct swarm_opts opts = {
 		.count = ENOUGH,
 		.targets = targets,
 		.target_count = 1,
@@ -140,9 +140,9 @@ START_TEST(a_loop_that_is_drained_gets_nothing_and_nobody_notices)
 		opts.target_count = 2;
 		opts.source = both_families;
 	}
-	crowd_pin(&opts, cpus);
-	crowd_start(&crowd, &opts);
-	crowd_pass(&crowd, some(2000));
+	swarm_pin(&opts, cpus);
+	swarm_start(&swarm, &opts);
+	swarm_pass(&swarm, some(2000));
 	ck_assert_uint_gt(steered_share(&steered, GONE).stats.accepts, 0);
 
 	ck_assert_int_eq(
@@ -150,23 +150,23 @@ START_TEST(a_loop_that_is_drained_gets_nothing_and_nobody_notices)
 	/* None after the call, not even those that are connecting now. */
 	const uint64_t arrived = steered_share(&steered, GONE).stats.accepts;
 	ck_assert(steered_share(&steered, GONE).has_stopped_accepting);
-	crowd_settle(&crowd);
+	swarm_settle(&swarm);
 	const uint64_t chosen = steered_share(&steered, GONE).chosen;
-	crowd_pass(&crowd, some(5000));
+	swarm_pass(&swarm, some(5000));
 	ck_assert_uint_eq(steered_share(&steered, GONE).stats.accepts, arrived);
 	ck_assert_uint_eq(steered_share(&steered, GONE).chosen, chosen);
 	while (steered_share(&steered, GONE).stats.conns_open > 0)
-		crowd_pass(&crowd, 100);
+		swarm_pass(&swarm, 100);
 
 	ck_assert_int_eq(
 		weir_server_resume_accepting(steered.server, GONE, &error), 0);
-	crowd_pass(&crowd, some(2000));
+	swarm_pass(&swarm, some(2000));
 	ck_assert(!steered_share(&steered, GONE).has_stopped_accepting);
 	ck_assert_uint_gt(steered_share(&steered, GONE).stats.accepts, arrived);
 	if (drain_cases[_i].policy == WEIR_STEER_KERNEL)
-		crowd_end_nearly_unharmed(&crowd, opts.target_count);
+		swarm_end_nearly_unharmed(&swarm, opts.target_count);
 	else
-		crowd_end_unharmed(&crowd);
+		swarm_end_unharmed(&swarm);
 	steered_end(&steered);
 }
 END_TEST
@@ -211,10 +211,10 @@ static void *drain_leaving(void *ctx)
 }
 
 /* Connects and asks. */
-static int client_start(const struct crowd_opts *opts, uint32_t index,
+static int client_start(const struct swarm_opts *opts, uint32_t index,
 			uint8_t request)
 {
-	const int fd = crowd_open_one(opts, index);
+	const int fd = swarm_open_one(opts, index);
 	ck_assert_msg(fd >= 0, "client %u: %s", index, strerror(-fd));
 	ck_assert_int_eq(send(fd, &request, sizeof(request), MSG_NOSIGNAL), 1);
 	return fd;
@@ -248,7 +248,7 @@ START_TEST(who_waits_goes_where_the_policy_sends_him_and_none_is_missed)
 					   });
 	const struct weir_addr target =
 		rig_addr(wait_cases[_i].target, seen_port(steered.server));
-	const struct crowd_opts opts = { .targets = &target,
+	const struct swarm_opts opts = { .targets = &target,
 					 .target_count = 1,
 					 .source = leaving_source };
 	leaving_sources_find(steer, _i);
@@ -260,7 +260,7 @@ START_TEST(who_waits_goes_where_the_policy_sends_him_and_none_is_missed)
 	ck_assert_int_eq(
 		pthread_create(&drainer, NULL, drain_leaving, &steered), 0);
 	for (uint32_t i = 1; i <= WAITING; i++)
-		heard[i] = crowd_hear_one(fds[i]);
+		heard[i] = swarm_hear_one(fds[i]);
 	steered_release_all(&steered);
 	ck_assert_int_eq(pthread_join(drainer, &failed), 0);
 	ck_assert_ptr_null(failed);
@@ -270,7 +270,7 @@ START_TEST(who_waits_goes_where_the_policy_sends_him_and_none_is_missed)
 		ck_assert_int_ne(heard[i], LEAVING);
 		want[home]++;
 	}
-	ck_assert_int_eq(crowd_hear_one(fds[0]), LEAVING);
+	ck_assert_int_eq(swarm_hear_one(fds[0]), LEAVING);
 	ck_assert_uint_eq(steered_share(&steered, LEAVING).stats.accepts, 1);
 	ck_assert_uint_eq(steered_share(&steered, LEAVING).chosen, 1 + WAITING);
 	for (uint32_t i = 0; i < LOOPS; i++)
@@ -290,7 +290,7 @@ START_TEST(each_loop_may_be_drained_in_turn)
 	enum { LOOPS = 3 };
 	const uint32_t rounds = wi_is_deep() ? 4 : 1;
 	struct steered steered;
-	struct crowd crowd;
+	struct swarm swarm;
 	struct weir_error error;
 	int cpus[2];
 
@@ -300,7 +300,7 @@ START_TEST(each_loop_may_be_drained_in_turn)
 				  .steering.policy = WEIR_STEER_ROUND_ROBIN,
 			  });
 	const struct weir_addr target = steered_addr(&steered);
-	crowd_flow(&crowd, &target, cpus);
+	swarm_flow(&swarm, &target, cpus);
 	for (uint32_t i = 0; i < LOOPS * rounds; i++) {
 		const uint32_t loop = i % LOOPS;
 		const uint32_t next = (loop + 1) % LOOPS;
@@ -310,7 +310,7 @@ START_TEST(each_loop_may_be_drained_in_turn)
 		ck_assert_int_eq(weir_server_stop_accepting(steered.server,
 							    next, &error),
 				 0);
-		crowd_pass(&crowd, 200);
+		swarm_pass(&swarm, 200);
 		/* One loop must stay to serve. */
 		ck_assert_int_eq(weir_server_stop_accepting(steered.server,
 							    (loop + 2) % LOOPS,
@@ -323,7 +323,7 @@ START_TEST(each_loop_may_be_drained_in_turn)
 							      loop, &error),
 				 0);
 	}
-	crowd_end_unharmed(&crowd);
+	swarm_end_unharmed(&swarm);
 	steered_end(&steered);
 }
 END_TEST
@@ -335,7 +335,7 @@ START_TEST(policies_are_replaced_under_load)
 	wi_steer_enter_or_skip();
 	const int rounds = wi_is_deep() ? 8 : 2;
 	struct steered steered;
-	struct crowd crowd;
+	struct swarm swarm;
 	struct weir_error error = { .code = 0 };
 	int cpus[2];
 
@@ -348,7 +348,7 @@ START_TEST(policies_are_replaced_under_load)
 				      .guard_percent = GUARD_OFF },
 		});
 	const struct weir_addr target = steered_addr(&steered);
-	crowd_flow(&crowd, &target, cpus);
+	swarm_flow(&swarm, &target, cpus);
 	for (int i = 0; i < rounds * WEIR_STEER_POLICY_COUNT; i++) {
 		const enum weir_steer_policy policy =
 			(enum weir_steer_policy)(i % WEIR_STEER_POLICY_COUNT);
@@ -357,7 +357,7 @@ START_TEST(policies_are_replaced_under_load)
 			"%s: %s", weir_steer_policy_name(policy), error.text);
 		ck_assert_int_eq(steered_stats(&steered).policy, policy);
 		const uint64_t chosen = steered_stats(&steered).chosen;
-		crowd_pass(&crowd, 300);
+		swarm_pass(&swarm, 300);
 		/* The program does not count the kernel's own choices. */
 		if (policy == WEIR_STEER_KERNEL)
 			ck_assert_uint_le(steered_stats(&steered).chosen,
@@ -367,7 +367,7 @@ START_TEST(policies_are_replaced_under_load)
 					  chosen + 300);
 	}
 	ck_assert_uint_eq(steered_stats(&steered).missed, 0);
-	crowd_end_unharmed(&crowd);
+	swarm_end_unharmed(&swarm);
 	steered_end(&steered);
 }
 END_TEST
@@ -376,10 +376,10 @@ START_TEST(a_weight_holds_for_all_that_come_after_it)
 {
 	wi_steer_enter_or_skip();
 	struct steered steered;
-	struct crowd crowd;
+	struct swarm swarm;
 	struct weir_error error = { .code = 0 };
-	uint64_t before[CROWD_LOOPS_MAX];
-	uint64_t after[CROWD_LOOPS_MAX];
+	uint64_t before[SWARM_LOOPS_MAX];
+	uint64_t after[SWARM_LOOPS_MAX];
 	int cpus[2];
 
 	steered_start_by_program(
@@ -389,21 +389,21 @@ START_TEST(a_weight_holds_for_all_that_come_after_it)
 				  .steering.policy = WEIR_STEER_ROUND_ROBIN,
 			  });
 	const struct weir_addr target = steered_addr(&steered);
-	crowd_flow(&crowd, &target, cpus);
-	crowd_pass(&crowd, 500);
+	swarm_flow(&swarm, &target, cpus);
+	swarm_pass(&swarm, 500);
 	ck_assert_int_eq(weir_server_set_weight(steered.server, 0, 0, &error),
 			 0);
-	crowd_settle(&crowd);
+	swarm_settle(&swarm);
 	const uint64_t first = steered_share(&steered, 0).stats.accepts;
-	crowd_pass(&crowd, 1000);
+	swarm_pass(&swarm, 1000);
 	ck_assert_uint_eq(steered_share(&steered, 0).stats.accepts, first);
 
 	ck_assert_int_eq(weir_server_set_weight(steered.server, 0, 3, &error),
 			 0);
-	crowd_settle(&crowd);
-	crowd_answers(&crowd, before);
-	crowd_pass(&crowd, 4000);
-	crowd_answers(&crowd, after);
+	swarm_settle(&swarm);
+	swarm_answers(&swarm, before);
+	swarm_pass(&swarm, 4000);
+	swarm_answers(&swarm, after);
 	const uint64_t got[2] = { after[0] - before[0], after[1] - before[1] };
 	/* Exact to one turn per CPU. */
 	ck_assert_msg(got[0] <= 3 * got[1] + 2 * 4 &&
@@ -416,7 +416,7 @@ START_TEST(a_weight_holds_for_all_that_come_after_it)
 						WEIR_STEER_WEIGHT_MAX + 1,
 						&error),
 			 -EINVAL);
-	crowd_end_unharmed(&crowd);
+	swarm_end_unharmed(&swarm);
 	steered_end(&steered);
 }
 END_TEST
@@ -428,7 +428,7 @@ START_TEST(loops_come_and_go_under_load)
 	wi_steer_enter_or_skip();
 	const uint32_t rounds = wi_is_deep() ? 5 : 2;
 	struct steered steered;
-	struct crowd crowd;
+	struct swarm swarm;
 	struct weir_error error = { .code = 0 };
 	int cpus[2];
 
@@ -439,13 +439,13 @@ START_TEST(loops_come_and_go_under_load)
 				  .steering.policy = WEIR_STEER_ROUND_ROBIN,
 			  });
 	const struct weir_addr target = steered_addr(&steered);
-	crowd_flow(&crowd, &target, cpus);
+	swarm_flow(&swarm, &target, cpus);
 	for (uint32_t i = 0; i < rounds; i++) {
 		const uint32_t gone = i % 2;
-		crowd_pass(&crowd, 300);
+		swarm_pass(&swarm, 300);
 		int added = weir_server_add_loop(steered.server, -1, &error);
 		ck_assert_msg(added == 2, "%d: %s", added, error.text);
-		crowd_pass(&crowd, 300);
+		swarm_pass(&swarm, 300);
 		ck_assert_uint_gt(steered_share(&steered, 2).stats.accepts, 0);
 
 		/* A client that is cut off before its request is lost, so the
@@ -453,22 +453,22 @@ START_TEST(loops_come_and_go_under_load)
 		ck_assert_int_eq(weir_server_stop_accepting(steered.server,
 							    gone, &error),
 				 0);
-		crowd_settle(&crowd);
+		swarm_settle(&swarm);
 		ck_assert_int_eq(
 			weir_server_remove_loop(steered.server, gone, &error),
 			0);
 		ck_assert(!seen_loop(steered.server, gone).is_present);
-		crowd_pass(&crowd, 300);
+		swarm_pass(&swarm, 300);
 		added = weir_server_add_loop(steered.server, -1, &error);
 		ck_assert_msg(added == (int)gone, "%d: %s", added, error.text);
 		ck_assert_int_eq(
 			weir_server_stop_accepting(steered.server, 2, &error),
 			0);
-		crowd_settle(&crowd);
+		swarm_settle(&swarm);
 		ck_assert_int_eq(
 			weir_server_remove_loop(steered.server, 2, &error), 0);
 	}
-	crowd_end_unharmed(&crowd);
+	swarm_end_unharmed(&swarm);
 
 	/* The loop that takes another's place starts at zero. */
 	ck_assert_uint_gt(steered_share(&steered, 1).chosen, 0);
@@ -507,40 +507,40 @@ START_TEST(a_second_process_joins_and_one_leaves_with_no_client_lost)
 	struct member_report reports[2];
 	struct member *goes = &members[a_stays ? 1 : 0];
 	struct member *stays = &members[a_stays ? 0 : 1];
-	struct crowd crowd;
+	struct swarm swarm;
 	int cpus[2];
 
 	member_fork(&members[0], &server_opts);
 	member_fork(&members[1], &server_opts);
 	const uint16_t port = member_serve(&members[0], 0);
 	const struct weir_addr target = rig_addr("127.0.0.1", port);
-	struct crowd_opts opts = {
+	struct swarm_opts opts = {
 		.count = ENOUGH,
 		.targets = &target,
 		.target_count = 1,
 		.source = many_sources,
 		.batch = 8,
 	};
-	crowd_pin(&opts, cpus);
-	crowd_start(&crowd, &opts);
-	crowd_wait_tried(&crowd, short_ones / 5);
+	swarm_pin(&opts, cpus);
+	swarm_start(&swarm, &opts);
+	swarm_wait_tried(&swarm, short_ones / 5);
 	ck_assert_uint_eq(member_serve(&members[1], port), port);
 	/* However many have come during its start. */
-	crowd_pass(&crowd, short_ones * 3 / 10);
+	swarm_pass(&swarm, short_ones * 3 / 10);
 	/* The new process has all new ones; the one that stays takes them back.
 	 */
 	if (a_stays)
 		member_take_over(stays);
-	crowd_settle(&crowd);
+	swarm_settle(&swarm);
 	member_stop(goes);
 	member_end(goes, &reports[0]);
-	crowd_pass(&crowd, short_ones / 5);
-	crowd_wait_tried(&crowd, short_ones);
-	crowd_stop(&crowd);
-	crowd_join(&crowd);
-	crowd_expect_all_served(&crowd);
-	const uint64_t all = crowd.tried;
-	crowd_end(&crowd);
+	swarm_pass(&swarm, short_ones / 5);
+	swarm_wait_tried(&swarm, short_ones);
+	swarm_stop(&swarm);
+	swarm_join(&swarm);
+	swarm_expect_all_served(&swarm);
+	const uint64_t all = swarm.tried;
+	swarm_end(&swarm);
 	member_stop(stays);
 	member_end(stays, &reports[1]);
 
@@ -590,7 +590,7 @@ static TCase *tcase_processes(void)
 }
 
 WI_SUITE(steer_change, "steer-change",
-	 WI_RUNGS | WI_THREADS | WI_BPF | WI_CROWD)
+	 WI_RUNGS | WI_THREADS | WI_BPF | WI_SWARM)
 {
 	if (!wi_kernel_has_rings())
 		return;

@@ -32,10 +32,10 @@ static void many_sources(uint32_t index, struct weir_addr *out_source)
 	rig_source_ipv4(index % SOURCES, out_source);
 }
 
-static struct crowd_opts crowd_of(uint32_t count,
+static struct swarm_opts swarm_of(uint32_t count,
 				  const struct weir_addr *target)
 {
-	return (struct crowd_opts){
+	return (struct swarm_opts){
 		.count = count,
 		.targets = target,
 		.target_count = 1,
@@ -44,30 +44,30 @@ static struct crowd_opts crowd_of(uint32_t count,
 	};
 }
 
-static void crowd_pass(struct crowd *crowd, uint64_t count)
+static void swarm_pass(struct swarm *swarm, uint64_t count)
 {
-	crowd_settle(crowd);
-	crowd_wait_tried(crowd, crowd_tried(crowd) + count);
-	ck_assert_uint_lt(crowd_tried(crowd), crowd->opts.count);
+	swarm_settle(swarm);
+	swarm_wait_tried(swarm, swarm_tried(swarm) + count);
+	ck_assert_uint_lt(swarm_tried(swarm), swarm->opts.count);
 }
 
-static void crowd_end_unharmed(struct crowd *crowd)
+static void swarm_end_unharmed(struct swarm *swarm)
 {
-	crowd_stop(crowd);
-	crowd_join(crowd);
-	crowd_expect_all_served(crowd);
-	crowd_end(crowd);
+	swarm_stop(swarm);
+	swarm_join(swarm);
+	swarm_expect_all_served(swarm);
+	swarm_end(swarm);
 }
 
 /* SOME clients, all served. */
 static void steered_serves(const struct steered *steered)
 {
 	const struct weir_addr target = steered_addr(steered);
-	const struct crowd_opts opts = crowd_of(SOME, &target);
-	struct crowd crowd;
-	crowd_run(&crowd, &opts);
-	crowd_expect_all_served(&crowd);
-	crowd_end(&crowd);
+	const struct swarm_opts opts = swarm_of(SOME, &target);
+	struct swarm swarm;
+	swarm_run(&swarm, &opts);
+	swarm_expect_all_served(&swarm);
+	swarm_end(&swarm);
 }
 
 /* ---- the map ----------------------------------------------------------- */
@@ -163,7 +163,7 @@ static int stray_ack(const struct weir_addr *target)
 	ck_assert_int_eq(
 		setsockopt(fd, IPPROTO_TCP, TCP_REPAIR, &off, sizeof(off)),
 		0); /* makes it ask for the window */
-	const int heard = crowd_hear_one(fd);
+	const int heard = swarm_hear_one(fd);
 	ck_assert_int_eq(close(fd), 0);
 	return heard;
 }
@@ -230,7 +230,7 @@ START_TEST(a_listener_that_is_shut_behind_its_servers_back_costs_hardly_any)
 {
 	wi_steer_enter_or_skip();
 	struct steered steered;
-	struct crowd crowd;
+	struct swarm swarm;
 	int cpus[2];
 
 	steered_start_by_program(
@@ -241,20 +241,20 @@ START_TEST(a_listener_that_is_shut_behind_its_servers_back_costs_hardly_any)
 						.guard_percent = GUARD_OFF },
 			  });
 	const struct weir_addr target = steered_addr(&steered);
-	struct crowd_opts opts = crowd_of(ENOUGH, &target);
-	crowd_pin(&opts, cpus);
-	crowd_start(&crowd, &opts);
-	crowd_pass(&crowd, 1000);
+	struct swarm_opts opts = swarm_of(ENOUGH, &target);
+	swarm_pin(&opts, cpus);
+	swarm_start(&swarm, &opts);
+	swarm_pass(&swarm, 1000);
 	ck_assert_uint_eq(steered_stats(&steered).missed, 0);
 	ck_assert_int_eq(
 		shutdown(listener_find(weir_addr_port(&target)), SHUT_RDWR), 0);
-	crowd_pass(&crowd, wi_is_deep() ? 5000 : 500);
+	swarm_pass(&swarm, wi_is_deep() ? 5000 : 500);
 	/* The tables still name it, so the hash chooses instead. */
 	ck_assert_uint_gt(steered_stats(&steered).missed, 0);
-	crowd_stop(&crowd);
-	crowd_join(&crowd);
-	crowd_expect_served_but_for_races(&crowd, 1);
-	crowd_end(&crowd);
+	swarm_stop(&swarm);
+	swarm_join(&swarm);
+	swarm_expect_served_but_for_races(&swarm, 1);
+	swarm_end(&swarm);
 	steered_end_harmed(&steered);
 }
 END_TEST
@@ -269,7 +269,7 @@ START_TEST(a_program_that_a_stranger_puts_there_is_replaced_in_turn)
 	const struct sock_fprog program = { .len = COUNT_OF(code),
 					    .filter = code };
 	struct steered steered;
-	struct crowd crowd;
+	struct swarm swarm;
 	struct weir_error error = { .code = 0 };
 	int cpus[2];
 
@@ -281,22 +281,22 @@ START_TEST(a_program_that_a_stranger_puts_there_is_replaced_in_turn)
 				  .steering.policy = WEIR_STEER_ROUND_ROBIN,
 			  });
 	const struct weir_addr target = steered_addr(&steered);
-	struct crowd_opts opts = crowd_of(ENOUGH, &target);
-	crowd_pin(&opts, cpus);
-	crowd_start(&crowd, &opts);
-	crowd_pass(&crowd, 1000);
+	struct swarm_opts opts = swarm_of(ENOUGH, &target);
+	swarm_pin(&opts, cpus);
+	swarm_start(&swarm, &opts);
+	swarm_pass(&swarm, 1000);
 
 	const int stranger = reuseport_socket(&target);
 	ck_assert_int_eq(listen(stranger, 16), 0);
-	crowd_pass(&crowd, 1000); /* it gets no connection */
+	swarm_pass(&swarm, 1000); /* it gets no connection */
 	ck_assert_int_eq(setsockopt(stranger, SOL_SOCKET,
 				    SO_ATTACH_REUSEPORT_CBPF, &program,
 				    sizeof(program)),
 			 0);
-	crowd_settle(&crowd);
+	swarm_settle(&swarm);
 	const uint64_t chosen = steered_stats(&steered).chosen;
 	const uint64_t first = steered_share(&steered, 0).stats.accepts;
-	crowd_pass(&crowd, 1000);
+	swarm_pass(&swarm, 1000);
 	ck_assert_uint_eq(steered_stats(&steered).chosen, chosen);
 	ck_assert_uint_ge(steered_share(&steered, 0).stats.accepts,
 			  first + 1000);
@@ -304,12 +304,12 @@ START_TEST(a_program_that_a_stranger_puts_there_is_replaced_in_turn)
 	ck_assert_int_eq(weir_server_steer(steered.server,
 					   WEIR_STEER_ROUND_ROBIN, &error),
 			 0);
-	crowd_pass(&crowd, 1000);
+	swarm_pass(&swarm, 1000);
 	ck_assert_uint_ge(steered_stats(&steered).chosen, chosen + 1000);
 	ck_assert_uint_eq(steered_stats(&steered).missed, 0);
 	ck_assert_int_eq(close(stranger), 0);
-	crowd_pass(&crowd, 1000);
-	crowd_end_unharmed(&crowd);
+	swarm_pass(&swarm, 1000);
+	swarm_end_unharmed(&swarm);
 	steered_end(&steered);
 }
 END_TEST
@@ -540,16 +540,16 @@ END_TEST
 /* As many from each of two CPUs, in phases so short that no window of the guard
  * (WI_GUARD_LEAST connections, or more) is far from even. Two swarms at once
  * would be only as even as the scheduler makes them. */
-static void crowds_alternate(struct crowd_opts *opts, const int cpus[2])
+static void swarms_alternate(struct swarm_opts *opts, const int cpus[2])
 {
 	enum { EACH = 8 };
-	struct crowd crowd;
+	struct swarm swarm;
 	opts->count = EACH;
 	for (int i = 0; i < 2; i++) {
 		opts->cpus = &cpus[i];
-		crowd_run(&crowd, opts);
-		crowd_expect_all_served(&crowd);
-		crowd_end(&crowd);
+		swarm_run(&swarm, opts);
+		swarm_expect_all_served(&swarm);
+		swarm_end(&swarm);
 	}
 }
 
@@ -558,12 +558,12 @@ START_TEST(the_guard_steps_when_one_cpu_sends_all_and_steps_back)
 	wi_skip_unless_deep("windows of 200 ms decide");
 	wi_steer_enter_or_skip();
 	int cpus[2];
-	wi_skip_unless(crowd_cpus(cpus) >= 2, "there is one CPU");
+	wi_skip_unless(swarm_cpus(cpus) >= 2, "there is one CPU");
 	struct steered steered;
-	struct crowd crowd;
+	struct swarm swarm;
 	struct weir_error error;
-	uint64_t before[CROWD_LOOPS_MAX];
-	uint64_t after[CROWD_LOOPS_MAX];
+	uint64_t before[SWARM_LOOPS_MAX];
+	uint64_t after[SWARM_LOOPS_MAX];
 
 	steered_start_by_program(&steered,
 				 &(struct weir_server_opts){
@@ -573,26 +573,26 @@ START_TEST(the_guard_steps_when_one_cpu_sends_all_and_steps_back)
 						       .guard_ms = 200 },
 				 });
 	const struct weir_addr target = steered_addr(&steered);
-	struct crowd_opts opts = crowd_of(ENOUGH, &target);
+	struct swarm_opts opts = swarm_of(ENOUGH, &target);
 	opts.cpus = &cpus[0];
-	crowd_start(&crowd, &opts);
-	crowd_pass(&crowd, 100);
+	swarm_start(&swarm, &opts);
+	swarm_pass(&swarm, 100);
 	/* Unless that took so long that the guard has already stepped. */
 	const uint64_t elsewhere = steered_share(&steered, 1).stats.accepts;
 	if (steered_stats(&steered).guard_steps == 0)
 		ck_assert_uint_eq(elsewhere, 0);
 	while (!steered_stats(&steered).is_stepped)
-		crowd_pass(&crowd, 100);
+		swarm_pass(&swarm, 100);
 	ck_assert_uint_eq(steered_stats(&steered).guard_steps, 1);
 	ck_assert_int_eq(steered_stats(&steered).policy, WEIR_STEER_CPU);
 	steered_wait_logs(&steered, 1);
 	ck_assert_msg(strstr(steered.log_line, "least-loaded") != NULL, "%s",
 		      steered.log_line);
 
-	crowd_settle(&crowd);
-	crowd_answers(&crowd, before);
-	crowd_pass(&crowd, 4000);
-	crowd_answers(&crowd, after);
+	swarm_settle(&swarm);
+	swarm_answers(&swarm, before);
+	swarm_pass(&swarm, 4000);
+	swarm_answers(&swarm, after);
 	const uint64_t got[2] = { after[0] - before[0], after[1] - before[1] };
 	/* Nor has the share that makes it step. How even they are depends on
 	 * the scheduler here; steer-spread tests it. */
@@ -601,19 +601,19 @@ START_TEST(the_guard_steps_when_one_cpu_sends_all_and_steps_back)
 	ck_assert(steered_stats(&steered).is_stepped);
 	ck_assert_uint_eq(steered_log_count(&steered), 1);
 
-	crowd_end_unharmed(&crowd);
+	swarm_end_unharmed(&swarm);
 
 	/* A requested policy is used until the guard steps again. */
 	ck_assert(steered_stats(&steered).is_stepped);
 	ck_assert_int_eq(
 		weir_server_steer(steered.server, WEIR_STEER_CPU, &error), 0);
 	ck_assert(!steered_stats(&steered).is_stepped);
-	crowd_start(&crowd, &opts);
+	swarm_start(&swarm, &opts);
 	while (!steered_stats(&steered).is_stepped)
-		crowd_pass(&crowd, 100);
-	crowd_end_unharmed(&crowd);
+		swarm_pass(&swarm, 100);
+	swarm_end_unharmed(&swarm);
 	while (steered_stats(&steered).is_stepped)
-		crowds_alternate(&opts, cpus);
+		swarms_alternate(&opts, cpus);
 	steered_wait_logs(&steered, 3);
 	ck_assert_msg(strstr(steered.log_line, "back to cpu") != NULL, "%s",
 		      steered.log_line);
@@ -654,7 +654,7 @@ END_TEST
 /* ---- the suite --------------------------------------------------------- */
 
 WI_SUITE(steer_faults, "steer-faults",
-	 WI_RUNGS | WI_THREADS | WI_BPF | WI_CROWD)
+	 WI_RUNGS | WI_THREADS | WI_BPF | WI_SWARM)
 {
 	TCase *tcase = tcase_create("faults");
 	if (!wi_kernel_has_rings())

@@ -34,18 +34,18 @@ static void few_sources(uint32_t index, struct weir_addr *out_source)
 
 /* ---- the rig itself ---------------------------------------------------- */
 
-START_TEST(the_crowd_counts_what_the_server_counts)
+START_TEST(the_swarm_counts_what_the_server_counts)
 {
 	wi_netns_enter_or_skip();
 	struct steered steered;
-	struct crowd crowd;
+	struct swarm swarm;
 	const uint32_t count = many();
 	uint64_t served = 0;
 
 	steered_start(&steered, &(struct weir_server_opts){
 					.loop_count = 3, .is_unpinned = true });
 	const struct weir_addr target = steered_addr(&steered);
-	crowd_run(&crowd, &(struct crowd_opts){
+	swarm_run(&swarm, &(struct swarm_opts){
 				  .count = count,
 				  .targets = &target,
 				  .target_count = 1,
@@ -53,49 +53,49 @@ START_TEST(the_crowd_counts_what_the_server_counts)
 				  .batch = 8,
 				  .thread_count = 2,
 			  });
-	crowd_expect_all_served(&crowd);
-	ck_assert_uint_eq(crowd.tried, count);
-	ck_assert_uint_eq(crowd.counts.opened, count);
+	swarm_expect_all_served(&swarm);
+	ck_assert_uint_eq(swarm.tried, count);
+	ck_assert_uint_eq(swarm.counts.opened, count);
 	for (uint32_t i = 0; i < 3; i++)
-		served += crowd_served_by(&crowd, i, 0);
+		served += swarm_served_by(&swarm, i, 0);
 	ck_assert_uint_eq(served, count);
 	ck_assert_uint_eq(steered_accepts(&steered), count);
 	steered_wait_closes(&steered, count);
-	crowd_end(&crowd);
+	swarm_end(&swarm);
 	steered_end(&steered);
 }
 END_TEST
 
-START_TEST(the_crowd_tells_refused_from_reset)
+START_TEST(the_swarm_tells_refused_from_reset)
 {
 	wi_netns_enter_or_skip();
 	enum { FEW = 10 };
-	struct crowd crowd;
+	struct swarm swarm;
 	struct sockaddr_in address;
 	const int fd = wi_listener(&address);
 	const struct weir_addr target =
 		rig_addr("127.0.0.1", ntohs(address.sin_port));
-	const struct crowd_opts opts = { .count = FEW,
+	const struct swarm_opts opts = { .count = FEW,
 					 .targets = &target,
 					 .target_count = 1,
 					 .batch = FEW };
 
-	crowd_start(&crowd, &opts); /* all wait in the queue... */
+	swarm_start(&swarm, &opts); /* all wait in the queue... */
 	for (int i = 0; i < FEW; i++) {
 		const int client = accept(fd, NULL, NULL);
 		ck_assert_int_ge(client, 0);
 		wi_reset_on_close(client); /* ...and this resets each */
 		ck_assert_int_eq(close(client), 0);
 	}
-	crowd_join(&crowd);
-	ck_assert_uint_eq(crowd.counts.reset, FEW);
-	crowd_end(&crowd);
+	swarm_join(&swarm);
+	ck_assert_uint_eq(swarm.counts.reset, FEW);
+	swarm_end(&swarm);
 
 	ck_assert_int_eq(close(fd), 0);
-	crowd_run(&crowd, &opts);
-	ck_assert_uint_eq(crowd.counts.opened, 0);
-	ck_assert_uint_eq(crowd.counts.refused, FEW);
-	crowd_end(&crowd);
+	swarm_run(&swarm, &opts);
+	ck_assert_uint_eq(swarm.counts.opened, 0);
+	ck_assert_uint_eq(swarm.counts.refused, FEW);
+	swarm_end(&swarm);
 }
 END_TEST
 
@@ -111,11 +111,11 @@ START_TEST(round_robin_is_exact_to_one_for_each_cpu_that_sends)
 	wi_steer_enter_or_skip();
 	const uint32_t loop_count = turn_cases[_i].loop_count;
 	int cpus[2];
-	wi_skip_unless(crowd_cpus(cpus) >= turn_cases[_i].cpu_count,
+	wi_skip_unless(swarm_cpus(cpus) >= turn_cases[_i].cpu_count,
 		       "there is one CPU");
 	struct steered steered;
-	struct crowd crowd;
-	uint64_t arrived[CROWD_LOOPS_MAX];
+	struct swarm swarm;
+	uint64_t arrived[SWARM_LOOPS_MAX];
 	uint64_t least = UINT64_MAX;
 	uint64_t most = 0;
 	const uint32_t count = many();
@@ -126,7 +126,7 @@ START_TEST(round_robin_is_exact_to_one_for_each_cpu_that_sends)
 				  .steering.policy = WEIR_STEER_ROUND_ROBIN,
 			  });
 	const struct weir_addr target = steered_addr(&steered);
-	crowd_run(&crowd, &(struct crowd_opts){
+	swarm_run(&swarm, &(struct swarm_opts){
 				  .count = count,
 				  .targets = &target,
 				  .target_count = 1,
@@ -135,13 +135,13 @@ START_TEST(round_robin_is_exact_to_one_for_each_cpu_that_sends)
 				  .thread_count = turn_cases[_i].cpu_count,
 				  .cpus = cpus,
 			  });
-	crowd_expect_all_served(&crowd);
+	swarm_expect_all_served(&swarm);
 	for (uint32_t i = 0; i < loop_count; i++) {
 		const struct weir_loop_snapshot share =
 			steered_share(&steered, i);
 		ck_assert_uint_eq(share.stats.accepts, share.chosen);
 		ck_assert_uint_eq(share.stats.accepts,
-				  crowd_served_by(&crowd, i, 0));
+				  swarm_served_by(&swarm, i, 0));
 		arrived[i] = share.stats.accepts;
 		if (turn_cases[_i].cpu_count == 1)
 			ck_assert_uint_eq(share.chosen_here,
@@ -156,8 +156,8 @@ START_TEST(round_robin_is_exact_to_one_for_each_cpu_that_sends)
 	ck_assert_uint_eq(steered_stats(&steered).chosen, count);
 	ck_assert_uint_eq(steered_stats(&steered).missed, 0);
 	ck_assert_double_eq_tol(steered_stats(&steered).imbalance,
-				crowd_imbalance(arrived, loop_count), 1e-9);
-	crowd_end(&crowd);
+				swarm_imbalance(arrived, loop_count), 1e-9);
+	swarm_end(&swarm);
 	steered_end(&steered);
 }
 END_TEST
@@ -192,24 +192,24 @@ static const struct {
 };
 
 /* Each source, trips() times: finds the loop that serves it. */
-static void homes_find(const struct crowd_opts *opts,
+static void homes_find(const struct swarm_opts *opts,
 		       const struct weir_steer *steer, uint8_t homes[SOURCES])
 {
-	struct crowd crowd;
+	struct swarm swarm;
 	struct weir_addr source;
-	crowd_run(&crowd, opts);
-	crowd_expect_all_served(&crowd);
-	memcpy(homes, crowd.loop_of, SOURCES);
+	swarm_run(&swarm, opts);
+	swarm_expect_all_served(&swarm);
+	memcpy(homes, swarm.loop_of, SOURCES);
 	for (uint32_t i = 0; i < SOURCES; i++) {
 		opts->source(i, &source);
 		ck_assert_uint_eq(homes[i], rig_home_of(steer, &source));
 	}
 	for (uint32_t i = 0; i < opts->count; i++)
-		ck_assert_msg(crowd.loop_of[i] == homes[i % SOURCES],
+		ck_assert_msg(swarm.loop_of[i] == homes[i % SOURCES],
 			      "source %u went to loop %u and to loop %u",
-			      i % SOURCES, crowd.loop_of[i],
+			      i % SOURCES, swarm.loop_of[i],
 			      homes[i % SOURCES]);
-	crowd_end(&crowd);
+	swarm_end(&swarm);
 }
 
 static uint32_t homes_count(const uint8_t homes[SOURCES], uint32_t loop)
@@ -245,14 +245,14 @@ START_TEST(source_hash_sends_a_source_to_one_loop_always)
 						   .steer = steer,
 					   });
 	const struct weir_addr target = steered_addr(&steered);
-	struct crowd_opts opts = {
+	struct swarm_opts opts = {
 		.count = SOURCES * trips(),
 		.targets = &target,
 		.target_count = 1,
 		.source = family_cases[_i].source,
 		.batch = 8,
 	};
-	crowd_pin(&opts, cpus);
+	swarm_pin(&opts, cpus);
 	homes_find(&opts, steer, before);
 	/* 50 on average, with a standard deviation of 6. */
 	for (uint32_t i = 0; i < HASH_LOOPS; i++)
@@ -294,21 +294,21 @@ static uint32_t load_count(void)
 static uint32_t mixed_lives(uint32_t index)
 {
 	if (index % 50 == 7)
-		return CROWD_FOR_EVER;
+		return SWARM_FOR_EVER;
 	return 1 + index * 2654435761u % 4000;
 }
 
 /* The worst max/mean of open connections at any of the samples. */
-static double samples_worst(const struct crowd *crowd)
+static double samples_worst(const struct swarm *swarm)
 {
 	double worst = 0;
-	for (uint32_t i = 0; i < crowd->sample_count; i++) {
+	for (uint32_t i = 0; i < swarm->sample_count; i++) {
 		uint64_t held[LOAD_LOOPS];
-		if (crowd->samples[i].tried < crowd->opts.count / 2)
+		if (swarm->samples[i].tried < swarm->opts.count / 2)
 			continue;
 		for (uint32_t loop = 0; loop < LOAD_LOOPS; loop++)
-			held[loop] = crowd->samples[i].held[loop];
-		worst = fmax(worst, crowd_imbalance(held, LOAD_LOOPS));
+			held[loop] = swarm->samples[i].held[loop];
+		worst = fmax(worst, swarm_imbalance(held, LOAD_LOOPS));
 	}
 	return worst;
 }
@@ -316,7 +316,7 @@ static double samples_worst(const struct crowd *crowd)
 static double load_run(enum weir_steer_policy policy)
 {
 	struct steered steered;
-	struct crowd crowd;
+	struct swarm swarm;
 	int cpus[2];
 	const struct weir_server_opts server_opts = {
 		.loop_count = LOAD_LOOPS,
@@ -328,7 +328,7 @@ static double load_run(enum weir_steer_policy policy)
 	else
 		steered_start_by_program(&steered, &server_opts);
 	const struct weir_addr target = steered_addr(&steered);
-	struct crowd_opts opts = {
+	struct swarm_opts opts = {
 		.count = load_count(),
 		.targets = &target,
 		.target_count = 1,
@@ -337,12 +337,12 @@ static double load_run(enum weir_steer_policy policy)
 		.batch = 16,
 		.sample_every = SAMPLE_EVERY,
 	};
-	crowd_pin(&opts, cpus);
-	crowd_run(&crowd, &opts);
-	crowd_expect_all_served(&crowd);
-	ck_assert_uint_ge(crowd.sample_count, opts.count / SAMPLE_EVERY);
-	const double worst = samples_worst(&crowd);
-	crowd_end(&crowd);
+	swarm_pin(&opts, cpus);
+	swarm_run(&swarm, &opts);
+	swarm_expect_all_served(&swarm);
+	ck_assert_uint_ge(swarm.sample_count, opts.count / SAMPLE_EVERY);
+	const double worst = samples_worst(&swarm);
+	swarm_end(&swarm);
 	steered_end(&steered);
 	return worst;
 }
@@ -364,20 +364,20 @@ END_TEST
 
 enum { KEPT = 6, OPENED_MAX = 64, BURST = 16 };
 
-static int client_served(const struct crowd_opts *opts, int *out_fd)
+static int client_served(const struct swarm_opts *opts, int *out_fd)
 {
 	const uint8_t request = 1;
-	*out_fd = crowd_open_one(opts, 0);
+	*out_fd = swarm_open_one(opts, 0);
 	ck_assert_int_ge(*out_fd, 0);
 	ck_assert_int_eq(send(*out_fd, &request, 1, MSG_NOSIGNAL), 1);
-	return crowd_hear_one(*out_fd);
+	return swarm_hear_one(*out_fd);
 }
 
 /* One connection to loop 0 and KEPT to loop 1: fds[loop][0] is one of them.
  * Returns once both loops have published that. */
 static void loads_make_uneven(struct steered *steered,
 			      const struct weir_steer *steer,
-			      const struct crowd_opts *opts,
+			      const struct swarm_opts *opts,
 			      int fds[2][OPENED_MAX])
 {
 	static const uint32_t wanted[2] = { 1, KEPT };
@@ -424,7 +424,7 @@ START_TEST(least_loaded_counts_what_it_sends_between_two_looks)
 						   .steer = steer,
 					   });
 	const struct weir_addr target = steered_addr(&steered);
-	const struct crowd_opts opts = { .targets = &target,
+	const struct swarm_opts opts = { .targets = &target,
 					 .target_count = 1 };
 	loads_make_uneven(&steered, steer, &opts, fds);
 	steered_hold_all(&steered);
@@ -433,7 +433,7 @@ START_TEST(least_loaded_counts_what_it_sends_between_two_looks)
 	steered_wait_held(&steered, 2);
 	const uint64_t before = steered_share(&steered, 0).chosen;
 	for (int i = 0; i < BURST; i++) {
-		burst[i] = crowd_open_one(&opts, 0);
+		burst[i] = swarm_open_one(&opts, 0);
 		ck_assert_int_ge(burst[i], 0);
 	}
 	/* 1 + 10.5 == 6 + 5.5; and one more or less for a pause of half a
@@ -489,10 +489,10 @@ START_TEST(cpu_serves_each_client_where_its_packets_are)
 	wi_skip_unless_built(
 		!means_is_forced_off(cpu_cases[_i].means),
 		"WEIR_FORCE_OFF names the rung, or it is not built");
-	wi_skip_unless(crowd_cpus(cpus) == 2, "it takes two CPUs");
+	wi_skip_unless(swarm_cpus(cpus) == 2, "it takes two CPUs");
 	wi_netns_enter_or_skip();
 	struct steered steered;
-	struct crowd crowds[2];
+	struct swarm swarms[2];
 
 	steered_start(&steered, &(struct weir_server_opts){
 					.loop_count = 2,
@@ -508,7 +508,7 @@ START_TEST(cpu_serves_each_client_where_its_packets_are)
 	const struct weir_addr target = steered_addr(&steered);
 	/* One after the other: a loop has only one sample in flight. */
 	for (uint32_t i = 0; i < 2; i++)
-		crowd_start(&crowds[i], &(struct crowd_opts){
+		swarm_start(&swarms[i], &(struct swarm_opts){
 						.count = counts[i],
 						.targets = &target,
 						.target_count = 1,
@@ -516,14 +516,14 @@ START_TEST(cpu_serves_each_client_where_its_packets_are)
 						.cpus = &cpus[i],
 					});
 	for (uint32_t i = 0; i < 2; i++) {
-		crowd_join(&crowds[i]);
-		crowd_expect_all_served(&crowds[i]);
+		swarm_join(&swarms[i]);
+		swarm_expect_all_served(&swarms[i]);
 	}
 	for (uint32_t i = 0; i < 2; i++) {
 		const struct weir_loop_snapshot share =
 			steered_share(&steered, i);
 		ck_assert_int_eq(share.cpu, cpus[i]);
-		ck_assert_uint_eq(crowd_served_by(&crowds[i], i, 0), counts[i]);
+		ck_assert_uint_eq(swarm_served_by(&swarms[i], i, 0), counts[i]);
 		ck_assert_uint_eq(share.stats.accepts, counts[i]);
 		if (!wi_is_forced_off(WEIR_RUNG_SOCKET_CMD)) {
 			ck_assert_uint_eq(share.stats.samples, counts[i]);
@@ -536,7 +536,7 @@ START_TEST(cpu_serves_each_client_where_its_packets_are)
 		ck_assert_double_eq(share.affinity, 1);
 	}
 	for (uint32_t i = 0; i < 2; i++)
-		crowd_end(&crowds[i]);
+		swarm_end(&swarms[i]);
 	steered_end(&steered);
 }
 END_TEST
@@ -546,7 +546,7 @@ END_TEST
 static uint32_t hold_all(uint32_t index)
 {
 	(void)index;
-	return CROWD_FOR_EVER;
+	return SWARM_FOR_EVER;
 }
 
 static const struct {
@@ -578,18 +578,18 @@ static uint32_t weight_count_of(enum weir_steer_policy policy)
  * deviation of 20,000 sources is 0.35 %. That is computed without connections;
  * the connections made show that the program follows the rule. */
 static void expect_homes(const struct weir_steer *steer,
-			 const struct crowd *crowd, const double *shares,
+			 const struct swarm *swarm, const double *shares,
 			 uint32_t loop_count)
 {
 	enum { HOMES = 20000 };
-	uint32_t homes[CROWD_LOOPS_MAX] = { 0 };
+	uint32_t homes[SWARM_LOOPS_MAX] = { 0 };
 	for (uint32_t i = 0; i < HOMES; i++) {
 		struct weir_addr source;
 		rig_source_ipv4(i, &source);
 		const uint32_t home = rig_home_of(steer, &source);
 		homes[home]++;
-		if (i < crowd->opts.count)
-			ck_assert_uint_eq(crowd->loop_of[i], home);
+		if (i < swarm->opts.count)
+			ck_assert_uint_eq(swarm->loop_of[i], home);
 	}
 	for (uint32_t i = 0; i < loop_count; i++)
 		ck_assert_double_eq_tol((double)homes[i] / HOMES, shares[i],
@@ -604,8 +604,8 @@ START_TEST(weights_are_kept_within_two_percent)
 	const uint32_t *weights = weight_cases[_i].weights;
 	const uint32_t count = weight_count_of(policy);
 	struct steered steered;
-	struct crowd crowd;
-	double shares[CROWD_LOOPS_MAX];
+	struct swarm swarm;
+	double shares[SWARM_LOOPS_MAX];
 	uint32_t sum = 0;
 	int cpus[2];
 
@@ -621,7 +621,7 @@ START_TEST(weights_are_kept_within_two_percent)
 						   .steer = steer,
 					   });
 	const struct weir_addr target = steered_addr(&steered);
-	struct crowd_opts opts = {
+	struct swarm_opts opts = {
 		.count = count,
 		.targets = &target,
 		.target_count = 1,
@@ -629,15 +629,15 @@ START_TEST(weights_are_kept_within_two_percent)
 		.life = policy == WEIR_STEER_LEAST_LOADED ? hold_all : NULL,
 		.batch = 8,
 	};
-	crowd_pin(&opts, cpus);
-	crowd_run(&crowd, &opts);
-	crowd_expect_all_served(&crowd);
+	swarm_pin(&opts, cpus);
+	swarm_run(&swarm, &opts);
+	swarm_expect_all_served(&swarm);
 	for (uint32_t i = 0; i < loop_count; i++)
 		sum += weights[i];
 	for (uint32_t i = 0; i < loop_count; i++)
 		shares[i] = (double)weights[i] / sum;
 	if (policy == WEIR_STEER_SOURCE_HASH)
-		expect_homes(steer, &crowd, shares, loop_count);
+		expect_homes(steer, &swarm, shares, loop_count);
 	for (uint32_t i = 0; i < loop_count; i++) {
 		const struct weir_loop_snapshot share =
 			steered_share(&steered, i);
@@ -651,7 +651,7 @@ START_TEST(weights_are_kept_within_two_percent)
 			      weir_steer_policy_name(policy), i, weights[i],
 			      got, shares[i]);
 	}
-	crowd_end(&crowd);
+	swarm_end(&swarm);
 	steered_end(&steered);
 	weir_steer_close(steer);
 }
@@ -677,11 +677,11 @@ START_TEST(each_address_has_its_own_group_of_listeners)
 		{ .address = "::1" },
 	};
 	struct steered steered;
-	struct crowd crowd;
+	struct swarm swarm;
 	const uint32_t count = many();
 	int cpus[2];
 
-	(void)crowd_cpus(cpus);
+	(void)swarm_cpus(cpus);
 	steered_start_by_program(
 		&steered, &(struct weir_server_opts){
 				  .loop_count = LOOPS,
@@ -697,7 +697,7 @@ START_TEST(each_address_has_its_own_group_of_listeners)
 	ck_assert_int_eq(targets[0].storage.ss_family, AF_INET);
 	ck_assert_int_eq(targets[1].storage.ss_family, AF_INET6);
 	ck_assert_uint_ne(weir_addr_port(&targets[1]), 0);
-	crowd_run(&crowd, &(struct crowd_opts){
+	swarm_run(&swarm, &(struct swarm_opts){
 				  .count = count,
 				  .targets = targets,
 				  .target_count = 2,
@@ -705,17 +705,17 @@ START_TEST(each_address_has_its_own_group_of_listeners)
 				  .batch = 8,
 				  .cpus = cpus,
 			  });
-	crowd_expect_all_served(&crowd);
+	swarm_expect_all_served(&swarm);
 	for (uint32_t family = 0; family < 2; family++) {
 		uint64_t served[LOOPS] = { 0 };
 		for (uint32_t i = family; i < count; i += 2)
-			served[crowd.loop_of[i]]++;
+			served[swarm.loop_of[i]]++;
 		for (uint32_t i = 0; i < LOOPS; i++)
 			ck_assert_uint_le(served[i], count / 2 / LOOPS + 1);
 	}
 	ck_assert_uint_eq(steered_stats(&steered).chosen, count);
 	ck_assert_uint_eq(steered_stats(&steered).missed, 0);
-	crowd_end(&crowd);
+	swarm_end(&swarm);
 	steered_end(&steered);
 }
 END_TEST
@@ -723,14 +723,14 @@ END_TEST
 /* ---- the suite --------------------------------------------------------- */
 
 WI_SUITE(steer_spread, "steer-spread",
-	 WI_RUNGS | WI_THREADS | WI_BPF | WI_CROWD)
+	 WI_RUNGS | WI_THREADS | WI_BPF | WI_SWARM)
 {
 	TCase *tcase = tcase_create("spread");
 	if (!wi_kernel_has_rings())
 		return;
 	tcase_set_timeout(tcase, STEER_TEST_TIMEOUT_S);
-	tcase_add_test(tcase, the_crowd_counts_what_the_server_counts);
-	tcase_add_test(tcase, the_crowd_tells_refused_from_reset);
+	tcase_add_test(tcase, the_swarm_counts_what_the_server_counts);
+	tcase_add_test(tcase, the_swarm_tells_refused_from_reset);
 	tcase_add_loop_test(tcase,
 			    round_robin_is_exact_to_one_for_each_cpu_that_sends,
 			    0, COUNT_OF(turn_cases));

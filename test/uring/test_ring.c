@@ -690,36 +690,36 @@ START_TEST(overflowed_completion_queue_loses_nothing_and_keeps_its_order)
 }
 END_TEST
 
-enum { CROWD = 100 };
+enum { SWARM = 100 };
 
-struct crowd {
-	int fds[CROWD][2];
-	uint8_t bytes[CROWD];
+struct swarm {
+	int fds[SWARM][2];
+	uint8_t bytes[SWARM];
 };
 
-static void crowd_arm(struct crowd *crowd, struct weir_ring *ring)
+static void swarm_arm(struct swarm *swarm, struct weir_ring *ring)
 {
-	for (uint32_t i = 0; i < CROWD; i++) {
+	for (uint32_t i = 0; i < SWARM; i++) {
 		ck_assert_int_eq(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC,
-					    0, crowd->fds[i]),
+					    0, swarm->fds[i]),
 				 0);
-		read_take(ring, crowd->fds[i][0], &crowd->bytes[i], 1, i);
+		read_take(ring, swarm->fds[i][0], &swarm->bytes[i], 1, i);
 	}
 	ck_assert_int_eq(weir_ring_enter(ring, NULL), 0);
 	ck_assert_uint_eq(weir_ring_ready(ring), 0);
-	for (uint32_t i = 0; i < CROWD; i++) {
+	for (uint32_t i = 0; i < SWARM; i++) {
 		const uint8_t byte = (uint8_t)i;
-		wi_write_all(crowd->fds[i][1], &byte, 1);
+		wi_write_all(swarm->fds[i][1], &byte, 1);
 	}
 }
 
 /* Enters and reaps until all have come; how many enters that took. */
-static uint32_t crowd_drain(struct crowd *crowd, struct weir_ring *ring,
+static uint32_t swarm_drain(struct swarm *swarm, struct weir_ring *ring,
 			    const struct weir_wait *wait)
 {
-	bool came[CROWD] = { false };
+	bool came[SWARM] = { false };
 	uint32_t enters = 0;
-	for (uint32_t done = 0; done < CROWD; enters++) {
+	for (uint32_t done = 0; done < SWARM; enters++) {
 		ck_assert_int_eq(weir_ring_enter(ring, wait), 0);
 		uint32_t ready = weir_ring_ready(ring);
 		ck_assert_msg(ready > 0, "an enter brought nothing");
@@ -732,16 +732,16 @@ static uint32_t crowd_drain(struct crowd *crowd, struct weir_ring *ring,
 		weir_ring_reaped(ring, ready);
 		done += ready;
 	}
-	for (uint32_t i = 0; i < CROWD; i++)
-		ck_assert_uint_eq(crowd->bytes[i], i);
+	for (uint32_t i = 0; i < SWARM; i++)
+		ck_assert_uint_eq(swarm->bytes[i], i);
 	return enters;
 }
 
-static void crowd_close(struct crowd *crowd)
+static void swarm_close(struct swarm *swarm)
 {
-	for (uint32_t i = 0; i < CROWD; i++) {
-		ck_assert_int_eq(close(crowd->fds[i][0]), 0);
-		ck_assert_int_eq(close(crowd->fds[i][1]), 0);
+	for (uint32_t i = 0; i < SWARM; i++) {
+		ck_assert_int_eq(close(swarm->fds[i][0]), 0);
+		ck_assert_int_eq(close(swarm->fds[i][1]), 0);
 	}
 }
 
@@ -749,18 +749,18 @@ static const struct {
 	const char *when;
 	struct weir_wait wait;
 	uint32_t enters_most; /* on a kernel that hands out 20 at a time */
-} crowds[] = {
+} swarms[] = {
 	{ "waiting for one, for ever", { 1, 0, WEIR_TIMEOUT_NEVER }, 6 },
 	{ "waiting for 20, for ever", { 20, 0, WEIR_TIMEOUT_NEVER }, 6 },
 	{ "waiting for 50, for ever", { 50, 0, WEIR_TIMEOUT_NEVER }, 3 },
-	{ "waiting for all, for ever", { CROWD, 0, WEIR_TIMEOUT_NEVER }, 1 },
+	{ "waiting for all, for ever", { SWARM, 0, WEIR_TIMEOUT_NEVER }, 1 },
 	{ "waiting for more than come, with a min-wait",
-	  { CROWD + 1, 1000, WEIR_TIMEOUT_NEVER },
+	  { SWARM + 1, 1000, WEIR_TIMEOUT_NEVER },
 	  1 },
 };
 START_TEST(hundred_ready_sockets_are_delivered_without_sleeping_on_any)
 {
-	static struct crowd crowd;
+	static struct swarm swarm;
 	struct weir_ring ring;
 	struct wi_faults faults;
 	wi_faults_init(&faults);
@@ -771,18 +771,18 @@ START_TEST(hundred_ready_sockets_are_delivered_without_sleeping_on_any)
 	wi_skip_unless((weir_ring_setup_flags(&ring) &
 			IORING_SETUP_DEFER_TASKRUN) != 0,
 		       "this kernel does not defer task work");
-	crowd_arm(&crowd, &ring);
+	swarm_arm(&swarm, &ring);
 	ck_assert_uint_eq(weir_ring_held_back(&ring), IORING_SQ_TASKRUN);
 	faults.watched = &ring;
 
-	uint32_t enters = crowd_drain(&crowd, &ring, &crowds[_i].wait);
-	ck_assert_msg(enters <= crowds[_i].enters_most,
-		      "%s: %u enters, want at most %u", crowds[_i].when, enters,
-		      crowds[_i].enters_most);
+	uint32_t enters = swarm_drain(&swarm, &ring, &swarms[_i].wait);
+	ck_assert_msg(enters <= swarms[_i].enters_most,
+		      "%s: %u enters, want at most %u", swarms[_i].when, enters,
+		      swarms[_i].enters_most);
 	ck_assert_uint_eq(faults.sleeps_while_ready, 0);
 	ck_assert_uint_eq(faults.sleeps_on_overflow, 0);
 	ck_assert_uint_ge(stats_of(&ring).enters_taskrun, 1);
-	crowd_close(&crowd);
+	swarm_close(&swarm);
 	weir_ring_close(&ring);
 }
 END_TEST
@@ -1341,7 +1341,7 @@ static void add_complete(Suite *suite)
 	tcase_add_loop_test(
 		tcase,
 		hundred_ready_sockets_are_delivered_without_sleeping_on_any, 0,
-		COUNT_OF(crowds));
+		COUNT_OF(swarms));
 	suite_add_tcase(suite, tcase);
 }
 
