@@ -1,9 +1,9 @@
 /* test_listen_socket.c - how a listener opens, and listens again, on the real
  * kernel and with refused calls
  */
-#include "../rig/apart.h"
 #include "../rig/count_of.h"
 #include "../rig/kernel_wrap.h"
+#include "../rig/sandbox.h"
 #include "../rig/support.h"
 #include "../suites.h"
 
@@ -146,11 +146,11 @@ END_TEST
 
 static int listen_apart(void *ctx, struct weir_error *error)
 {
-	static const struct apart_denial denial = { .err = -EADDRINUSE,
-						    .number = SYS_listen };
+	static const struct sandbox_denial denial = { .err = -EADDRINUSE,
+						      .number = SYS_listen };
 	(void)error;
-	return apart_deny(&denial) ? listener_open(ctx, NULL)
-				   : -ENOTRECOVERABLE;
+	return sandbox_deny(&denial) ? listener_open(ctx, NULL)
+				     : -ENOTRECOVERABLE;
 }
 
 /* Another socket may listen between bind(2) and listen(2). That is rare, so a
@@ -160,7 +160,7 @@ START_TEST(port_that_is_lost_after_bind_is_refused_and_leaks_nothing)
 	const int lowest = fd_lowest();
 	struct wi_listen_request request = loopback_request(false);
 	struct weir_error error;
-	ck_assert_int_eq(apart_run(listen_apart, &request, &error),
+	ck_assert_int_eq(sandbox_run(listen_apart, &request, &error),
 			 -EADDRINUSE);
 	ck_assert_int_eq(fd_lowest(), lowest);
 }

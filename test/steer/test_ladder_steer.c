@@ -3,9 +3,9 @@
  * A child gives up what a process may do, and a thread of its own what a thread
  * may do. So other tests keep it.
  */
-#include "../rig/apart.h"
 #include "../rig/count_of.h"
 #include "../rig/kernel_wrap.h"
+#include "../rig/sandbox.h"
 #include "../rig/support.h"
 #include "../suites.h"
 
@@ -125,10 +125,10 @@ END_TEST
 
 static const struct refusal {
 	const char *when;
-	bool (*prepare)(void);      /* in a child, or... */
-	struct apart_denial denial; /* ...in a thread */
-	int want[COUNT_OF(steers)]; /* errno of each rung; 0: on */
-	const char *cause;          /* of the refused rung */
+	bool (*prepare)(void);        /* in a child, or... */
+	struct sandbox_denial denial; /* ...in a thread */
+	int want[COUNT_OF(steers)];   /* errno of each rung; 0: on */
+	const char *cause;            /* of the refused rung */
 	const char *remedy;
 } refusals[] = {
 	{ .when = "no capability is left",
@@ -227,7 +227,7 @@ static int probe_refused(void *ctx, struct weir_error *error)
 	const struct refusal *refusal = question->refusal;
 	const struct weir_rung *rung = &rungs[question->id];
 	if (!(refusal->prepare != NULL ? refusal->prepare()
-				       : apart_deny(&refusal->denial)))
+				       : sandbox_deny(&refusal->denial)))
 		return weir_error_set(error, -ENOTRECOVERABLE, "prepare: %s",
 				      strerror(errno));
 	int err = weir_ladder_probe(NULL, all_but(question->id), rungs, error);
@@ -244,7 +244,7 @@ static void expect_answer(const struct question *question, int want,
 	struct weir_error answer = { .text = "" };
 	int (*const run)(int (*)(void *, struct weir_error *), void *,
 			 struct weir_error *) =
-		question->refusal->prepare != NULL ? wi_in_child : apart_run;
+		question->refusal->prepare != NULL ? wi_in_child : sandbox_run;
 	int err = run(probe_refused, (void *)question, &answer);
 	ck_assert_msg(err == want && strstr(answer.text, text) != NULL,
 		      "when %s, %s: %d '%s', want %d '%s'",
@@ -277,7 +277,7 @@ END_TEST
 
 static int probe_unpinned(void *ctx, struct weir_error *error)
 {
-	static const struct apart_denial denial = {
+	static const struct sandbox_denial denial = {
 		.err = -EPERM, .number = SYS_sched_getaffinity
 	};
 	const enum weir_rung_id id = *(const enum weir_rung_id *)ctx;
@@ -285,7 +285,7 @@ static int probe_unpinned(void *ctx, struct weir_error *error)
 	CPU_ZERO(&here);
 	CPU_SET(sched_getcpu(), &here);
 	if (sched_setaffinity(0, sizeof(here), &here) < 0 ||
-	    !apart_deny(&denial))
+	    !sandbox_deny(&denial))
 		return weir_error_set(error, -ENOTRECOVERABLE, "prepare: %s",
 				      strerror(errno));
 	int err = weir_ladder_probe(NULL, all_but(id), rungs, error);
@@ -303,7 +303,7 @@ START_TEST(who_cannot_ask_for_its_cpus_is_tried_where_it_runs)
 	wi_skip_if_forced_off(id);
 	wi_skip_unless(probe_one(NULL, id)->state == WEIR_RUNG_ON,
 		       "this kernel does without the rung");
-	int err = apart_run(probe_unpinned, &id, &answer);
+	int err = sandbox_run(probe_unpinned, &id, &answer);
 	ck_assert_msg(err == 0, "%s: %d, %s", weir_rung_name(id), err,
 		      answer.text);
 }

@@ -4,9 +4,9 @@
  * for itself (memory limit, seccomp) run on this one too. The ladder, what was
  * granted rather than refused, is here as well.
  */
-#include "../rig/apart.h"
 #include "../rig/count_of.h"
 #include "../rig/faults.h"
+#include "../rig/sandbox.h"
 #include "../rig/support.h"
 #include "../suites.h"
 
@@ -255,7 +255,7 @@ static void host_remove(void)
 static int body_other_host(void *ctx, struct weir_error *error)
 {
 	(void)error;
-	if (!apart_root(host_folder))
+	if (!sandbox_root(host_folder))
 		return -errno;
 	weir_host_facts_read(ctx);
 	return 0;
@@ -289,7 +289,7 @@ START_TEST(facts_of_a_host_are_read_from_its_files)
 	struct weir_host_facts facts;
 	struct weir_error error;
 	host_make(hosts[_i].texts);
-	int err = apart_run(body_other_host, &facts, &error);
+	int err = sandbox_run(body_other_host, &facts, &error);
 	host_remove();
 	wi_skip_unless(err != -EPERM, "may not change the root folder");
 	ck_assert_int_eq(err, 0);

@@ -2,10 +2,10 @@
  *
  * The other suites run on it in a build for valgrind (tools/check --valgrind).
  */
-#include "../rig/apart.h"
 #include "../rig/count_of.h"
 #include "../rig/kernel_eventfd.h"
 #include "../rig/peer.h"
+#include "../rig/sandbox.h"
 #include "../rig/support.h"
 #include "../suites.h"
 
@@ -250,20 +250,20 @@ static int setup_above_all_rings(void)
 static int setup_apart(void *ctx, struct weir_error *error)
 {
 	(void)error;
-	return apart_deny(ctx) ? setup(0) : -ENOTRECOVERABLE;
+	return sandbox_deny(ctx) ? setup(0) : -ENOTRECOVERABLE;
 }
 
 static int setup_without_watch(void)
 {
 	struct weir_error error;
-	struct apart_denial denial = {
+	struct sandbox_denial denial = {
 		.err = -EACCES,
 		.number = WEIR_NR_IO_URING_REGISTER,
 		.has_arg = true,
 		.arg_index = 1,
 		.arg = IORING_REGISTER_EVENTFD,
 	};
-	return apart_run(setup_apart, &denial, &error);
+	return sandbox_run(setup_apart, &denial, &error);
 }
 
 static const struct {

@@ -3,8 +3,8 @@
  * SHUTDOWN is the operation that always is: it proves that the count is not
  * merely always 0.
  */
-#include "../rig/apart.h"
 #include "../rig/count_of.h"
+#include "../rig/sandbox.h"
 #include "../rig/support.h"
 #include "../rig/tool.h"
 #include "../suites.h"
@@ -213,7 +213,7 @@ static int count_apart(void *ctx, struct weir_error *error)
 {
 	struct counts *counts = ctx;
 	(void)error;
-	if (!apart_root(counts->root))
+	if (!sandbox_root(counts->root))
 		return -errno;
 	counts->of_7 = weir_punt_workers(7);
 	counts->of_8 = weir_punt_workers(8);
@@ -229,9 +229,9 @@ START_TEST(workers_are_told_by_their_names)
 	struct counts full = { .root = root };
 	struct weir_error error;
 	ck_assert_ptr_nonnull(mkdtemp(root));
-	int err = apart_run(count_apart, &empty, &error);
+	int err = sandbox_run(count_apart, &empty, &error);
 	tasks_make(root);
-	(void)apart_run(count_apart, &full, &error);
+	(void)sandbox_run(count_apart, &full, &error);
 	tasks_remove(root);
 	ck_assert_int_eq(rmdir(root), 0);
 	wi_skip_unless(err != -EPERM, "may not change the root folder");

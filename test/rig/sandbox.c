@@ -1,4 +1,4 @@
-#include "apart.h"
+#include "sandbox.h"
 
 #include <check.h>
 #include <linux/filter.h>
@@ -11,32 +11,33 @@
 
 enum { LOW_WORD_AT = __BYTE_ORDER__ == __ORDER_BIG_ENDIAN__ ? 4 : 0 };
 
-struct apart {
+struct sandbox {
 	int (*body)(void *ctx, struct weir_error *error);
 	void *ctx;
 	struct weir_error *error;
 	int result;
 };
 
-static void *apart_body(void *ctx)
+static void *sandbox_body(void *ctx)
 {
-	struct apart *apart = ctx;
+	struct sandbox *apart = ctx;
 	apart->result = apart->body(apart->ctx, apart->error);
 	return NULL;
 }
 
-int apart_run(int (*body)(void *ctx, struct weir_error *error), void *ctx,
-	      struct weir_error *out_error)
+int sandbox_run(int (*body)(void *ctx, struct weir_error *error), void *ctx,
+		struct weir_error *out_error)
 {
-	struct apart apart = { body, ctx, out_error, 0 };
+	struct sandbox apart = { body, ctx, out_error, 0 };
 	pthread_t thread;
-	ck_assert_int_eq(pthread_create(&thread, NULL, apart_body, &apart), 0);
+	ck_assert_int_eq(pthread_create(&thread, NULL, sandbox_body, &apart),
+			 0);
 	ck_assert_int_eq(pthread_join(thread, NULL), 0);
 	return apart.result;
 }
 
 /* Who asks for no argument compares the call's number once more. */
-bool apart_deny(const struct apart_denial *denial)
+bool sandbox_deny(const struct sandbox_denial *denial)
 {
 	const uint32_t number_at = offsetof(struct seccomp_data, nr);
 	const uint32_t arg_at = (uint32_t)offsetof(struct seccomp_data, args) +
@@ -60,7 +61,7 @@ bool apart_deny(const struct apart_denial *denial)
 	       prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &program) == 0;
 }
 
-bool apart_root(const char *folder)
+bool sandbox_root(const char *folder)
 {
 	return unshare(CLONE_FS) == 0 && chroot(folder) == 0 && chdir("/") == 0;
 }
