@@ -34,10 +34,11 @@ extern "C" {
 	X(stale_completions, "completions for what was gone or had ended")     \
 	X(idle_deadlines, "idle deadlines that fired")                         \
 	X(drain_deadlines, "drain deadlines that fired")                       \
-	X(late_turns, "turns that came too late for a deadline")               \
+	X(stalled_turns, "turns that came too late for a deadline")            \
 	X(overdue_ticks,                                                       \
 	  "ticks that operations outlived their cancel, or a close took")      \
-	X(given_up, "connections that ended with an operation in flight")      \
+	X(operation_timeouts,                                                  \
+	  "connections that ended with an operation in flight")                \
 	X(kept_bytes, "bytes left to the kernel, which owed completions")      \
 	X(block_failures, "requests for block memory that were refused")       \
 	X(half_closes, "FINs sent ahead of a close")                           \

@@ -182,7 +182,7 @@ int weir_conn_send(struct weir_conn *conn, const void *bytes, size_t byte_count)
 
 size_t weir_conn_queued_bytes(const struct weir_conn *conn)
 {
-	return conn->is_given_up ? 0 : conn->sendq.queued_bytes;
+	return conn->is_timed_out ? 0 : conn->sendq.queued_bytes;
 }
 
 void weir_conn_need(struct weir_conn *conn, size_t byte_count)

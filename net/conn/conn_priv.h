@@ -69,7 +69,7 @@ struct weir_conn {
 	bool last_look : 1;     /* the loop stops: it is shown what has
 				 * arrived, and drains then */
 	bool cancel_wanted : 1; /* STOPPING: cancel all that is in flight */
-	bool is_given_up : 1;   /* on_close was called: see deadline.c */
+	bool is_timed_out : 1;  /* on_close was called: see deadline.c */
 	uint32_t file_slot;     /* or WI_NO_FILE */
 	uint32_t touched_tick;  /* the last time that bytes moved */
 	struct wi_sendq sendq;
@@ -139,7 +139,7 @@ void wi_conn_watch_cancel(struct weir_conn *conn);
 
 /* The loop waits no longer for its operations: on_close, and nothing after it.
  * (deadline.c) */
-void wi_conn_give_up(struct weir_conn *conn);
+void wi_conn_time_out(struct weir_conn *conn);
 
 /* @conn is resumed once block memory has been given back. (conns.c) */
 void wi_conn_await_memory(struct weir_conn *conn);

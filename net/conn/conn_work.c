@@ -270,7 +270,7 @@ static void conn_release(struct weir_conn *conn)
 	conn->connect_to = NULL;
 	conn->file_slot = WI_NO_FILE;
 
-	if (WI_MUTANT("given-up-is-told-twice", !conn->is_given_up, true))
+	if (WI_MUTANT("given-up-is-told-twice", !conn->is_timed_out, true))
 		wi_conn_tell_closed(conn);
 	wi_conn_state_set(conn, WEIR_CONN_FREE);
 	wi_conn_death(conn);

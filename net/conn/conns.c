@@ -187,7 +187,7 @@ void wi_conns_force(struct wi_conns *conns)
 	conns_each(conns, conn_force);
 }
 
-void wi_conns_give_up(struct wi_conns *conns)
+void wi_conns_time_out(struct wi_conns *conns)
 {
-	conns_each(conns, wi_conn_give_up);
+	conns_each(conns, wi_conn_time_out);
 }

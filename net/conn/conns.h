@@ -91,6 +91,6 @@ void wi_conns_cut(struct wi_conns *conns);
 void wi_conns_force(struct wi_conns *conns);
 
 /* The loop ends though operations are in flight: each has its on_close. */
-void wi_conns_give_up(struct wi_conns *conns);
+void wi_conns_time_out(struct wi_conns *conns);
 
 #endif

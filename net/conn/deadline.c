@@ -29,7 +29,7 @@ enum {
 void wi_conn_watch_cancel(struct weir_conn *conn)
 {
 	struct wi_core *core = wi_conn_core(conn);
-	const uint32_t ticks = conn->is_given_up ? WI_TICKS_PER_S : 1;
+	const uint32_t ticks = conn->is_timed_out ? WI_TICKS_PER_S : 1;
 	if (conn->in_flight != 0)
 		wi_timer_set(&core->wheel, &conn->timer,
 			     core->clock.now_tick + ticks);
@@ -37,15 +37,15 @@ void wi_conn_watch_cancel(struct weir_conn *conn)
 		wi_timer_clear(&core->wheel, &conn->timer);
 }
 
-void wi_conn_give_up(struct weir_conn *conn)
+void wi_conn_time_out(struct weir_conn *conn)
 {
 	struct wi_core *core = wi_conn_core(conn);
-	if (conn->is_given_up)
+	if (conn->is_timed_out)
 		return;
-	conn->is_given_up = true;
+	conn->is_timed_out = true;
 	wi_stash_clear(&conn->stash, &core->blocks);
 	conn->has_input = false;
-	wi_counter_add(&core->stats.given_up, 1);
+	wi_counter_add(&core->stats.operation_timeouts, 1);
 	wi_conn_tell_closed(conn);
 }
 
@@ -61,7 +61,7 @@ static void operation_overdue(struct weir_conn *conn)
 		      ++conn->overdue_ticks >=
 			      wi_conn_conns(conn)->services.operation_ticks,
 		      false))
-		wi_conn_give_up(conn);
+		wi_conn_time_out(conn);
 }
 
 /* Reset by its peer, a socket may not tell: when the data in front of the RST

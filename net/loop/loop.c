@@ -204,7 +204,7 @@ static int loop_enter(struct weir_loop *loop, uint64_t timeout_ns)
 	err = wi_backoff_turn(&loop->backoff, core, wi_stop_is_overdue(loop));
 	loop->conns.is_refused = wi_backoff_is_refused(&loop->backoff);
 	if (err < 0)
-		wi_stop_give_up(loop, err);
+		wi_stop_time_out(loop, err);
 	return err;
 }
 

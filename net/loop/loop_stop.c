@@ -107,10 +107,10 @@ static bool stop_operations_are_overdue(struct weir_loop *loop)
 			 false);
 }
 
-void wi_stop_give_up(struct weir_loop *loop, int err)
+void wi_stop_time_out(struct weir_loop *loop, int err)
 {
 	wi_conns_force(&loop->conns);
-	wi_conns_give_up(&loop->conns);
+	wi_conns_time_out(&loop->conns);
 	wi_counter_add(&loop->core.stats.kept_bytes, loop->arena.bytes);
 	loop->stop.err = err;
 	loop->stop.phase = WI_ENDED;
@@ -169,6 +169,6 @@ bool wi_stop_advance(struct weir_loop *loop)
 	}
 	if ((stop->phase == WI_STOP_FORCE || stop->phase == WI_STOP_LAST) &&
 	    stop_operations_are_overdue(loop))
-		wi_stop_give_up(loop, -ETIMEDOUT);
+		wi_stop_time_out(loop, -ETIMEDOUT);
 	return stop->phase != WI_ENDED;
 }

@@ -57,6 +57,6 @@ bool wi_stop_is_overdue(const struct weir_loop *loop);
 bool wi_stop_advance(struct weir_loop *loop);
 
 /* It ends, with @err: each connection has its on_close, the memory is kept. */
-void wi_stop_give_up(struct weir_loop *loop, int err);
+void wi_stop_time_out(struct weir_loop *loop, int err);
 
 #endif

@@ -46,6 +46,6 @@ bool wi_stall_guard_turn(struct wi_stall_guard *guard, struct wi_core *core,
 	    now_ns < guard_due_ns(core, stop_deadline_ns) + LATE_NS)
 		return false;
 	guard->turns_left = guard_look_turns(core, conn_count);
-	wi_counter_add(&core->stats.late_turns, 1);
+	wi_counter_add(&core->stats.stalled_turns, 1);
 	return true;
 }

@@ -211,7 +211,7 @@ START_TEST(after_a_stop_of_seconds_nobody_is_closed_who_has_spoken)
 	char *json = sweep_expect_clean(&outcome);
 	ck_assert_uint_eq(TOTAL(json, "net", "accepts"), SWARM);
 	ck_assert_uint_ge(TOTAL(json, "closes_by", "idle"), SWARM / 2);
-	ck_assert_uint_ge(TOTAL(json, "net", "late_turns"), 1);
+	ck_assert_uint_ge(TOTAL(json, "net", "stalled_turns"), 1);
 	free(json);
 	scratch_close();
 }

@@ -198,9 +198,9 @@ static bool loop_turn(void *ctx)
 	if (result > 0)
 		return true;
 	loop->is_over = true;
-	loop->is_given_up = result == -ETIMEDOUT && loop->is_stopping &&
-			    (run->faults & WEIR_FAULT_NEVER) != 0;
-	if ((result < 0 && !loop->is_given_up) || !loop->is_stopping)
+	loop->is_timed_out = result == -ETIMEDOUT && loop->is_stopping &&
+			     (run->faults & WEIR_FAULT_NEVER) != 0;
+	if ((result < 0 && !loop->is_timed_out) || !loop->is_stopping)
 		weir_sim_violate(run->sim, "a loop ends by itself");
 	return false;
 }
@@ -238,12 +238,12 @@ struct run_loop *run_loop_of(struct sim_run *run, const struct weir_loop *loop)
 	return NULL;
 }
 
-bool run_has_given_up(const struct sim_run *run)
+bool run_has_timed_out(const struct sim_run *run)
 {
 	for (uint32_t i = 0; i < run->loop_count; i++) {
 		struct weir_loop_stats stats;
 		weir_loop_stats(run->loops[i].loop, &stats);
-		if (stats.given_up > 0)
+		if (stats.operation_timeouts > 0)
 			return true;
 	}
 	return false;
@@ -360,7 +360,8 @@ static void run_check_stale(struct sim_run *run,
 	if ((run->faults & strays) == 0 && stats->stale_completions > 0)
 		weir_sim_violate(run->sim, "a completion is taken for stale, "
 					   "and all are due");
-	if ((run->faults & WEIR_FAULT_NEVER) == 0 && stats->given_up > 0)
+	if ((run->faults & WEIR_FAULT_NEVER) == 0 &&
+	    stats->operation_timeouts > 0)
 		weir_sim_violate(run->sim, "a connection is given up, and all "
 					   "operations complete");
 }
@@ -373,7 +374,7 @@ static void run_check_traffic(struct sim_run *run)
 	weir_sim_traffic(run->sim, &traffic);
 	for (uint32_t i = 0; i < run->loop_count; i++) {
 		const struct weir_loop_stats *stats = &run->loops[i].stats;
-		if (run->loops[i].is_given_up)
+		if (run->loops[i].is_timed_out)
 			return; /* later bytes are not counted */
 		traffic.received_bytes -= stats->recv_bytes;
 		traffic.sent_bytes -= stats->sent_bytes;
@@ -401,10 +402,10 @@ static void run_check_end(struct sim_run *run)
 		const struct weir_loop_stats *stats = &run->loops[i].stats;
 		begun += stats->accepts;
 		closes += stats->closes;
-		if (!run->loops[i].is_given_up)
+		if (!run->loops[i].is_timed_out)
 			left += stats->conns_open + stats->block_bytes_used +
 				stats->kept_bytes;
-		kept += run->loops[i].is_given_up;
+		kept += run->loops[i].is_timed_out;
 		run_check_stale(run, stats);
 	}
 	weir_sim_residue(run->sim, &residue);
@@ -434,7 +435,7 @@ void run_end(struct sim_run *run)
 		weir_loop_stats(loop->loop, &loop->stats);
 		run->result->cqes += loop->stats.ring.cqes;
 		if (weir_sim_violation(run->sim) == NULL && loop->is_over &&
-		    !loop->is_given_up)
+		    !loop->is_timed_out)
 			sim_check_left(run->sim, loop->loop);
 		weir_loop_close(loop->loop);
 	}

@@ -246,7 +246,7 @@ static void call_try(struct outbound *outbound, struct call *call)
 		run->outbound++;
 		break;
 	case -EAGAIN: /* all slots are in use: at the next tick */
-		if (run->is_healed && run_has_given_up(run))
+		if (run->is_healed && run_has_timed_out(run))
 			call->state = CALL_OVER; /* slots are lost for good */
 		break;
 	case -ESHUTDOWN:

@@ -64,8 +64,8 @@ struct run_loop {
 	int listener_fd;
 	size_t conn_bytes_max; /* block memory, by the formula */
 	bool is_stopping;
-	bool is_over;     /* it has ended */
-	bool is_given_up; /* -ETIMEDOUT: an operation never completed */
+	bool is_over;      /* it has ended */
+	bool is_timed_out; /* -ETIMEDOUT: an operation never completed */
 };
 
 struct sim_run {
@@ -125,7 +125,7 @@ bool run_open(struct sim_run *run, const struct weir_loop_opts *opts,
 struct run_loop *run_loop_of(struct sim_run *run, const struct weir_loop *loop);
 /* A loop of the run lost a slot for good, since an operation never completed.
  */
-bool run_has_given_up(const struct sim_run *run);
+bool run_has_timed_out(const struct sim_run *run);
 /* weir_loop_stop(), from any thread. */
 void run_stop_loop(struct run_loop *loop);
 /* Phase one and phase two begin. */

@@ -87,9 +87,9 @@ START_TEST(completion_that_never_comes_is_counted_and_given_up)
 		      "%s: %llu bytes are kept", name,
 		      (unsigned long long)result.stats.kept_bytes);
 	/* In all other cases the loop ends as usual. */
-	ck_assert_msg(result.stats.given_up == (want == NEVER_SHOWS),
+	ck_assert_msg(result.stats.operation_timeouts == (want == NEVER_SHOWS),
 		      "%s: %llu are given up", name,
-		      (unsigned long long)result.stats.given_up);
+		      (unsigned long long)result.stats.operation_timeouts);
 	if (want == NEVER_SHOWS)
 		ck_assert_msg(result.stats.closes_by[never_cases[_i].cause] > 0,
 			      "%s: and not for its reason", name);
