@@ -63,7 +63,8 @@ struct weir_loop_hooks {
  * @buf_bytes:          size of each; 0 for 16 KiB
  * @block_memory_bytes: address space for queues and kept input of all
  *                      connections, touched on demand; 0 for 512 MiB. The
- *                      last three sixteenths are for those who hold little.
+ *                      last three sixteenths are for connections that hold
+ *                      little.
  *                      A connection holds none while nothing is pending, and
  *                      never more than 6 * send_bytes_max +
  *                      4 * (message_bytes_max + 2 * @buf_count * @buf_bytes) +
@@ -120,7 +121,7 @@ int weir_loop_listen(struct weir_loop *loop, const struct weir_service *service,
  * weir_loop_backlog() - the backlog that its listener should have
  *
  * The listeners of a loop share it: each of n should have the n-th part, and 1
- * at least, so that the loop has room for all who wait.
+ * at least, so that the loop has room for all clients that wait.
  */
 uint32_t weir_loop_backlog(const struct weir_loop *loop);
 

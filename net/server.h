@@ -36,7 +36,7 @@ struct weir_listen {
  *                  serves it; by default a port in use is an error. With a
  *                  steering program the newcomer takes all new connections,
  *                  and the other may stop without losing any; without one,
- *                  who waits in its queue is reset unless
+ *                  clients in its queue are reset unless
  *                  net.ipv4.tcp_migrate_req is 1
  * @steering:       which loop gets a connection, see steer.h; its group_count
  *                  and kernel are the server's to set
@@ -46,7 +46,7 @@ struct weir_listen {
  *                  for its SO_INCOMING_CPU, one at a time: of a batch that is
  *                  accepted at once perhaps only the first; 0: none
  * @on_log:         one line, now and then: the collapse guard has stepped.
- *                  On a loop's thread, with @log_ctx; NULL: not told
+ *                  On a loop's thread, with @log_ctx; NULL: not reported
  * @loop:           for each loop
  */
 struct weir_server_opts {
@@ -108,8 +108,8 @@ void weir_server_close(struct weir_server *server);
  * Takes the group over as well, if another process has put its program in
  * front of it since.
  *
- * Return: 0; -EOPNOTSUPP if the policy cannot be had by the means at hand: a
- *         server that was opened with "kernel" has loaded no program; -EINVAL
+ * Return: 0; -EOPNOTSUPP if the policy cannot be had by the means of this
+ * server: a server that was opened with "kernel" has loaded no program; -EINVAL
  *         for "cpu" with a loop that is not pinned.
  * Thread: any but a loop's, as with all calls down to
  * weir_server_remove_loop(); they wait for each other.
@@ -203,7 +203,7 @@ struct weir_loop_snapshot {
 
 /**
  * struct weir_server_snapshot - a server at one moment
- * @policy, @means: as asked for, and who carries it out
+ * @policy, @means: as asked for, and what carries it out
  * @is_stepped:  the collapse guard has put least-loaded in its place
  * @guard_steps: how often it has done so
  * @missed:      choices that found no loop, and were left to the kernel's hash

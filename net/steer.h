@@ -1,6 +1,6 @@
 /* steer.h - which loop gets the next connection
  *
- * All loops of a server listen on the same port (SO_REUSEPORT); whoever
+ * All loops of a server listen on the same port (SO_REUSEPORT); whatever
  * chooses among their listeners decides where a connection lives. weir asks
  * these, best first:
  *
@@ -10,7 +10,7 @@
  *     classic BPF       the policy "cpu" only
  *     the kernel's hash what is left: even over many clients, nothing more
  *
- * Which of them it is, and why not a better one, weir_steer_rungs() tells.
+ * weir_steer_rungs() says which of them it is, and why not a better one.
  */
 #ifndef WEIR_NET_STEER_H
 #define WEIR_NET_STEER_H
@@ -48,7 +48,7 @@ enum weir_steer_policy {
 		WEIR_STEER_POLICY_COUNT /* stays last */
 };
 
-/* Who chooses. */
+/* What chooses. */
 enum weir_steer_means {
 	WEIR_STEER_BY_HASH = 0,
 	WEIR_STEER_BY_CLASSIC_BPF,
@@ -120,7 +120,7 @@ int weir_steer_open(struct weir_steer **out_steer,
 /** weir_steer_close() - after its server is closed; takes NULL. */
 void weir_steer_close(struct weir_steer *steer);
 
-/** weir_steer_means() - who chooses, as of now. Thread: any. */
+/** weir_steer_means() - what chooses, as of now. Thread: any. */
 enum weir_steer_means weir_steer_means(const struct weir_steer *steer);
 
 /**

@@ -4,9 +4,9 @@
  * barrier.h need it. A user's program calls nothing here.
  *
  * These tools cannot look into the kernel, and valgrind takes an atomic access
- * for a plain one. So they are told, where memory is lent and taken back, where
- * a thread hands something to another through the kernel, and at each atomic
- * word:
+ * for a plain one. So weir tells them, where memory is lent and taken back,
+ * where a thread hands something to another through the kernel, and at each
+ * atomic word:
  *
  *     AddressSanitizer   reports an access to memory that is lent, or free
  *     MemorySanitizer,   report lent bytes that were never written; know what

@@ -167,7 +167,7 @@ bool weir_bufring_next(struct weir_bufring_spans *spans,
 /**
  * weir_bufring_done() - the caller has no more use for what @spans brought
  *
- * Each buffer is lent again once the kernel has finished with it and nobody
+ * Each buffer is lent again once the kernel has finished with it and no span
  * holds it; seen by the kernel after weir_bufring_publish().
  */
 void weir_bufring_done(const struct weir_bufring_spans *spans);
@@ -175,9 +175,9 @@ void weir_bufring_done(const struct weir_bufring_spans *spans);
 /**
  * weir_bufring_hold() - keep buffer @id past weir_bufring_done()
  *
- * For one who stores a span and not the whole completion. Not on a classic
- * ring. At most 65,535 completions and holders at a time have a part in one
- * buffer.
+ * For a caller that stores a span and not the whole completion. Not on a
+ * classic ring. At most 65,535 completions and holders at a time have a part in
+ * one buffer.
  */
 void weir_bufring_hold(struct weir_bufring *bufring, uint16_t id);
 

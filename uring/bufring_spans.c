@@ -53,8 +53,8 @@ void weir_bufring_lend(struct weir_bufring *bufring, uint16_t id,
 	wi_bufring_lend(bufring, id, byte_count);
 }
 
-/* For who watches: what slot_take() is about to take. Else it is nothing, as
- * are the calls in it. */
+/* For builds that watch lent memory: what slot_take() is about to take. Else
+ * nothing, as are the calls in it. */
 static void slot_told(const struct weir_bufring *bufring,
 		      const struct wi_bufring_slot *slot, uint32_t byte_count,
 		      bool is_last)

@@ -24,7 +24,7 @@ struct io_uring_params;
 
 struct weir_kernel {
 	const char *name;
-	void *ctx; /* first argument of every call; owned by whoever made it */
+	void *ctx; /* first argument of every call; owned by its maker */
 
 	/* io_uring_setup(2), io_uring_enter(2), io_uring_register(2). With
 	 * IORING_ENTER_EXT_ARG_REG, `arg` is an offset in bytes into the
@@ -85,7 +85,7 @@ struct weir_kernel {
 	int (*wait)(void *ctx, const uint32_t *word, uint32_t value);
 	int (*wake)(void *ctx, const uint32_t *word);
 
-	/* Bytes that nobody can guess; at most 256. */
+	/* Bytes that no attacker can guess; at most 256. */
 	int (*random)(void *ctx, void *out_bytes, size_t byte_count);
 
 	/* Kernel worker threads that the calling thread's rings have caused

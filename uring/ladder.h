@@ -100,7 +100,7 @@ void weir_ladder_read(const struct weir_ring *ring,
  * weir_rung_set_result() - fill in the state of one row from a result
  * @err: 0: ON; otherwise OFF, with cause and remedy in words
  *
- * For those who have tried a rung themselves. Thread: any.
+ * For callers that have tried a rung themselves. Thread: any.
  */
 void weir_rung_set_result(struct weir_rung *rung, int err);
 

@@ -98,14 +98,14 @@ struct ring_sleep {
 	uint32_t min_wait_us;
 };
 
-/* Its timeout has an end: who waits for ever goes without (see above). */
+/* Its timeout has an end: a wait without one goes without (see above). */
 static struct ring_sleep ring_sleep(const struct weir_ring *ring,
 				    const struct weir_wait *wait)
 {
 	struct ring_sleep sleep = { .timeout_ns = wait->timeout_ns };
 	uint64_t min_wait_ns = 0;
 
-	/* Who waits for one needs no min-wait; longer than the timeout, it
+	/* A wait for one needs no min-wait; longer than the timeout, it
 	 * would replace it. */
 	if (wait->want_count > 1)
 		min_wait_ns = (uint64_t)wait->min_wait_us * NS_PER_US;
@@ -238,8 +238,8 @@ static inline int ring_kernel_enter(struct weir_ring *ring, uint32_t want_count,
 	return result >= 0 ? 0 : ring_enter_refused(ring, result);
 }
 
-/* Apart, so that who waits without a limit of time does not carry the stack
- * frame of those who do. */
+/* A function of its own, so that a wait without a time limit does not carry the
+ * stack frame of one that has it. */
 static __attribute__((noinline)) int ring_enter_limited(
 	struct weir_ring *ring, const struct weir_wait *wait)
 {

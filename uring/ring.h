@@ -33,9 +33,9 @@ struct weir_ring;
  * @forced_off:      rungs that neither this ring nor a loop on it may use, as
  *                   if the kernel did not have them: weir_rung_bit() of each;
  *                   those that WEIR_FORCE_OFF names in the environment are
- *                   added (see rung.h). Of role KNOWN they are told as forced
- *                   off, no more: weir uses none, and what the caller asks the
- *                   kernel for is not refused
+ *                   added (see rung.h). Those of role KNOWN are reported as
+ * forced off, no more: weir uses none, and what the caller asks the kernel for
+ * is not refused
  */
 struct weir_ring_opts {
 	const struct weir_kernel *kernel;
@@ -55,8 +55,8 @@ struct weir_ring_opts {
  *                        completions to the next one that would
  *     enters that slept  at most enters_waiting
  * Punts to kernel worker threads are not seen from a ring: see punt.h. Nor are
- * receives that found no buffer (-ENOBUFS): who reads the results counts them,
- * as a loop does (recv_enobufs). */
+ * receives that found no buffer (-ENOBUFS): the caller that reads the results
+ * counts them, as a loop does (recv_enobufs). */
 #define WEIR_RING_STATS(X)                                                     \
 	X(enters, "io_uring_enter calls")                                      \
 	X(enters_waiting, "of these, calls that were willing to sleep")        \

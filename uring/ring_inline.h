@@ -189,7 +189,7 @@ static inline void weir_ring_reaped(struct weir_ring *ring, uint32_t count)
  * weir_ring_held_back() - IORING_SQ_TASKRUN | IORING_SQ_CQ_OVERFLOW, or 0
  *
  * Non-zero: the kernel has completions that it will hand out only in an
- * enter; nobody may sleep on this ring before that.
+ * enter; no thread may sleep on this ring before that.
  */
 static inline uint32_t weir_ring_held_back(const struct weir_ring *ring)
 {

@@ -304,7 +304,7 @@ void wi_ring_unmap(struct weir_ring *ring)
 {
 	const struct weir_kernel *kernel = ring->kernel;
 
-	/* What is mapped there next is somebody else's. */
+	/* What is mapped there next is not this ring's. */
 	if (ring->sqes != NULL) {
 		wi_region_unpoison(ring->sqes, ring->sqes_bytes);
 		(void)kernel->unmap(kernel->ctx, ring->sqes, ring->sqes_bytes);

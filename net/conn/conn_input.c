@@ -36,8 +36,9 @@ static uint32_t input_show(struct weir_conn *conn, const uint8_t *bytes,
 }
 
 /* One message, and what may still arrive after reading was paused: all the
- * buffers there are, in the batch at hand and in the enter that cancels the
- * receive. Of one long batch a single busy peer can fill every one. */
+ * buffers there are, in the batch that is being reaped and in the enter that
+ * cancels the receive. Of one long batch a single busy peer can fill every one.
+ */
 static size_t input_limit(const struct weir_conn *conn)
 {
 	const struct weir_bufring *bufring = &wi_conn_core(conn)->bufs.bufring;

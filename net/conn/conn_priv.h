@@ -61,11 +61,11 @@ struct weir_conn {
 				   * of each. A multishot is in flight until
 				   * its completion without F_MORE */
 	bool is_marked : 1;       /* on the loop's list of work */
-	bool waits_for_memory : 1; /* among those who wait for memory */
+	bool waits_for_memory : 1; /* is on the list of memory waiters */
 	bool in_handler : 1;       /* a user's function is on the stack */
 	bool has_input : 1;        /* the stash is not empty */
 	bool is_paused : 1;     /* the handler was refused room: on_writable is
-				 * owed, and nothing is read or shown */
+				 * pending, and nothing is read or shown */
 	bool last_look : 1;     /* the loop stops: it is shown what has
 				 * arrived, and drains then */
 	bool cancel_wanted : 1; /* STOPPING: cancel all that is in flight */
@@ -163,8 +163,8 @@ void wi_conn_input(struct weir_conn *conn, const uint8_t *bytes,
 void wi_conn_input_end(struct weir_conn *conn);
 
 /* Whether it may have @byte_count of block memory, and so hold @held_bytes in
- * all. Once @sixteenths of the loop's are in use, only those may who hold
- * little: so a few who hold much cannot stop all others. */
+ * all. Once @sixteenths of the loop's are in use, only connections that hold
+ * little may take more, so that a few large ones cannot stop all others. */
 bool wi_conn_may_hold(const struct weir_conn *conn, size_t byte_count,
 		      size_t held_bytes, unsigned sixteenths);
 

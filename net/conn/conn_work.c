@@ -390,7 +390,7 @@ static void conn_on_recv(struct weir_conn *conn, const struct io_uring_cqe *cqe)
 			break;
 		}
 	}
-	/* Only the look itself can tell: an older receive may have ended
+	/* Only the look itself proves it: an older receive may have ended
 	 * before the rest had arrived. */
 	if (was_look && recv_was_last(cqe) && !conn->is_paused)
 		wi_conn_drain(conn, WEIR_CLOSE_STOPPED);

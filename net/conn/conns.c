@@ -112,7 +112,7 @@ void wi_conns_deadlines(struct wi_conns *conns)
 	}
 }
 
-/* ---- who waits for memory ---------------------------------------------- */
+/* ---- memory waiters ---------------------------------------------------- */
 
 void wi_conn_await_memory(struct weir_conn *conn)
 {

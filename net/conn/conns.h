@@ -2,8 +2,8 @@
  *
  *     pool of slots --birth--> connection --death--> pool of slots
  *
- *     once a turn: flush (what is marked), completions, deadlines, and who
- *     waited for memory
+ *     once a turn: flush (what is marked), completions, deadlines, and
+ *     connections that waited for memory
  *
  * Not here: what one connection does (conn.c, conn_input.c, conn_work.c,
  * deadline.c).

@@ -23,9 +23,9 @@ enum {
 	QUIET_TICKS = WI_TICKS_PER_S, /* without a byte: is it still there? */
 };
 
-/* A cancel can miss an operation that is alive: one that the kernel has queued
- * for a retry is found by nobody (a half-done send with MSG_WAITALL, seen on
- * 6.18). So what is still in flight is cancelled again at every tick. */
+/* A cancel can miss a live operation: no cancel finds one that the kernel has
+ * queued for a retry (a half-done send with MSG_WAITALL, seen on 6.18). So what
+ * is still in flight is cancelled again at every tick. */
 void wi_conn_watch_cancel(struct weir_conn *conn)
 {
 	struct wi_core *core = wi_conn_core(conn);
@@ -64,10 +64,10 @@ static void operation_overdue(struct weir_conn *conn)
 		wi_conn_time_out(conn);
 }
 
-/* Reset by its peer, a socket may not tell: when the data in front of the RST
- * and the RST itself wake a multishot receive only once, the kernel hands out
- * the data and waits for a next event that never comes (seen on 6.18). So after
- * QUIET_TICKS it is asked, once. */
+/* A multishot receive can miss a reset: when the data in front of the RST and
+ * the RST itself wake it only once, the kernel hands out the data and waits for
+ * a next event that never comes (seen on 6.18). So the socket is asked once,
+ * after QUIET_TICKS without a byte. */
 void wi_conn_timer_set(struct weir_conn *conn)
 {
 	struct wi_core *core = wi_conn_core(conn);

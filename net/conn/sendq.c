@@ -79,7 +79,7 @@ int wi_sendq_gather(const struct wi_sendq *sendq, struct iovec *out_iov,
 
 /* ---- what the kernel has --------------------------------------------------
  *
- * Only where somebody watches: sanitizers, and -Ddebug_regions=true.
+ * Only in builds that watch lent memory: sanitizers, and -Ddebug_regions=true.
  */
 
 /* FNV-1a over a region, from @sum on. */
@@ -136,7 +136,7 @@ static void sendq_lent_back(struct wi_sendq *sendq)
 {
 	if (WI_DEBUG_REGIONS || WI_REGIONS_WATCHED) {
 		const uint32_t sum = lent_walk(sendq, false);
-		/* Or somebody wrote to what the kernel was sending. */
+		/* Or a thread wrote to what the kernel was sending. */
 		assert(sendq->lent_bytes == 0 || sum == sendq->lent_sum);
 	}
 	sendq->lent_bytes = 0;

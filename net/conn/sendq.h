@@ -8,7 +8,7 @@
  * given back when they have left: an idle connection holds none.
  *
  * Invariant: lent_bytes <= queued_bytes == the sum of end - begin.
- * Not here: who may write (conn.c), when it is sent (conn_work.c).
+ * Not here: when a handler may write (conn.c), when it is sent (conn_work.c).
  */
 #ifndef WEIR_NET_SENDQ_H
 #define WEIR_NET_SENDQ_H

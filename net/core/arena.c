@@ -40,7 +40,7 @@ void *wi_arena_carve(struct wi_arena *arena, size_t bytes)
 void wi_arena_close(struct wi_arena *arena)
 {
 	assert(arena->memory != NULL);
-	/* The addresses may serve somebody else next. */
+	/* The addresses may be mapped for another use next. */
 	wi_region_unpoison(arena->memory, arena->bytes);
 	(void)arena->kernel->unmap(arena->kernel->ctx, arena->memory,
 				   arena->bytes);

@@ -7,8 +7,8 @@
  * touched on demand; no lock, since it belongs to one loop.
  *
  * Invariant: every byte of the range is in exactly one block, used or free,
- * and two free buddies are one block, but for some that are kept cached,
- * warm in the cache, because they are wanted again at once.
+ * and two free buddies are one block, except those that are cached: they
+ * stay apart and warm, because they are wanted again at once.
  */
 #ifndef WEIR_NET_BLOCKS_H
 #define WEIR_NET_BLOCKS_H

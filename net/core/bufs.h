@@ -45,7 +45,8 @@ static inline void wi_bufs_take_back(struct wi_bufs *bufs,
 	const uint16_t id = weir_bufring_id(cqe);
 	if (circulating > bufs->target) {
 		bufs->parked[bufs->parked_count++] = id;
-		/* Nobody's, but as good as lent: for who still reads it. */
+		/* As if it were lent, so that a sanitizer reports a late read.
+		 */
 		if (WI_REGIONS_WATCHED)
 			wi_lend_to_fill(wi_bufring_memory(&bufs->bufring, id),
 					bufs->bufring.buf_bytes);

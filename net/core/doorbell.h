@@ -3,7 +3,7 @@
  *     any thread: ring ---> descriptor ---> a read that is always armed ends,
  *                                           and so does the wait of the loop
  *
- * It says nothing: what a thread wants of the loop it has written before.
+ * It carries no message: a thread writes its request first, and rings then.
  */
 #ifndef WEIR_NET_CORE_DOORBELL_H
 #define WEIR_NET_CORE_DOORBELL_H

@@ -4,7 +4,7 @@
  *     free:   a list through the slots that were given back
  *
  * A slot begins with a struct wi_pool_slot. Its generation changes when it is
- * given back, so that a token made before names nobody. Slots are handed out
+ * given back, so that an older token names no slot. Slots are handed out
  * last-in first-out, fresh ones only when no used one is free: memory that
  * was never needed is never touched.
  */

@@ -37,7 +37,7 @@ void wi_timer_set(struct wi_wheel *wheel, struct wi_timer *timer,
 		  uint32_t due_tick)
 {
 	wi_timer_clear(wheel, timer);
-	/* However long ago: what lies further back than ticks can tell would
+	/* However long ago: a tick further back than half the range would
 	 * look like the future. */
 	if (!wi_tick_before(wheel->now_tick, due_tick))
 		due_tick = wheel->now_tick + 1;

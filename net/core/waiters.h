@@ -27,7 +27,7 @@ static inline void wi_waiters_add(struct wi_waiters *waiters,
 	const uint32_t end =
 		(waiters->head + waiters->count++) % waiters->slot_count;
 	waiters->ring[end] = slot_index;
-	/* The most of all: any of them may be helped by what is given back. */
+	/* The most of all waiters: what is given back may help any of them. */
 	if (waiters->used_bytes < blocks->used_bytes)
 		waiters->used_bytes = blocks->used_bytes;
 }

@@ -5,7 +5,8 @@
  *               while stopping, and twice the drain's time is over: it ends
  *
  * io_uring_enter(2) refuses with EAGAIN or ENOMEM while there is no memory for
- * requests, and with EBUSY while completions wait that nobody has reaped.
+ * requests, and with EBUSY while the loop has not reaped completions that
+ * overflowed.
  */
 #ifndef WEIR_NET_BACKOFF_H
 #define WEIR_NET_BACKOFF_H

@@ -87,8 +87,8 @@ static bool listener_is_emptied(const struct wi_listener *listener)
 	return command_of(listener->seen_command) == WI_LISTENER_EMPTY;
 }
 
-/* Who waits in a backlog that is emptied, or when the loop stops, has room in
- * the table in any case. */
+/* Clients in a backlog that is emptied, or in one of a loop that stops, always
+ * have room in the table. */
 static bool listener_is_full(const struct wi_listeners *listeners,
 			     const struct wi_listener *listener)
 {
@@ -100,7 +100,7 @@ static bool listener_is_full(const struct wi_listeners *listeners,
 	return listeners->conns->pool.used_count >= room;
 }
 
-/* Once the loop stops, all who wait are let in: the table has room for them. */
+/* Once the loop stops, all waiting clients are accepted: the table has room. */
 static bool listener_is_nearly_full(const struct wi_listeners *listeners,
 				    const struct wi_listener *listener)
 {
@@ -184,7 +184,7 @@ static void listener_apply(struct wi_listeners *listeners,
 }
 
 /* Whether this is its last turn: the loop stops, or it was to be emptied and
- * is. Who waits when the loop sees its stop is still let in. */
+ * is. Clients that wait when the loop sees its stop are still accepted. */
 static bool listener_ends(const struct wi_listeners *listeners,
 			  struct wi_listener *listener)
 {
@@ -244,7 +244,7 @@ void wi_listeners_work(struct wi_listeners *listeners)
 
 /* ---- completions ------------------------------------------------------- */
 
-/* By a call of its own if the SQ is full: nobody remembers the slot. */
+/* By a call of its own if the SQ is full: no connection remembers the slot. */
 static void listener_let_go(struct wi_listeners *listeners, uint32_t file_slot)
 {
 	static const int32_t empty = WEIR_FILETAB_EMPTY;
@@ -283,7 +283,8 @@ static void listener_failed(struct wi_listeners *listeners,
 	case -ECANCELED: /* paused */
 	case -EINTR:
 		break;
-	case -EINVAL: /* shut down, by this loop or by who requested it */
+	case -EINVAL: /* shut down, by this loop or by the thread that asked for
+			 it */
 		if (listener->is_shut ||
 		    wi_load_acquire_u32(&listener->command) !=
 			    listener->armed_command)
@@ -330,7 +331,7 @@ void wi_listeners_complete(struct wi_listeners *listeners,
 	}
 	if (wi_token_op(cqe->user_data) == WI_LISTENER_OP_CANCEL) {
 		/* -EALREADY, -ENOENT: it had just ended, or goes on armed and
-		 * must be cancelled again; the accept's CQE tells which. */
+		 * must be cancelled again; the accept's CQE shows which. */
 		if (cqe->res < 0 && listener->state == WI_LISTENER_CANCELLING)
 			listener->state = WI_LISTENER_ARMED;
 		return;
@@ -357,7 +358,7 @@ static uint64_t listener_retry_ns(const struct wi_listeners *listeners,
 	if (listener->is_shut)
 		return UINT64_MAX;
 	if (listener_is_emptied(listener))
-		return 0; /* look at once: who waits comes now */
+		return 0; /* look at once: waiting clients come now */
 	if (command_of(listener->seen_command) == WI_LISTENER_HOLD ||
 	    listener->state != WI_LISTENER_IDLE ||
 	    listener_is_full(listeners, listener))

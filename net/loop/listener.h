@@ -5,11 +5,11 @@
  * The kernel accepts first and looks for a free slot of the table second: into
  * a full table it drops the client. So accepting pauses at conn_count, and the
  * table has room beyond for a whole backlog that may be accepted meanwhile.
- * A multishot accept takes all who wait at once, so near conn_count clients are
- * accepted one by one.
+ * A multishot accept takes all waiting clients at once, so near conn_count they
+ * are accepted one by one.
  *
  * A listener ends by shutdown(2): that takes it out of its SO_REUSEPORT group
- * at once, moves who waits in its queue to other members where the group's
+ * at once, moves the clients in its queue to other members where the group's
  * program allows it, and lets it listen again later. The descriptor stays
  * until the loop is freed, so that another thread may shut it down at any
  * time.
@@ -41,11 +41,12 @@ enum wi_listener_state {
 /* What another thread wants of it. */
 enum wi_listener_command {
 	WI_LISTENER_ACCEPT = 0, /* it listens (again) */
-	WI_LISTENER_HOLD,       /* accept no more; who asks shuts it down */
-	WI_LISTENER_EMPTY,      /* let in who waits, then shut it down */
+	WI_LISTENER_HOLD,       /* stop accepting; the caller shuts it down */
+	WI_LISTENER_EMPTY,      /* accept what waits, then shut it down */
 };
 
-/* Those who waited in a backlog when it was to end are still coming in. */
+/* Clients that were in the backlog when accepting was to end are still coming
+ * in. */
 struct wi_latecomers {
 	uint32_t turns_left; /* until no more are let in */
 	uint64_t accepts;    /* as of the last turn */
@@ -74,7 +75,7 @@ struct wi_listener {
 /* How far a loop has come with its stop, as far as accepting is concerned. */
 enum wi_accepting {
 	WI_ACCEPTING = 0,
-	WI_ACCEPTING_THE_LAST, /* those who wait in the backlog come in */
+	WI_ACCEPTING_THE_LAST, /* clients in the backlog are accepted */
 	WI_ACCEPTING_NONE,     /* listeners are shut down */
 };
 
@@ -85,7 +86,8 @@ struct wi_listeners {
 	uint32_t conn_count;      /* connections at a time */
 	uint32_t backlog;         /* of all listeners together */
 	enum wi_accepting accepting;
-	struct wi_event_count acks; /* a listener has told, or the loop ended */
+	struct wi_event_count
+		acks; /* a listener has acknowledged, or the loop ended */
 	uint32_t count;
 	struct wi_listener list[WEIR_STEER_GROUPS_MAX];
 };
@@ -126,7 +128,7 @@ void wi_latecomers_start(struct wi_latecomers *latecomers,
 			 uint64_t accepts);
 
 /* Once per turn: whether to go on for another one. No more than a backlog
- * holds: who comes after the end must not put it off for ever. */
+ * holds: clients that come later must not put the end off for ever. */
 bool wi_latecomers_go_on(struct wi_latecomers *latecomers, uint64_t accepts);
 
 #endif

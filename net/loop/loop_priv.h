@@ -46,8 +46,8 @@ struct wi_listeners *wi_loop_listeners(struct weir_loop *loop);
 /* Any thread: a turn, so that the loop sees what has been written for it. */
 void wi_loop_wake(struct weir_loop *loop);
 
-/* As weir_loop_stop(), but together with all who call this the loop is asked
- * @least times, and no more. Any thread. */
+/* As weir_loop_stop(), but all callers of this together ask the loop @least
+ * times, and no more. Any thread. */
 void wi_loop_stop_to(struct weir_loop *loop, uint32_t least);
 
 /* Recent receives: see load_report.h. Any thread. */

@@ -116,7 +116,8 @@ void wi_stop_time_out(struct weir_loop *loop, int err)
 	loop->stop.phase = WI_ENDED;
 }
 
-/* The kernel tells only the thread that submitted, and this one ends soon. */
+/* The kernel shows them to the submitting thread only, and this one ends soon.
+ */
 static void stop_count_punts(struct weir_loop *loop)
 {
 	const struct weir_kernel *kernel = loop->core.kernel;

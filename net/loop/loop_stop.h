@@ -13,7 +13,7 @@
  *   LAST       no connection is left: the doorbell's read is cancelled.
  *   given up   an operation does not complete. The loop ends with an error, and
  *              its memory stays mapped for good: closing the ring cancels what
- *              is left, but does not tell when that is done.
+ *              is left, but does not say when that is done.
  */
 #ifndef WEIR_NET_LOOP_STOP_H
 #define WEIR_NET_LOOP_STOP_H

@@ -4,7 +4,7 @@
  *     socket -> options -> bind, again while the address is in use
  *            -> listen -> the address that it has
  *
- * All of it through the seam. Not here: who accepts (loop/listener.h), and
+ * All of it through the seam. Not here: accepting (loop/listener.h), and
  * groups of listeners (server_listen.c).
  */
 #ifndef WEIR_NET_LISTEN_SOCKET_H
@@ -15,7 +15,7 @@
 #include "../addr.h"
 
 /**
- * struct wi_listen_request - where a socket listens, and who else may
+ * struct wi_listen_request - where a socket listens, and whether others may
  * @addr:        where to bind
  * @backlog:     connections that may wait for accept, at least 1; the kernel
  *               cuts it to net.core.somaxconn

@@ -3,7 +3,7 @@
  * Start is all or nothing: every ring, every thread and every listener, or one
  * error and nothing left behind. No thread runs its loop before all listeners
  * have been made, and steering is switched over last, so that no connection
- * can land on a socket that nobody serves.
+ * can land on a socket that no loop serves.
  */
 #include "../server.h"
 
@@ -223,8 +223,8 @@ int weir_server_open(struct weir_server **out_server,
 
 void weir_server_stop(struct weir_server *server)
 {
-	/* Each loop is to be asked as often as the server, whoever else stops
-	 * it, and a loop that comes now looks at the count. */
+	/* Each loop is to be asked as often as the server, even if another
+	 * thread stops it, and a loop that comes now looks at the count. */
 	const uint32_t count =
 		wi_add_fetch_seq_cst_u32(&server->stop_requests, 1);
 	(void)wi_add_fetch_seq_cst_u32(&server->stoppers, 1);
@@ -274,7 +274,7 @@ static bool server_is_live(struct weir_server *server)
 }
 
 /* Waits without the control lock, so that loops may come and go meanwhile;
- * with it, nobody is in the middle of adding one. */
+ * with it, no thread is in the middle of adding one. */
 static void server_lock_ended(struct weir_server *server)
 {
 	server_await_end(server);

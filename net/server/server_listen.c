@@ -225,8 +225,8 @@ static bool worker_has_acknowledged(const struct wi_server_worker *worker)
 	return true;
 }
 
-/* The loop's thread raises `acks` for both: a listener has told, or the loop
- * has ended. */
+/* The loop's thread raises `acks` for both: a listener has acknowledged, or the
+ * loop has ended. */
 static void worker_await_acknowledged(const struct wi_server_worker *worker)
 {
 	const struct weir_kernel *kernel = wi_loop_kernel(worker->loop);

@@ -11,7 +11,7 @@
  *     server_worker.c      one loop and its thread
  *     server_listen.c    addresses, and the listeners of a worker
  *     server_roll.c      loops come and go while the server runs
- *     server_snapshot.c  what is told of it
+ *     server_snapshot.c  one copy of its state
  */
 #ifndef WEIR_NET_SERVER_PRIV_H
 #define WEIR_NET_SERVER_PRIV_H
@@ -130,7 +130,7 @@ int wi_server_addrs_parse(struct weir_server *server,
 			  const struct weir_server_opts *opts,
 			  struct weir_error *error);
 
-/* Nobody else is there, and port 0 is resolved. */
+/* No other socket listens there, and port 0 is resolved. */
 int wi_server_addrs_probe(struct weir_server *server,
 			  const struct weir_kernel *kernel,
 			  struct weir_error *error);

@@ -4,7 +4,7 @@
 #include <errno.h>
 #include <string.h>
 
-/* Without anyone who takes connections the kernel would give them to all. */
+/* Without a loop that takes connections the kernel would give them to all. */
 static bool worker_takes(const struct wi_server_worker *worker)
 {
 	return worker->loop != NULL && !worker->has_stopped_accepting &&
@@ -132,7 +132,7 @@ static int worker_resume(struct wi_server_worker *worker,
 		return err;
 	wi_steer_set_accepting_none(server->steer, worker->index, false);
 	worker_drained_set(worker, false);
-	/* A stop meanwhile: nobody may be left to shut them down. */
+	/* A stop meanwhile: no thread may be left to shut them down. */
 	if (server_stops(server))
 		wi_worker_listen_end(worker);
 	return 0;

@@ -1,8 +1,8 @@
-/* server_snapshot.c - what a server tells of itself, in one copy
+/* server_snapshot.c - the state of a server, in one copy
  *
  * It reads the workers that are shown, under the lock that shows and hides
- * them. Nobody waits for a loop with that lock, so a snapshot waits for none
- * either.
+ * them. No thread waits for a loop with that lock held, so a snapshot waits for
+ * none either.
  */
 #include "server_priv.h"
 

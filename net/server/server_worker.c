@@ -86,7 +86,7 @@ static void *worker_main(void *arg)
 	}
 	worker->result = weir_loop_run(worker->loop);
 	/* Connections would still be steered to a loop that is gone: a server
-	 * that has lost one ends, and join tells why. */
+	 * that has lost one ends, and join returns why. */
 	if (worker->result < 0) {
 		wi_listeners_shut(wi_loop_listeners(worker->loop));
 		if (wi_load_seq_cst_u32(&worker->server->stop_requests) == 0)

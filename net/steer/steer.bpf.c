@@ -3,7 +3,7 @@
  * Runs when a packet meets a group of listeners: for a SYN, and once more for
  * each connection that waits in a listener that closes. It gathers the facts,
  * asks the rule (steer_rule.h), selects that loop's listener, and counts. When
- * nothing can be selected the kernel's own hash chooses: nobody is refused.
+ * nothing can be selected the kernel's own hash chooses: no client is refused.
  *
  * Source: BPF_PROG_TYPE_SK_REUSEPORT, Linux 4.19; migration 5.14.
  */
@@ -68,7 +68,7 @@ static bool packet_source(struct sk_reuseport_md *ctx, uint32_t source[4])
 }
 
 /* Of a connection that is moved, from its socket: there may be no packet. Each
- * word is read on its own, for the verifier lets nobody calculate with @sk. */
+ * word is read on its own, for the verifier allows no arithmetic on @sk. */
 static void socket_source(const struct bpf_sock *sk, uint32_t source[4])
 {
 	uint32_t last;
@@ -126,8 +126,8 @@ SEC("sk_reuseport/migrate")
 int weir_steer(struct sk_reuseport_md *ctx)
 {
 	/* In use from here to the end, so that no pointer has its place on the
-	 * stack before: whoever has CAP_BPF without CAP_PERFMON may not write
-	 * a half over one. */
+	 * stack before: a process with CAP_BPF but without CAP_PERFMON may not
+	 * write a half over one. */
 	uint32_t key = 0;
 	const uint32_t cpu = bpf_get_smp_processor_id();
 	struct wi_steer_state *state = bpf_map_lookup_elem(&states, &key);

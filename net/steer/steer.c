@@ -1,7 +1,7 @@
-/* steer.c - join, attach, change: who chooses among the listeners
+/* steer.c - join, attach, change: what chooses among the listeners
  *
  *     policy      asked for: what the user wants
- *     means       who carries it out: see steer_open.c
+ *     means       what carries it out: see steer_open.c
  *
  * The state is written here, under the server's lock; the tables in it by
  * steer_table.c, and the members' loads by their loops.
@@ -33,8 +33,8 @@ static bool member_has_joined(const struct weir_steer *steer, uint32_t member)
 }
 
 /* What the program may choose from, after any change. Before the program is
- * attached nobody asks, and a start would fill the tables once for each of its
- * listeners. */
+ * attached no program reads them, and a start would fill the tables once for
+ * each of its listeners. */
 static void tables_refill(struct weir_steer *steer)
 {
 	struct wi_steer_state *state = steer->state;
@@ -334,8 +334,8 @@ enum wi_guard_step wi_steer_guard(struct weir_steer *steer, uint64_t now_ns)
 {
 	if (steer->rows == NULL || !wi_guard_is_due(&steer->guard, now_ns))
 		return WI_GUARD_STAY;
-	/* Once per window; who holds it is another window's look, or a change
-	 * of the policy: then this window says nothing. */
+	/* Once per window; the lock is held by another loop's look, or by a
+	 * change of the policy: then this window says nothing. */
 	if (pthread_mutex_trylock(&steer->guard_lock) != 0)
 		return WI_GUARD_STAY;
 	const enum wi_guard_step step = guard_look(steer);

@@ -106,7 +106,7 @@ static bool guard_is_exceeded(const struct wi_guard *guard,
 	return false;
 }
 
-/* A quiet window goes on: only who has just come gets a base. */
+/* A quiet window goes on: only a member that has just joined gets a base. */
 static void guard_go_on(struct wi_guard *guard, const uint64_t *counts,
 			uint32_t member_count)
 {

@@ -30,7 +30,7 @@ enum {
 struct wi_guard {
 	uint32_t percent; /* 100: off */
 	uint64_t window_ns;
-	uint64_t window_end_ns; /* claimed by whoever moves it on */
+	uint64_t window_end_ns; /* claimed by the thread that moves it on */
 	uint64_t steps;         /* to least-loaded, in all */
 	bool is_stepped;
 	uint32_t base_count; /* members that have a base in before[] */
@@ -43,7 +43,7 @@ void wi_guard_init(struct wi_guard *guard, uint32_t percent, uint32_t window_ms,
 		   uint64_t now_ns);
 
 /* Any thread, often: true for one caller once per window. Nothing more: what
- * follows is for one thread at a time, by the lock of whoever owns the guard
+ * follows is for one thread at a time, by the lock of the guard's owner
  * (a check may last longer than a window, or meet a new policy). */
 bool wi_guard_is_due(struct wi_guard *guard, uint64_t now_ns);
 

@@ -216,7 +216,7 @@ static int means_find(struct weir_steer *steer, struct wi_steer_object object,
 	return 0;
 }
 
-/* Without a program the loops publish all the same, to nobody. */
+/* Without a program the loops publish all the same; nothing reads it. */
 static int state_open(struct weir_steer *steer, struct weir_error *error)
 {
 	const struct weir_kernel *kernel = steer->kernel;

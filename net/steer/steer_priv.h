@@ -32,7 +32,7 @@ struct weir_steer {
 	/* Shared with the program; without one, memory of our own: loops
 	 * publish in any case. */
 	struct wi_steer_state *state;
-	struct wi_steer_row *rows; /* NULL: nobody counts choices */
+	struct wi_steer_row *rows; /* NULL: no program counts choices */
 	uint32_t row_count;
 	bool is_attached;
 	uint32_t weights[WI_STEER_MEMBERS_MAX]; /* as asked for; 1 by default */
@@ -70,12 +70,12 @@ int wi_steer_join(struct weir_steer *steer, uint32_t group, uint32_t member,
 /* That listener has been shut down, or will not be used. */
 void wi_steer_leave(struct weir_steer *steer, uint32_t group, uint32_t member);
 
-/* From now on this steer chooses, for every group with a member, whoever did
+/* From now on this steer chooses, for every group with a member, whatever did
  * so before. Return: 0, or the errno of setsockopt(2). */
 int wi_steer_attach(struct weir_steer *steer, struct weir_error *error);
 
 /* Another policy, at once. Return: 0; -EOPNOTSUPP if it cannot be had by the
- * means at hand; -EINVAL. */
+ * means of this kernel; -EINVAL. */
 int wi_steer_set_policy(struct weir_steer *steer, enum weir_steer_policy policy,
 			struct weir_error *error);
 

@@ -1,6 +1,6 @@
 /* steer_rule.h - which loop gets the next connection: the facts and the rule
  *
- * One text for all who choose: the program that the kernel runs
+ * One text for all that choose: the program that the kernel runs
  * (steer.bpf.c), the tests, and any kernel that is simulated. The facts lie in
  * memory that this process and that program share; each word has one writer,
  * named beside it, and every reader takes what it finds: a choice made from
@@ -164,7 +164,8 @@ static inline uint64_t wi_steer_load(const struct wi_steer_member *member,
 	return open_count + (sent - settled);
 }
 
-/* An idle loop does not turn, so what it last told of its work grows old. */
+/* An idle loop does not turn, so what it last published of its work grows old.
+ */
 static inline uint32_t wi_steer_work(const struct wi_steer_member *member,
 				     uint32_t now_ms)
 {
@@ -188,7 +189,7 @@ struct wi_steer_walk {
 
 /* @index, or 0 if it is not below @count: without a branch, for on a path that
  * knows it to be 0 the verifier would not let it be added to a pointer, unless
- * whoever loads the program has CAP_PERFMON beside CAP_BPF. */
+ * the process that loads the program has CAP_PERFMON beside CAP_BPF. */
 static inline uint32_t wi_steer_wrapped(uint32_t index, uint32_t count)
 {
 	int64_t below = (int64_t)index - (int64_t)count;

@@ -19,7 +19,7 @@
 
 #include <assert.h>
 
-/* A round: who is next. On the stack. */
+/* A round: which member is next. On the stack. */
 struct table_round {
 	uint32_t turns[WI_STEER_MEMBERS_MAX]; /* of each member, in one round */
 	uint32_t member_count;
@@ -133,7 +133,8 @@ static uint32_t table_mix(uint32_t word)
 	return word ^ (word >> 16);
 }
 
-/* Of the member's number alone: whoever comes or goes, its list is the same. */
+/* Of the member's number alone: whichever member joins or leaves, its list is
+ * the same. */
 static struct table_commands table_commands_of(uint32_t member)
 {
 	const uint32_t where = table_mix(2 * member + 1);

@@ -409,7 +409,7 @@ static int echo_privileges_drop(void)
 	return EXIT_SUCCESS;
 }
 
-/* A port that is free on the first address, for now; 0 if that cannot be told:
+/* A port that is free on the first address, for now; 0 if that cannot be known:
  * the server will say why. */
 static uint16_t port_find(void)
 {

@@ -75,7 +75,8 @@ int echo_write_stats(const struct echo *echo);
 /** echo_write_port() - the port, as a file that appears whole. Return: same. */
 int echo_write_port(const struct echo *echo);
 
-/** echo_steer_print_start() - who chooses loops, or why it cannot be had. */
+/** echo_steer_print_start() - what chooses loops, or why a better means is
+ * missing. */
 void echo_steer_print_start(const struct echo *echo);
 
 /** echo_steer_print_end() - what each loop got, where there is a choice. */

@@ -144,8 +144,8 @@ static bool echo_may_print(void)
 	return true;
 }
 
-/* A loop waits for nobody who reads what it says: where there is no room, the
- * line is left out. The lock keeps the room for who has seen it. */
+/* A loop does not wait for a reader of its log: where there is no room, the
+ * line is left out. The lock keeps the room for the thread that has seen it. */
 static __attribute__((format(printf, 2, 3))) void echo_say(struct echo *echo,
 							   const char *format,
 							   ...)

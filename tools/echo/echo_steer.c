@@ -1,6 +1,6 @@
 /* echo_steer.c - what weir-echo says about which loop gets a connection
  *
- *     at its start   who chooses, and why nobody better
+ *     at its start   what chooses, and why nothing better
  *     at its end     a line for each loop: asked for, chosen, arrived
  */
 #include "../lib/cli.h"

@@ -104,7 +104,7 @@ deep_run() {
 	counts_judge $status "$log"
 	deep_verdict=passed
 	[ "$run_failed" -eq 0 ] || deep_verdict=FAILED
-	# What ran was neither tree, if somebody has changed a file meanwhile.
+	# What ran was neither tree, if a file has changed meanwhile.
 	[ -n "$tree" ] && [ "$tree" = "$(tree_hash)" ] || tree=mixed
 	printf '%s %s %d %d %d %d %d %d %d\n' "$tree" "$deep_verdict" \
 		"$part_cpu_ms" "$part_wall_ms" "$run_tests" "$run_cases" \

@@ -117,7 +117,7 @@ configure() {
 }
 
 # build DIR [MESON OPTION]...: configures and compiles, without a line for each
-# file where nobody watches: all, or what build_targets names.
+# file where output is no terminal: all, or what build_targets names.
 build_targets=()
 build() {
 	local dir=$1

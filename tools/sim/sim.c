@@ -4,7 +4,7 @@
  *
  * An assertion of the library counts as a violation too, its text is on stderr;
  * so does a world that goes on for ever (watch.h). Of a process that dies it is
- * told which seed it played.
+ * known which seed it played.
  */
 #include "../lib/cli.h"
 #include "sim_exhaust.h"
@@ -269,7 +269,8 @@ static void tell_progress(const char *end)
 	(void)fflush(stdout);
 }
 
-/* Return: the exit status of this process. Of several failures one is told. */
+/* Return: the exit status of this process. Of several failures one is reported.
+ */
 static int play_one(uint64_t seed)
 {
 	weir_tape_seed(&tape, seed);
@@ -363,7 +364,7 @@ static bool job_ended(pid_t pid, int status)
 		return true;
 	if (__atomic_fetch_add(&sum->failures, 1, __ATOMIC_RELAXED) > 0 &&
 	    WIFEXITED(status))
-		return false; /* it has told why, or another has */
+		return false; /* it has said why, or another has */
 	while (at + 1 < JOBS_MAX && pids[at] != pid)
 		at++;
 	const uint64_t seed =

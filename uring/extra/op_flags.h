@@ -116,10 +116,10 @@ static inline void weir_op_async(struct io_uring_sqe *sqe)
  * timeout. Refused here: multishots, whose last completion it would hide if
  * that is a success, the end of a stream say (a poll gets -EINVAL); zero-copy
  * sends (-EINVAL); together with weir_op_drain() (-EOPNOTSUPP); sends without
- * MSG_WAITALL, whose short result counts as a success, so nobody would ever
+ * MSG_WAITALL, whose short result counts as a success, so no program would ever
  * know. (On a datagram socket that flag changes nothing, and says that you have
  * thought of it.) If it fails with weir_op_link(), the rest of its chain ends
- * without completions, whatever their flags: have nobody wait for them. Linux
+ * without completions, whatever their flags: do not wait for them. Linux
  * 5.17.
  */
 static inline void weir_op_skip_success(struct io_uring_sqe *sqe)

@@ -76,7 +76,7 @@ enum weir_napi_tracking {
 };
 
 /**
- * struct weir_napi - polling of network queues by the one who waits
+ * struct weir_napi - polling of network queues by the thread that waits
  * @busy_poll_us: how long before it sleeps; 20 to 100 are usual
  * @prefers_busy_poll: keep the interrupts of these queues off meanwhile
  * @tracking:     static: Linux 6.13

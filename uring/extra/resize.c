@@ -13,7 +13,7 @@
 #include <errno.h>
 
 /* The queues that the kernel now uses cannot be seen from here: make sure that
- * nobody mistakes the old ones, which stay mapped, for them. */
+ * no code mistakes the old ones, which stay mapped, for them. */
 static void ring_lose(struct weir_ring *ring)
 {
 	wi_ring_forget_index(ring);

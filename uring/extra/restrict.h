@@ -49,7 +49,7 @@ void weir_restrict_require_sqe_flags(struct weir_restrict *list, uint8_t flags);
  *
  * Register and unregister of the ring's own descriptor are always allowed:
  * weir_ring_enable() and weir_ring_close() make these calls, and they give
- * nobody anything.
+ * no thread anything.
  *
  * Return: 0; -EINVAL if no operation is allowed, which some kernels would
  *         read as "all are", or if one is unknown to the kernel; -EBADFD if

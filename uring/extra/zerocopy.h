@@ -134,7 +134,7 @@ int weir_zerocopy_start(struct weir_zerocopy *zerocopy, struct weir_ring *ring,
 			struct weir_zerocopy_send *send,
 			const struct weir_zerocopy_request *request);
 
-/* What a completion told. */
+/* What a completion said. */
 enum {
 	WEIR_ZEROCOPY_HAS_RESULT = 1, /* send->result is known now    */
 	WEIR_ZEROCOPY_IS_RELEASED = 2 /* its memory is the caller's   */

@@ -1,6 +1,6 @@
 /* ladder_try.c - what each rung is, as a few operations and what must come
  *
- * Not here: the operations of sockets and buffers (ladder_try_net.c), who
+ * Not here: the operations of sockets and buffers (ladder_try_net.c), what
  * chooses a listener (ladder_try_steer.c), what an errno means (ladder.c).
  */
 #include "ladder_try.h"

@@ -1,7 +1,7 @@
-/* ladder_try_steer.c - who may choose the listener of a new connection
+/* ladder_try_steer.c - what may choose the listener of a new connection
  *
  *     connect --> the port --+--> listener   armed: what comes here is wrong
- *                            +--> second     where all are told to go
+ *                            +--> second     where all are sent
  *
  * The kernel's hash would send every other one to each of them.
  *

@@ -1,4 +1,4 @@
-/* ladder_try_steer.h - the rungs of steering: who may choose the listener of a
+/* ladder_try_steer.h - the rungs of steering: what may choose the listener of a
  *                      new connection; each as wi_ladder_try() */
 #ifndef WEIR_URING_LADDER_TRY_STEER_H
 #define WEIR_URING_LADDER_TRY_STEER_H

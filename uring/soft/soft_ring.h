@@ -13,7 +13,7 @@
  * Invariant: completions reach the program in the order in which they were
  * posted. While the overflow list has one, none goes past it.
  *
- * Not here: what an operation does, when it completes, and who waits for it.
+ * Not here: what an operation does, when it completes, and what waits for it.
  * Provided buffers: soft_group.h. Direct descriptors: soft_slots.h. Thread: the
  * one that enters the ring.
  */

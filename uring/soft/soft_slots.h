@@ -2,7 +2,7 @@
  *
  *     slot --> file, or none; ALLOC goes round from the last one taken
  *
- * A file is a number of its owner's, who also counts its references.
+ * A file is a number of its owner, which also counts its references.
  */
 #ifndef WEIR_URING_SOFT_SLOTS_H
 #define WEIR_URING_SOFT_SLOTS_H

@@ -203,7 +203,7 @@ static void round_run(const struct bench *bench, enum micro_row row,
 	static double ns[SIDE_COUNT][SLICES_MAX];
 	for (uint32_t i = 0; i < slice_count; i++)
 		for (int k = 0; k < SIDE_COUNT; k++) {
-			/* Who goes first alternates. */
+			/* The side that goes first alternates. */
 			int side = (k + (int)i) % SIDE_COUNT;
 			if (has_side(side))
 				ns[side][i] = slice(bench, side, row,
