@@ -53,6 +53,7 @@ int wi_server_cpu_pick(const struct weir_server *server, uint32_t index)
 	uint32_t left = index % count;
 	for (int cpu = 0;; cpu++) {
 		assert(cpu < CPU_SETSIZE); /* there are count of them */
+		/* coverage: cpu-beyond-the-set */
 		if (CPU_ISSET((size_t)cpu, &server->cpus) && left-- == 0)
 			return cpu;
 	}
