@@ -14,7 +14,6 @@ static void worker_pin(struct wi_server_worker *worker)
 		return;
 	CPU_ZERO(&one);
 	/* coverage: refused-cpu-is-set */
-	/* coverage: refused-cpu-is-set */
 	CPU_SET(worker->cpu, &one);
 	if (pthread_setaffinity_np(pthread_self(), sizeof(one), &one) != 0)
 		worker->cpu = -1; /* it serves all the same */
