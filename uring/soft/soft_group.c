@@ -7,6 +7,13 @@
 
 enum { PAGE_MASK = 4095 };
 
+/* As the program gave it: a number that was a pointer. */
+static void *group_memory(uint64_t address)
+{
+	/* NOLINTNEXTLINE(performance-no-int-to-ptr) */
+	return (void *)(uintptr_t)address;
+}
+
 void wi_soft_groups_init(struct wi_soft_groups *groups)
 {
 	for (int i = 0; i < WI_SOFT_GROUPS; i++)
@@ -41,7 +48,7 @@ int wi_soft_group_register(struct wi_soft_groups *groups,
 		.is_used = true,
 		.is_incremental = (reg->flags & IOU_PBUF_RING_INC) != 0,
 		.id = reg->bgid,
-		.ring = (void *)(uintptr_t)reg->ring_addr,
+		.ring = group_memory(reg->ring_addr),
 		.entry_count = reg->ring_entries,
 		.min_left = reg->min_left,
 	};
@@ -163,7 +170,7 @@ int wi_soft_group_take(const struct wi_soft_group *group, uint32_t max_bytes,
 			}
 		}
 		out_take->iov[out_take->count++] = (struct iovec){
-			.iov_base = (void *)(uintptr_t)buf->addr,
+			.iov_base = group_memory(buf->addr),
 			.iov_len = bytes,
 		};
 		out_take->bytes += bytes;
