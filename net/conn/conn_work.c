@@ -345,12 +345,33 @@ static void recv_cancel_again(struct weir_conn *conn)
 		wi_recv_set(conn, WI_RECV_UNWANTED);
 }
 
+/* The end of the stream, an errno, or an operation that was cancelled. */
+static void recv_without_bytes(struct weir_conn *conn, int res)
+{
+	switch (res) {
+	case 0:
+		WI_MUTANT("end-of-stream-is-ignored", wi_conn_input_end(conn),
+			  (void)0);
+		break;
+	case -ENOBUFS: /* all are back by the time it is armed again */
+		wi_counter_add(&wi_conn_core(conn)->stats.recv_enobufs, 1);
+		WI_MUTANT("enobufs-is-fatal", (void)0, conn_lost(conn, res));
+		break;
+	case -ECANCELED: /* paused, or stopping */
+	case -EINTR:
+	case -EAGAIN: /* the last look: there is nothing more */
+		break;
+	default:
+		conn_lost(conn, res);
+		break;
+	}
+}
+
 static void conn_on_recv(struct weir_conn *conn, const struct io_uring_cqe *cqe)
 {
 	struct wi_core *core = wi_conn_core(conn);
 	const bool has_more = (cqe->flags & IORING_CQE_F_MORE) != 0;
 	const int res = cqe->res;
-
 	const bool was_look = conn->recv == WI_RECV_LOOKING;
 
 	if (!WI_MUTANT("f-more-is-ignored", has_more, true))
@@ -370,26 +391,8 @@ static void conn_on_recv(struct weir_conn *conn, const struct io_uring_cqe *cqe)
 	    WI_MUTANT("buffer-is-not-returned", true,
 		      conn->state == WEIR_CONN_OPEN))
 		wi_bufs_take_back(&core->bufs, cqe);
-	if (res <= 0) {
-		switch (res) {
-		case 0:
-			WI_MUTANT("end-of-stream-is-ignored",
-				  wi_conn_input_end(conn), (void)0);
-			break;
-		case -ENOBUFS: /* all are back by the time it is armed again */
-			wi_counter_add(&core->stats.recv_enobufs, 1);
-			WI_MUTANT("enobufs-is-fatal", (void)0,
-				  conn_lost(conn, res));
-			break;
-		case -ECANCELED: /* paused, or stopping */
-		case -EINTR:
-		case -EAGAIN: /* the last look: there is nothing more */
-			break;
-		default:
-			conn_lost(conn, res);
-			break;
-		}
-	}
+	if (res <= 0)
+		recv_without_bytes(conn, res);
 	/* Only the look itself proves it: an older receive may have ended
 	 * before the rest had arrived. */
 	if (was_look && recv_was_last(cqe) && !conn->is_paused)
