@@ -4,8 +4,7 @@
  * thread, from a handler. A `struct weir_conn *` is valid until on_close has
  * returned; not one call is made for it afterwards.
  *
- *     on_open ---> on_data / on_writable, any number ---> on_close, exactly
- * once
+ *     on_open ---> on_data, on_writable, any number ---> on_close, once
  */
 #ifndef WEIR_NET_CONN_H
 #define WEIR_NET_CONN_H
@@ -36,8 +35,8 @@ struct weir_loop;
  * @on_writable: the send queue fell to its low mark after it had been above the
  *            high mark, or after weir_conn_reserve() had failed; input that
  *            was held meanwhile is shown by on_data right after
- * @on_close: the socket is closed, or given up: the kernel did not complete an
- *            operation on it in time; the last call for @conn. Comes without
+ * @on_close: the socket is closed, or an operation on it has timed out: the
+ *            kernel did not complete it. The last call for @conn. Comes without
  *            an on_open only if an outbound connection could not be made
  *
  * All are called on the loop's thread and must not block. They may call
@@ -63,8 +62,9 @@ struct weir_handlers {
  * Return: the room, uninitialised; NULL if the queue would exceed its limit,
  *         if the loop's memory is used up, or if the connection is closing.
  *         After NULL, return from on_data without using the message:
- * on_writable comes when there is room, and the message is shown again. More
- * than the limit itself closes with WEIR_CLOSE_QUEUE_LIMIT.
+ *         on_writable comes when there is room, and the message is shown
+ *         again. More than the limit itself closes with
+ *         WEIR_CLOSE_QUEUE_LIMIT.
  */
 uint8_t *weir_conn_reserve(struct weir_conn *conn, size_t byte_count);
 

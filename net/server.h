@@ -108,9 +108,9 @@ void weir_server_close(struct weir_server *server);
  * Takes the group over as well, if another process has put its program in
  * front of it since.
  *
- * Return: 0; -EOPNOTSUPP if the policy cannot be had by the means of this
- * server: a server that was opened with "kernel" has loaded no program; -EINVAL
- *         for "cpu" with a loop that is not pinned.
+ * Return: 0; -EOPNOTSUPP if this server has no means for the policy: one that
+ *         was opened with "kernel" has loaded no program; -EINVAL for "cpu"
+ *         with a loop that is not pinned.
  * Thread: any but a loop's, as with all calls down to
  * weir_server_remove_loop(); they wait for each other.
  */
@@ -139,16 +139,16 @@ int weir_server_set_weight(struct weir_server *server, uint32_t index,
  * in any case (6.18, inet_csk_complete_hashdance()); with a program that takes
  * a handshake that began before the call. The connections that it has go on.
  *
- * Return: 0, also if it was drained; -ENOENT; -EBUSY if it is the last one
- *         that takes connections.
+ * Return: 0, also if it had stopped before; -ENOENT; -EBUSY if it is the last
+ *         one that takes connections.
  */
 int weir_server_stop_accepting(struct weir_server *server, uint32_t index,
 			       struct weir_error *error);
 
 /**
- * weir_server_resume_accepting() - undo a drain
+ * weir_server_resume_accepting() - loop @index gets new connections again
  *
- * Return: 0, also if it was not drained; -ENOENT; -EADDRINUSE if another socket
+ * Return: 0, also if it had not stopped; -ENOENT; -EADDRINUSE if another socket
  *         has taken the port; -ESHUTDOWN while the server stops.
  */
 int weir_server_resume_accepting(struct weir_server *server, uint32_t index,
@@ -166,7 +166,7 @@ int weir_server_add_loop(struct weir_server *server, int cpu,
 			 struct weir_error *error);
 
 /**
- * weir_server_remove_loop() - drain loop @index, stop it, and free it
+ * weir_server_remove_loop() - stop accepting at loop @index, drain and free it
  *
  * Its connections are drained as by weir_loop_stop(); returns when its thread
  * has ended, which the drain timeout bounds.
@@ -207,7 +207,7 @@ struct weir_loop_snapshot {
  * @is_stepped:  the collapse guard has put least-loaded in its place
  * @guard_steps: how often it has done so
  * @missed:      choices that found no loop, and were left to the kernel's hash
- * @loop_count:  loops there are, drained ones too
+ * @loop_count:  loops there are, those that have stopped accepting too
  * @loop_end:    their indices lie below it
  * @conns_open, @accepts, @chosen, @moved: sums over them
  * @imbalance:   most accepts of one loop / mean; 1: even; 0: none arrived

@@ -4,9 +4,9 @@
  *                         the peer is still there
  *     DRAINING            drain deadline
  *     STOPPING, CLOSING   cancel again, tick by tick; at the operation timeout
- *                         the connection is given up:
+ *                         the connection times out:
  *
- *     cancelled --- overdue, tick by tick ---> given up: on_close, and
+ *     cancelled --- overdue, tick by tick ---> timed out: on_close, and
  *         |                                    the slot stays as it is
  *         +--- completed at last: the slot is free ---^
  *

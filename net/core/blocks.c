@@ -161,7 +161,7 @@ static bool cached_push(struct wi_blocks *blocks, void *memory, unsigned order)
 	return true;
 }
 
-/* Blocks cached may be all that stands between a request and a merge: give
+/* Cached blocks may be all that stands between a request and a merge: give
  * them all back. Return: false if there were none. */
 static bool cached_merge(struct wi_blocks *blocks)
 {

@@ -3,11 +3,11 @@
  *     lent to the kernel --> filled --> shown --> taken back --+
  *            ^                                                 |
  *            +------------------- lent again <-----------------+
- *                                     or: the parked
+ *                                     or: parked
  *
  * The kernel fills buffers in the order in which they were lent, so all that
  * are lent pass through the cache in turn. Only twice as many circulate as one
- * turn has lately used; the others rest on a parked until they are needed.
+ * turn has lately used; the others are parked until they are needed.
  */
 #ifndef WEIR_NET_BUFS_H
 #define WEIR_NET_BUFS_H

@@ -24,7 +24,7 @@ void wi_load_report_join(struct wi_load_report *report,
 {
 	report->steer = steer;
 	report->member = wi_steer_member(steer, member);
-	/* What a loop left here that had the member before. */
+	/* What a loop left here that was this member before. */
 	wi_store_relaxed_u64(&report->member->settled,
 			     wi_load_relaxed_u64(&report->member->sent));
 	wi_store_relaxed_u32(&report->member->open_count, 0);

@@ -31,7 +31,7 @@ struct wi_load_report {
 
 void wi_load_report_init(struct wi_load_report *report);
 
-/* Before the loop runs: it publishes in this member from now on. */
+/* Before the loop runs: it publishes as this member from now on. */
 void wi_load_report_join(struct wi_load_report *report,
 			 struct weir_steer *steer, uint32_t member);
 

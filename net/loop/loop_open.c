@@ -112,7 +112,8 @@ static size_t loop_bytes(const struct weir_loop_opts *opts)
 	return sum;
 }
 
-/* Returns the memory of the receive buffers, and that of their parked. */
+/* Returns the memory of the receive buffers, and that of the list of parked
+ * ones. */
 static void *loop_carve(struct weir_loop *loop, uint16_t **out_parked)
 {
 	const struct weir_loop_opts *opts = &loop->opts;

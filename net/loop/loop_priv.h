@@ -29,7 +29,7 @@ int wi_loop_start(struct weir_loop *loop);
  * any more. */
 void wi_loop_stopped(struct weir_loop *loop);
 
-/* It publishes its load in this member of @steer from now on. @on_log: a line,
+/* It publishes its load as this member of @steer from now on. @on_log: a line,
  * when the collapse guard has stepped; may be NULL. */
 void wi_loop_join_steering(struct weir_loop *loop, struct weir_steer *steer,
 			   uint32_t member,

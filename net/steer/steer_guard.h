@@ -2,7 +2,7 @@
  *
  *     WATCHING --- share above the limit for a whole window ---> STEPPED
  *        ^                                                          |
- *        +--- the policy's own command is below it again for one ------+
+ *        +--- the policy's own choice is below it again for one ------+
  *
  * Pure: counts in, a step out. While stepped the program goes on counting what
  * the policy would have chosen, so the guard sees when the cause is gone.
