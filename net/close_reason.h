@@ -38,9 +38,10 @@ enum weir_close_cause {
 
 /**
  * struct weir_close_reason - why, with the numbers
- * @err:   negative errno, 0 where none is involved
- * @value: what was asked for, in bytes; with @limit, where a limit was hit.
- *         With WEIR_CLOSE_PEER: input bytes that no handler had used
+ * @err:    negative errno; 0 where none is involved
+ * @value:  bytes that were asked for, where a limit was hit. With
+ *          WEIR_CLOSE_PEER: input bytes that no handler had used
+ * @limit:  bytes that are allowed; 0 where no limit was hit
  */
 struct weir_close_reason {
 	enum weir_close_cause cause;

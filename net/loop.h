@@ -21,28 +21,28 @@ extern "C" {
 
 struct weir_server;
 
-/* As batch_wait_us: do not wait. Another value than WEIR_NO_TIMEOUT's, which
- * would mean the contrary there, and is refused. */
+/* A value of batch_wait_us: do not wait. It differs from WEIR_NO_TIMEOUT, which
+ * would mean the opposite there, and which batch_wait_us refuses. */
 #define WEIR_NO_BATCH (UINT32_MAX - 1)
 
 /**
  * struct weir_loop_hooks - what a loop calls for itself, not for a connection
- * @on_start: once, before any handler; for what the loop's thread needs of its
- *            own. A negative errno is what opening the server, or
- *            weir_loop_enable(), then fails with; @on_stop does not follow
- * @on_stop:  once after an @on_start that did not fail, or was NULL, and after
- *            the last handler: as the loop ends, by an error too, or as a
- *            server gives up its start. A loop of its own that is closed
- *            before it has ended calls it in weir_loop_close()
- * @on_tick:  every tick_interval_ms, in between: never with a handler
+ * @on_start: once, before any handler, to prepare what the loop's thread
+ *            needs. If it returns a negative errno, opening the server or
+ *            weir_loop_enable() fails with it, and @on_stop is not called
+ * @on_stop:  once, after an @on_start that succeeded or was NULL, and after
+ *            the last handler: when the loop ends, by an error too, or when a
+ *            server gives up its start. If a loop without a server is closed
+ *            before it has ended, weir_loop_close() calls it
+ * @on_tick:  every tick_interval_ms, never inside a handler
  * @ctx:      passed to each of them
  *
  * All are called on the loop's thread; a NULL member is not called. @on_tick
- * may call what a handler may. @on_start may as well, but in a server that is
- * being opened, or gets one more loop, it may make no call of server.h that
- * waits for a loop or changes one; what it has begun by weir_loop_connect()
- * ends without a callback if the start fails. @on_stop may read: there is no
- * connection any more.
+ * may call what a handler may. So may @on_start, with one exception: while a
+ * server is opened or gets one more loop, it must not make a call of server.h
+ * that waits for a loop or changes one. If the start fails, connections that
+ * @on_start has begun with weir_loop_connect() end without a callback. @on_stop
+ * may only read: no connection is left.
  */
 struct weir_loop_hooks {
 	int (*on_start)(struct weir_loop *loop, void *ctx);
@@ -64,12 +64,12 @@ struct weir_loop_hooks {
  * @block_memory_bytes: address space for queues and kept input of all
  *                      connections, touched on demand; 0 for 512 MiB. The
  *                      last three sixteenths are for connections that hold
- *                      little.
- *                      A connection holds none while nothing is pending, and
- *                      never more than 6 * send_bytes_max +
+ *                      little. A connection holds none while nothing is
+ *                      pending. Queues and input lie in blocks of a power of
+ *                      two, so a connection never holds more than
+ *                      6 * send_bytes_max +
  *                      4 * (message_bytes_max + 2 * @buf_count * @buf_bytes) +
- *                      8 KiB, by its service: queues and input lie in blocks
- *                      of a power of two
+ *                      8 KiB, with the values of its service
  * @tick_interval_ms:   of hooks.on_tick; 0 for never
  * @batch_wait_us:      how long a busy loop may wait for a fuller batch, at
  *                      most 50; 0 for 50; WEIR_NO_BATCH: do not wait
@@ -103,12 +103,13 @@ int weir_loop_open(struct weir_loop **out_loop,
 /**
  * weir_loop_listen() - accept on this listener once the loop runs
  * @service:     of the connections that it accepts
- * @listener_fd: listening; on success it is the loop's: shut down when the loop
- *               stops, and closed by weir_loop_close()
+ * @listener_fd: a listening socket. On success the loop owns it, shuts it down
+ *               when it stops, and closes it in weir_loop_close()
  * @error:       filled on failure; may be NULL
  *
- * For a loop of its own; those of a server have the listeners of
- * weir_server_opts. Before the loop's first turn; once for each address.
+ * Only for a loop without a server: the loops of a server have the listeners
+ * of weir_server_opts. Call it before the loop's first turn, once for each
+ * address.
  *
  * Return: 0; -EINVAL for a service that weir_service_check() refuses, and for
  *         a loop of a server; -ENOSPC beyond WEIR_STEER_GROUPS_MAX listeners
@@ -120,16 +121,16 @@ int weir_loop_listen(struct weir_loop *loop, const struct weir_service *service,
 /**
  * weir_loop_backlog() - the backlog that its listener should have
  *
- * The listeners of a loop share it: each of n should have the n-th part, and 1
- * at least, so that the loop has room for all clients that wait.
+ * The listeners of a loop share it: give each of n listeners 1/n of it, and at
+ * least 1, so that the loop has room for all clients that wait.
  */
 uint32_t weir_loop_backlog(const struct weir_loop *loop);
 
 /**
  * weir_loop_enable() - the calling thread becomes the loop's; hooks.on_start
  *
- * Return: 0; -EBADFD if enabled before; what on_start failed with: then the
- *         loop can only be closed.
+ * Return: 0; -EBADFD if enabled before; the error of on_start: the loop can
+ *         then only be closed.
  */
 int weir_loop_enable(struct weir_loop *loop);
 
@@ -154,26 +155,29 @@ int weir_loop_connect(struct weir_loop *loop,
 /**
  * weir_loop_turn() - one turn; sleeps at most @timeout_ns
  *
- * Return: 1 while there is more to do, 0 once a stopped loop has ended, or a
- *         negative errno: of weir_ring_enter(); of a kernel that refuses to be
- *         entered while the loop stops; -ETIMEDOUT if a stopped loop has ended
- *         though the kernel never completed some operation. With these two
- *         each connection has had its on_close, and weir_loop_close() keeps
- *         the loop's memory mapped for good: the kernel may still write to
- *         it. Thread: the loop's.
+ * Return: 1 while there is more to do; 0 once a stopped loop has ended; or a
+ *         negative errno:
+ *         - of weir_ring_enter();
+ *         - of a kernel that refuses to be entered while the loop stops;
+ *         - -ETIMEDOUT if a stopped loop has ended although the kernel never
+ *           completed some operation.
+ *         In the last two cases each connection has had its on_close, and
+ *         weir_loop_close() keeps the loop's memory mapped for good, because
+ *         the kernel may still write to it. Thread: the loop's.
  */
 int weir_loop_turn(struct weir_loop *loop, uint64_t timeout_ns);
 
-/** weir_loop_run() - turns until the loop has ended. Return: 0, or as turn. */
+/** weir_loop_run() - turns until the loop has ended. Return: 0, or its error.
+ */
 int weir_loop_run(struct weir_loop *loop);
 
 /**
  * weir_loop_stop() - accept no more, answer what was received, then end
  *
- * What arrived before the loop sees this is still shown to on_data; then every
- * connection is drained as by weir_conn_close(), with WEIR_CLOSE_STOPPED. The
- * loop's drain deadline (service.h) counts from the first call; a second call
- * forces at once.
+ * Input that arrived before the loop sees the stop is still shown to on_data.
+ * Then every connection is drained as by weir_conn_close(), with
+ * WEIR_CLOSE_STOPPED. The loop's drain deadline (service.h) counts from the
+ * first call; a second call closes what is left at once.
  *
  * Thread: any; async-signal-safe.
  */
@@ -200,10 +204,10 @@ void *weir_loop_user(const struct weir_loop *loop);
 void weir_loop_user_set(struct weir_loop *loop, void *user);
 
 /**
- * weir_loop_ladder() - as weir_ladder_read(), and what the loop has found out
+ * weir_loop_ladder() - as weir_ladder_read(), plus what the loop has found out
  * @out_rungs: shape [WEIR_RUNG_COUNT], index enum weir_rung_id
  *
- * The operations that a loop uses are UNTRIED until it has first needed them.
+ * An operation of the loop is UNTRIED until the loop first needs it.
  * Thread: any.
  */
 void weir_loop_ladder(const struct weir_loop *loop,

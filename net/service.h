@@ -30,18 +30,19 @@ enum { WEIR_SERVICES_MAX = 255 }; /* of one loop */
  * @send_low_bytes:    at or below it resumes; 0 for a quarter of high
  * @send_bytes_max:    longest queue; 0 for 4 MiB
  * @idle_timeout_ms:   0 for 75 s
- * @drain_timeout_ms:  from close or stop to force; 0 for 5 s
+ * @drain_timeout_ms:  from a close or stop until the connection is closed by
+ *                     force; 0 for 5 s
  *
  * Borrowed, and constant, until the last loop that has used it is closed. A
- * loop knows a service by its address, and looks at it once, at first use.
+ * loop identifies a service by its address, and reads it once, at first use.
  *
- * A loop has two times of its own, both from the longest @drain_timeout_ms of
- * the services that it has used so far; WEIR_NO_TIMEOUT is longer than any, and
- * a loop without services has 5 s:
+ * The longest @drain_timeout_ms of the services that a loop has used so far
+ * gives the loop two times of its own. With WEIR_NO_TIMEOUT both are infinite;
+ * a loop without services has 5 s.
  *
- * - a stop forces what is left after that time, or never;
- * - an operation that the kernel does not complete though it was cancelled is
- *   given up after that time, or a second if that is longer, or never.
+ * - Drain deadline: that long after a stop, what is left is closed by force.
+ * - Operation timeout: that long after a cancel, and at least 1 s, the loop
+ *   waits no longer for the kernel to complete the operation.
  */
 struct weir_service {
 	const char *name;
@@ -56,7 +57,7 @@ struct weir_service {
 };
 
 /**
- * weir_service_check() - whether a loop would take it
+ * weir_service_check() - whether a loop accepts this service
  * @error: filled on failure; may be NULL
  *
  * Return: 0; -EINVAL for a value out of range, and for NULL. Thread: any.

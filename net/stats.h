@@ -1,6 +1,6 @@
 /* stats.h - the counters of a loop
  *
- * Always on: each is one word with one writer, the loop, and any reader.
+ * Always on. Each is one word: the loop writes it, any thread may read it.
  */
 #ifndef WEIR_NET_STATS_H
 #define WEIR_NET_STATS_H

@@ -1,16 +1,15 @@
 /* steer.h - which loop gets the next connection
  *
- * All loops of a server listen on the same port (SO_REUSEPORT); whatever
- * chooses among their listeners decides where a connection lives. weir asks
- * these, best first:
+ * All loops of a server listen on the same port (SO_REUSEPORT), so the choice
+ * of a listener is the choice of a loop. These can make it, the best first:
  *
- *     an eBPF program   every policy, weights, drains without a reset. Loading
- *                       it needs CAP_BPF; nothing after that does
+ *     an eBPF program   every policy and weights; a loop stops accepting
+ *                       without a reset. Only loading it needs CAP_BPF
  *     SO_INCOMING_CPU   the policy "cpu" only
  *     classic BPF       the policy "cpu" only
- *     the kernel's hash what is left: even over many clients, nothing more
+ *     the kernel's hash always there: even over many clients, nothing more
  *
- * weir_steer_rungs() says which of them it is, and why not a better one.
+ * weir_steer_rungs() says which of them is used, and why not a better one.
  */
 #ifndef WEIR_NET_STEER_H
 #define WEIR_NET_STEER_H
@@ -67,22 +66,23 @@ enum {
  * @policy:        at start; weir_server_steer() changes it
  * @weights:       shape [weight_count], of the first loops; copied; NULL: 1
  *                 for each. At most WEIR_STEER_WEIGHT_MAX; 0: that loop gets
- *                 no connections while another has a weight. With "cpu", which
- *                 is given by the packet, a weight above 0 is as good as any
+ *                 no connections while another has a weight. With "cpu" the
+ *                 packet decides, so all weights above 0 mean the same
  * @group_count:   addresses that it will serve; 0 for 1
- * @is_required:   fail where the policy cannot be had, rather than fall back
- * @forced_off:    rungs to do without (rung.h), beside the environment's
- * @guard_percent: collapse guard: a loop that gets more than this share of
- *                 the new connections is too much; 0 for 75; 100: no guard
- * @guard_ms:      and this is how long it must last, and for at least 64
- *                 connections; 0 for 1000
+ * @is_required:   fail if the policy is not available, instead of falling back
+ * @forced_off:    rungs not to use (rung.h), besides those of WEIR_FORCE_OFF
+ * @guard_percent: collapse guard: no loop should get more than this share of
+ *                 the new connections; 0 for 75; 100: no guard
+ * @guard_ms:      the guard steps once that has lasted so long, over at least
+ *                 64 connections; 0 for 1000
  * @kernel:        NULL for the real one; borrowed
  *
  * The guard watches cpu and source-hash, which can collapse: over loopback
  * the packet's CPU is the client's, and all users behind one address are one
  * source. It steps to least-loaded, and back when the cause is gone. A loop may
- * have what its weight gives it, and the last one that is not drained may have
- * all. It goes by what the program counts: without one there is no guard.
+ * have the share that its weight gives it, and the last loop that accepts may
+ * have all. The guard reads the program's counts: without one there is no
+ * guard.
  */
 struct weir_steer_opts {
 	enum weir_steer_policy policy;
@@ -104,13 +104,13 @@ struct weir_steer;
  * @opts:      NULL for all defaults
  * @error:     filled on failure; may be NULL
  *
- * The one step that may need a privilege, CAP_BPF: a program that is to run
- * without any opens this first, drops what it has, and opens its server then
- * (weir_server_opts.steer). See capabilities(7), setpriv(1).
+ * Only this step may need a privilege, CAP_BPF. A process that wants to serve
+ * without it calls this first, drops its capabilities, and opens its server
+ * then (weir_server_opts.steer). See capabilities(7), setpriv(1).
  *
- * Return: 0; -EINVAL for an option out of range, or what WEIR_FORCE_OFF names;
- *         -EOPNOTSUPP, -ENOSYS (not built in), -EPERM, or the verifier's errno
- *         if @is_required and it cannot be had; -ENOMEM.
+ * Return: 0; -EINVAL for an option out of range, or a bad WEIR_FORCE_OFF;
+ *         -ENOMEM. If the policy is not available and @is_required is set:
+ *         -EOPNOTSUPP, -ENOSYS (not built in), -EPERM, or the verifier's errno.
  * Thread: any.
  */
 int weir_steer_open(struct weir_steer **out_steer,
@@ -120,7 +120,7 @@ int weir_steer_open(struct weir_steer **out_steer,
 /** weir_steer_close() - after its server is closed; takes NULL. */
 void weir_steer_close(struct weir_steer *steer);
 
-/** weir_steer_means() - what chooses, as of now. Thread: any. */
+/** weir_steer_means() - what chooses now. Thread: any. */
 enum weir_steer_means weir_steer_means(const struct weir_steer *steer);
 
 /**

@@ -1,7 +1,7 @@
 /* conn.c - what a handler may do with a connection, and the ways out of it
  *
- * Not here: what arrives (conn_input.c), what is submitted (conn_work.c), what
- * time does to it (deadline.c).
+ * Not here: what arrives (conn_input.c), what is submitted (conn_work.c),
+ * deadlines (deadline.c).
  */
 #include "../../uring/mutant.h"
 #include "conn_priv.h"
@@ -33,7 +33,7 @@ void wi_conn_reason_set(struct weir_conn *conn, enum weir_close_cause cause,
 	};
 }
 
-/* What is queued goes out; reading, for the handler, has ended. */
+/* The queue still goes out; on_data is not called again. */
 void wi_conn_drain(struct weir_conn *conn, enum weir_close_cause cause)
 {
 	struct wi_core *core = wi_conn_core(conn);
@@ -45,10 +45,10 @@ void wi_conn_drain(struct weir_conn *conn, enum weir_close_cause cause)
 	if (conn->state != WEIR_CONN_OPEN)
 		return;
 	wi_conn_reason_set(conn, cause, 0, 0, 0);
-	if (!conn->in_handler) /* which may still be looking at it */
+	if (!conn->in_handler) /* a handler may still read it */
 		wi_stash_clear(&conn->stash, &core->blocks);
 	conn->is_paused = false;
-	if (conn->recv == WI_RECV_UNWANTED) /* what arrives is thrown away */
+	if (conn->recv == WI_RECV_UNWANTED) /* what arrives is discarded */
 		wi_recv_set(conn, WI_RECV_ARMED);
 	conn->drain_tick = core->clock.now_tick + service->drain_ticks;
 	WI_MUTANT("drain-deadline-is-not-armed",
@@ -58,7 +58,7 @@ void wi_conn_drain(struct weir_conn *conn, enum weir_close_cause cause)
 	wi_conn_mark(conn);
 }
 
-/* Nothing more is said: cancel what is in flight, then close. */
+/* Nothing more is sent: cancel what is in flight, then close. */
 void wi_conn_stop(struct weir_conn *conn, enum weir_close_cause cause, int err)
 {
 	if (conn->state != WEIR_CONN_CONNECTING &&
@@ -71,20 +71,20 @@ void wi_conn_stop(struct weir_conn *conn, enum weir_close_cause cause, int err)
 	wi_conn_mark(conn);
 }
 
-/* The last look ends by itself. */
+/* A last look is left alone: it ends by itself. */
 static void conn_recv_stop(struct weir_conn *conn)
 {
 	if (conn->recv == WI_RECV_ARMED)
 		wi_recv_set(conn, WI_RECV_UNWANTED);
 }
 
-/* The loop stops. What the kernel has received of this connection by now is
- * still shown, by single receives that do not wait. */
+/* The loop stops. What the kernel has received on this connection by now is
+ * still shown, by single receives that do not sleep. */
 void wi_conn_last_look(struct weir_conn *conn)
 {
 	if (conn->state != WEIR_CONN_OPEN)
 		return;
-	assert(!conn->last_look); /* when the stop is seen, or as it opens */
+	assert(!conn->last_look); /* once: at the stop, or when it opens */
 	WI_MUTANT("last-look-is-left-out", (void)(conn->last_look = true),
 		  wi_conn_drain(conn, WEIR_CLOSE_STOPPED));
 	conn_recv_stop(conn);
@@ -100,7 +100,7 @@ bool wi_conn_may_hold(const struct weir_conn *conn, size_t byte_count,
 		       blocks->bytes / 16 * sixteenths;
 }
 
-/* A handler was refused room: it is called again once there is some. */
+/* A handler was refused room: on_writable is called once there is some. */
 static void conn_pause(struct weir_conn *conn)
 {
 	if (conn->is_paused)
@@ -151,8 +151,9 @@ uint8_t *weir_conn_reserve(struct weir_conn *conn, size_t byte_count)
 void weir_conn_commit(struct weir_conn *conn, size_t byte_count)
 {
 	const struct wi_service *service = conn->service;
-	/* Closed between reserve and commit: the bytes are not sent, and a
-	 * long queue is no reason to stop reading up to the peer's FIN. */
+	/* Closed between reserve and commit: the bytes are not sent. A long
+	 * queue does not pause reading either, because the peer's FIN must be
+	 * seen. */
 	if (WI_MUTANT("commit-after-close-is-queued",
 		      conn->state != WEIR_CONN_OPEN,
 		      conn->state == WEIR_CONN_FREE)) {

@@ -4,9 +4,9 @@
  *              |                                                ^
  *              +--- what on_data left ---> stash --- shown -----+
  *
- * A message that is whole in a buffer is never copied. What is left of an
- * incomplete one is kept, and topped up with no more than it is known to need,
- * so that what follows is shown in place again.
+ * A message that is whole in a buffer is never copied. The start of an
+ * incomplete one is kept, and gets no more bytes than it is known to need, so
+ * that what follows is shown in place again.
  */
 #include "../../uring/mutant.h"
 #include "../core/min.h"
@@ -35,10 +35,9 @@ static uint32_t input_show(struct weir_conn *conn, const uint8_t *bytes,
 	return (uint32_t)used;
 }
 
-/* One message, and what may still arrive after reading was paused: all the
- * buffers there are, in the batch that is being reaped and in the enter that
- * cancels the receive. Of one long batch a single busy peer can fill every one.
- */
+/* One message, and what may still arrive after reading was paused: all buffers
+ * twice, once in the batch that is being reaped and once in the enter that
+ * cancels the receive. One busy peer can fill every buffer of a long batch. */
 static size_t input_limit(const struct weir_conn *conn)
 {
 	const struct weir_bufring *bufring = &wi_conn_core(conn)->bufs.bufring;
@@ -48,7 +47,7 @@ static size_t input_limit(const struct weir_conn *conn)
 	return limit < WI_BLOCK_BYTES_MAX ? limit : WI_BLOCK_BYTES_MAX;
 }
 
-/* What fits into the block that it has may always be kept. */
+/* What fits into the stash's present block may always be kept. */
 static bool input_may_keep(const struct weir_conn *conn, uint32_t byte_count)
 {
 	const size_t held = (size_t)wi_stash_count(&conn->stash) + byte_count;
@@ -86,7 +85,7 @@ static bool input_keep(struct weir_conn *conn, const uint8_t *bytes,
 	return true;
 }
 
-/* Shows what is kept, if it is as much as the handler wants. */
+/* Shows the kept input, if it is as much as the handler needs. */
 static void input_show_kept(struct weir_conn *conn)
 {
 	struct wi_core *core = wi_conn_core(conn);
@@ -126,7 +125,7 @@ static void input_in_place(struct weir_conn *conn, const uint8_t *bytes,
 			true);
 }
 
-/* There is kept input, or reading is paused: order comes first. */
+/* There is kept input, or reading is paused: show the bytes in order. */
 static void input_behind(struct weir_conn *conn, const uint8_t *bytes,
 			 uint32_t byte_count)
 {
@@ -169,7 +168,7 @@ void wi_conn_input(struct weir_conn *conn, const uint8_t *bytes,
 		input_behind(conn, bytes, byte_count);
 }
 
-/* The peer has sent its FIN; kept input is shown first: wi_conn_resume(). */
+/* The peer has sent its FIN. wi_conn_resume() shows kept input first. */
 static void input_finish(struct weir_conn *conn)
 {
 	if (conn->state != WEIR_CONN_OPEN ||

@@ -1,8 +1,9 @@
 /* conn_priv.h - struct weir_conn itself, and its verbs inside net/
  *
- * Completions and handlers only update facts and mark the connection; once a
- * turn wi_conn_work() looks at the facts and queues what the state calls for.
- * So no handler recurses, and a full SQ only means "again next turn".
+ * Completions and handlers only change the connection's fields and mark it.
+ * Once per turn wi_conn_work() reads the fields and queues the operations that
+ * the state calls for. So no handler recurses, and a full SQ only means "again
+ * next turn".
  */
 #ifndef WEIR_NET_CONN_PRIV_H
 #define WEIR_NET_CONN_PRIV_H
@@ -39,10 +40,11 @@ enum wi_conn_op {
 static_assert(WI_CONN_OP_COUNT <= WI_TOKEN_OPS, "an op is four bits");
 static_assert(WI_CONN_OP_COUNT <= 16, "and a bit of in_flight");
 
-#define WI_NO_FILE UINT32_MAX /* no slot of the table of direct descriptors */
+#define WI_NO_FILE UINT32_MAX /* no slot in the direct descriptor table */
 
-/* See wi_conn_may_hold(). New messages stop first, answers second, and what
- * had been read ahead of a pause last: it can only be kept or lost. */
+/* See wi_conn_may_hold(). As memory runs out, new messages are refused first
+ * and answers second. Input read ahead of a pause comes last, because it would
+ * be lost. */
 enum {
 	WI_HOLD_LITTLE_BYTES = 4096,
 	WI_HOLD_INPUT_16 = 13,
@@ -52,7 +54,7 @@ enum {
 
 struct weir_conn {
 	/* Line one: all that a turn of receive and reply touches. */
-	struct wi_pool_slot slot; /* first: the pool's */
+	struct wi_pool_slot slot; /* first; the pool writes it */
 	uint8_t state;            /* enum weir_conn_state */
 	uint8_t recv;             /* enum wi_recv_state */
 	uint8_t fin;              /* enum wi_fin_state */
@@ -60,14 +62,14 @@ struct weir_conn {
 	uint16_t in_flight;       /* a bit for each enum wi_conn_op: at most one
 				   * of each. A multishot is in flight until
 				   * its completion without F_MORE */
-	bool is_marked : 1;       /* on the loop's list of work */
+	bool is_marked : 1;       /* is on the loop's list of work */
 	bool waits_for_memory : 1; /* is on the list of memory waiters */
 	bool in_handler : 1;       /* a user's function is on the stack */
 	bool has_input : 1;        /* the stash is not empty */
 	bool is_paused : 1;     /* the handler was refused room: on_writable is
-				 * pending, and nothing is read or shown */
-	bool last_look : 1;     /* the loop stops: it is shown what has
-				 * arrived, and drains then */
+				 * pending; nothing is read or shown */
+	bool last_look : 1;     /* the loop stops: what has arrived is still
+				 * shown, then the connection drains */
 	bool cancel_wanted : 1; /* STOPPING: cancel all that is in flight */
 	bool is_timed_out : 1;  /* on_close was called: see deadline.c */
 	uint32_t file_slot;     /* or WI_NO_FILE */
@@ -78,7 +80,7 @@ struct weir_conn {
 	/* Line two: input kept, and the user's pointer. */
 	void *user;
 	struct wi_stash stash;
-	uint32_t need_bytes; /* on_data waits for so many; 0: for any */
+	uint32_t need_bytes; /* before on_data is called again; 0: any */
 	uint32_t drain_tick; /* DRAINING ends here */
 	struct weir_addr *connect_to; /* block, lent until connect's CQE */
 	uint32_t overdue_ticks;       /* STOPPING, CLOSING: see deadline.c */
@@ -101,8 +103,8 @@ static inline bool wi_conn_awaits(const struct weir_conn *conn,
 	return (conn->in_flight & 1u << op) != 0;
 }
 
-/* Its slot, as weir_conn_index(), but inline and unchecked: each completion is
- * checked against it by wi_pool_find(). */
+/* Its slot, as weir_conn_index(), but inline and unchecked: wi_pool_find()
+ * checks each completion against it. */
 static inline uint32_t wi_conn_index(const struct weir_conn *conn)
 {
 	return conn->slot.link;
@@ -118,37 +120,37 @@ static inline struct wi_conns *wi_conn_conns(const struct weir_conn *conn)
 	return conn->service->conns;
 }
 
-/* When the timer of an open connection is to fire next. */
+/* Sets the timer of an open connection to its next deadline. */
 void wi_conn_timer_set(struct weir_conn *conn);
 
-/* One completion of one of its operations. */
+/* Handles one completion of one of its operations. */
 void wi_conn_complete(struct weir_conn *conn, const struct io_uring_cqe *cqe);
 
-/* Queue what the state calls for. Return: false if the SQ was full: again
- * next turn. May free the slot. */
+/* Queues the operations that the state calls for. May free the slot. Return:
+ * false if the SQ was full: call it again next turn. */
 bool wi_conn_work(struct weir_conn *conn);
 
-/* Puts it on the loop's list of work, once. */
+/* Puts the connection on the loop's list of work, once. */
 void wi_conn_mark(struct weir_conn *conn);
 
 /* Its timer fired. (deadline.c) */
 void wi_conn_deadline(struct weir_conn *conn);
 
-/* What is still in flight is cancelled again at every tick. (deadline.c) */
+/* Cancels again, at every tick, what is still in flight. (deadline.c) */
 void wi_conn_watch_cancel(struct weir_conn *conn);
 
-/* The loop waits no longer for its operations: on_close, and nothing after it.
- * (deadline.c) */
+/* The loop stops waiting for its operations: it calls on_close, and no handler
+ * after that. (deadline.c) */
 void wi_conn_time_out(struct weir_conn *conn);
 
-/* @conn is resumed once block memory has been given back. (conns.c) */
+/* Resumes @conn once block memory has been given back. (conns.c) */
 void wi_conn_await_memory(struct weir_conn *conn);
 
 /* Counts it as closed, and calls on_close. */
 void wi_conn_tell_closed(struct weir_conn *conn);
 
-/* Ways out. The first reason stays, unless the drain does not end: that matters
- * more than why it began. */
+/* Ways out. The first reason stays, but a drain deadline replaces it: that the
+ * drain did not end matters more than why it began. */
 void wi_conn_reason_set(struct weir_conn *conn, enum weir_close_cause cause,
 			int err, uint64_t value, uint64_t limit);
 void wi_conn_drain(struct weir_conn *conn, enum weir_close_cause cause);
@@ -162,9 +164,10 @@ void wi_conn_input(struct weir_conn *conn, const uint8_t *bytes,
 /* The peer will send no more. (conn_input.c) */
 void wi_conn_input_end(struct weir_conn *conn);
 
-/* Whether it may have @byte_count of block memory, and so hold @held_bytes in
- * all. Once @sixteenths of the loop's are in use, only connections that hold
- * little may take more, so that a few large ones cannot stop all others. */
+/* Whether the connection may take @byte_count of block memory, and so hold
+ * @held_bytes in all. Once @sixteenths of the loop's block memory are in use,
+ * only connections that hold little may take more, so that a few large ones
+ * cannot stop all others. */
 bool wi_conn_may_hold(const struct weir_conn *conn, size_t byte_count,
 		      size_t held_bytes, unsigned sixteenths);
 

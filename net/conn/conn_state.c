@@ -113,7 +113,7 @@ void wi_alive_set(struct weir_conn *conn, enum wi_alive_state next)
 	conn->alive = (uint8_t)next;
 }
 
-/* What the machines promise of the operations in flight. */
+/* What the state machines promise about the operations in flight. */
 static void check_machines(const struct weir_conn *conn)
 {
 	const bool is_receiving =

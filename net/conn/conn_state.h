@@ -7,7 +7,7 @@
  *     |          +----------|--+---- failure -----+
  *     +------ accepted -----+
  *
- * Its receive. UNWANTED and CANCELLING are for a handler that pauses, and for
+ * Its receive. UNWANTED and CANCELLING serve a handler that pauses, and
  * the last look when the loop stops:
  *
  *   IDLE --> ARMED --> UNWANTED --> CANCELLING        IDLE --> ENDED
@@ -21,7 +21,7 @@
  *   NONE --> IN_FLIGHT --> SENT
  *    |  ^      |    ^
  *    |  +------+    |
- *    +--> BY_OP <---+      no descriptor to be had for it: the ring's SHUTDOWN
+ *    +--> BY_OP <---+      no descriptor available: the ring's own SHUTDOWN
  *
  * Whether the peer is alive:
  *
@@ -38,8 +38,8 @@ enum weir_conn_state {
 	WEIR_CONN_FREE = 0,   /* slot unused: no socket, nothing in flight   */
 	WEIR_CONN_CONNECTING, /* outbound only: socket or connect in flight  */
 	WEIR_CONN_OPEN,       /* reads and writes both allowed               */
-	WEIR_CONN_DRAINING,   /* handler reads no more; the queue goes out,
-			       * then FIN; what arrives is thrown away until
+	WEIR_CONN_DRAINING,   /* on_data is called no more; the queue goes out,
+			       * then FIN; what arrives is discarded until
 			       * the peer's FIN, so that no reset overtakes
 			       * the last answers                            */
 	WEIR_CONN_STOPPING,   /* no new work; waits for nothing in flight   */
@@ -48,27 +48,27 @@ enum weir_conn_state {
 };
 
 enum wi_recv_state {
-	WI_RECV_IDLE = 0,   /* none in flight: the flush arms one, if wanted */
+	WI_RECV_IDLE = 0,   /* none in flight; the flush arms one if needed */
 	WI_RECV_ARMED,      /* in flight */
-	WI_RECV_UNWANTED,   /* in flight, and to be cancelled by the flush */
+	WI_RECV_UNWANTED,   /* in flight; the flush cancels it */
 	WI_RECV_CANCELLING, /* in flight, and so is its cancel */
-	WI_RECV_LOOKING,    /* in flight: the last look, which does not wait */
-	WI_RECV_ENDED,      /* the peer's FIN was seen: no more are armed */
+	WI_RECV_LOOKING,    /* in flight: the last look, which does not sleep */
+	WI_RECV_ENDED,      /* the peer's FIN was seen; no receive is armed */
 	WI_RECV_STATE_COUNT /* stays last */
 };
 
 enum wi_fin_state {
 	WI_FIN_NONE = 0,
-	WI_FIN_BY_OP,      /* not sent yet; it takes the ring's own SHUTDOWN */
-	WI_FIN_IN_FLIGHT,  /* INSTALL, which shutdown(2) follows, or SHUTDOWN */
-	WI_FIN_SENT,       /* DRAINING waits for the peer's */
+	WI_FIN_BY_OP,      /* not sent yet; needs the ring's own SHUTDOWN */
+	WI_FIN_IN_FLIGHT,  /* INSTALL before a shutdown(2), or SHUTDOWN */
+	WI_FIN_SENT,       /* DRAINING waits for the peer's FIN */
 	WI_FIN_STATE_COUNT /* stays last */
 };
 
 enum wi_alive_state {
 	WI_ALIVE_HEARD = 0,  /* bytes have arrived, or it has just opened */
-	WI_ALIVE_ASK,        /* quiet: the flush asks the socket */
-	WI_ALIVE_ASKED,      /* since bytes last arrived */
+	WI_ALIVE_ASK,        /* quiet: the flush checks the socket */
+	WI_ALIVE_ASKED,      /* checked since bytes last arrived */
 	WI_ALIVE_STATE_COUNT /* stays last */
 };
 
@@ -80,7 +80,7 @@ bool wi_conn_may_move(enum weir_conn_state from, enum weir_conn_state to);
 /* The only function that writes conn->state. */
 void wi_conn_state_set(struct weir_conn *conn, enum weir_conn_state next);
 
-/* The same for its three machines. */
+/* The same for its three state machines. */
 bool wi_recv_may_move(enum wi_recv_state from, enum wi_recv_state to);
 void wi_recv_set(struct weir_conn *conn, enum wi_recv_state next);
 bool wi_fin_may_move(enum wi_fin_state from, enum wi_fin_state to);

@@ -1,7 +1,7 @@
 /* conn_work.c - what a connection submits, and what comes back
  *
- * wi_conn_work() derives the next operations from the facts, once per turn.
- * wi_conn_complete() has one function per operation, and each names the
+ * wi_conn_work() derives the next operations from the connection's fields, once
+ * per turn. wi_conn_complete() has one function per operation. Each names the
  * results that it expects; any other errno closes this connection only.
  */
 #include "../../uring/mutant.h"
@@ -12,8 +12,9 @@
 #include <netinet/tcp.h>
 
 enum {
-	/* One send lends at most this much: progress is seen, and memory comes
-	 * back, at least this often even to a peer that reads slowly. */
+	/* One send lends at most this much. So progress is seen and memory
+	 * comes back at least this often, even with a peer that reads
+	 * slowly. */
 	SEND_BYTES_MAX = 256 * 1024,
 };
 
@@ -60,7 +61,7 @@ static bool work_recv(struct weir_conn *conn)
 	return true;
 }
 
-/* Describes the queue for one SQE; lends what it describes. */
+/* Describes the queue in one SQE, and lends those bytes. */
 static void work_send_fill(struct weir_conn *conn, struct io_uring_sqe *sqe)
 {
 	struct wi_core *core = wi_conn_core(conn);
@@ -109,8 +110,8 @@ static bool work_send(struct weir_conn *conn)
 	return true;
 }
 
-/* A send of nothing: it fails on a socket that was reset. Bytes on their way
- * out ask the same. */
+/* A send of no bytes: it fails on a socket that was reset. A send that is in
+ * flight does the same. */
 static bool work_check(struct weir_conn *conn)
 {
 	if (conn->alive != WI_ALIVE_ASK)
@@ -155,8 +156,8 @@ static bool work_cancel_all(struct weir_conn *conn)
 	return true;
 }
 
-/* FIN ahead of the close: shutdown(2) on a real descriptor, because the ring's
- * own SHUTDOWN costs a kernel worker thread. */
+/* FIN ahead of the close: shutdown(2) on an ordinary descriptor, because the
+ * ring's own SHUTDOWN costs a kernel worker thread. */
 static bool work_fin(struct weir_conn *conn)
 {
 	if (conn->fin == WI_FIN_IN_FLIGHT || conn->fin == WI_FIN_SENT)
@@ -188,8 +189,8 @@ static bool work_connect_start(struct weir_conn *conn)
 	return true;
 }
 
-/* Small answers would otherwise wait for the peer's acknowledgement. Without
- * the rung they do; nothing else is lost. */
+/* Otherwise small answers wait for the peer's acknowledgement. Without the rung
+ * they do; nothing else is lost. */
 static bool work_no_delay(struct weir_conn *conn)
 {
 	static const int on = 1;
@@ -210,7 +211,7 @@ static bool work_connect_go(struct weir_conn *conn)
 		return false;
 	struct io_uring_sqe *sqe = conn_sqe(conn, WI_CONN_CONNECT);
 	if (sqe == NULL)
-		return false; /* both again: to set it twice is harmless */
+		return false; /* next turn repeats both; that is harmless */
 	weir_op_connect(sqe, (int32_t)conn->file_slot,
 			(struct sockaddr *)&conn->connect_to->storage,
 			conn->connect_to->bytes);
@@ -231,13 +232,13 @@ static bool work_draining(struct weir_conn *conn)
 {
 	if (!work_send(conn) || !work_recv(conn))
 		return false;
-	/* Or some would be in flight. */
+	/* Nothing is in flight once the queue is empty. */
 	if (WI_MUTANT("fin-before-the-queue-is-empty",
 		      conn->sendq.queued_bytes > 0, false))
 		return true;
 	if (conn->recv != WI_RECV_ENDED)
 		return work_fin(conn);
-	/* Both sides have said all: the reason is known since it drains. */
+	/* Both FINs are out; the reason was set when the drain began. */
 	if (conn->fin != WI_FIN_IN_FLIGHT)
 		wi_conn_stop(conn, conn->reason.cause, 0);
 	return true;
@@ -298,7 +299,7 @@ static bool work_stopping(struct weir_conn *conn)
 		  weir_op_close_slot(sqe, conn->file_slot), (void)0);
 	wi_conn_state_set(conn, WEIR_CONN_CLOSING);
 	conn->overdue_ticks = 0;
-	/* If it does not come back, that is counted: wi_conn_deadline(). */
+	/* wi_conn_deadline() counts a close that does not complete. */
 	wi_timer_set(&core->wheel, &conn->timer, core->clock.now_tick + 1);
 	return true;
 }
@@ -317,8 +318,7 @@ bool wi_conn_work(struct weir_conn *conn)
 	return true;
 }
 
-/* ---- completion ------------------------------------------------------------
- */
+/* ---- completion -------------------------------------------------------- */
 
 static void conn_lost(struct weir_conn *conn, int err)
 {
@@ -327,7 +327,7 @@ static void conn_lost(struct weir_conn *conn, int err)
 	wi_conn_stop(conn, is_reset ? WEIR_CLOSE_RESET : WEIR_CLOSE_ERROR, err);
 }
 
-/* All that had arrived before this completion has been seen. */
+/* Whether all that had arrived before this completion has been seen. */
 static bool recv_was_last(const struct io_uring_cqe *cqe)
 {
 	return cqe->res == -EAGAIN ||
@@ -353,13 +353,13 @@ static void recv_without_bytes(struct weir_conn *conn, int res)
 		WI_MUTANT("end-of-stream-is-ignored", wi_conn_input_end(conn),
 			  (void)0);
 		break;
-	case -ENOBUFS: /* all are back by the time it is armed again */
+	case -ENOBUFS: /* armed again once buffers are back */
 		wi_counter_add(&wi_conn_core(conn)->stats.recv_enobufs, 1);
 		WI_MUTANT("enobufs-is-fatal", (void)0, conn_lost(conn, res));
 		break;
 	case -ECANCELED: /* paused, or stopping */
 	case -EINTR:
-	case -EAGAIN: /* the last look: there is nothing more */
+	case -EAGAIN: /* the last look: nothing more has arrived */
 		break;
 	default:
 		conn_lost(conn, res);
@@ -393,12 +393,12 @@ static void conn_on_recv(struct weir_conn *conn, const struct io_uring_cqe *cqe)
 		wi_bufs_take_back(&core->bufs, cqe);
 	if (res <= 0)
 		recv_without_bytes(conn, res);
-	/* Only the look itself proves it: an older receive may have ended
-	 * before the rest had arrived. */
+	/* Only the last look proves that all has been seen: an older receive
+	 * may have ended before the rest had arrived. */
 	if (was_look && recv_was_last(cqe) && !conn->is_paused)
 		wi_conn_drain(conn, WEIR_CLOSE_STOPPED);
 
-	/* A cancel that came between two of its completions missed it. */
+	/* A cancel that came between two of its completions has missed it. */
 	if (WI_MUTANT("missed-cancel-is-not-repeated", has_more, false) &&
 	    !wi_conn_awaits(conn, WI_CONN_CANCEL))
 		recv_cancel_again(conn);
@@ -440,7 +440,7 @@ static void conn_on_send(struct weir_conn *conn, const struct io_uring_cqe *cqe)
 		case -EINTR:
 		case -EAGAIN:
 			break;
-		case 0: /* no progress and no error: do not go round for ever */
+		case 0: /* no progress and no error: do not retry for ever */
 			conn_lost(conn, -EIO);
 			break;
 		default:
@@ -459,18 +459,19 @@ static void conn_on_send(struct weir_conn *conn, const struct io_uring_cqe *cqe)
 static void conn_on_cancel(struct weir_conn *conn,
 			   const struct io_uring_cqe *cqe)
 {
-	if (conn->recv == WI_RECV_CANCELLING) /* unless it has ended: */
+	if (conn->recv == WI_RECV_CANCELLING) /* if it has not ended */
 		wi_recv_set(conn, WI_RECV_ARMED);
 	switch (cqe->res) {
-	/* The codes to be expected have a name here, if nothing to do. */
+	/* The expected codes are named, although there is nothing to do. */
 	/* NOLINTNEXTLINE(bugprone-branch-clone) */
-	case -ENOENT:   /* it had ended: its completion is on the way */
-	case -EALREADY: /* too late: it ends by itself, or shows F_MORE */
+	case -ENOENT:   /* it had ended; its completion follows */
+	case -EALREADY: /* too late; it ends by itself, or shows F_MORE */
 		break;
-	default: /* the count of those found; each still completes */
+	default: /* how many were found; each still completes */
 		break;
 	}
-	/* Stopping began while a cancel of the receive alone was under way. */
+	/* The connection may have begun to stop during a cancel of its receive.
+	 */
 	if (conn->state == WEIR_CONN_STOPPING || conn->recv == WI_RECV_UNWANTED)
 		wi_conn_mark(conn);
 }
@@ -534,7 +535,7 @@ static void conn_on_setsockopt(struct weir_conn *conn,
 	struct wi_trials *trials = &wi_conn_core(conn)->trials;
 
 	switch (cqe->res) {
-	case -EOPNOTSUPP: /* before 6.7: works without */
+	case -EOPNOTSUPP: /* before 6.7; it works without */
 	case -EINVAL:
 		wi_trial_refused(trials, &trials->socket_cmd,
 				 WEIR_RUNG_SOCKET_CMD, cqe->res);
@@ -542,7 +543,7 @@ static void conn_on_setsockopt(struct weir_conn *conn,
 	case 0:
 		wi_trial_done(&trials->socket_cmd);
 		break;
-	default: /* of this socket alone */
+	default: /* concerns this socket only */
 		break;
 	}
 	wi_conn_mark(conn);
@@ -557,7 +558,7 @@ static void conn_on_install(struct weir_conn *conn,
 	if (cqe->res >= 0) {
 		(void)kernel->shutdown(kernel->ctx, cqe->res,
 				       SHUT_WR); /* the peer may be gone */
-		/* The copy only. */
+		/* Closes the copy only. */
 		(void)WI_MUTANT("copy-of-the-descriptor-leaks",
 				kernel->close(kernel->ctx, cqe->res), 0);
 		wi_fin_set(conn, WI_FIN_SENT);
@@ -583,7 +584,7 @@ static void conn_on_shutdown(struct weir_conn *conn,
 	if (cqe->res == 0) {
 		wi_counter_add(&wi_conn_core(conn)->stats.half_closes, 1);
 	} else if (cqe->res != -ECANCELED) {
-		conn_lost(conn, cqe->res); /* -ENOTCONN: reset meanwhile */
+		conn_lost(conn, cqe->res); /* -ENOTCONN: it was reset */
 	}
 	wi_conn_mark(conn);
 }
@@ -609,8 +610,8 @@ void wi_conn_complete(struct weir_conn *conn, const struct io_uring_cqe *cqe)
 {
 	const enum wi_conn_op op = (enum wi_conn_op)wi_token_op(cqe->user_data);
 
-	/* It has ended: this is its completion a second time. The buffer that
-	 * it names came back with the first. */
+	/* This operation has ended: the kernel has sent its completion a second
+	 * time. The buffer that it names came back with the first. */
 	if (__builtin_expect(WI_MUTANT("duplicate-is-applied",
 				       !wi_conn_awaits(conn, op), false),
 			     0)) {
@@ -632,7 +633,7 @@ void wi_conn_complete(struct weir_conn *conn, const struct io_uring_cqe *cqe)
 	case WI_CONN_CANCEL:
 		conn_on_cancel(conn, cqe);
 		break;
-	case WI_CONN_CLOSE: /* whatever it says, the slot is the kernel's */
+	case WI_CONN_CLOSE: /* of any result: the slot is free for the kernel */
 		conn_release(conn);
 		break;
 	case WI_CONN_SOCKET:
@@ -677,7 +678,7 @@ int wi_conn_connect(struct weir_conn *conn, const struct weir_addr *addr,
 	conn->connect_to = copy;
 	conn->user = user;
 	conn->touched_tick = core->clock.now_tick;
-	conn->alive = WI_ALIVE_ASKED; /* there is no socket to ask yet */
+	conn->alive = WI_ALIVE_ASKED; /* there is no socket to check yet */
 	wi_conn_timer_set(conn);
 	wi_conn_state_set(conn, WEIR_CONN_CONNECTING);
 	wi_conn_mark(conn);

@@ -4,7 +4,7 @@
 #include "conn_priv.h"
 
 enum {
-	DEADLINES_PER_TURN = 256, /* the others come in the next one */
+	DEADLINES_PER_TURN = 256, /* the rest fire in the next turn */
 };
 
 size_t wi_conn_bytes(void)
@@ -40,7 +40,7 @@ struct weir_conn *wi_conn_birth(struct wi_conns *conns,
 		(struct weir_conn *)(void *)wi_pool_take(&conns->pool);
 	if (conn == NULL)
 		return NULL;
-	/* Whether the slot is on a list outlives the connection in it. */
+	/* The slot may still be on a list for the connection before. */
 	const struct wi_pool_slot slot = conn->slot;
 	const bool is_marked = conn->is_marked;
 	const bool waits_for_memory = conn->waits_for_memory;
@@ -87,7 +87,7 @@ void wi_conns_complete(struct wi_conns *conns, const struct io_uring_cqe *cqe)
 		wi_conn_complete(conn, cqe);
 		return;
 	}
-	/* It is gone. Its buffer is not. */
+	/* The connection is gone, but its buffer must come back. */
 	wi_counter_add(&core->stats.stale_completions, 1);
 	if (WI_MUTANT("stale-buffer-is-lost",
 		      (cqe->flags & IORING_CQE_F_BUFFER) != 0, false)) {
@@ -132,7 +132,7 @@ void wi_conns_retry_memory(struct wi_conns *conns)
 		WI_MUTANT("one-waiter-for-memory-is-called", count, count > 0);
 	for (uint32_t i = 0; i < calls; i++) {
 		/* It may have to wait again, and its handler may make others
-		 * wait: they go to the end. */
+		 * wait: they go to the end of the ring. */
 		struct weir_conn *conn =
 			conn_at(conns, wi_waiters_pop(&conns->waiters));
 		conn->waits_for_memory = false;
@@ -159,8 +159,8 @@ void wi_conns_stop(struct wi_conns *conns)
 	conns_each(conns, wi_conn_last_look);
 }
 
-/* The open ones end by themselves: each drains after its last look, or when a
- * pause that holds the last look up is over. */
+/* Open connections end by themselves: each drains after its last look, or when
+ * a pause that delays the last look is over. */
 static void conn_cut(struct weir_conn *conn)
 {
 	if (conn->state == WEIR_CONN_CONNECTING)

@@ -1,29 +1,29 @@
-/* deadline.c - what time does to a connection
+/* deadline.c - deadlines of a connection
  *
- *     CONNECTING, OPEN    idle deadline; after a quiet second one look whether
- *                         the peer is still there
+ *     CONNECTING, OPEN    idle deadline; after a quiet second the socket is
+ *                         checked once, to see whether the peer is still there
  *     DRAINING            drain deadline
- *     STOPPING, CLOSING   cancel again, tick by tick; at the operation timeout
- *                         the connection times out:
+ *     STOPPING, CLOSING   cancel again, tick by tick, until the operation
+ *                         timeout:
  *
  *     cancelled --- overdue, tick by tick ---> timed out: on_close, and
  *         |                                    the slot stays as it is
  *         +--- completed at last: the slot is free ---^
  *
- * The kernel owes one completion for each operation. Until it has come, memory
- * and descriptor may still be the kernel's, so both are kept; but the handler
- * need not wait that long for the end of the connection. Ticks are counted one
- * by one as the loop sees them: it is not the kernel's fault if the process was
- * stopped meanwhile, or if the kernel could not be entered.
+ * Each operation ends with one completion. Until it has come, memory and
+ * descriptor may still be in use by the kernel, so both are kept. The handler
+ * does not wait that long for the end of the connection. Ticks are counted
+ * one by one as the loop sees them: time in which the process was stopped, or
+ * in which the kernel could not be entered, is not held against the kernel.
  */
 #include "../../uring/mutant.h"
 #include "conn_priv.h"
 
 enum {
-	QUIET_TICKS = WI_TICKS_PER_S, /* without a byte: is it still there? */
+	QUIET_TICKS = WI_TICKS_PER_S, /* without a byte: check the peer */
 };
 
-/* A cancel can miss a live operation: no cancel finds one that the kernel has
+/* A cancel can miss an operation: it does not find one that the kernel has
  * queued for a retry (a half-done send with MSG_WAITALL, seen on 6.18). So what
  * is still in flight is cancelled again at every tick. */
 void wi_conn_watch_cancel(struct weir_conn *conn)
@@ -49,8 +49,7 @@ void wi_conn_time_out(struct weir_conn *conn)
 	wi_conn_tell_closed(conn);
 }
 
-/* A tick of a connection whose operations were cancelled, or which is being
- * closed. */
+/* Counts a tick of a connection that is being cancelled or closed. */
 static void operation_overdue(struct weir_conn *conn)
 {
 	if (conn->in_flight == 0)
@@ -64,9 +63,9 @@ static void operation_overdue(struct weir_conn *conn)
 		wi_conn_time_out(conn);
 }
 
-/* A multishot receive can miss a reset: when the data in front of the RST and
+/* A multishot receive can miss a reset. When the data in front of the RST and
  * the RST itself wake it only once, the kernel hands out the data and waits for
- * a next event that never comes (seen on 6.18). So the socket is asked once,
+ * a next event that never comes (seen on 6.18). So the socket is checked once,
  * after QUIET_TICKS without a byte. */
 void wi_conn_timer_set(struct weir_conn *conn)
 {
@@ -81,7 +80,7 @@ void wi_conn_timer_set(struct weir_conn *conn)
 			     conn->touched_tick + ticks);
 }
 
-/* Touching a connection is one store: the wheel looks at it here. */
+/* A byte that moves only stores its tick; the deadline is computed here. */
 static void deadline_open(struct weir_conn *conn)
 {
 	struct wi_core *core = wi_conn_core(conn);

@@ -4,12 +4,12 @@
 #include <assert.h>
 
 enum {
-	/* A long queue grows in chunks as large as itself, up to this: one
+	/* A long queue grows in chunks as large as itself, up to this size: one
 	 * block, header included. */
 	CHUNK_BYTES_MAX = (256u << 10) - sizeof(struct wi_chunk),
 };
 
-/* A chunk for @bytes, larger if the queue is already long. */
+/* A chunk for @bytes; larger if the queue is already long. */
 static struct wi_chunk *chunk_take(struct wi_blocks *blocks, uint32_t bytes,
 				   uint32_t queued_bytes)
 {
@@ -69,7 +69,7 @@ int wi_sendq_gather(const struct wi_sendq *sendq, struct iovec *out_iov,
 	for (struct wi_chunk *chunk = sendq->head;
 	     chunk != NULL && count < iov_count; chunk = chunk->next) {
 		if (chunk->end == chunk->begin)
-			continue; /* reserved, then nothing was committed */
+			continue; /* reserved, but nothing was committed */
 		out_iov[count].iov_base = chunk->bytes + chunk->begin;
 		out_iov[count].iov_len = chunk->end - chunk->begin;
 		count++;
@@ -91,7 +91,7 @@ static uint32_t region_sum(uint32_t sum, const uint8_t *bytes,
 	return sum;
 }
 
-/* From the grain that holds @begin: what lies in front has been sent. */
+/* The start of the grain that holds @begin; bytes before it are sent. */
 static uint32_t grain_start(uint32_t begin)
 {
 	static_assert(offsetof(struct wi_chunk, bytes) % WI_REGION_GRAIN == 0,
@@ -99,8 +99,8 @@ static uint32_t grain_start(uint32_t begin)
 	return begin & ~(uint32_t)(WI_REGION_GRAIN - 1);
 }
 
-/* Each piece of what is lent: goes to the kernel, or comes back from it.
- * Return: the sum over all of it. */
+/* Lends each piece to the kernel if @goes, else takes it back. Return: the
+ * checksum of all pieces. */
 static uint32_t lent_walk(const struct wi_sendq *sendq, bool goes)
 {
 	uint32_t sum = 2166136261u;
@@ -136,7 +136,8 @@ static void sendq_lent_back(struct wi_sendq *sendq)
 {
 	if (WI_DEBUG_REGIONS || WI_REGIONS_WATCHED) {
 		const uint32_t sum = lent_walk(sendq, false);
-		/* Or a thread wrote to what the kernel was sending. */
+		/* Otherwise a thread wrote to bytes that the kernel was
+		 * sending. */
 		assert(sendq->lent_bytes == 0 || sum == sendq->lent_sum);
 	}
 	sendq->lent_bytes = 0;
@@ -155,7 +156,7 @@ void wi_sendq_take_back(struct wi_sendq *sendq, struct wi_blocks *blocks,
 			uint32_t taken_bytes)
 {
 	assert(taken_bytes <= sendq->lent_bytes);
-	/* Of a handler that has returned without a commit: given up. */
+	/* A handler that returned without a commit has lost its room. */
 	sendq->reserved_bytes = 0;
 	sendq_lent_back(sendq);
 	sendq->queued_bytes -= taken_bytes;

@@ -1,11 +1,11 @@
-/* sendq.h - bytes on their way out of one connection
+/* sendq.h - bytes that wait to leave one connection
  *
  *     chunk --------------------> chunk ---------> chunk
  *     | sent | lent | queued      | queued         | queued | free |
  *            ^begin                                         ^end of the last
  *
- * Chunks are blocks of the loop's memory, taken when bytes are queued and
- * given back when they have left: an idle connection holds none.
+ * Chunks are blocks of the loop's memory. They are taken when bytes are queued
+ * and given back when the bytes have left: an idle connection holds none.
  *
  * Invariant: lent_bytes <= queued_bytes == the sum of end - begin.
  * Not here: when a handler may write (conn.c), when it is sent (conn_work.c).
@@ -33,27 +33,27 @@ struct wi_chunk {
 struct wi_sendq {
 	struct wi_chunk *head;
 	struct wi_chunk *tail;
-	uint32_t queued_bytes;   /* committed, not yet taken by the kernel */
-	uint32_t lent_bytes;     /* of these, the kernel's until the CQE */
+	uint32_t queued_bytes; /* committed, not yet taken by the kernel */
+	uint32_t lent_bytes;   /* of these, lent to the kernel until the CQE */
 	uint32_t reserved_bytes; /* at the end of tail, not committed */
-	uint32_t lent_sum;       /* of these; 0 but with -Ddebug_regions=true */
+	uint32_t lent_sum; /* checksum of these, with -Ddebug_regions=true */
 };
 
 /* Room for @bytes, contiguous, at the end; NULL if the memory is used up. */
 uint8_t *wi_sendq_reserve(struct wi_sendq *sendq, struct wi_blocks *blocks,
 			  uint32_t bytes);
 
-/* The first @bytes of what was reserved are queued now. */
+/* Queues the first @bytes of what was reserved. */
 void wi_sendq_commit(struct wi_sendq *sendq, uint32_t bytes);
 
 /* Describes up to @iov_count pieces from the front. Returns how many; the
- * caller lends their sum with wi_sendq_lend(). */
+ * caller then lends their sum with wi_sendq_lend(). */
 int wi_sendq_gather(const struct wi_sendq *sendq, struct iovec *out_iov,
 		    int iov_count);
 
 void wi_sendq_lend(struct wi_sendq *sendq, uint32_t bytes);
 
-/* The kernel is done with what was lent, and has taken @taken_bytes of it. */
+/* The kernel has completed the send, and has taken @taken_bytes of it. */
 void wi_sendq_take_back(struct wi_sendq *sendq, struct wi_blocks *blocks,
 			uint32_t taken_bytes);
 

@@ -41,7 +41,7 @@ static struct weir_service service_resolve(const struct weir_service *service)
 	return resolved;
 }
 
-/* Of one whose defaults are resolved. */
+/* @service: its defaults are resolved. */
 static int service_check(const struct weir_service *service,
 			 struct weir_error *error)
 {
@@ -74,8 +74,8 @@ int weir_service_check(const struct weir_service *service,
 	return service_check(&resolved, error);
 }
 
-/* "Never" is a quarter of the range of ticks, 124 days: at half of it the
- * wheel, which lags behind, would take the future for the past. */
+/* "Never" is a quarter of the range of ticks, 124 days. At half of the range
+ * the wheel, which lags behind, would take the future for the past. */
 static uint32_t drain_ticks(uint32_t drain_ms)
 {
 	return drain_ms == WEIR_NO_TIMEOUT ? INT32_MAX / 2

@@ -3,8 +3,8 @@
  *     struct weir_service --first use--> struct wi_service <--- connections
  *     (the user's)                       (every default resolved)
  *
- * A connection points at its service alone, and finds its loop's parts there:
- * that costs no more than to point at them.
+ * A connection holds one pointer, to its service, and reaches its loop's parts
+ * through that. It costs no more than a pointer to the parts.
  *
  * Invariant: an entry below count does not change.
  */
@@ -48,8 +48,8 @@ struct wi_services {
 void wi_services_init(struct wi_services *services, struct wi_service *memory,
 		      struct wi_conns *conns, struct wi_core *core);
 
-/* @out_service: from now on there if it is new; written on success only.
- * Return: 0; -EINVAL, -ENOSPC, with @error filled, which may be NULL. */
+/* Finds the entry of @given, or adds one. @out_service is written on success
+ * only. Return: 0; -EINVAL, -ENOSPC, with @error filled, which may be NULL. */
 int wi_services_use(struct wi_services *services,
 		    const struct weir_service *given,
 		    const struct wi_service **out_service,

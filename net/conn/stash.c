@@ -6,12 +6,12 @@
 #include <string.h>
 
 enum {
-	/* Up to here a promised length is believed at once. */
+	/* Up to this size a promised length is trusted at once. */
 	BELIEVED_BYTES = 64 * 1024,
 };
 
-/* How much room to ask for: what is expected, but beyond BELIEVED_BYTES never
- * more than twice what has really arrived. (The block is that rounded up.) */
+/* How much room to take: what is expected, but above BELIEVED_BYTES at most
+ * twice what has really arrived. (The block is that, rounded up.) */
 static size_t stash_target(uint32_t need_bytes, uint32_t expected_bytes)
 {
 	size_t ceiling = (size_t)need_bytes * 2;
@@ -57,9 +57,9 @@ int wi_stash_append(struct wi_stash *stash, struct wi_blocks *blocks,
 
 	bool fits_behind = stash->end + byte_count <= capacity;
 	bool fits_moved = need_bytes <= capacity;
-	/* Moving the rest to the front must have been paid for by bytes used
-	 * up, or many small steps would copy it many times: if it has not, it
-	 * moves to where there is room for as much again. */
+	/* The rest moves to the front only if at least as many bytes have been
+	 * used up; else many small steps would copy it many times. Otherwise it
+	 * moves to a block with room for as much again. */
 	bool is_paid = stash->begin >= held_bytes;
 
 	assert(byte_count > 0);
@@ -72,7 +72,7 @@ int wi_stash_append(struct wi_stash *stash, struct wi_blocks *blocks,
 			return err;
 		fits_behind = err == 0;
 	}
-	assert(stash->bytes != NULL); /* there was a block, or there is now */
+	assert(stash->bytes != NULL); /* an old block or a new one */
 	if (!fits_behind) {
 		memmove(stash->bytes, stash->bytes + stash->begin, held_bytes);
 		stash->begin = 0;

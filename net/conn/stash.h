@@ -4,8 +4,8 @@
  *                      ^begin                   ^end
  *
  * Contiguous, in one block of the loop's memory, which is given back when the
- * last byte is used. It grows with what has arrived, not with what a length
- * prefix promises.
+ * last byte is used. It grows with the bytes that have arrived; a length prefix
+ * alone does not make it grow.
  */
 #ifndef WEIR_NET_STASH_H
 #define WEIR_NET_STASH_H
@@ -28,7 +28,7 @@ static inline uint32_t wi_stash_count(const struct wi_stash *stash)
 	return stash->end - stash->begin;
 }
 
-/* Whether @byte_count more fit behind the last, in the block that it has. */
+/* Whether @byte_count more fit behind the last byte, in the same block. */
 static inline bool wi_stash_has_room(const struct wi_stash *stash,
 				     uint32_t byte_count)
 {
@@ -36,9 +36,8 @@ static inline bool wi_stash_has_room(const struct wi_stash *stash,
 	       stash->end + byte_count <= wi_block_bytes(stash->order);
 }
 
-/* Appends a copy. @expected_bytes: as many as will be in it before any are
- * used, as far as is known; 0: not known.
- * Return: 0; -ENOMEM, nothing appended. */
+/* Appends a copy. @expected_bytes: how many bytes it will probably hold before
+ * any are used; 0: not known. Return: 0; -ENOMEM, nothing appended. */
 int wi_stash_append(struct wi_stash *stash, struct wi_blocks *blocks,
 		    const uint8_t *bytes, uint32_t byte_count,
 		    uint32_t expected_bytes);

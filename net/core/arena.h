@@ -4,7 +4,7 @@
  *     open:    one mapping for the sum           (address space only)
  *     carve:   wi_arena_carve() in the same order
  *
- * The kernel hands out zeroed pages on the first touch, so a generous piece
+ * The kernel provides zeroed pages on the first touch, so a generous piece
  * costs nothing until it is used.
  */
 #ifndef WEIR_NET_ARENA_H
@@ -19,7 +19,7 @@ struct wi_arena {
 	size_t carved_bytes;
 };
 
-/* Bytes are added to *@sum as they will be carved. */
+/* Adds a piece of @bytes to *@sum, rounded up as it will be carved. */
 void wi_arena_add(size_t *sum, size_t bytes);
 
 /* Return: 0, or -ENOMEM. */

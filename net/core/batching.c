@@ -14,7 +14,7 @@ void wi_batching_turn(struct wi_batching *batching, uint32_t recvs,
 	batching->turn_ns +=
 		turn_ns / SMOOTHING - batching->turn_ns / SMOOTHING;
 	if (now_tick != batching->tick) {
-		/* A tick in which nothing was looked at had no activity. */
+		/* A tick without a turn had no activity. */
 		batching->active = now_tick == batching->tick + 1
 					   ? batching->active_now
 					   : 0;
@@ -35,8 +35,8 @@ uint32_t wi_batching_wait_count(const struct wi_batching *batching,
 	expected = batching->recvs_256 * wait_ns / batching->turn_ns / SCALE;
 	if (expected < WI_BATCHING_BUSY)
 		return 0;
-	/* Twice as many: the wait ends by its time, and early only if more
-	 * comes than was expected. */
+	/* Twice as many, so that the wait ends by its time, and early only if
+	 * more receives come than expected. */
 	expected *= 2;
 	if (expected > share)
 		expected = share;

@@ -1,11 +1,10 @@
 /* batching.h - how many completions a loop waits for
  *
- * An idle loop answers each request at once. A busy one that enters the kernel
- * for every second request wastes its time on entries; it waits for a few
- * more, at most batch_wait_us. It is busy when at least WI_BATCHING_BUSY
- * receives are expected within that time, and it never waits for more than a
- * quarter of the connections that are active: their peers may be waiting for
- * us.
+ * An idle loop answers each request at once. A busy loop that enters the kernel
+ * for every second request spends its time on entries, so it waits for a few
+ * more requests, at most batch_wait_us. It is busy when it expects at least
+ * WI_BATCHING_BUSY receives within that time. It never waits for more than a
+ * quarter of the active connections: their peers may be waiting for it.
  */
 #ifndef WEIR_NET_BATCHING_H
 #define WEIR_NET_BATCHING_H
@@ -27,18 +26,18 @@ struct wi_batching {
 	uint32_t active; /* connections that moved bytes in the last tick */
 };
 
-/* A connection moves bytes for the first time in this tick. */
+/* Counts a connection that moves bytes for the first time in this tick. */
 static inline void wi_batching_active(struct wi_batching *batching)
 {
 	batching->active_now++;
 }
 
-/* A turn is over: @recvs receives with data in @turn_ns nanoseconds. */
+/* At the end of a turn of @turn_ns, with @recvs receives that had data. */
 void wi_batching_turn(struct wi_batching *batching, uint32_t recvs,
 		      uint64_t turn_ns, uint32_t now_tick);
 
-/* Receives that are worth waiting for, for at most @wait_us; 0: do not wait
- * for a batch. */
+/* How many receives to wait for, for at most @wait_us; 0: do not wait for a
+ * batch. */
 uint32_t wi_batching_wait_count(const struct wi_batching *batching,
 				uint32_t wait_us);
 

@@ -7,7 +7,7 @@
 #include <string.h>
 
 enum {
-	CACHED_BYTES_MAX = 1024 * 1024, /* what a second-level cache holds */
+	CACHED_BYTES_MAX = 1024 * 1024, /* the size of a second-level cache */
 	/* In the orders table, at the first smallest block of each block. */
 	ORDER_MASK = 0x1f,
 	BLOCK_CACHED = 0x20,
@@ -109,7 +109,7 @@ static void *take_split(struct wi_blocks *blocks, unsigned order)
 	return block;
 }
 
-/* Merges with its buddy as often as that one is free and whole. */
+/* Merges the block with its buddy as long as the buddy is free and whole. */
 static void give_merge(struct wi_blocks *blocks, uint8_t *memory,
 		       unsigned order)
 {
@@ -161,8 +161,8 @@ static bool cached_push(struct wi_blocks *blocks, void *memory, unsigned order)
 	return true;
 }
 
-/* Cached blocks may be all that stands between a request and a merge: give
- * them all back. Return: false if there were none. */
+/* Cached blocks may prevent a merge that a request needs: give them all back.
+ * Return: false if there were none. */
 static bool cached_merge(struct wi_blocks *blocks)
 {
 	const bool had_some = blocks->cached_count > 0;

@@ -3,12 +3,12 @@
  *     order 0: 1 KiB, order 1: 2 KiB, ... order WI_BLOCK_ORDER_MAX: 8 MiB
  *
  * Send queues and kept input live here: memory that a connection holds only
- * while bytes are pending. Bounded by the range, which is the refusal point;
- * touched on demand; no lock, since it belongs to one loop.
+ * while bytes are pending. The range is the limit; when it is full, requests
+ * are refused. Pages are touched on demand. No lock: it belongs to one loop.
  *
  * Invariant: every byte of the range is in exactly one block, used or free,
- * and two free buddies are one block, except those that are cached: they
- * stay apart and warm, because they are wanted again at once.
+ * and two free buddies are one block. Cached blocks are the exception: they
+ * are not merged and stay warm, because they are wanted again at once.
  */
 #ifndef WEIR_NET_BLOCKS_H
 #define WEIR_NET_BLOCKS_H
@@ -21,7 +21,7 @@
 #define WI_BLOCK_ORDERS_CACHED 8 /* up to 128 KiB */
 #define WI_BLOCK_BYTES_MAX ((size_t)WI_BLOCK_BYTES_MIN << WI_BLOCK_ORDER_MAX)
 
-struct wi_block; /* a free block: list links in its own first bytes */
+struct wi_block; /* a free block; its first bytes are the list links */
 
 struct wi_blocks {
 	uint8_t *memory; /* borrowed, aligned to a page */
@@ -35,7 +35,7 @@ struct wi_blocks {
 	uint32_t cached_count;
 };
 
-/* Range sizes: @bytes rounded up, and the bytes of the orders table for it. */
+/* The size of a range for @bytes, and the size of its orders table. */
 size_t wi_blocks_round(size_t bytes);
 size_t wi_blocks_table_bytes(size_t bytes);
 

@@ -37,7 +37,7 @@ void wi_bufs_turn(struct wi_bufs *bufs, uint32_t used_count, bool ran_out)
 	else if (2 * used_count > bufs->target)
 		bufs_aim(bufs, 2 * used_count);
 	if (++bufs->window_turns == WINDOW_TURNS) {
-		/* Fewer at once only after a long time without need. */
+		/* Only a whole window without need makes it smaller. */
 		bufs_aim(bufs, 2 * bufs->window_max);
 		bufs->window_max = 0;
 		bufs->window_turns = 0;

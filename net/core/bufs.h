@@ -2,12 +2,11 @@
  *
  *     lent to the kernel --> filled --> shown --> taken back --+
  *            ^                                                 |
- *            +------------------- lent again <-----------------+
- *                                     or: parked
+ *            +--------------- lent again, or parked <----------+
  *
- * The kernel fills buffers in the order in which they were lent, so all that
- * are lent pass through the cache in turn. Only twice as many circulate as one
- * turn has lately used; the others are parked until they are needed.
+ * The kernel fills buffers in the order in which they were lent, so every lent
+ * buffer passes through the CPU's cache in turn. So only twice as many
+ * circulate as one turn has lately used; the others are parked until needed.
  */
 #ifndef WEIR_NET_BUFS_H
 #define WEIR_NET_BUFS_H
@@ -18,7 +17,7 @@ struct wi_bufs {
 	struct weir_bufring bufring;
 	uint16_t *parked; /* borrowed: shape [buf_count] */
 	uint32_t parked_count;
-	uint32_t target;     /* to circulate; at least WI_BUFS_MIN if so many */
+	uint32_t target;     /* how many circulate; at least 64, or all */
 	uint32_t window_max; /* most that one turn of this window has used */
 	uint32_t window_turns;
 };
@@ -26,7 +25,7 @@ struct wi_bufs {
 /* After weir_bufring_open(), which has lent them all. */
 void wi_bufs_init(struct wi_bufs *bufs, uint16_t *parked);
 
-/* What a completion with a result above 0 has brought, ours until
+/* The bytes of a completion with a result above 0; the loop's until
  * wi_bufs_take_back(). */
 static inline const uint8_t *wi_bufs_bytes(const struct wi_bufs *bufs,
 					   const struct io_uring_cqe *cqe)
@@ -45,8 +44,7 @@ static inline void wi_bufs_take_back(struct wi_bufs *bufs,
 	const uint16_t id = weir_bufring_id(cqe);
 	if (circulating > bufs->target) {
 		bufs->parked[bufs->parked_count++] = id;
-		/* As if it were lent, so that a sanitizer reports a late read.
-		 */
+		/* Marked as lent, so that a sanitizer reports a late read. */
 		if (WI_REGIONS_WATCHED)
 			wi_lend_to_fill(wi_bufring_memory(&bufs->bufring, id),
 					bufs->bufring.buf_bytes);
@@ -55,8 +53,8 @@ static inline void wi_bufs_take_back(struct wi_bufs *bufs,
 	}
 }
 
-/* A turn is over, in which @used_count buffers came back. @ran_out: a receive
- * found none. Shows the kernel what was taken back. */
+/* At the end of a turn in which @used_count buffers came back. @ran_out: a
+ * receive found none. Lends the buffers that were taken back to the kernel. */
 void wi_bufs_turn(struct wi_bufs *bufs, uint32_t used_count, bool ran_out);
 
 #endif

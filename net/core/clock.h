@@ -1,7 +1,7 @@
-/* clock.h - what time it is, once per turn
+/* clock.h - the time, read twice per turn
  *
- *     start ......... now        the kernel is asked twice a turn, around the
- *       |  tick | tick |         enter; everything else reads these words
+ *     start ......... now        the kernel's clock is read before and after
+ *       |  tick | tick |         the enter; all other code reads these words
  *
  * Deadlines count in ticks (timer.h), everything else in nanoseconds.
  */
@@ -33,7 +33,7 @@ static inline void wi_clock_start(struct wi_clock *clock,
 	clock->now_tick = 0;
 }
 
-/* When @tick begins. */
+/* The time at which @tick begins. */
 static inline uint64_t wi_clock_tick_ns(const struct wi_clock *clock,
 					uint32_t tick)
 {

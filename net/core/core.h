@@ -4,7 +4,8 @@
  *          \            |           /
  *           +---- struct wi_core --+      the ring, memory, time, counters
  *
- * One per loop, of its thread. Not here: connections, listeners and the turn.
+ * One per loop; only the loop's thread uses it. Not here: connections,
+ * listeners and the turn.
  */
 #ifndef WEIR_NET_CORE_CORE_H
 #define WEIR_NET_CORE_CORE_H
@@ -30,11 +31,11 @@ enum {
 	WI_RECV_GROUP = 0,
 	WI_GATHER_IOVS = 16,  /* pieces of one gathered send */
 	WI_GATHER_SLOTS = 64, /* gathered sends of one turn; then plain ones */
-	/* An enter hands out at least this many pieces of deferred work. */
+	/* One enter runs at least this many pieces of deferred task work. */
 	WI_TASKRUN_BATCH = 20,
 };
 
-/* What SENDMSG reads at submission: alive until the enter has returned. */
+/* What SENDMSG reads at submission; alive until the enter has returned. */
 struct wi_gather {
 	struct msghdr message;
 	struct iovec iov[WI_GATHER_IOVS];
@@ -54,8 +55,8 @@ struct wi_core {
 	struct weir_loop_stats stats;
 };
 
-/* After an enter. The kernel reads a gather when it consumes its SQE, which an
- * interrupted, short or refused enter puts off to a later one. */
+/* Call it after an enter. The kernel reads a gather when it consumes its SQE;
+ * an interrupted, short or refused enter leaves that to a later one. */
 static inline void wi_core_gathers_back(struct wi_core *core)
 {
 	if (WI_MUTANT("gather-is-reused-early",
@@ -66,13 +67,13 @@ static inline void wi_core_gathers_back(struct wi_core *core)
 	}
 }
 
-/* The next free SQE; submits early if the queue is full. NULL: the kernel
- * takes no more now. */
+/* The next free SQE; submits early if the queue is full. NULL: the kernel takes
+ * no more now. */
 static inline struct io_uring_sqe *wi_core_sqe(struct wi_core *core)
 {
 	struct io_uring_sqe *sqe = weir_ring_take_sqe(&core->ring);
 	if (__builtin_expect(sqe == NULL, 0)) {
-		/* An error is seen again by the turn's own enter. */
+		/* The turn's own enter sees the same error again. */
 		(void)weir_ring_enter(&core->ring, NULL);
 		wi_core_gathers_back(core);
 		sqe = weir_ring_take_sqe(&core->ring);

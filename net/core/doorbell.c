@@ -48,7 +48,7 @@ static uint64_t doorbell_token(void)
 void wi_doorbell_work(struct wi_doorbell *doorbell, struct wi_core *core,
 		      bool ends)
 {
-	assert(!ends || doorbell->is_armed); /* or it would have ended */
+	assert(!ends || doorbell->is_armed); /* else the loop has ended */
 	if (ends ? core->clock.now_ns < doorbell->retry_ns : doorbell->is_armed)
 		return;
 
@@ -57,7 +57,7 @@ void wi_doorbell_work(struct wi_doorbell *doorbell, struct wi_core *core,
 		return; /* again next turn */
 	if (ends) {
 		weir_op_cancel_token(sqe, doorbell_token());
-		/* It can miss a read that is just looked at: once more. */
+		/* A cancel can miss a read that just completes: try again. */
 		doorbell->retry_ns = core->clock.now_ns + CANCEL_RETRY_NS;
 	} else {
 		weir_op_read(sqe, doorbell->fd, &doorbell->value,

@@ -5,8 +5,8 @@
  *     looks; not yet:                     wi_event_raise(kernel, events)
  *     wi_event_wait(kernel, events, seen)
  *
- * Invariant: a change after the waiter has looked is a raise after `seen` was
- * read, so the wait ends at once.
+ * Invariant: if the change comes after the waiter has looked, the raise comes
+ * after `seen` was read, so the wait ends at once.
  */
 #ifndef WEIR_NET_EVENT_COUNT_H
 #define WEIR_NET_EVENT_COUNT_H
@@ -15,7 +15,7 @@
 #include "../../uring/kernel.h"
 
 struct wi_event_count {
-	uint32_t raised; /* how often; goes round */
+	uint32_t raised; /* a count that wraps around */
 };
 
 static inline uint32_t wi_event_seen(const struct wi_event_count *events)
@@ -31,7 +31,7 @@ static inline void wi_event_raise(const struct weir_kernel *kernel,
 	(void)kernel->wake(kernel->ctx, &events->raised); /* cannot fail */
 }
 
-/* May end early; the caller looks again. */
+/* May return early, so the caller checks again. */
 static inline void wi_event_wait(const struct weir_kernel *kernel,
 				 const struct wi_event_count *events,
 				 uint32_t seen)

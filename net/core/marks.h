@@ -1,9 +1,9 @@
 /* marks.h - slots that have work for the flush of the next turn
  *
- *     list:  | 7 | 2 | 9 |      filled by completions and handlers
- *     spare: | 4 | 1 |          walked by the flush; what it marks is in list
+ *     list:  | 7 | 2 | 9 |      completions and handlers add to it
+ *     spare: | 4 | 1 |          the flush walks it; what it marks is in list
  *
- * The owner of a slot notes that it is on the list, so that it is there once.
+ * The owner of a slot remembers that the slot is listed, so it is listed once.
  */
 #ifndef WEIR_NET_CORE_MARKS_H
 #define WEIR_NET_CORE_MARKS_H
@@ -21,8 +21,8 @@ static inline void wi_marks_add(struct wi_marks *marks, uint32_t slot_index)
 	marks->list[marks->count++] = slot_index;
 }
 
-/* What is on the list; it is empty afterwards. The result is valid until the
- * next call. */
+/* Takes the whole list, which is empty afterwards. The result is valid until
+ * the next call. */
 static inline const uint32_t *wi_marks_take(struct wi_marks *marks,
 					    uint32_t *out_count)
 {

@@ -1,8 +1,8 @@
 /* observe.h - what the simulation sees of a loop from inside
  *
  * No counter and no handler shows in which state a loop takes a completion, or
- * which moves a connection makes. Without an observer this costs one branch a
- * turn and one a move, never taken.
+ * which moves a connection makes. Without an observer this costs two branches
+ * that are never taken: one per turn and one per move.
  */
 #ifndef WEIR_NET_OBSERVE_H
 #define WEIR_NET_OBSERVE_H
@@ -29,7 +29,8 @@ extern const struct wi_observer *wi_observer;
 
 /* @observer sees all loops of the process from now on. Call it only while no
  * other thread runs a loop.
- * @observer: borrowed until the next call; NULL: none */
+ * @observer: borrowed until the next call; NULL: none
+ */
 void wi_observe(const struct wi_observer *observer);
 
 static inline void wi_observe_move(const struct weir_conn *conn, unsigned next)

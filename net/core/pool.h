@@ -3,10 +3,10 @@
  *     memory: | slot 0 | slot 1 | ... | fresh, never touched ... |
  *     free:   a list through the slots that were given back
  *
- * A slot begins with a struct wi_pool_slot. Its generation changes when it is
- * given back, so that an older token names no slot. Slots are handed out
- * last-in first-out, fresh ones only when no used one is free: memory that
- * was never needed is never touched.
+ * A slot begins with a struct wi_pool_slot. Giving a slot back changes its
+ * generation, so that an older token names no slot. The slot given back last is
+ * taken first, and a fresh one only if no used one is free: memory that was
+ * never needed is never touched.
  */
 #ifndef WEIR_NET_POOL_H
 #define WEIR_NET_POOL_H
@@ -28,8 +28,8 @@ struct wi_pool {
 	uint8_t *memory; /* borrowed, zeroed: shape [slot_count][slot_bytes] */
 	uint32_t slot_bytes;
 	uint32_t slot_count;
-	uint32_t fresh_index; /* slots from here on were never used: as many
-			       * as were in use at once, at most */
+	uint32_t fresh_index; /* slots from here on were never used, so it is
+			       * also the most that were in use at once */
 	uint32_t free_index;  /* head of the list, or WI_POOL_NO_SLOT */
 	uint32_t used_count;
 };
@@ -56,8 +56,8 @@ static inline struct wi_pool_slot *wi_pool_at(const struct wi_pool *pool,
 						       pool->slot_bytes);
 }
 
-/* Of a slot in use. Read, not computed: a division costs more than a turn of
- * the loop has to spare. */
+/* The index of a slot in use. It is read, not computed: a division costs more
+ * than a turn of the loop has to spare. */
 static inline uint32_t wi_pool_index(const struct wi_pool *pool,
 				     const struct wi_pool_slot *slot)
 {
@@ -65,7 +65,7 @@ static inline uint32_t wi_pool_index(const struct wi_pool *pool,
 	return slot->link;
 }
 
-/* A slot, what follows its header as it was given back (fresh: zero), or NULL.
+/* A slot, or NULL. Behind its header it is as it was given back; fresh: zero.
  */
 static inline struct wi_pool_slot *wi_pool_take(struct wi_pool *pool)
 {
@@ -92,7 +92,7 @@ static inline void wi_pool_give(struct wi_pool *pool, struct wi_pool_slot *slot)
 	pool->used_count--;
 }
 
-/* The slot that @token names, or NULL if that one is gone. */
+/* The slot that @token names, or NULL if it has been given back. */
 static inline struct wi_pool_slot *wi_pool_find(const struct wi_pool *pool,
 						uint64_t token)
 {

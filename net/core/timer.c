@@ -25,7 +25,7 @@ void wi_wheel_init(struct wi_wheel *wheel, struct wi_timer **slots,
 	*wheel = (struct wi_wheel){ .slots = slots, .now_tick = now_tick };
 }
 
-/* The slot where @due_tick is looked at next: its own, or the furthest. */
+/* The slot in which @due_tick is next checked: its own, or the furthest. */
 static uint32_t wheel_slot_for(const struct wi_wheel *wheel, uint32_t due_tick)
 {
 	if (due_tick - wheel->now_tick >= WI_WHEEL_SLOTS)
@@ -37,8 +37,8 @@ void wi_timer_set(struct wi_wheel *wheel, struct wi_timer *timer,
 		  uint32_t due_tick)
 {
 	wi_timer_clear(wheel, timer);
-	/* However long ago: a tick further back than half the range would
-	 * look like the future. */
+	/* A tick further back than half the range would look like the
+	 * future. */
 	if (!wi_tick_before(wheel->now_tick, due_tick))
 		due_tick = wheel->now_tick + 1;
 	timer->due_tick = due_tick;
@@ -57,11 +57,11 @@ void wi_timer_clear(struct wi_wheel *wheel, struct wi_timer *timer)
 	timer->next = NULL;
 	timer->prev_next = NULL;
 	wheel->timer_count--;
-	/* The bit of an emptied slot is dropped when its turn comes. */
+	/* The slot's bit stays until the wheel reaches the slot. */
 }
 
-/* The slot behind now is empty: on to the next one that is not, but no further
- * than @now_tick. */
+/* The next slot is empty: advance to the next slot in use, but no further than
+ * @now_tick. */
 static void wheel_advance(struct wi_wheel *wheel, uint32_t now_tick)
 {
 	uint32_t slot = wheel_slot(wheel->now_tick + 1);

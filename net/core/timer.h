@@ -1,13 +1,13 @@
-/* timer.h - deadlines: a wheel
+/* timer.h - deadlines on a timer wheel
  *
  *     slot:   0     1     2   ...   now   ...   4095
  *             |           |          |
  *             timers      timers     fired first
  *
- * Time is counted in ticks of WI_TICK_NS. A timer further away than the wheel
- * is long waits in the last slot and is put back when its slot comes round, so
- * every operation is O(1). Touching a deadline costs nothing here: owners
- * store the time of the last event, and look at it when the timer fires.
+ * Time is counted in ticks of WI_TICK_NS. A timer beyond the wheel's horizon
+ * waits in the last slot and is put back when that slot comes round, so every
+ * operation is O(1). To move a deadline costs nothing here: the owner stores
+ * the time of the last event, and compares it when the timer fires.
  */
 #ifndef WEIR_NET_TIMER_H
 #define WEIR_NET_TIMER_H
@@ -39,7 +39,7 @@ static inline bool wi_tick_before(uint32_t a, uint32_t b)
 	return (int32_t)(a - b) < 0;
 }
 
-/* Rounded up, and one more for the tick that has begun, so that no deadline
+/* Rounded up, plus one for the tick that has already begun, so that no deadline
  * fires early. */
 static inline uint32_t wi_ticks_from_ms(uint32_t ms)
 {
@@ -48,8 +48,8 @@ static inline uint32_t wi_ticks_from_ms(uint32_t ms)
 	       1;
 }
 
-/* When @tick begins, with ticks counted from @start_ns. Of all that share its
- * name, the one that is nearest to @now_ns. */
+/* The time at which @tick begins, with ticks counted from @start_ns. Tick
+ * numbers wrap, so it is the tick of that number nearest to @now_ns. */
 static inline uint64_t wi_tick_ns(uint64_t start_ns, uint64_t now_ns,
 				  uint32_t tick)
 {
@@ -61,7 +61,7 @@ static inline uint64_t wi_tick_ns(uint64_t start_ns, uint64_t now_ns,
 void wi_wheel_init(struct wi_wheel *wheel, struct wi_timer **slots,
 		   uint32_t now_tick);
 
-/* Set, or set anew. A tick that has passed fires at the next advance. */
+/* Sets it, or moves it. A tick that has passed fires at the next advance. */
 void wi_timer_set(struct wi_wheel *wheel, struct wi_timer *timer,
 		  uint32_t due_tick);
 
@@ -73,8 +73,8 @@ static inline bool wi_timer_is_set(const struct wi_timer *timer)
 	return timer->prev_next != NULL;
 }
 
-/* One timer that is due at @now_tick, cleared; NULL when there is none left.
- * Call it until then. */
+/* A timer that is due at @now_tick, cleared; NULL if none is left. Call it
+ * until it returns NULL. */
 struct wi_timer *wi_wheel_next_due(struct wi_wheel *wheel, uint32_t now_tick);
 
 /* Ticks from the wheel's now until a timer may be due, UINT32_MAX: none set. */

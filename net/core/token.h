@@ -3,8 +3,8 @@
  *      63   60 59   56 55            32 31             0
  *     | owner | op    | generation     | slot           |
  *
- * The owner is a part of the loop, and has a row in the table by which the loop
- * hands completions out (loop.c). The op and the slot are the owner's own. The
+ * The owner is a part of the loop: the loop passes a completion on by a table
+ * with a row for each owner (loop.c). The owner defines its ops and slots. The
  * generation is that of the slot when the operation was queued: a completion
  * whose generation differs belongs to a connection that is gone.
  */
@@ -15,7 +15,7 @@
 #include <stdint.h>
 
 enum wi_token_owner {
-	WI_OWNER_NONE = 0, /* its completion is only counted */
+	WI_OWNER_NONE = 0, /* no part: the completion is only counted */
 	WI_OWNER_DOORBELL,
 	WI_OWNER_LISTENER,
 	WI_OWNER_SAMPLE,

@@ -1,8 +1,8 @@
-/* trial.h - operations that a loop can do without, and what came of them
+/* trial.h - operations that a loop can do without, and whether they work
  *
  * A loop learns from the first completion whether its kernel has such an
- * operation (the ladder's rungs of that name); from a refusal on it does
- * without.
+ * operation (the ladder's rungs of that name). After a refusal it does not use
+ * the operation again.
  */
 #ifndef WEIR_NET_CORE_TRIAL_H
 #define WEIR_NET_CORE_TRIAL_H
@@ -10,7 +10,7 @@
 #include "../../uring/barrier.h"
 #include "../../uring/rung.h"
 
-/* Any thread reads it. */
+/* Any thread may read it. */
 struct wi_trial {
 	uint32_t is_done;
 	uint32_t refusal; /* errno, positive */
@@ -33,7 +33,7 @@ static inline void wi_trial_done(struct wi_trial *trial)
 	wi_store_relaxed_u32(&trial->is_done, 1);
 }
 
-/* The kernel lacks it: from now on the loop does without. */
+/* The kernel lacks the operation: the loop does not use it again. */
 static inline void wi_trial_refused(struct wi_trials *trials,
 				    struct wi_trial *trial,
 				    enum weir_rung_id id, int err)

@@ -3,8 +3,8 @@
  *     ring: | . | 7 | 2 | 9 | . |
  *                 ^head
  *
- * They are tried again once some memory has been given back since. The owner
- * of a slot notes that it waits, so that it is in the ring once.
+ * They are tried again once some memory has been given back. The owner of a
+ * slot remembers that the slot waits, so it is in the ring once.
  */
 #ifndef WEIR_NET_CORE_WAITERS_H
 #define WEIR_NET_CORE_WAITERS_H
@@ -17,7 +17,7 @@ struct wi_waiters {
 	uint32_t slot_count;
 	uint32_t head;
 	uint32_t count;
-	size_t used_bytes; /* the most that was in use as one began to wait */
+	size_t used_bytes; /* most in use when any of them began to wait */
 };
 
 static inline void wi_waiters_add(struct wi_waiters *waiters,
@@ -27,12 +27,12 @@ static inline void wi_waiters_add(struct wi_waiters *waiters,
 	const uint32_t end =
 		(waiters->head + waiters->count++) % waiters->slot_count;
 	waiters->ring[end] = slot_index;
-	/* The most of all waiters: what is given back may help any of them. */
+	/* The maximum: memory that is given back may help any waiter. */
 	if (waiters->used_bytes < blocks->used_bytes)
 		waiters->used_bytes = blocks->used_bytes;
 }
 
-/* How many may be tried again now; 0: none. */
+/* How many to try again now; 0: none. */
 static inline uint32_t wi_waiters_due(struct wi_waiters *waiters,
 				      const struct wi_blocks *blocks)
 {

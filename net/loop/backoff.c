@@ -19,8 +19,8 @@ int wi_backoff_turn(struct wi_backoff *backoff, const struct wi_core *core,
 	backoff->seen = refused;
 	if (++backoff->in_a_row <= AT_ONCE)
 		return 0;
-	/* The kernel owes the loop's last completions, and it cannot be asked
-	 * for them. To close the ring is what is left. */
+	/* The loop's last completions are pending, and the kernel cannot be
+	 * asked for them. All that is left is to close the ring. */
 	if (may_end)
 		return core->ring.refused_err;
 	core->kernel->pause(core->kernel->ctx, PAUSE_NS);

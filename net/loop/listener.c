@@ -13,7 +13,7 @@
 enum {
 	RETRY_NS = 100 * 1000 * 1000, /* after an error of accept */
 	ONE_BY_ONE = 64,              /* free connections, or fewer */
-	/* To arm an accept, to complete it, and to see that no more come. */
+	/* To arm an accept, to complete it, to see that it was the last. */
 	ACCEPT_TURNS = 3,
 	COMMAND_BITS = 2,
 };
@@ -28,7 +28,7 @@ void wi_listeners_add(struct wi_listeners *listeners, int fd,
 	};
 }
 
-/* ---- commands ------------------------------------------------------------ */
+/* ---- commands ---------------------------------------------------------- */
 
 static enum wi_listener_command command_of(uint32_t word)
 {
@@ -52,7 +52,8 @@ bool wi_listener_has_acknowledged(const struct wi_listener *listener)
 void wi_latecomers_start(struct wi_latecomers *latecomers,
 			 const struct wi_listeners *listeners, uint64_t accepts)
 {
-	/* Enough for the kernel to come to the accept that it holds back. */
+	/* Enough turns for the kernel to run the accept, which it may hold back
+	 * behind other task work. */
 	latecomers->turns_left =
 		listeners->conns->pool.used_count / WI_TASKRUN_BATCH +
 		ACCEPT_TURNS;
@@ -100,7 +101,7 @@ static bool listener_is_full(const struct wi_listeners *listeners,
 	return listeners->conns->pool.used_count >= room;
 }
 
-/* Once the loop stops, all waiting clients are accepted: the table has room. */
+/* Once the loop stops, all waiting clients are accepted: there is room. */
 static bool listener_is_nearly_full(const struct wi_listeners *listeners,
 				    const struct wi_listener *listener)
 {
@@ -142,7 +143,7 @@ static void listener_cancel(struct wi_listeners *listeners,
 	listener->state = WI_LISTENER_CANCELLING;
 }
 
-/* Ends an accept that is armed as well, with -EINVAL. */
+/* Also ends an armed accept, with -EINVAL. */
 static void listener_shut(struct wi_listeners *listeners,
 			  struct wi_listener *listener)
 {
@@ -154,7 +155,8 @@ static void listener_shut(struct wi_listeners *listeners,
 
 void wi_listeners_shut(struct wi_listeners *listeners)
 {
-	/* Those as well that listen again since this loop shut them down. */
+	/* Also those that have listened again after this loop had shut them
+	 * down. */
 	for (uint32_t i = 0; i < listeners->count; i++)
 		listener_shut(listeners, &listeners->list[i]);
 }
@@ -172,8 +174,8 @@ static void listener_apply(struct wi_listeners *listeners,
 			   struct wi_listener *listener, uint32_t word)
 {
 	listener->seen_command = word;
-	/* It may listen again: a command to accept that came in between, and
-	 * was overtaken by this one, was never seen. */
+	/* It may listen again: this command may have overtaken a command to
+	 * accept that the loop never saw. */
 	listener->is_shut = WI_MUTANT("resumed-loop-does-not-accept", false,
 				      listener->is_shut);
 	if (command_of(word) == WI_LISTENER_ACCEPT)
@@ -183,8 +185,9 @@ static void listener_apply(struct wi_listeners *listeners,
 				    listener->accepts);
 }
 
-/* Whether this is its last turn: the loop stops, or it was to be emptied and
- * is. Clients that wait when the loop sees its stop are still accepted. */
+/* Whether this is its last turn: the loop stops, or the backlog was to be
+ * emptied and is empty. Clients that wait when the loop sees its stop are still
+ * accepted. */
 static bool listener_ends(const struct wi_listeners *listeners,
 			  struct wi_listener *listener)
 {
@@ -194,7 +197,7 @@ static bool listener_ends(const struct wi_listeners *listeners,
 	       !wi_latecomers_go_on(&listener->latecomers, listener->accepts);
 }
 
-/* For the thread that waits in net/server for it. */
+/* Wakes the thread that waits in net/server for it. */
 static void listener_tell(struct wi_listeners *listeners,
 			  struct wi_listener *listener, uint32_t word)
 {
@@ -216,7 +219,7 @@ static void listener_work(struct wi_listeners *listeners,
 	if (listener->is_shut ||
 	    WI_MUTANT("held-loop-goes-on", command_of(word) == WI_LISTENER_HOLD,
 		      false)) {
-		/* Shut down, or about to be: that ends what is armed. */
+		/* A shutdown, done or coming, ends an armed accept. */
 		if (WI_MUTANT("drained-loop-says-so-too-early",
 			      listener->state == WI_LISTENER_IDLE, true))
 			listener_tell(listeners, listener, word);
@@ -233,7 +236,7 @@ static void listener_work(struct wi_listeners *listeners,
 		if (is_full || (listener->is_multishot &&
 				listener_is_nearly_full(listeners, listener)))
 			listener_cancel(listeners, listener);
-	} /* else the accept's own last CQE decides */
+	} /* CANCELLING ends with the accept's last CQE */
 }
 
 void wi_listeners_work(struct wi_listeners *listeners)
@@ -244,14 +247,15 @@ void wi_listeners_work(struct wi_listeners *listeners)
 
 /* ---- completions ------------------------------------------------------- */
 
-/* By a call of its own if the SQ is full: no connection remembers the slot. */
+/* Closes a socket that no connection owns; by a system call if the SQ is
+ * full. */
 static void listener_let_go(struct wi_listeners *listeners, uint32_t file_slot)
 {
 	static const int32_t empty = WEIR_FILETAB_EMPTY;
 	struct io_uring_sqe *sqe = wi_core_sqe(listeners->core);
 	if (sqe != NULL)
 		weir_op_close_slot(sqe, file_slot);
-	else /* -ENOMEM, before 6.13: it keeps its place */
+	else /* -ENOMEM, before 6.13: the slot stays in use */
 		(void)weir_filetab_update(&listeners->core->ring, file_slot,
 					  &empty, 1);
 }
@@ -264,14 +268,14 @@ static void listener_accepted(struct wi_listeners *listeners,
 		wi_conn_birth(listeners->conns, listener->service);
 	wi_counter_add(&listeners->core->stats.accepts, 1);
 	if (conn != NULL) {
-		/* Ahead of anything that could close the slot. */
+		/* Before anything that could close the slot. */
 		wi_sample_accepted(listeners->sample, listeners->core,
 				   file_slot);
 		wi_conn_accepted(conn, file_slot);
 		return;
 	}
-	/* The pool is as large as the table, so this takes a table that was
-	 * refilled in the very turn in which all its slots were closed. */
+	/* The pool is as large as the table, so this happens only if the table
+	 * was refilled in the very turn in which all its slots were closed. */
 	wi_counter_add(&listeners->core->stats.accept_drops, 1);
 	listener_let_go(listeners, file_slot);
 }
@@ -304,7 +308,7 @@ static void listener_failed(struct wi_listeners *listeners,
 		listener_note_pause(listeners, listener);
 		listener->retry_ns = listeners->core->clock.now_ns + RETRY_NS;
 		break;
-	case -ECONNABORTED: /* that client is gone; there are others */
+	case -ECONNABORTED: /* that client is gone; others wait */
 	case -EPROTO:
 		wi_counter_add(&listeners->core->stats.accept_errors, 1);
 		break;
@@ -322,7 +326,8 @@ void wi_listeners_complete(struct wi_listeners *listeners,
 	assert(index < listeners->count);
 	struct wi_listener *listener = &listeners->list[index];
 
-	/* Of one that had ended: what it brought was taken then. */
+	/* A second completion of an accept that has ended: its socket was taken
+	 * with the first. */
 	if (WI_MUTANT("accept-is-taken-twice",
 		      listener->state == WI_LISTENER_IDLE, false) &&
 	    wi_token_op(cqe->user_data) == WI_LISTENER_OP_ACCEPT) {
@@ -330,8 +335,9 @@ void wi_listeners_complete(struct wi_listeners *listeners,
 		return;
 	}
 	if (wi_token_op(cqe->user_data) == WI_LISTENER_OP_CANCEL) {
-		/* -EALREADY, -ENOENT: it had just ended, or goes on armed and
-		 * must be cancelled again; the accept's CQE shows which. */
+		/* -EALREADY, -ENOENT: the accept has just ended, or is still
+		 * armed and must be cancelled again. Its own CQE shows
+		 * which. */
 		if (cqe->res < 0 && listener->state == WI_LISTENER_CANCELLING)
 			listener->state = WI_LISTENER_ARMED;
 		return;
@@ -358,7 +364,7 @@ static uint64_t listener_retry_ns(const struct wi_listeners *listeners,
 	if (listener->is_shut)
 		return UINT64_MAX;
 	if (listener_is_emptied(listener))
-		return 0; /* look at once: waiting clients come now */
+		return 0; /* at once: waiting clients are accepted now */
 	if (command_of(listener->seen_command) == WI_LISTENER_HOLD ||
 	    listener->state != WI_LISTENER_IDLE ||
 	    listener_is_full(listeners, listener))

@@ -2,15 +2,15 @@
  *
  *   IDLE <--> ARMED --> CANCELLING --> IDLE
  *
- * The kernel accepts first and looks for a free slot of the table second: into
- * a full table it drops the client. So accepting pauses at conn_count, and the
- * table has room beyond for a whole backlog that may be accepted meanwhile.
- * A multishot accept takes all waiting clients at once, so near conn_count they
- * are accepted one by one.
+ * The kernel accepts first and looks for a free slot of the file table second:
+ * if the table is full, it drops the client. So accepting pauses at conn_count,
+ * and the table has room for one more backlog, which the kernel may accept
+ * meanwhile. A multishot accept takes all waiting clients at once, so near
+ * conn_count they are accepted one by one.
  *
- * A listener ends by shutdown(2): that takes it out of its SO_REUSEPORT group
- * at once, moves the clients in its queue to other members where the group's
- * program allows it, and lets it listen again later. The descriptor stays
+ * A listener ends by shutdown(2). That takes it out of its SO_REUSEPORT group
+ * at once, and moves the clients in its queue to other members where the
+ * group's program allows it; later it can listen again. The descriptor stays
  * until the loop is freed, so that another thread may shut it down at any
  * time.
  */
@@ -38,31 +38,31 @@ enum wi_listener_state {
 	WI_LISTENER_CANCELLING,
 };
 
-/* What another thread wants of it. */
+/* What another thread has commanded. */
 enum wi_listener_command {
 	WI_LISTENER_ACCEPT = 0, /* it listens (again) */
 	WI_LISTENER_HOLD,       /* stop accepting; the caller shuts it down */
 	WI_LISTENER_EMPTY,      /* accept what waits, then shut it down */
 };
 
-/* Clients that were in the backlog when accepting was to end are still coming
- * in. */
+/* Clients that were in the backlog when accepting was to end, and are accepted
+ * now. */
 struct wi_latecomers {
-	uint32_t turns_left; /* until no more are let in */
+	uint32_t turns_left; /* until accepting ends */
 	uint64_t accepts;    /* as of the last turn */
 	uint64_t accepts_max;
 };
 
 struct wi_listener {
 	int fd;                           /* owned; closed with the loop */
-	const struct wi_service *service; /* of what it accepts; borrowed */
+	const struct wi_service *service; /* of its connections; borrowed */
 	enum wi_listener_state state;
-	bool is_multishot; /* what is armed goes on by itself */
+	bool is_multishot; /* the armed accept is a multishot */
 	bool is_paused;    /* counted once per pause */
 	bool is_shut;      /* by this loop */
-	uint64_t retry_ns; /* after an error: not before; 0: at once */
+	uint64_t retry_ns; /* after an error: try again then; 0: at once */
 	uint64_t accepts;
-	struct wi_latecomers latecomers; /* while it is emptied */
+	struct wi_latecomers latecomers; /* while it runs empty */
 
 	/* A count of the commands so far, and in the low bits the command. */
 	uint32_t command;      /* written by the thread that commands */
@@ -72,7 +72,7 @@ struct wi_listener {
 	uint32_t armed_command; /* as of when the accept was armed */
 };
 
-/* How far a loop has come with its stop, as far as accepting is concerned. */
+/* What a loop accepts, while it runs and while it stops. */
 enum wi_accepting {
 	WI_ACCEPTING = 0,
 	WI_ACCEPTING_THE_LAST, /* clients in the backlog are accepted */
@@ -82,7 +82,7 @@ enum wi_accepting {
 struct wi_listeners {
 	struct wi_core *core;     /* borrowed, as the next two */
 	struct wi_conns *conns;   /* where slots come from */
-	struct wi_sample *sample; /* is shown each accepted socket */
+	struct wi_sample *sample; /* sees each accepted socket */
 	uint32_t conn_count;      /* connections at a time */
 	uint32_t backlog;         /* of all listeners together */
 	enum wi_accepting accepting;
@@ -96,11 +96,11 @@ struct wi_listeners {
 void wi_listeners_add(struct wi_listeners *listeners, int fd,
 		      const struct wi_service *service);
 
-/* Arm, cancel or leave alone, as the loop's connections and the commands call
- * for; and shut it down once the loop stops. Once per turn. */
+/* Once per turn. Arms or cancels accepts, as the number of connections and the
+ * commands require; shuts the listeners down once the loop stops. */
 void wi_listeners_work(struct wi_listeners *listeners);
 
-/* All at once: this loop serves no more, and its turns are over. */
+/* Shuts all of them down: the loop has ended and serves no more. */
 void wi_listeners_shut(struct wi_listeners *listeners);
 
 void wi_listeners_close(struct wi_listeners *listeners);
@@ -108,18 +108,19 @@ void wi_listeners_close(struct wi_listeners *listeners);
 void wi_listeners_complete(struct wi_listeners *listeners,
 			   const struct io_uring_cqe *cqe);
 
-/* When one wants to be worked on again; UINT64_MAX: after a completion. */
+/* When to call work again; UINT64_MAX: only after a completion. */
 uint64_t wi_listeners_retry_ns(const struct wi_listeners *listeners);
 
-/* All are shut down, and nothing is in flight. */
+/* Whether all are shut down, and nothing is in flight. */
 bool wi_listeners_are_gone(const struct wi_listeners *listeners);
 
 /* Any thread, one at a time; then wi_loop_wake(). */
 void wi_listener_command(struct wi_listener *listener,
 			 enum wi_listener_command command);
 
-/* Any thread: the last command was to end, and every connection that it accepts
- * before it listens again has been accepted. */
+/* Any thread. Whether the loop has carried out the last command: for a command
+ * to end, every connection that the listener accepts before it listens again
+ * has been accepted. */
 bool wi_listener_has_acknowledged(const struct wi_listener *listener);
 
 /* @accepts: so far, of the listener or of the loop. */
@@ -127,8 +128,9 @@ void wi_latecomers_start(struct wi_latecomers *latecomers,
 			 const struct wi_listeners *listeners,
 			 uint64_t accepts);
 
-/* Once per turn: whether to go on for another one. No more than a backlog
- * holds: clients that come later must not put the end off for ever. */
+/* Once per turn: whether to accept for another turn. It ends after as many
+ * clients as a backlog holds, so that later clients cannot put the end off for
+ * ever. */
 bool wi_latecomers_go_on(struct wi_latecomers *latecomers, uint64_t accepts);
 
 #endif

@@ -8,9 +8,9 @@
 enum {
 	NS_PER_MS = 1000000,
 	DECAY_STEPS_MAX = 64, /* after so many ticks nothing is left */
-	DECAY_PARTS = 16,     /* of which one goes with each tick */
-	/* A SYN that is no connection by now becomes none: its client is gone,
-	 * or was a flood's. */
+	DECAY_PARTS = 16,     /* one of them is subtracted with each tick */
+	/* A SYN that has not become a connection by then never does: its client
+	 * is gone, or it was part of a flood. */
 	SETTLE_NS = 250 * NS_PER_MS,
 };
 
@@ -40,9 +40,9 @@ static uint32_t load_decay(uint32_t work, uint32_t ticks)
 	return work;
 }
 
-/* Another policy than least-loaded does not count what it sends. Of what was
- * sent when the wait began all is given up at its end, whatever came since: a
- * busy loop would otherwise gather SYNs that never became connections. */
+/* Only least-loaded counts what it sends. When the wait ends, all that had been
+ * sent when it began counts as settled, whatever arrived since. Otherwise a
+ * busy loop would collect SYNs that never became connections. */
 static void report_settle(struct wi_load_report *report,
 			  const struct wi_core *core)
 {
@@ -101,8 +101,8 @@ void wi_load_report_turn(struct wi_load_report *report,
 				  core->clock.now_tick - report->work_tick) +
 		       recvs;
 	report->work_tick = core->clock.now_tick;
-	/* Those that have come are in open_count before they leave the sum of
-	 * those that are yet to come: never in neither. */
+	/* A connection enters open_count before it leaves the sum of those
+	 * still to come, so that it is always in one of them. */
 	wi_store_relaxed_u32(&report->member->open_count, open_count);
 	wi_store_relaxed_u32(&report->member->work, report->work);
 	wi_store_relaxed_u32(&report->member->published_ms,

@@ -1,9 +1,8 @@
-/* load_report.h - what a loop publishes of its load, once per turn, for
- * steering
+/* load_report.h - what a loop publishes of its load for steering, every turn
  *
  * Plain stores into its member (steer_rule.h), which the steering program reads
- * at any time. A loop without a server has a member of its own, which has no
- * reader.
+ * at any time. A loop without a server has a member of its own, which no
+ * program reads.
  */
 #ifndef WEIR_NET_LOAD_REPORT_H
 #define WEIR_NET_LOAD_REPORT_H
@@ -23,7 +22,7 @@ struct wi_load_report {
 	uint32_t work; /* receives, decaying */
 	uint32_t work_tick;
 	uint64_t accepts;  /* as of the last turn */
-	bool is_expecting; /* some were sent to it that have not come */
+	bool is_expecting; /* connections sent to it have not arrived */
 	uint64_t expecting_since_ns;
 	uint64_t awaited; /* member->sent as of then */
 	struct wi_steer_member own;
@@ -41,8 +40,8 @@ void wi_load_report_turn(struct wi_load_report *report,
 			 const struct wi_core *core, uint32_t open_count,
 			 uint32_t recvs);
 
-/* When connections that were sent to it and never came are to be given up;
- * UINT64_MAX: there are none. */
+/* When to stop waiting for connections that were sent to it and have not
+ * arrived; UINT64_MAX: there are none. */
 uint64_t wi_load_report_due_ns(const struct wi_load_report *report);
 
 #endif

@@ -1,8 +1,8 @@
-/* loop.c - one turn after the other
+/* loop.c - the turns of a loop
  *
- *     flush: wi_conns_flush(), wi_listeners_work()
- *     enter: weir_ring_enter()
- *     reap:  each completion goes to the owner that its token names
+ *     flush:  wi_conns_flush(), wi_listeners_work()
+ *     enter:  weir_ring_enter()
+ *     reap:   each completion goes to the owner that its token names
  *     timers: deadlines, on_tick, connections that wait for memory
  *
  * Not here: making and freeing a loop (loop_open.c), how it ends
@@ -30,7 +30,7 @@ static void loop_flush(struct weir_loop *loop)
 
 /* ---- enter ------------------------------------------------------------- */
 
-/* The one timeout that the kernel sees: the nearest of all. */
+/* The nearest of all due times is the one timeout that the kernel gets. */
 static uint64_t loop_timeout_ns(const struct weir_loop *loop,
 				uint64_t timeout_ns)
 {
@@ -47,10 +47,10 @@ static uint64_t loop_timeout_ns(const struct weir_loop *loop,
 	return wi_min_u64(timeout_ns, wi_clock_until(&core->clock, due_ns));
 }
 
-/* Sends mostly complete within the call that submits them, so what is queued
- * counts as done, and the batch is what the peers have yet to say. The sum is
- * also how much deferred work one call runs: without its bound, batches would
- * feed on each other until all connections march in step. */
+/* Most sends complete within the call that submits them. So queued operations
+ * count as done, and the batch is what the peers still have to send. The sum
+ * also limits how much deferred task work one call runs: without a bound,
+ * batches would grow each other until all connections move in step. */
 static struct weir_wait loop_wait(const struct weir_loop *loop,
 				  uint64_t timeout_ns)
 {
@@ -58,7 +58,7 @@ static struct weir_wait loop_wait(const struct weir_loop *loop,
 	struct weir_wait wait = { .timeout_ns = timeout_ns };
 
 	if (loop->conns.marks.count > 0 || timeout_ns == 0)
-		return wait; /* work is left over: look, do not wait */
+		return wait; /* work is left over: do not sleep */
 	wait.want_count = 1;
 	uint32_t batch = wi_batching_wait_count(&core->batching,
 						loop->opts.batch_wait_us);
@@ -83,7 +83,7 @@ static void complete_none(struct weir_loop *loop,
 static void complete_doorbell(struct weir_loop *loop,
 			      const struct io_uring_cqe *cqe)
 {
-	(void)cqe; /* of any result: the loop is awake */
+	(void)cqe; /* any result will do: the loop is awake */
 	wi_doorbell_complete(&loop->doorbell, &loop->core);
 }
 
@@ -99,8 +99,8 @@ static void complete_sample(struct weir_loop *loop,
 	wi_sample_complete(&loop->sample, &loop->core, cqe);
 }
 
-/* A new owner of operations is a row here. Connections are no row: almost every
- * completion is theirs. */
+/* A new owner of operations adds a row here. Connections have none: almost
+ * every completion is theirs, so they are tested first. */
 static void (*const complete_by[WI_OWNER_COUNT])(
 	struct weir_loop *loop, const struct io_uring_cqe *cqe) = {
 	[WI_OWNER_NONE] = complete_none,
@@ -122,7 +122,7 @@ static inline void loop_dispatch(struct weir_loop *loop,
 	complete_by[owner](loop, cqe);
 }
 
-/* Apart, so that a loop without an observer asks once per turn for one. */
+/* A function of its own, so that the check for an observer is once a turn. */
 static __attribute__((noinline, cold)) void loop_reap_observed(
 	struct weir_loop *loop, uint32_t count)
 {
@@ -250,7 +250,7 @@ int weir_loop_run(struct weir_loop *loop)
 	do {
 		result = weir_loop_turn(loop, WEIR_TIMEOUT_NEVER);
 	} while (result > 0);
-	wi_loop_stopped(loop); /* of an error it has not ended */
+	wi_loop_stopped(loop); /* after an error: the loop has not ended */
 	return result;
 }
 
@@ -306,7 +306,7 @@ void weir_loop_user_set(struct weir_loop *loop, void *user)
 	loop->user = user;
 }
 
-/* Nothing is known of what was neither used nor refused. */
+/* A rung that was neither used nor refused stays untried. */
 static void loop_rung_set(struct weir_rung *rung, bool was_used, int err)
 {
 	if (rung->state == WEIR_RUNG_UNTRIED && (was_used || err < 0))

@@ -50,10 +50,10 @@ static void opts_resolve(struct weir_loop_opts *opts)
 	opts->block_memory_bytes = wi_blocks_round(opts->block_memory_bytes);
 }
 
-/* The table of direct descriptors may have no more slots than the limit of
- * open files, and needs room for two backlogs beyond conn_count: one that is
- * accepted in the very call in which accepting is to pause, and one that
- * arrives meanwhile. */
+/* The table of direct descriptors cannot have more slots than the limit of open
+ * files. Beyond conn_count it needs room for two backlogs: one that is accepted
+ * in the very call in which accepting is to pause, and one that arrives
+ * meanwhile. */
 static int opts_fit_backlog(struct weir_loop_opts *opts, uint64_t fd_limit,
 			    struct weir_error *error)
 {
@@ -92,7 +92,7 @@ static uint32_t loop_slot_count(const struct weir_loop_opts *opts)
 	return opts->conn_count + 2 * opts->backlog;
 }
 
-/* Every piece, once for its size and once for its place: keep both in step. */
+/* The size of every piece. loop_carve() takes the same pieces: keep in step. */
 static size_t loop_bytes(const struct weir_loop_opts *opts)
 {
 	const size_t slots = loop_slot_count(opts);
@@ -112,7 +112,7 @@ static size_t loop_bytes(const struct weir_loop_opts *opts)
 	return sum;
 }
 
-/* Returns the memory of the receive buffers, and that of the list of parked
+/* Returns the memory of the receive buffers; *out_parked: their list of parked
  * ones. */
 static void *loop_carve(struct weir_loop *loop, uint16_t **out_parked)
 {
@@ -314,13 +314,13 @@ void weir_loop_close(struct weir_loop *loop)
 	if (loop == NULL)
 		return;
 	wi_loop_stopped(loop);
-	/* The ring first: the kernel lets go of all that lies in the arena. */
+	/* The ring first: then the kernel no longer uses the arena. */
 	weir_bufring_close(&loop->core.bufs.bufring);
 	weir_ring_close(&loop->core.ring);
 	wi_listeners_close(&loop->listeners);
 	wi_doorbell_close(&loop->doorbell, &loop->core);
-	struct wi_arena arena = loop->arena; /* the loop lies in it */
-	/* Else the kernel may still write. */
+	struct wi_arena arena = loop->arena; /* a copy: the loop is in it */
+	/* Unmapped only if the kernel cannot write to it any more. */
 	if (WI_MUTANT("memory-is-unmapped-under-the-kernel",
 		      loop->core.stats.kept_bytes == 0, true))
 		wi_arena_close(&arena);

@@ -10,10 +10,10 @@
 struct weir_steer;
 struct wi_listeners;
 
-/* The kernel that it runs on. Any thread. */
+/* The kernel wrapper that it uses. Any thread. */
 const struct weir_kernel *wi_loop_kernel(const struct weir_loop *loop);
 
-/* Whose it is, and its position there. */
+/* Stores its server, and its position there. */
 void wi_loop_server_set(struct weir_loop *loop, struct weir_server *server,
 			uint32_t index);
 
@@ -25,8 +25,8 @@ int wi_loop_listen(struct weir_loop *loop, const struct weir_service *service,
 int wi_loop_take_ring(struct weir_loop *loop);
 int wi_loop_start(struct weir_loop *loop);
 
-/* on_stop, unless it was called or there was no start: no handler is called
- * any more. */
+/* Calls on_stop, once, if the loop has started. No handler is called after
+ * that. */
 void wi_loop_stopped(struct weir_loop *loop);
 
 /* It publishes its load as this member of @steer from now on. @on_log: a line,
@@ -43,11 +43,11 @@ void wi_loop_sample(struct weir_loop *loop, uint32_t interval, int cpu);
 /* Its listeners. Any thread may give them commands (listener.h). */
 struct wi_listeners *wi_loop_listeners(struct weir_loop *loop);
 
-/* Any thread: a turn, so that the loop sees what has been written for it. */
+/* Any thread: wakes the loop, so that it sees what was written for it. */
 void wi_loop_wake(struct weir_loop *loop);
 
-/* As weir_loop_stop(), but all callers of this together ask the loop @least
- * times, and no more. Any thread. */
+/* As weir_loop_stop(), but all callers of this together count as @least
+ * requests, and no more. Any thread. */
 void wi_loop_stop_to(struct weir_loop *loop, uint32_t least);
 
 /* Recent receives: see load_report.h. Any thread. */

@@ -54,7 +54,7 @@ static bool stop_is_empty(const struct weir_loop *loop)
 	       !loop->sample.is_in_flight;
 }
 
-/* The next one that counts for stop_operations_are_overdue(). */
+/* The next tick that stop_operations_are_overdue() counts. */
 static uint64_t stop_tick_ns(const struct weir_loop *loop)
 {
 	const struct wi_clock *clock = &loop->core.clock;
@@ -65,7 +65,7 @@ uint64_t wi_stop_due_ns(const struct weir_loop *loop)
 {
 	switch (loop->stop.phase) {
 	case WI_STOP_SEEN:
-		return 0; /* look at once: what had arrived comes now */
+		return 0; /* at once: what has arrived is shown now */
 	case WI_STOP_CUT:
 		/* The flush that shut the listeners down may leave no
 		 * completion to wait for. */
@@ -116,7 +116,7 @@ void wi_stop_time_out(struct weir_loop *loop, int err)
 	loop->stop.phase = WI_ENDED;
 }
 
-/* The kernel shows them to the submitting thread only, and this one ends soon.
+/* The kernel shows its workers to the submitting thread only, which ends soon.
  */
 static void stop_count_punts(struct weir_loop *loop)
 {

@@ -2,18 +2,18 @@
  *
  *   RUNNING -> STOP_SEEN -> CUT -> (FORCE) -> LAST -> ENDED
  *                                     |        |        ^
- *                                     +--------+--------+ given up
+ *                                     +--------+--------+ timed out
  *
- *   STOP_SEEN  every connection has its last look: what the kernel had
+ *   STOP_SEEN  every connection gets its last look: what the kernel had
  *              received by then is still shown to on_data, and answered; then
- *              it drains: its queue, FIN, the peer's FIN. Clients that waited
- *              in the backlog come in, and have theirs.
- *   CUT        accepts no more; connections are on their way out.
+ *              the connection drains: its queue, FIN, the peer's FIN. Clients
+ *              that waited in the backlog are accepted and served the same way.
+ *   CUT        accepts no more; connections drain.
  *   FORCE      the drain deadline has passed, or stop was called twice.
  *   LAST       no connection is left: the doorbell's read is cancelled.
- *   given up   an operation does not complete. The loop ends with an error, and
- *              its memory stays mapped for good: closing the ring cancels what
- *              is left, but does not say when that is done.
+ *   timed out  an operation does not complete. The loop ends with an error, and
+ *              its memory stays mapped for good: closing the ring cancels the
+ *              operation, but the kernel does not report when that is done.
  */
 #ifndef WEIR_NET_LOOP_STOP_H
 #define WEIR_NET_LOOP_STOP_H
@@ -35,28 +35,28 @@ enum wi_stop_phase {
 };
 
 struct wi_stop {
-	uint32_t requests; /* other threads' word */
+	uint32_t requests; /* written by any thread */
 	enum wi_stop_phase phase;
 	uint64_t deadline_ns;  /* UINT64_MAX: none, or no stop yet */
-	uint32_t overdue_tick; /* the last one that was counted */
+	uint32_t overdue_tick; /* the last tick that was counted */
 	uint32_t overdue_ticks;
-	int err; /* 0, or with what the loop ended */
+	int err; /* with which the loop ended, or 0 */
 	struct wi_latecomers latecomers;
 };
 
-/* Has another thread asked? Start of a turn. */
+/* At the start of a turn: has a thread requested the stop? */
 void wi_stop_look(struct weir_loop *loop);
 
-/* When the stop wants the loop awake; UINT64_MAX: not at all. */
+/* When the stop needs a turn; UINT64_MAX: it does not. */
 uint64_t wi_stop_due_ns(const struct weir_loop *loop);
 
-/* Twice the time of a drain is over. */
+/* Whether twice the drain time is over. */
 bool wi_stop_is_overdue(const struct weir_loop *loop);
 
-/* End of a turn: the next phase, if it is time. Return: false once ended. */
+/* At the end of a turn: moves on if it is time. Return: false once ended. */
 bool wi_stop_advance(struct weir_loop *loop);
 
-/* It ends, with @err: each connection has its on_close, the memory is kept. */
+/* Ends it with @err: calls each on_close and keeps the memory mapped. */
 void wi_stop_time_out(struct weir_loop *loop, int err);
 
 #endif

@@ -1,5 +1,7 @@
-/* loop_struct.h - struct weir_loop itself; for the files that make, turn and
- * end a loop (loop.c, loop_open.c, loop_stop.c), and for tests that look inside
+/* loop_struct.h - struct weir_loop itself
+ *
+ * For the files that make, turn and end a loop (loop.c, loop_open.c,
+ * loop_stop.c), and for tests that look inside.
  */
 #ifndef WEIR_NET_LOOP_STRUCT_H
 #define WEIR_NET_LOOP_STRUCT_H
@@ -33,7 +35,7 @@ struct weir_loop {
 	uint32_t index;
 	struct weir_server *server; /* NULL: a loop of its own */
 	void *user;
-	bool has_started;           /* on_stop is owed */
+	bool has_started;           /* on_stop is pending */
 	struct weir_loop_opts opts; /* every default resolved */
 	struct wi_arena arena;      /* holds all of the above as well */
 };

@@ -18,7 +18,7 @@ static void sample_ask(struct wi_sample *sample, struct wi_core *core,
 {
 	struct io_uring_sqe *sqe = wi_core_sqe(core);
 	if (sqe == NULL)
-		return; /* the next one then */
+		return; /* the next sample is asked instead */
 	weir_op_getsockopt(sqe, (int32_t)file_slot, SOL_SOCKET, SO_INCOMING_CPU,
 			   &sample->answer, sizeof(sample->answer));
 	weir_op_on_slot(sqe);
@@ -54,12 +54,12 @@ void wi_sample_complete(struct wi_sample *sample, struct wi_core *core,
 		if (sample->answer == sample->cpu)
 			wi_counter_add(&core->stats.samples_here, 1);
 		break;
-	case -EOPNOTSUPP: /* before 6.7: goes without */
+	case -EOPNOTSUPP: /* before 6.7: no samples */
 	case -EINVAL:
 		wi_trial_refused(&core->trials, &core->trials.socket_cmd,
 				 WEIR_RUNG_SOCKET_CMD, cqe->res);
 		break;
-	default: /* of this socket alone */
+	default: /* concerns this socket only */
 		break;
 	}
 }

@@ -1,7 +1,7 @@
 /* sample.h - on which CPU do the packets of a connection come in?
  *
- * One in so many accepted sockets is asked for its SO_INCOMING_CPU, by the
- * ring: the proof, from the socket itself, of what steering claims.
+ * One in so many accepted sockets is asked for its SO_INCOMING_CPU, by an
+ * operation of the ring. The answer shows whether steering works.
  */
 #ifndef WEIR_NET_SAMPLE_H
 #define WEIR_NET_SAMPLE_H
@@ -17,7 +17,7 @@ struct wi_sample {
 	uint32_t left;     /* accepts until the next one */
 	bool is_in_flight;
 	int cpu;    /* of the loop, or -1 */
-	int answer; /* the kernel's while in flight */
+	int answer; /* lent to the kernel while in flight */
 };
 
 void wi_sample_init(struct wi_sample *sample, uint32_t interval, int cpu);

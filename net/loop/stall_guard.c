@@ -5,11 +5,12 @@
 
 enum {
 	LATE_NS = 2 * WI_TICK_NS,
-	/* To arm what had ended, to complete it, and to see its peer's end. */
+	/* One to arm a receive, one to complete it, one to see the peer's FIN.
+	 */
 	LOOK_TURNS = 3,
 };
 
-/* The first deadline that is left. */
+/* The next deadline. */
 static uint64_t guard_due_ns(const struct wi_core *core,
 			     uint64_t stop_deadline_ns)
 {
@@ -21,7 +22,7 @@ static uint64_t guard_due_ns(const struct wi_core *core,
 	return wi_min_u64(due_ns, stop_deadline_ns);
 }
 
-/* Enough for each connection to be handed out, and to find a buffer. */
+/* Enough turns for each connection to receive once, with a buffer. */
 static uint32_t guard_look_turns(const struct wi_core *core,
 				 uint32_t conn_count)
 {
@@ -36,12 +37,12 @@ bool wi_stall_guard_turn(struct wi_stall_guard *guard, struct wi_core *core,
 {
 	const uint64_t now_ns = core->clock.now_ns;
 
-	/* In the last of these turns deadlines fire, late again or not: no loop
-	 * is kept from them for ever. */
+	/* In the last of these turns deadlines fire, even if the loop is late
+	 * again: they cannot be put off for ever. */
 	if (guard->turns_left > 0)
 		return --guard->turns_left > 0;
 
-	/* Counts from the turn before, which may have left some over. */
+	/* From the turn before, which may have left deadlines over. */
 	if (now_ns < before_ns + LATE_NS ||
 	    now_ns < guard_due_ns(core, stop_deadline_ns) + LATE_NS)
 		return false;

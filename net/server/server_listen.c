@@ -141,7 +141,7 @@ int wi_server_addrs_probe(struct weir_server *server,
 	return addrs_check_distinct(server, error);
 }
 
-/* ---- the listeners of a worker ------------------------------------------- */
+/* ---- the listeners of a worker ----------------------------------------- */
 
 static int worker_backlog(const struct wi_server_worker *worker)
 {

@@ -104,7 +104,7 @@ struct wi_server_worker *wi_server_worker(struct weir_server *server,
  */
 int wi_server_cpu_pick(const struct weir_server *server, uint32_t index);
 
-/* ---- server_worker.c ----------------------------------------------------- */
+/* ---- server_worker.c --------------------------------------------------- */
 
 /* A loop for an empty worker, to be pinned to @cpu or -1. */
 int wi_worker_open(struct wi_server_worker *worker, int cpu,

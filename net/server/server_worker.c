@@ -110,7 +110,7 @@ static int worker_thread_create(struct wi_server_worker *worker)
 	return err;
 }
 
-/* ---- the worker ---------------------------------------------------------- */
+/* ---- the worker -------------------------------------------------------- */
 
 int wi_worker_open(struct wi_server_worker *worker, int cpu,
 		   struct weir_error *error)

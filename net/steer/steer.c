@@ -22,7 +22,7 @@
 
 enum { NO_CPU = -1, NO_FD = -1 };
 
-/* ---- members ------------------------------------------------------------- */
+/* ---- members ----------------------------------------------------------- */
 
 static bool member_has_joined(const struct weir_steer *steer, uint32_t member)
 {
@@ -125,8 +125,7 @@ void wi_steer_set_accepting_none(struct weir_steer *steer, uint32_t member,
 	tables_refill(steer);
 }
 
-/* ---- listeners ------------------------------------------------------------
- */
+/* ---- listeners --------------------------------------------------------- */
 
 static int steer_sockopt(const struct weir_steer *steer, int fd, int name,
 			 const void *value, socklen_t value_bytes)
@@ -275,8 +274,7 @@ bool wi_steer_migrates(const struct weir_steer *steer)
 	return steer->means == WEIR_STEER_BY_EBPF && steer->is_attached;
 }
 
-/* ---- the collapse guard ---------------------------------------------------
- */
+/* ---- the collapse guard ------------------------------------------------ */
 
 /* What the policy itself has chosen, per member. */
 static void guard_read(const struct weir_steer *steer, bool is_stepped,
@@ -343,8 +341,7 @@ enum wi_guard_step wi_steer_guard(struct weir_steer *steer, uint64_t now_ns)
 	return step;
 }
 
-/* ---- changes --------------------------------------------------------------
- */
+/* ---- changes ----------------------------------------------------------- */
 
 static int policy_check_cpus(const struct weir_steer *steer,
 			     struct weir_error *error)

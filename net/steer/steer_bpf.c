@@ -50,8 +50,7 @@ bool weir_steer_is_built(void)
 	return true;
 }
 
-/* ---- what the verifier said ------------------------------------------------
- */
+/* ---- what the verifier said -------------------------------------------- */
 
 /* Its log ends with statistics (without BPF_LOG_STATS, one line of them); the
  * line before them is the reason. Cuts the log there and returns that line. */
@@ -98,8 +97,7 @@ static int load_explain(int err, char *log, struct weir_error *error)
 			      strerror(-err));
 }
 
-/* ---- loading --------------------------------------------------------------
- */
+/* ---- loading ----------------------------------------------------------- */
 
 /* A library does not print: libbpf's own messages are one setting for the
  * whole process, so it is put back. */
@@ -229,8 +227,7 @@ static int objects_load(struct wi_steer_bpf *bpf, struct wi_steer_object from,
 	return err;
 }
 
-/* ---- the shared memory ----------------------------------------------------
- */
+/* ---- the shared memory ------------------------------------------------- */
 
 static int memory_map(struct wi_steer_bpf *bpf, const char *name, size_t bytes,
 		      void **out_memory, size_t *out_bytes)
@@ -308,8 +305,7 @@ void wi_steer_bpf_close(struct wi_steer_bpf *bpf)
 	free(bpf);
 }
 
-/* ---- in use ---------------------------------------------------------------
- */
+/* ---- in use ------------------------------------------------------------ */
 
 struct wi_steer_state *wi_steer_bpf_state(struct wi_steer_bpf *bpf)
 {

@@ -22,8 +22,8 @@ struct wi_steer_bpf;
 struct wi_steer_object wi_steer_bpf_object(void);
 
 /* Loads @object once per group and maps what is shared. Return: 0; -ENOSYS if
- * this build has no program; -EPERM without CAP_BPF; else what the kernel
- * said, with the verifier's last words in @error. */
+ * this build has no program; -EPERM without CAP_BPF; else the kernel's errno,
+ * with the verifier's last words in @error. */
 int wi_steer_bpf_open(struct wi_steer_bpf **out_bpf,
 		      const struct weir_kernel *kernel,
 		      struct wi_steer_object object, uint32_t group_count,
@@ -38,9 +38,10 @@ struct wi_steer_state *wi_steer_bpf_state(struct wi_steer_bpf *bpf);
 struct wi_steer_row *wi_steer_bpf_rows(struct wi_steer_bpf *bpf,
 				       uint32_t *out_count);
 
-/* The listener of @member in @group; it leaves the map by itself when it
- * closes. Return: 0; -EINVAL if it does not listen, or has no SO_REUSEPORT;
- * -EBUSY if it is in a map; -E2BIG for a member beyond the map. */
+/* Puts the listener of @member into the map of @group; it leaves the map by
+ * itself when it closes. Return: 0; -EINVAL if it does not listen, or has no
+ * SO_REUSEPORT; -EBUSY if it is in a map; -E2BIG for a member beyond the
+ * map. */
 int wi_steer_bpf_put(struct wi_steer_bpf *bpf, uint32_t group, uint32_t member,
 		     int listener_fd);
 

@@ -25,14 +25,14 @@ bool wi_guard_is_due(struct wi_guard *guard, uint64_t now_ns)
 
 	if (now_ns < end_ns)
 		return false;
-	/* From now, not from its end: one that was looked at late does not
+	/* From now, not from its end: a window that was checked late does not
 	 * make the next one short. */
 	return wi_compare_exchange_relaxed_u64(&guard->window_end_ns, end_ns,
 					       now_ns + guard->window_ns);
 }
 
-/* What came in this window. Rows that are read while they grow, or a member
- * that was away, never make it negative. */
+/* Connections of this window. It never becomes negative, although rows grow
+ * while they are read and a member may have been away. */
 static uint64_t guard_delta(const struct wi_guard *guard,
 			    const uint64_t *counts, uint32_t member)
 {
@@ -42,11 +42,11 @@ static uint64_t guard_delta(const struct wi_guard *guard,
 	return counts[member] - guard->before[member];
 }
 
-/* What came for each member that takes any, and what it should have of that. */
+/* Connections and weights of all members that take connections. */
 struct guard_window {
 	uint64_t total;
 	uint64_t weight;       /* sum */
-	uint32_t member_count; /* that have one */
+	uint32_t member_count; /* that have a weight */
 };
 
 static struct guard_window guard_look(const struct wi_guard *guard,
@@ -74,8 +74,8 @@ static uint64_t member_limit(const struct wi_guard *guard, uint64_t fair)
 				     : (fair + WHOLE_PERCENT) / 2;
 }
 
-/* Some way below the limit, so that it does not go to and fro; but no lower
- * than half way to the fair share, which noise alone keeps it above. */
+/* Some way below the limit, so that the guard does not step to and fro. But no
+ * lower than half way to the fair share: noise alone can keep it above that. */
 static uint64_t member_back(uint64_t limit, uint64_t fair)
 {
 	const uint64_t half_way = (limit + fair) / 2;
@@ -84,8 +84,8 @@ static uint64_t member_back(uint64_t limit, uint64_t fair)
 		       : limit - WI_GUARD_BACK_PERCENT;
 }
 
-/* Whether any member had more than its limit, or, while stepped, more than what
- * it is to be below before the step back. */
+/* Whether any member had more than its limit; while stepped, more than the
+ * lower limit that allows the step back. */
 static bool guard_is_exceeded(const struct wi_guard *guard,
 			      const struct guard_window *window,
 			      const uint64_t *counts, const uint32_t *weights,

@@ -31,8 +31,7 @@ static const enum weir_rung_id steer_rung_ids[] = {
 };
 enum { RUNG_EBPF, RUNG_INCOMING_CPU, RUNG_CBPF, RUNG_COUNT };
 
-/* ---- names -----------------------------------------------------------------
- */
+/* ---- names ------------------------------------------------------------- */
 
 const char *weir_steer_policy_name(enum weir_steer_policy policy)
 {
@@ -124,8 +123,7 @@ static int opts_check(const struct weir_steer_opts *opts,
 	return 0;
 }
 
-/* ---- the means ------------------------------------------------------------
- */
+/* ---- the means --------------------------------------------------------- */
 
 static struct weir_rung *steer_rung(struct weir_steer *steer, int index)
 {
@@ -234,8 +232,7 @@ static int state_open(struct weir_steer *steer, struct weir_error *error)
 	return 0;
 }
 
-/* ---- open and close -------------------------------------------------------
- */
+/* ---- open and close ---------------------------------------------------- */
 
 static void members_init(struct weir_steer *steer)
 {
@@ -328,8 +325,7 @@ void weir_steer_close(struct weir_steer *steer)
 	free(steer);
 }
 
-/* ---- for users ------------------------------------------------------------
- */
+/* ---- for users --------------------------------------------------------- */
 
 enum weir_steer_means weir_steer_means(const struct weir_steer *steer)
 {

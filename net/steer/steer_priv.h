@@ -2,9 +2,9 @@
  *
  *     open -> join(group, member, listener)... -> attach -> changes -> close
  *
- * The server calls all of these under one lock, but those marked "any thread".
- * A member is a loop's place; a group is one address with a listener of each
- * loop.
+ * The server makes all these calls under one lock, except those marked "any
+ * thread". A member is a loop's place; a group is one address with a listener
+ * of each loop.
  */
 #ifndef WEIR_NET_STEER_PRIV_H
 #define WEIR_NET_STEER_PRIV_H
@@ -17,8 +17,8 @@
 
 #include <pthread.h>
 
-/* The members of one group, in the order in which the kernel has them: classic
- * BPF chooses by that index. */
+/* The members of one group, in the kernel's order: classic BPF chooses by that
+ * index. */
 struct wi_steer_group {
 	uint16_t members[WI_STEER_MEMBERS_MAX];
 	uint32_t count;
@@ -29,7 +29,7 @@ struct weir_steer {
 	struct weir_steer_opts opts; /* defaults resolved; weights not kept */
 	enum weir_steer_means means;
 	struct wi_steer_bpf *bpf; /* NULL: no program */
-	/* Shared with the program; without one, memory of our own: loops
+	/* Shared with the program; without a program, memory of our own: loops
 	 * publish in any case. */
 	struct wi_steer_state *state;
 	struct wi_steer_row *rows; /* NULL: no program counts choices */
@@ -48,34 +48,34 @@ struct weir_steer {
 	struct weir_rung rungs[3]; /* eBPF, SO_INCOMING_CPU, classic BPF */
 };
 
-/* weir_steer_open() with another program: for a test that has a broken one. */
+/* weir_steer_open() with another program, for tests with a broken one. */
 int wi_steer_open(struct weir_steer **out_steer,
 		  const struct weir_steer_opts *opts,
 		  struct wi_steer_object object, struct weir_error *error);
 
-/* The loop of @member comes: @cpu that it is pinned to, or -1. Nothing is sent
- * to it before its listeners have joined. Return: 0; -EINVAL if the policy
- * cannot work with it. */
+/* Adds the loop of @member. @cpu: that it is pinned to, or -1. It gets no
+ * connections before its listeners have joined. Return: 0; -EINVAL if the
+ * policy cannot work with it. */
 int wi_steer_member_take(struct weir_steer *steer, uint32_t member, int cpu,
 			 struct weir_error *error);
 
-/* It has gone, with its listeners. */
+/* Removes the loop, with its listeners. */
 void wi_steer_member_give(struct weir_steer *steer, uint32_t member);
 
-/* A listening member of the group, borrowed until it leaves. Return: 0, or
- * the errno of the map or of setsockopt(2). */
+/* Adds its listener to the group; borrowed until it leaves. Return: 0, or the
+ * errno of the map or of setsockopt(2). */
 int wi_steer_join(struct weir_steer *steer, uint32_t group, uint32_t member,
 		  int listener_fd, struct weir_error *error);
 
-/* That listener has been shut down, or will not be used. */
+/* Removes a listener that was shut down, or that will not be used. */
 void wi_steer_leave(struct weir_steer *steer, uint32_t group, uint32_t member);
 
-/* From now on this steer chooses, for every group with a member, whatever did
- * so before. Return: 0, or the errno of setsockopt(2). */
+/* From now on this steer chooses for every group with a member, in place of
+ * what chose before. Return: 0, or the errno of setsockopt(2). */
 int wi_steer_attach(struct weir_steer *steer, struct weir_error *error);
 
-/* Another policy, at once. Return: 0; -EOPNOTSUPP if it cannot be had by the
- * means of this kernel; -EINVAL. */
+/* Changes the policy at once. Return: 0; -EOPNOTSUPP if the present means
+ * cannot do it; -EINVAL. */
 int wi_steer_set_policy(struct weir_steer *steer, enum weir_steer_policy policy,
 			struct weir_error *error);
 
@@ -83,7 +83,7 @@ int wi_steer_set_policy(struct weir_steer *steer, enum weir_steer_policy policy,
 void wi_steer_set_weight(struct weir_steer *steer, uint32_t member,
 			 uint32_t weight);
 
-/* Draining: nothing new, whatever its weight. */
+/* While it has stopped accepting it gets nothing new, whatever its weight. */
 void wi_steer_set_accepting_none(struct weir_steer *steer, uint32_t member,
 				 bool has_stopped_accepting);
 
@@ -91,7 +91,7 @@ void wi_steer_set_accepting_none(struct weir_steer *steer, uint32_t member,
  * shut down; if not, it resets them. */
 bool wi_steer_migrates(const struct weir_steer *steer);
 
-/* Any thread: as of now. */
+/* Any thread: the policy now. */
 static inline enum weir_steer_policy wi_steer_policy(
 	const struct weir_steer *steer)
 {
@@ -106,7 +106,7 @@ static inline struct wi_steer_member *wi_steer_member(struct weir_steer *steer,
 	return &steer->state->members[member];
 }
 
-/* What was chosen: sums over all CPUs, and those on the member's own CPU. */
+/* What was chosen: sums over all CPUs, and the part on the member's own CPU. */
 struct wi_steer_counts {
 	uint64_t chosen;
 	uint64_t chosen_here;
@@ -116,7 +116,7 @@ void wi_steer_counts(const struct weir_steer *steer, uint32_t member,
 		     struct wi_steer_counts *out_counts);
 uint64_t wi_steer_missed(const struct weir_steer *steer);
 
-/* Any loop's thread, once per turn: the guard's look. Return: what it did. */
+/* Any loop's thread, once per turn: the guard's check. Return: its step. */
 enum wi_guard_step wi_steer_guard(struct weir_steer *steer, uint64_t now_ns);
 
 #endif

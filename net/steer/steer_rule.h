@@ -1,10 +1,10 @@
 /* steer_rule.h - which loop gets the next connection: the facts and the rule
  *
  * One text for all that choose: the program that the kernel runs
- * (steer.bpf.c), the tests, and any kernel that is simulated. The facts lie in
- * memory that this process and that program share; each word has one writer,
- * named beside it, and every reader takes what it finds: a choice made from
- * facts that are a moment old is served like any other.
+ * (steer.bpf.c), the tests, and any simulated kernel. The facts are in memory
+ * that this process and that program share. Each word has one writer, named
+ * beside it. A reader uses the value that it finds: a choice from facts that
+ * are a moment old is as good as any other.
  *
  *     state   one: policy, tables, and a line for each member
  *     rows    one for each CPU: what was chosen there
@@ -37,14 +37,14 @@ enum {
 	WI_STEER_SOURCE_HASH,
 };
 
-/* A line of its own: a loop stores here once per turn. */
+/* A cache line of its own: its loop stores here once per turn. */
 struct wi_steer_member {
 	uint64_t sent;         /* the program: given to it by least-loaded */
-	uint64_t settled;      /* its loop: those of them that it has counted
-				* in open_count, or given up on */
+	uint64_t settled;      /* its loop: of these, those that it has counted
+				* in open_count, or that never arrived */
 	uint32_t open_count;   /* its loop: connections */
 	uint32_t work;         /* its loop: recent receives, a decaying sum */
-	uint32_t published_ms; /* its loop: when it stored these; goes round */
+	uint32_t published_ms; /* its loop: when it stored these; wraps */
 	uint32_t weight;       /* the server: 0: takes no new ones */
 	uint32_t sent_ms;      /* the program: when it last counted in sent */
 	uint8_t pad[28];
@@ -52,7 +52,7 @@ struct wi_steer_member {
 
 struct wi_steer_state {
 	uint32_t policy;       /* the server: WI_STEER_KERNEL ... */
-	uint32_t is_stepped;   /* the guard: least-loaded instead of it */
+	uint32_t is_stepped;   /* the guard: least-loaded instead of policy */
 	uint32_t member_count; /* the server: all that are in use lie below */
 	uint32_t turn_count;   /* the server: length of turns[]; 0: none left */
 	uint32_t seed;         /* the server: of the source's hash */
@@ -65,7 +65,7 @@ struct wi_steer_state {
 	struct wi_steer_member members[WI_STEER_MEMBERS_MAX];
 };
 
-/* Written by the program only, on its CPU only. */
+/* Written only by the program, and only on its CPU. */
 struct wi_steer_row {
 	uint64_t step;   /* choices made here */
 	uint64_t missed; /* no member, or its listener is closed: the kernel's
@@ -92,8 +92,8 @@ struct wi_steer_facts {
 	uint32_t now_ms; /* goes round; for least-loaded only */
 };
 
-/* Of an IPv6 address, or an IPv4 one in its mapped form; words as they lie in
- * the packet. The seed keeps strangers from choosing their loop. */
+/* Of an IPv6 address, or an IPv4 address in its mapped form; words in the
+ * packet's byte order. The seed keeps clients from choosing their loop. */
 static inline uint32_t wi_steer_source_hash(const uint32_t source[4],
 					    uint32_t seed)
 {
@@ -124,7 +124,7 @@ static inline uint32_t wi_steer_by_step(const struct wi_steer_state *state,
 	return WI_STEER_READ(state->turns[at]);
 }
 
-/* A CPU without a loop gives its connections to all in turn. */
+/* A CPU without a loop gives its connections to all loops in turn. */
 static inline uint32_t wi_steer_by_cpu(const struct wi_steer_state *state,
 				       uint32_t cpu, uint32_t step)
 {
@@ -139,18 +139,19 @@ static inline uint32_t wi_steer_by_cpu(const struct wi_steer_state *state,
 	return WI_STEER_READ(state->cpu_members[cpu][at]);
 }
 
-/* Whether @then_ms is not long before @now_ms, nor after: another CPU may have
- * read the clock a little later. */
+/* Whether @then_ms is near @now_ms. It may be a little later: another CPU has
+ * read the clock. */
 static inline uint32_t wi_steer_is_fresh(uint32_t now_ms, uint32_t then_ms,
 					 uint32_t stale_ms)
 {
 	return now_ms - then_ms + stale_ms <= 2 * stale_ms;
 }
 
-/* Connections that it has or is about to have. It publishes once per turn, so
- * what it was sent since then is added: without that, all that come between
- * two turns of the emptiest loop would pile up on it. What was sent long ago
- * and never came, a loop that sleeps has not yet taken out. */
+/* Connections that the member has, or is about to have. It publishes once per
+ * turn, so what was sent to it since then is added: otherwise all that come
+ * between two turns of the emptiest loop would pile up on it. What was sent
+ * long ago and never arrived is not added: a sleeping loop has not yet
+ * subtracted it. */
 static inline uint64_t wi_steer_load(const struct wi_steer_member *member,
 				     uint32_t now_ms)
 {
@@ -164,7 +165,7 @@ static inline uint64_t wi_steer_load(const struct wi_steer_member *member,
 	return open_count + (sent - settled);
 }
 
-/* An idle loop does not turn, so what it last published of its work grows old.
+/* An idle loop has no turns, so a value that it published long ago counts as 0.
  */
 static inline uint32_t wi_steer_work(const struct wi_steer_member *member,
 				     uint32_t now_ms)
@@ -187,14 +188,14 @@ struct wi_steer_walk {
 	uint64_t best_weight;
 };
 
-/* @index, or 0 if it is not below @count: without a branch, for on a path that
- * knows it to be 0 the verifier would not let it be added to a pointer, unless
- * the process that loads the program has CAP_PERFMON beside CAP_BPF. */
+/* @index, or 0 if it is not below @count. Without a branch: on a path where the
+ * verifier knows the index to be 0, it would not let it be added to a pointer,
+ * unless the process that loads the program has CAP_PERFMON beside CAP_BPF. */
 static inline uint32_t wi_steer_wrapped(uint32_t index, uint32_t count)
 {
 	int64_t below = (int64_t)index - (int64_t)count;
 #ifdef __bpf__
-	__asm__ volatile("" : "+r"(below)); /* or it makes a branch again */
+	__asm__ volatile("" : "+r"(below)); /* else clang makes a branch */
 #endif
 	return index & (uint32_t)(below >> 63);
 }
@@ -228,8 +229,8 @@ static long wi_steer_walk_step(uint32_t step, void *ctx)
 	return 0;
 }
 
-/* Least load per weight after it has taken this one; of equals the one with
- * less recent work, and of those the next in turn. */
+/* The member with the least load per weight, this connection included; of
+ * equals the one with less recent work, and of those the next in turn. */
 static inline uint32_t wi_steer_by_load(const struct wi_steer_state *state,
 					const struct wi_steer_facts *facts)
 {
@@ -244,8 +245,8 @@ static inline uint32_t wi_steer_by_load(const struct wi_steer_state *state,
 		.best = WI_STEER_NO_MEMBER,
 	};
 #ifdef __bpf__
-	/* Linux 5.17. The verifier would walk a loop of its own member by
-	 * member, on every path. */
+	/* Linux 5.17. The verifier would walk a plain loop member by member, on
+	 * every path. */
 	bpf_loop(count, wi_steer_walk_step, &walk, 0);
 #else
 	for (uint32_t i = 0; i < count; i++)
@@ -255,7 +256,7 @@ static inline uint32_t wi_steer_by_load(const struct wi_steer_state *state,
 	return walk.best;
 }
 
-/* A table in place of a division by the number of members: when one leaves, few
+/* A table instead of a division by the number of members: when one leaves, few
  * sources of the others move (steer_table.h). */
 static inline uint32_t wi_steer_by_source(const struct wi_steer_state *state,
 					  uint32_t source)

@@ -33,8 +33,7 @@ enum {
 
 #define MEMLOCK_WANTED ((uint64_t)8 << 20)
 
-/* ---- reading ---------------------------------------------------------------
- */
+/* ---- reading ----------------------------------------------------------- */
 
 /* The first line of @path that starts with @key, without key and newline. */
 static bool read_line(const struct doctor *doctor, const char *path,
@@ -80,8 +79,7 @@ static bool has_capability(const struct doctor *doctor, int bit)
 	       (set >> bit & 1) != 0;
 }
 
-/* ---- facts -----------------------------------------------------------------
- */
+/* ---- facts ------------------------------------------------------------- */
 
 static struct doctor_fact *fact_add(struct doctor *doctor, const char *name,
 				    const char *wanted, const char *why,

@@ -137,8 +137,7 @@ static struct sim_story_result play(FILE *out)
 	return ctx.result;
 }
 
-/* ---- tapes in files -------------------------------------------------------
- */
+/* ---- tapes in files ---------------------------------------------------- */
 
 static struct sim_tape_text text;
 
@@ -176,8 +175,7 @@ static bool tape_write(const char *name, const char *rule, const uint8_t *bytes,
 	return err == 0;
 }
 
-/* ---- a failure ------------------------------------------------------------
- */
+/* ---- a failure --------------------------------------------------------- */
 
 static bool fails_alike(const uint8_t *bytes, size_t byte_count, void *ctx)
 {
@@ -221,8 +219,7 @@ static int tell_failure(const char *broken, const char *file)
 	return EXIT_FAILURE;
 }
 
-/* ---- many -----------------------------------------------------------------
- */
+/* ---- many -------------------------------------------------------------- */
 
 static double seconds_since(const struct timespec *start)
 {
