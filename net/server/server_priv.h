@@ -8,8 +8,9 @@
  * it, but for what is marked "any thread".
  *
  *     server.c           open, stop, join, close
- *     server_worker.c      one loop and its thread
+ *     server_worker.c    one loop and its thread
  *     server_listen.c    addresses, and the listeners of a worker
+ *     listen_socket.c    how one of them is bound
  *     server_roll.c      loops come and go while the server runs
  *     server_snapshot.c  one copy of its state
  */

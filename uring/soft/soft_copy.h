@@ -1,8 +1,8 @@
 /* soft_copy.h - how a kernel in this process reads and writes lent memory
  *
  * What a ring has lent to its kernel is poisoned (annotate.h): the kernel alone
- * may pass. Memory that is free, or never was, it meets as any
- * code does: AddressSanitizer reports it.
+ * may pass. AddressSanitizer reports an access of that kernel to memory that is
+ * free or was never allocated, as it does for any code.
  */
 #ifndef WEIR_URING_SOFT_COPY_H
 #define WEIR_URING_SOFT_COPY_H
