@@ -278,7 +278,7 @@ static struct fuzz_reading fuzz_read_pieces(
 	return reading;
 }
 
-/* The last need_bytes too: a reader who waits for them has missed nothing. */
+/* The last need_bytes too: a reader that waits for them has missed nothing. */
 static void fuzz_check_same(const struct fuzz_reading *whole,
 			    const struct fuzz_reading *pieces)
 {

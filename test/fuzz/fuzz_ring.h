@@ -33,8 +33,8 @@ enum {
 
 struct ring_kind;
 
-/* One SQE. Its memory is static: of one that hides its success nobody knows
- * when the kernel has done with it. */
+/* One SQE. Its memory is static: the test cannot know of one that hides its
+ * success when the kernel has done with it. */
 struct ring_op {
 	const struct ring_kind *kind;
 	int fd_index;          /* or -1 */

@@ -117,7 +117,7 @@ struct diff_world {
 	void (*fin)(void *ctx, uint32_t conn);
 	void (*rst)(void *ctx, uint32_t conn);
 	void (*hang_up)(void *ctx, uint32_t conn);
-	/* Time passes with nobody doing anything. */
+	/* Time passes and no side does anything. */
 	void (*pass)(void *ctx, uint64_t ns);
 	/* Whether more may happen; asked after each turn. */
 	bool (*is_settled)(void *ctx, bool is_as_expected);

@@ -53,7 +53,7 @@ static bool ends_amid_the_last_input(const struct diff_script *script,
 	return false;
 }
 
-/* @conn resets or hangs up, and nobody has waited for what it did before; or
+/* @conn resets or hangs up, and no step has waited for what it did before; or
  * the loop is stopped, the same. */
 static bool races_with_an_end(const struct diff_script *script, uint32_t conn)
 {
@@ -90,7 +90,7 @@ const struct diff_freedom diff_freedoms[] = {
 	{ "what comes behind the end",
 	  "of the bytes behind the one at which the handler ends it, those in "
 	  "the same segment are dropped with it, later ones are discarded and "
-	  "counted: where TCP cuts is nobody's promise (RFC 9293, 3.7)",
+	  "counted: no RFC promises where TCP cuts (RFC 9293, 3.7)",
 	  DIFF_MAY_DISCARD, ends_amid_input },
 	{ "an abort",
 	  "loses what is queued: the answers to the last segment; and closes "

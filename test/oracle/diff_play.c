@@ -190,7 +190,7 @@ static void client_write(struct player *player, uint32_t index, uint32_t count)
 			bytes[i] = pattern(index, player->written[index] + i);
 		const int result =
 			world->write(world->ctx, index, bytes, piece);
-		if (result == -ECONNRESET) /* told once, here */
+		if (result == -ECONNRESET) /* reported once, here */
 			client_end(player, index, DIFF_END_RST);
 		if (result <= 0)
 			return;
@@ -311,7 +311,7 @@ static void act(struct player *player, const struct diff_action *action)
 	}
 }
 
-/* Whoever is still there reads to the end of what there is, and hangs up. */
+/* Each client that is still there reads what there is, and hangs up. */
 static void finish(struct player *player)
 {
 	static const struct diff_action stop = { .what = DIFF_STOP };

@@ -128,7 +128,7 @@ static void real_pass(void *ctx, uint64_t ns)
 }
 
 /* Packets on loopback may be handled a little later, by another thread of the
- * kernel: what the other kernel has told already is waited for. */
+ * kernel: what the other kernel has reported already is waited for. */
 static bool real_is_settled(void *ctx, bool is_as_expected)
 {
 	struct real *real = ctx;

@@ -4,7 +4,7 @@
  *                    \---> play(model) --> outcome --+-- the same?
  *
  * A program has up to six operations on the two ends of one connection. Its
- * outcome is what each operation was told, completion by completion, the bytes
+ * outcome is the result of each operation, completion by completion, the bytes
  * that it received, and what was left in the sockets. The order between
  * completions of different operations is not part of it: the partial order.
  */

@@ -1,6 +1,6 @@
 /* model_lies.h - outcomes that no kernel has, and a model that is wrong
  *
- *     true outcome --> told otherwise --> the model must not have it
+ *     true outcome --> one part changed --> the model must not have it
  *     true outcome --> a model whose completions are changed must not have it
  *
  * A check that cannot fail is worth nothing: these make sim-model fail.

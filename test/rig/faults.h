@@ -1,6 +1,6 @@
 /* faults.h - the default kernel, with failures where a test asks for them
  *
- *     ring --> enter: whole, short, not called, called but not told
+ *     ring --> enter: whole, short, not called, called but not reported
  *              setup, map, register: an errno
  *              closes, unmaps, sleeps: counted
  */

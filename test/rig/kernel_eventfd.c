@@ -136,7 +136,7 @@ static int eventfd_enter(void *ctx, int ring_fd, uint32_t submit_count,
 	return submitted > 0 ? submitted : waited;
 }
 
-/* A ring that is named by an index, or waits by a region, could not be told
+/* A ring that is named by an index, or waits by a region, could not be known
  * apart, or would not show how long: uring/ goes without both. */
 static int eventfd_register(void *ctx, int ring_fd, uint32_t opcode, void *arg,
 			    uint32_t arg_count)

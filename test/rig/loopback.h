@@ -5,7 +5,7 @@
  *     that was in front of it has been handled
  *
  * The kernel mostly empties that queue before a sender goes on; now and then it
- * leaves that to a thread of its own. Whoever compares what happens at each
+ * leaves that to a thread of its own. A test that compares what happens at each
  * step waits for it here.
  */
 #ifndef WEIR_TEST_LOOPBACK_H

@@ -1,9 +1,9 @@
 /* msan_check.c - what Check allocates, MemorySanitizer takes for written
  *
- * Check is a library that was compiled without the sanitizer, so nobody sees
- * it write, and memory that it has filled looks as malloc() has left it. Its
- * two allocators are wrapped (-Wl,--wrap, test/meson.build); those of the tests
- * and of weir are not.
+ * Check is a library that was compiled without the sanitizer, so it does not
+ * see it write, and memory that it has filled looks as malloc() has left it.
+ * Its two allocators are wrapped (-Wl,--wrap, test/meson.build); those of the
+ * tests and of weir are not.
  */
 #include <sanitizer/msan_interface.h>
 #include <stddef.h>

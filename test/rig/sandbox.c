@@ -36,7 +36,7 @@ int sandbox_run(int (*body)(void *ctx, struct weir_error *error), void *ctx,
 	return apart.result;
 }
 
-/* Who asks for no argument compares the call's number once more. */
+/* A rule without an argument compares the call's number once more. */
 bool sandbox_deny(const struct sandbox_denial *denial)
 {
 	const uint32_t number_at = offsetof(struct seccomp_data, nr);

@@ -20,7 +20,7 @@ struct skips {
 	} rows[SKIPS_MAX];
 };
 
-static struct skips *skips; /* NULL: nobody counts */
+static struct skips *skips; /* NULL: not counted */
 
 void wi_skips_open(void)
 {

@@ -48,8 +48,8 @@ static void set_no_delay(int fd)
 		setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof(on)), 0);
 }
 
-/* Bound to a port of the kernel's choice; shared with those who may listen at
- * it if it @is_held. */
+/* Bound to a port of the kernel's choice; shared with sockets that may listen
+ * at it if it @is_held. */
 static int bound(bool is_held, struct sockaddr_in *out_address)
 {
 	struct sockaddr_in address = {

@@ -85,8 +85,8 @@ bool wi_kernel_has_rings(void);
 /* A listening IPv4 socket on 127.0.0.1; its address goes to *out_address. */
 int wi_listener(struct sockaddr_in *out_address);
 
-/* A socket that keeps a port of 127.0.0.1 from all others, but for whoever sets
- * SO_REUSEADDR to listen there; the address goes to *out_address. */
+/* A socket that keeps a port of 127.0.0.1 from all other sockets, except those
+ * that set SO_REUSEADDR to listen there; the address goes to *out_address. */
 int wi_port_hold(struct sockaddr_in *out_address);
 
 /* Two connected TCP sockets over loopback: TCP_NODELAY on both. */

@@ -103,7 +103,7 @@ static bool wire_draws(struct wire *wire, uint32_t percent)
 }
 
 /* A SYN that is lost costs a second, and then 3 and 6 for each loss until
- * there is a round trip to go by (RFC 6298, 5.7), whoever serves. */
+ * there is a round trip to go by (RFC 6298, 5.7), whatever serves. */
 static bool packet_is_syn(const struct wire_packet *packet)
 {
 	const uint32_t header_bytes = (packet->data[0] & 0x0fu) * 4;

@@ -32,12 +32,12 @@
 #define OP_COUNT 9
 
 /* An entry names its buffer and the turn that it was written for, so that an
- * old entry is told from a new one; 0 was never written. */
+ * old entry differs from a new one; 0 was never written. */
 #define entry_with(id, turn) (1 + (id) + ENTRY_COUNT * (turn))
 #define entry_id(entry) (((entry) - 1) % ENTRY_COUNT)
 #define entry_turn(entry) (((entry) - 1) / ENTRY_COUNT)
 
-/* Who has buffer 0, 1: for the proof only, no process decides by it. */
+/* The owner of buffer 0, 1: for the proof only, no process decides by it. */
 bit is_lent[ENTRY_COUNT];
 chan cqes = [ENTRY_COUNT] of { byte, byte }; /* buffer id, what was put in */
 

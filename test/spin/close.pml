@@ -17,7 +17,7 @@
  * Proved: on_close comes once for each connection and nothing after it; the
  * slot is given back once, and not while the kernel holds an operation of it
  * or a completion of it is on its way; all buffers are back at the end; and,
- * with a scheduler that forgets nobody, each connection ends.
+ * with a fair scheduler, each connection ends.
  *
  * In the library: net/conn/conn_work.c, wi_conn_stop() and wi_conn_drain() in
  * net/conn/conn.c, loop_dispatch() in net/loop/loop.c, wi_pool_give() in net/core/pool.h.
@@ -436,7 +436,7 @@ inline reap()
 		count--;
 		cq ? kind, whose, result, more;
 		if
-		:: kind == FREE -> kind = RECV /* of a ghost: nobody is owed */
+		:: kind == FREE -> kind = RECV /* of a ghost: no completion is pending */
 		:: else -> owed--
 		fi;
 		dispatch(kind, whose, result, more)
@@ -531,7 +531,7 @@ end:	do
 		send = NONE;
 		if
 		:: post(SEND, CANCELED, 0)
-		:: post(SEND, DONE, 0) /* what went out before is told */
+		:: post(SEND, DONE, 0) /* what went out before is reported */
 		fi
 	   }
 	od
@@ -593,7 +593,7 @@ end:	do
 }
 
 /* A completion of the first connection, when the second may have its slot.
- * FREE stands for a receive that nobody is owed. */
+ * FREE stands for a receive without a pending completion. */
 #ifndef LIVENESS
 active proctype kernel_ghost()
 {
@@ -626,7 +626,7 @@ end:	do
 	od
 }
 
-/* Deadlines, ticks, and the user. Nobody stays open for ever: a peer that does
+/* Deadlines, ticks, and the user. No connection stays open for ever: a peer that does
  * nothing is idle, one that talks is closed by the user some time. */
 active proctype time()
 {

@@ -1,14 +1,14 @@
 /* handover.pml - connections that wait at a loop go to another, or stay
  *
- *     control:  drain, resume, remove      loop:  accept, heed, tell
+ *     control:  drain, resume, remove      loop:  accept, apply, acknowledge
  *     ---------------------------------    ---------------------------------
  *     write the command, ring the doorbell    woken: read the command, act on it
- *     shut the listener down (HOLD), or    let in who waits, shut it down
+ *     shut the listener down (HOLD), or    accept what waits, shut it down
  *     leave that to the loop (EMPTY)       write told, once nothing is armed
  *     wait for told, or for the loop's end
  *
  * Where connections migrate (the steering program is attached), a shutdown
- * moves who waits to the other listener of the group; elsewhere it resets them,
+ * moves waiting clients to the other listener of the group; elsewhere it resets them,
  * so the loop lets them in first. A connection is in a listener's queue, in
  * transit to a loop (accepted, its completion not yet reaped), or a loop's.
  * At any moment the server may be stopped, and the loop may fail.
@@ -29,8 +29,8 @@
  * mutant NO_END_CHECK deadlock: control waits for a loop that has ended
  * mutant TOLD_EARLY assertion: told while the accept is still armed
  * mutant NO_COUNT assertion: a command has no number: an old answer passes for the new one
- * mutant SHUT_AT_ONCE assertion: a loop that is to be emptied lets nobody in first
- * mutant NO_SHUT_FOR_ENDED assertion: nobody shuts down for a loop that failed
+ * mutant SHUT_AT_ONCE assertion: a loop that is to be emptied accepts no client first
+ * mutant NO_SHUT_FOR_ENDED assertion: no thread shuts down for a loop that failed
  * mutant NO_STOP_CHECK assertion: a resume does not look whether the server stops
  * mutant SHUT_AND_DONE assertion: only a command to accept, if seen, tells that it listens again
  * mutant SHUT_IS_REMEMBERED assertion: a loop that fails trusts that what it had shut down still is
@@ -211,7 +211,7 @@ inline reap()
 	who = 0
 }
 
-/* Who waits at a loop that fails is lost but where they migrate. */
+/* Clients that wait at a loop that fails are lost, except where they migrate. */
 inline shut_down_failing()
 {
 	is_stopped = 1;

@@ -30,13 +30,13 @@
  * mutant NO_BACK assertion: a taker that stops drops what has come
  * mutant NO_WAKE deadlock: the doorbell is not rung
  * mutant WAKE_FIRST deadlock: the doorbell is rung before the entry is written
- * mutant NO_ASK deadlock: nobody is asked after a lost answer
+ * mutant NO_ASK deadlock: no thread is asked after a lost answer
  */
 
 #define CONN_COUNT 2
 #define SLOTS 1 /* of the taker's table */
 
-mtype = { GIVER, ON_ITS_WAY, TAKER, BACK, GONE }; /* who has it */
+mtype = { GIVER, ON_ITS_WAY, TAKER, BACK, GONE }; /* where it is */
 mtype = { GIVEN, REFUSED };
 
 mtype owner[CONN_COUNT];

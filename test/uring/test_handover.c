@@ -3,7 +3,7 @@
  * The words handed over are plain on purpose: with -fsanitize=thread (tools/
  * check --tsan) a missing order in uring/annotate.h fails these tests, without
  * it they show that the message arrives once, with what it carries. That the
- * sanitizer looks at all is shown by bugs: a message that it is not told of,
+ * sanitizer looks at all is shown by bugs: a message that it does not know of,
  * and a word that is written too late.
  */
 #include "../rig/support.h"
@@ -227,7 +227,7 @@ static int send_told(struct io_uring_sqe *sqe)
 				   IORING_REGISTER_SEND_MSG_RING, sqe, 1);
 }
 
-/* Past the seam, where the order would be told. */
+/* Past the seam, where the order would be known. */
 static int send_untold(struct io_uring_sqe *sqe)
 {
 	return syscall(SYS_io_uring_register, -1, IORING_REGISTER_SEND_MSG_RING,

@@ -564,7 +564,7 @@ START_TEST(connect_to_a_port_where_nobody_listens_is_refused)
 	};
 	socklen_t address_bytes = sizeof(address);
 	rig_open(&rig);
-	/* Bound and not listening: the port stays nobody else's. */
+	/* Bound and not listening: no other socket gets the port. */
 	int holder = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
 	ck_assert_int_ge(holder, 0);
 	ck_assert_int_eq(

@@ -56,7 +56,7 @@ START_TEST(chain_goes_on_or_breaks)
 }
 END_TEST
 
-/* The fuzzer has found it: whoever waits for the second waits for ever. */
+/* The fuzzer has found it: a wait for the second lasts for ever. */
 START_TEST(hidden_one_that_fails_hides_the_rest_of_its_chain)
 {
 	struct rig rig;

@@ -82,7 +82,7 @@ END_TEST
 
 /* ---- weir-echo --------------------------------------------------------- */
 
-/* Serves one connection, which is still open when the server is told to end;
+/* Serves one connection, which is still open when the server is asked to end;
  * returns the number of worker threads that it reports. */
 static long echo_punts(const char *force_off)
 {

@@ -1,4 +1,4 @@
-/* test_region.c - who touches what the kernel owns is found
+/* test_region.c - a touch of what the kernel owns is found
  *
  *     AddressSanitizer: at once, in a child that is to die of it
  *     -Ddebug_regions=true: by an assert, when the kernel gives it back

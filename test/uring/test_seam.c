@@ -136,8 +136,8 @@ static uint64_t now_ms(void)
 	return kernel->now_ns(kernel->ctx) / NS_PER_MS;
 }
 
-/* Who is refused for ever asks once in a millisecond, and ends. How long that
- * takes is up to the machine: the stop may come late. */
+/* A loop that is refused for ever asks once in a millisecond, and ends. How
+ * long that takes is up to the machine: the stop may come late. */
 static void expect_no_spin(const struct subject *subject,
 			   const struct failing *failing, uint64_t begun_ms)
 {

@@ -323,7 +323,7 @@ START_TEST(one_buffer_is_shown_and_taken_when_it_was_used)
 	ck_assert_ptr_eq(take.iov[0].iov_base, buffers[0]);
 	ck_assert_uint_eq(take.iov[0].iov_len, BUF_BYTES);
 	ck_assert(!take.is_last);
-	/* It is still there for whoever comes next. */
+	/* It is still there for the next request. */
 	ck_assert_uint_eq(wi_soft_group_peek(group)->bid, 0);
 	ck_assert(wi_soft_group_commit(group, 10, 1));
 	ck_assert_uint_eq(wi_soft_group_peek(group)->bid, 1);
