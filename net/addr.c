@@ -51,7 +51,7 @@ int weir_addr_parse(const char *text, uint16_t port, struct weir_addr *out_addr)
 	return 0;
 }
 
-/* Both families keep the port at the same place (RFC 3493, 3.3). */
+/* Both families have the port at the same offset (RFC 3493, 3.3). */
 uint16_t weir_addr_port(const struct weir_addr *addr)
 {
 	struct sockaddr_in in;
@@ -84,7 +84,7 @@ char *weir_addr_text(const struct weir_addr *addr, char *out_text)
 		(void)inet_ntop(AF_INET6, &in6.sin6_addr, host, sizeof(host));
 		format = "[%s]:%u";
 	}
-	/* -Wformat-nonliteral is not on; both formats stand above. */
+	/* -Wformat-nonliteral is off; both formats are above. */
 	(void)snprintf(out_text, WEIR_ADDR_TEXT_BYTES, format, host,
 		       (unsigned)weir_addr_port(addr));
 	return out_text;

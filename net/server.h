@@ -13,8 +13,8 @@ extern "C" {
 struct weir_server;
 
 /**
- * struct weir_listen - an address to listen on, and what is served there
- * @service: of the connections that come in
+ * struct weir_listen - an address to listen on, and the service there
+ * @service: of the connections that it accepts
  * @address: numeric, NULL for "0.0.0.0"
  * @port:    0 lets the kernel choose: see weir_server_snapshot()
  */
@@ -25,28 +25,28 @@ struct weir_listen {
 };
 
 /**
- * struct weir_server_opts - of all but @listen zero is the sensible default
- * @listen:         shape [listen_count]; copied, but for the services
+ * struct weir_server_opts - zero is the sensible default, except for @listen
+ * @listen:         shape [listen_count]; copied, except the services
  * @listen_count:   1 to WEIR_STEER_GROUPS_MAX
  * @loop_count:     0 for one per CPU that this process may use
- * @loop_count_max: how many weir_server_add_loop() may make of them; 0 for
- *                  64, or loop_count if that is more
+ * @loop_count_max: how many loops weir_server_add_loop() may reach; 0 for 64,
+ *                  or loop_count if that is more
  * @is_unpinned:    do not pin loop i to the i-th of those CPUs
  * @joins_group:    share the port with another process of the same user that
  *                  serves it; by default a port in use is an error. With a
- *                  steering program the newcomer takes all new connections,
- *                  and the other may stop without losing any; without one,
- *                  clients in its queue are reset unless
+ *                  steering program this server takes all new connections, and
+ *                  the other process may stop without losing any. Without one,
+ *                  clients in the other's queue are reset when it stops, unless
  *                  net.ipv4.tcp_migrate_req is 1
- * @steering:       which loop gets a connection, see steer.h; its group_count
- *                  and kernel are the server's to set
- * @steer:          opened before; @steering is not looked at then. Borrowed
- *                  until weir_server_close(); NULL: the server opens its own
- * @sample_interval: one in so many accepted connections of each loop is asked
- *                  for its SO_INCOMING_CPU, one at a time: of a batch that is
- *                  accepted at once perhaps only the first; 0: none
- * @on_log:         one line, now and then: the collapse guard has stepped.
- *                  On a loop's thread, with @log_ctx; NULL: not reported
+ * @steering:       which loop gets a connection, see steer.h; the server sets
+ *                  its group_count and kernel
+ * @steer:          opened before; @steering is then ignored. Borrowed until
+ *                  weir_server_close(); NULL: the server opens its own
+ * @sample_interval: each loop asks one in so many accepted connections for its
+ *                  SO_INCOMING_CPU, one at a time: of a batch that is accepted
+ *                  at once perhaps only the first; 0: none
+ * @on_log:         gets one line when the collapse guard steps, on a loop's
+ *                  thread, with @log_ctx; NULL: no log
  * @loop:           for each loop
  */
 struct weir_server_opts {
@@ -70,7 +70,7 @@ struct weir_server_opts {
  *              then on it serves
  * @error:      filled on failure: one line; may be NULL
  *
- * The threads block all signals, so that they reach the caller's.
+ * The threads block all signals, so that the caller's threads get them.
  *
  * Return: 0; -EADDRINUSE, -EACCES, -EADDRNOTAVAIL; -EINVAL for an option out
  *         of range; what weir_loop_open() returns. Thread: any.
@@ -89,13 +89,13 @@ void weir_server_stop(struct weir_server *server);
 /**
  * weir_server_join() - wait until every loop has ended
  *
- * Loops that are added meanwhile are waited for as well; those that are removed
- * are not, and what ended them is not in the result. When this returns, no loop
- * runs, and none can be added. A second call returns 0.
+ * Also waits for loops that are added meanwhile. Loops that are removed are not
+ * waited for, and their errors are not in the result. When this returns, no
+ * loop runs, and none can be added. A second call returns 0.
  *
  * Return: 0, or the first negative errno that ended a loop, as of
  *         weir_loop_turn(): -ETIMEDOUT if the kernel never completed an
- *         operation of one that was stopped. Thread: any but a loop's.
+ *         operation of a stopped loop. Thread: any but a loop's.
  */
 int weir_server_join(struct weir_server *server);
 
@@ -105,14 +105,14 @@ void weir_server_close(struct weir_server *server);
 /**
  * weir_server_steer() - another policy, without closing a listener
  *
- * Takes the group over as well, if another process has put its program in
- * front of it since.
+ * If another process has attached its program to the group since, this server's
+ * program replaces it.
  *
  * Return: 0; -EOPNOTSUPP if this server has no means for the policy: one that
  *         was opened with "kernel" has loaded no program; -EINVAL for "cpu"
  *         with a loop that is not pinned.
  * Thread: any but a loop's, as with all calls down to
- * weir_server_remove_loop(); they wait for each other.
+ * weir_server_remove_loop(); they run one at a time.
  */
 int weir_server_steer(struct weir_server *server, enum weir_steer_policy policy,
 		      struct weir_error *error);
@@ -123,7 +123,7 @@ int weir_server_steer(struct weir_server *server, enum weir_steer_policy policy,
  *          removed and another added there
  *
  * Return: 0; -EINVAL; -ENOENT if there is no such loop; -EOPNOTSUPP without a
- *         program; -EBUSY for 0 if it is the last one that takes connections.
+ *         program; -EBUSY for 0 if it is the last loop that takes connections.
  */
 int weir_server_set_weight(struct weir_server *server, uint32_t index,
 			   uint32_t weight, struct weir_error *error);
@@ -131,16 +131,20 @@ int weir_server_set_weight(struct weir_server *server, uint32_t index,
 /**
  * weir_server_stop_accepting() - loop @index gets no new connections
  *
- * When this returns its listeners are shut down, and it has accepted the last
- * one; that takes the loop a turn or two. Those that wait in their queues go to
- * the other loops; without a program they are accepted first, and those in the
- * middle of their handshake are reset unless net.ipv4.tcp_migrate_req is 1. One
- * whose last ACK is being handled in the very moment of the shutdown is reset
- * in any case (6.18, inet_csk_complete_hashdance()); with a program that takes
- * a handshake that began before the call. The connections that it has go on.
+ * Its open connections go on. When this returns, its listeners are shut down
+ * and it has accepted its last connection; that takes the loop a turn or two.
+ *
+ * With a program, clients in the listeners' queues move to the other loops. The
+ * one exception is a client whose last ACK the kernel handles in the very
+ * moment of the shutdown, for a handshake that began before the call: it is
+ * reset (6.18, inet_csk_complete_hashdance()).
+ *
+ * Without a program, the loop accepts the clients in the queues first. Clients
+ * in the middle of their handshake are reset unless net.ipv4.tcp_migrate_req
+ * is 1, and the exception above is reset in any case.
  *
  * Return: 0, also if it had stopped before; -ENOENT; -EBUSY if it is the last
- *         one that takes connections.
+ *         loop that takes connections.
  */
 int weir_server_stop_accepting(struct weir_server *server, uint32_t index,
 			       struct weir_error *error);
@@ -158,9 +162,11 @@ int weir_server_resume_accepting(struct weir_server *server, uint32_t index,
  * weir_server_add_loop() - one more loop, at the lowest free index
  * @cpu: to pin it to; -1: the next in turn, or none if loops are unpinned
  *
+ * The process must still run as the user that opened the server, because a
+ * group of listeners belongs to one user.
+ *
  * Return: its index; -ENOSPC at loop_count_max; -ESHUTDOWN while the server
- *         stops; what weir_server_open() returns. The process must have the
- *         user that it opened the server with: a group of listeners has one.
+ *         stops; what weir_server_open() returns.
  */
 int weir_server_add_loop(struct weir_server *server, int cpu,
 			 struct weir_error *error);
@@ -168,10 +174,10 @@ int weir_server_add_loop(struct weir_server *server, int cpu,
 /**
  * weir_server_remove_loop() - stop accepting at loop @index, drain and free it
  *
- * Its connections are drained as by weir_loop_stop(); returns when its thread
- * has ended, which the drain timeout bounds.
+ * Its connections are drained as by weir_loop_stop(). Returns when its thread
+ * has ended, at the latest after the drain timeout.
  *
- * Return: 0, or what ended the loop before; -ENOENT; -EBUSY as above.
+ * Return: 0, or the error that ended the loop; -ENOENT; -EBUSY as above.
  */
 int weir_server_remove_loop(struct weir_server *server, uint32_t index,
 			    struct weir_error *error);
@@ -179,14 +185,14 @@ int weir_server_remove_loop(struct weir_server *server, uint32_t index,
 /**
  * struct weir_loop_snapshot - one loop of a server
  * @is_present:  there is a loop at this index; if not, @cpu is -1, the rest 0
- * @cpu:         that it is pinned to, or -1
+ * @cpu:         CPU that it is pinned to, or -1
  * @has_stopped_accepting, @weight: as set
  * @work:        recent receives: a sum that decays to a third in 160 ms
  * @chosen:      new connections that the program gave to it
  * @chosen_here: those of them whose packet came in on its own CPU
- * @affinity:    chosen_here / chosen; 0 if none was
- * @moved:       those from a listener that closed
- * @stats:       its counters: `accepts` of them has what arrived, chosen or not
+ * @affinity:    chosen_here / chosen; 0 if none was chosen
+ * @moved:       connections that came from a listener that closed
+ * @stats:       its counters; `accepts` counts all that arrived, chosen or not
  */
 struct weir_loop_snapshot {
 	bool is_present;
@@ -204,12 +210,12 @@ struct weir_loop_snapshot {
 /**
  * struct weir_server_snapshot - a server at one moment
  * @policy, @means: as asked for, and what carries it out
- * @is_stepped:  the collapse guard has put least-loaded in its place
+ * @is_stepped:  the collapse guard has put least-loaded in the policy's place
  * @guard_steps: how often it has done so
- * @missed:      choices that found no loop, and were left to the kernel's hash
- * @loop_count:  loops there are, those that have stopped accepting too
- * @loop_end:    their indices lie below it
- * @conns_open, @accepts, @chosen, @moved: sums over them
+ * @missed:      choices that found no loop and were left to the kernel's hash
+ * @loop_count:  loops of the server, those that have stopped accepting too
+ * @loop_end:    all their indices are below it
+ * @conns_open, @accepts, @chosen, @moved: sums over these loops
  * @imbalance:   most accepts of one loop / mean; 1: even; 0: none arrived
  * @addrs:       shape [addr_count]; in the order of weir_server_opts.listen,
  *               ports resolved
@@ -236,17 +242,17 @@ struct weir_server_snapshot {
 
 /**
  * weir_server_snapshot() - the server and its loops, as they are now
- * @out_loops: shape [loop_capacity], by index: those that there are no loops
- *             for are written as not present; may be NULL for a capacity of 0
+ * @out_loops: shape [loop_capacity], index loop; an index without a loop is
+ *             written as not present; may be NULL if @loop_capacity is 0
  *
- * Until weir_server_close(), so after weir_server_join() as well. Each value is
- * whole; the loops go on while they are read, so two values may be of two
- * moments. A loop that is being added is not there until it serves, one that is
- * being removed until it has ended.
+ * Works until weir_server_close(), also after weir_server_join(). Each value is
+ * whole, but the loops go on meanwhile, so two values may be of two moments. A
+ * loop that is being added appears once it serves; one that is being removed
+ * disappears once it has ended.
  *
- * Thread: any, that of a loop too, not from signal handlers. It waits for other
- * snapshots, and for another thread to write down a change: never for a loop,
- * and so not for a drain, a removal or a join under way.
+ * Thread: any, a loop's too, but no signal handler. It waits for other
+ * snapshots and for a thread that stores a change. It never waits for a loop,
+ * so a call that stops, removes or joins loops does not delay it.
  */
 void weir_server_snapshot(struct weir_server *server,
 			  struct weir_server_snapshot *out_snapshot,

@@ -38,7 +38,7 @@ static int socket_options_set(const struct weir_kernel *kernel, int fd,
 	return 0;
 }
 
-/* The teardown of a ring is asynchronous: after a SIGKILL its port stays bound
+/* The kernel frees a ring asynchronously: after a SIGKILL its port stays bound
  * for about 10 ms. */
 static int socket_bind(const struct weir_kernel *kernel, int fd,
 		       const struct weir_addr *addr)
@@ -73,8 +73,8 @@ static int socket_fill(const struct weir_kernel *kernel, int fd,
 	int err = socket_options_set(kernel, fd, request);
 	if (err == 0)
 		err = socket_bind(kernel, fd, &request->addr);
-	/* Of two members that only set SO_REUSEADDR the second is refused
-	 * here rather than in bind(2). */
+	/* If two sockets set only SO_REUSEADDR, the second is refused here
+	 * rather than in bind(2). */
 	if (err == 0)
 		err = kernel->listen(kernel->ctx, fd, request->backlog);
 	if (err == 0 && out_addr != NULL)
@@ -98,8 +98,8 @@ int wi_listen_socket_open(const struct weir_kernel *kernel,
 	return fd;
 }
 
-/* A socket that was shut down twice has both of its directions shut, and those
- * that it accepts would inherit that. */
+/* A socket that was shut down twice has both directions shut, and the sockets
+ * that it accepts would inherit that. So it is disconnected first. */
 int wi_listen_socket_reopen(const struct weir_kernel *kernel, int fd,
 			    int backlog)
 {

@@ -1,11 +1,10 @@
-/* listen_socket.h - a listening stream socket: how it is bound, and with which
- * options
+/* listen_socket.h - make a listening stream socket: options, bind, listen
  *
  *     socket -> options -> bind, again while the address is in use
  *            -> listen -> the address that it has
  *
- * All of it through the seam. Not here: accepting (loop/listener.h), and
- * groups of listeners (server_listen.c).
+ * All system calls go through the kernel wrapper. Not here: accepting
+ * (loop/listener.h), and groups of listeners (server_listen.c).
  */
 #ifndef WEIR_NET_LISTEN_SOCKET_H
 #define WEIR_NET_LISTEN_SOCKET_H
@@ -34,13 +33,12 @@ struct wi_listen_request {
 
 /**
  * wi_listen_socket_open() - a socket that listens
- * @out_addr: where it is bound, port 0 resolved; NULL: not wanted. Written on
- *            success only
+ * @out_addr: its address, port 0 resolved; may be NULL. Written on success only
  *
- * Accepted sockets inherit TCP_NODELAY from it, so that no call per connection
- * is needed (tcp(7)). An address in use is asked for again during 200 ms: the
- * kernel takes a ring apart after its process has died, and a restart must not
- * fail on that.
+ * Accepted sockets inherit TCP_NODELAY from it, so no call per connection is
+ * needed (tcp(7)). If the address is in use, bind is tried again for 200 ms:
+ * the kernel frees a ring some time after its process has died, and a restart
+ * must not fail because of that.
  *
  * Return: a descriptor; the negative errno of the call that was refused.
  */
@@ -51,8 +49,8 @@ int wi_listen_socket_open(const struct weir_kernel *kernel,
 /**
  * wi_listen_socket_reopen() - listen again after shutdown(2)
  *
- * @fd has kept its address if that did not have port 0. Return: 0; -EADDRINUSE
- * if another socket has taken the address.
+ * @fd still has its address, unless it was bound to port 0. Return: 0;
+ * -EADDRINUSE if another socket has taken the address.
  */
 int wi_listen_socket_reopen(const struct weir_kernel *kernel, int fd,
 			    int backlog);

@@ -2,8 +2,8 @@
  *
  * Start is all or nothing: every ring, every thread and every listener, or one
  * error and nothing left behind. No thread runs its loop before all listeners
- * have been made, and steering is switched over last, so that no connection
- * can land on a socket that no loop serves.
+ * have been made, and steering changes over last. So no connection can get to a
+ * socket that no loop serves.
  */
 #include "../server.h"
 
@@ -102,7 +102,7 @@ static int steer_find(struct weir_server *server,
 				"steering was opened for %u addresses, and "
 				"there are %u",
 				groups, server->addr_count);
-		/* A loop takes part once all its listeners do. */
+		/* A loop joins steering once all its listeners have. */
 		opts->steer->opts.group_count = server->addr_count;
 		server->steer = opts->steer;
 		return 0;
@@ -111,7 +111,8 @@ static int steer_find(struct weir_server *server,
 	steering.group_count = server->addr_count;
 	steering.kernel = opts->loop.ring.kernel;
 	steering.forced_off |= opts->loop.ring.forced_off;
-	/* It goes by the index in the group, where others come and go too. */
+	/* It chooses by the index in the group, and other processes change
+	 * that. */
 	if (opts->joins_group)
 		steering.forced_off |= weir_rung_bit(WEIR_RUNG_STEER_CBPF);
 	server->owns_steer = true;
@@ -139,7 +140,7 @@ static int server_start(struct weir_server *server, uint32_t loop_count,
 	return wi_steer_attach(server->steer, error);
 }
 
-/* The options that are needed after the start. */
+/* Keeps the options that are needed after the start. */
 static void server_keep(struct weir_server *server,
 			const struct weir_server_opts *opts)
 {
@@ -215,7 +216,7 @@ int weir_server_open(struct weir_server **out_server,
 		weir_server_close(server);
 		return err;
 	}
-	*out_server = server; /* a handler may look there as soon as one runs */
+	*out_server = server; /* before the first handler, which may read it */
 	server_run(server, loop_count);
 	return 0;
 }
@@ -224,8 +225,8 @@ int weir_server_open(struct weir_server **out_server,
 
 void weir_server_stop(struct weir_server *server)
 {
-	/* Each loop is to be asked as often as the server, even if another
-	 * thread stops it, and a loop that comes now looks at the count. */
+	/* Each loop must get as many requests as the server, even if several
+	 * threads stop it. A loop that is being added reads the count. */
 	const uint32_t count =
 		wi_add_fetch_seq_cst_u32(&server->stop_requests, 1);
 	(void)wi_add_fetch_seq_cst_u32(&server->stoppers, 1);
@@ -240,7 +241,8 @@ void weir_server_stop(struct weir_server *server)
 
 void wi_server_stopper_leave(struct weir_server *server)
 {
-	/* The server may be closed and freed as soon as this one has left. */
+	/* The server may be closed and freed as soon as this stopper has
+	 * left. */
 	const struct weir_kernel *kernel = server->kernel;
 	uint32_t *stoppers = &server->stoppers;
 	if (wi_sub_fetch_seq_cst_u32(stoppers, 1) == 0)
@@ -274,8 +276,8 @@ static bool server_is_live(struct weir_server *server)
 	return is_live;
 }
 
-/* Waits without the control lock, so that loops may come and go meanwhile;
- * with it, no thread is in the middle of adding one. */
+/* Waits without the control lock, so that loops may come and go meanwhile. Once
+ * it has the lock, no thread is adding a loop. */
 static void server_lock_ended(struct weir_server *server)
 {
 	server_await_end(server);

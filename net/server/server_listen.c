@@ -1,8 +1,8 @@
 /* server_listen.c - addresses, and the listeners that a worker has on them
  *
- * The listeners on one address are a group of SO_REUSEPORT, one of each loop;
- * the index of the address is that of the group, and of the listener in its
- * loop.
+ * The listeners on one address are one SO_REUSEPORT group, with one listener of
+ * each loop. The index of an address is also that of its group, and that of the
+ * listener in its loop.
  */
 #include "listen_socket.h"
 #include "server_priv.h"
@@ -99,12 +99,12 @@ static int listener_make(struct weir_server *server, uint32_t group,
 	int fd = wi_listen_socket_open(kernel, &request, &bound);
 	if (fd < 0)
 		return listen_explain(addr, fd, error);
-	if (weir_addr_port(addr) == 0) /* others read it meanwhile */
+	if (weir_addr_port(addr) == 0) /* other threads read it, so only once */
 		addr->storage = bound.storage;
 	return fd;
 }
 
-/* Two groups on one address would be one to the kernel. */
+/* The kernel would take two groups on one address for one group. */
 static int addrs_check_distinct(const struct weir_server *server,
 				struct weir_error *error)
 {
@@ -122,9 +122,9 @@ static int addrs_check_distinct(const struct weir_server *server,
 	return 0;
 }
 
-/* Members of a group share a port without a word, so a stranger on it would
- * not be noticed: bind it alone first. That resolves port 0 as well, which no
- * listener may be bound to: it would lose its port when it is shut down. */
+/* Members of a group share a port silently, so a foreign socket on it would not
+ * be noticed: bind the port alone first. That also resolves port 0. No listener
+ * may be bound to port 0, because it would lose its port in a shutdown. */
 int wi_server_addrs_probe(struct weir_server *server,
 			  const struct weir_kernel *kernel,
 			  struct weir_error *error)
@@ -175,7 +175,7 @@ static int worker_accept(struct wi_server_worker *worker, uint32_t group,
 	const struct weir_kernel *kernel = worker->server->kernel;
 	int err = wi_loop_listen(worker->loop, worker->server->services[group],
 				 fd, error);
-	if (err < 0) /* the hook has used up the services */
+	if (err < 0) /* on_start has used up the services */
 		(void)kernel->close(kernel->ctx, fd);
 	return err;
 }
@@ -210,7 +210,7 @@ static void worker_shut(struct wi_server_worker *worker)
 {
 	const struct weir_kernel *kernel = wi_loop_kernel(worker->loop);
 	const struct wi_listeners *listeners = wi_loop_listeners(worker->loop);
-	/* -ENOTCONN if the loop was first: it stops. */
+	/* -ENOTCONN if a stopping loop has done it first. */
 	for (uint32_t i = 0; i < listeners->count; i++)
 		(void)kernel->shutdown(kernel->ctx, listeners->list[i].fd,
 				       SHUT_RDWR);
@@ -225,8 +225,8 @@ static bool worker_has_acknowledged(const struct wi_server_worker *worker)
 	return true;
 }
 
-/* The loop's thread raises `acks` for both: a listener has acknowledged, or the
- * loop has ended. */
+/* The loop's thread raises `acks` in both cases: a listener has acknowledged,
+ * or the loop has ended. */
 static void worker_await_acknowledged(const struct wi_server_worker *worker)
 {
 	const struct weir_kernel *kernel = wi_loop_kernel(worker->loop);
@@ -243,7 +243,7 @@ static void worker_await_acknowledged(const struct wi_server_worker *worker)
 void wi_worker_listen_end(struct wi_server_worker *worker)
 {
 	if (wi_steer_migrates(worker->server->steer)) {
-		/* At once, even if the loop hangs in a handler. */
+		/* Works at once, even if the loop is stuck in a handler. */
 		worker_command(worker, WI_LISTENER_HOLD);
 		worker_shut(worker);
 	} else {
@@ -251,7 +251,7 @@ void wi_worker_listen_end(struct wi_server_worker *worker)
 	}
 	worker_await_acknowledged(worker);
 	if (!worker_has_acknowledged(worker))
-		worker_shut(worker); /* in place of a loop that has ended */
+		worker_shut(worker); /* the loop has ended and cannot */
 	wi_worker_leave(worker);
 }
 
@@ -276,7 +276,8 @@ static int worker_relisten(struct wi_server_worker *worker,
 int wi_worker_listen_again(struct wi_server_worker *worker,
 			   struct weir_error *error)
 {
-	/* Some get connections before all of them listen: accept at once. */
+	/* Some listeners get connections before all of them listen; the loop
+	 * accepts those as soon as the command is sent. */
 	int err = worker_relisten(worker, error);
 	if (err < 0) {
 		worker_shut(worker);

@@ -1,11 +1,11 @@
-/* server_priv.h - struct weir_server, and the workers that its loops have
+/* server_priv.h - struct weir_server, and its workers: a loop and its thread
  *
  *     worker: empty -> open -> started -> listening -> running -> empty
  *
  * A worker is opened, started and made to listen while its thread waits at the
- * gate: what can fail, fails there, and the thread is given up. The calls that
- * change workers hold the control lock, and those of this file are made under
- * it, but for what is marked "any thread".
+ * gate. So all that can fail fails there, and the thread is then sent away.
+ * Calls that change workers hold the control lock, and the functions of this
+ * file are called under it, except those marked "any thread".
  *
  *     server.c           open, stop, join, close
  *     server_worker.c    one loop and its thread
@@ -25,29 +25,29 @@
 #include <assert.h>
 #include <pthread.h>
 
-/* A thread takes its ring, says so, and waits here until its listeners have
- * been made, or until the start is given up. */
+/* A thread enables its ring, reports that, and waits here until its listeners
+ * have been made, or until the start is abandoned. */
 enum wi_gate { WI_GATE_SHUT = 0, WI_GATE_OPEN, WI_GATE_GIVEN_UP };
 
 struct wi_server_worker {
 	struct weir_server *server;
 	uint32_t index;
 	struct weir_loop *loop;  /* NULL: empty */
-	struct weir_loop *shown; /* the same for any thread, once it runs; the
-				  * shown lock's as well */
+	struct weir_loop *shown; /* loop, for any thread, once it runs; under
+				  * the shown lock as well */
 	pthread_t thread;
 	bool is_started;            /* there is a thread to join */
-	bool is_member;             /* steering knows of it */
-	bool has_stopped_accepting; /* the shown lock's as well */
-	/* Of the loops that had this worker before. */
+	bool is_member;             /* it is a member of steering */
+	bool has_stopped_accepting; /* under the shown lock as well */
+	/* Counts of the loops that this worker had before. */
 	struct wi_steer_counts counts_before;
-	uint32_t joined_count; /* its listeners in groups, from the first on */
+	uint32_t joined_count; /* its first listeners, which are in groups */
 	int cpu;               /* or -1 */
-	int result;          /* of enabling its loop, then of weir_loop_run() */
-	const char *refusal; /* why, if enabling it has failed */
-	enum wi_gate gate;   /* the gate lock's */
-	bool is_ready;       /* the gate lock's: took its ring, or failed */
-	uint32_t has_ended;  /* its thread's: the loop turns no more */
+	int result;          /* of enabling the loop, then of weir_loop_run() */
+	const char *refusal; /* the reason, if enabling has failed */
+	enum wi_gate gate;   /* under the gate lock */
+	bool is_ready;       /* under the gate lock: enabled, or failed */
+	uint32_t has_ended;  /* written by its thread: the loop has ended */
 };
 
 struct weir_server {
@@ -55,7 +55,7 @@ struct weir_server {
 	const struct weir_service *services[WEIR_STEER_GROUPS_MAX]; /* of each
 								     */
 	uint32_t addr_count;
-	bool is_v6_only; /* IPv6 addresses leave IPv4 to the others */
+	bool is_v6_only; /* IPv6 sockets do not take IPv4 connections */
 	bool joins_group;
 	bool is_unpinned;
 	uint32_t sample_interval;
@@ -69,21 +69,22 @@ struct weir_server {
 
 	/* Written by any thread, and by signal handlers. */
 	uint32_t stop_requests;
-	uint32_t stoppers; /* walk over the workers now; the last one wakes */
+	uint32_t stoppers; /* threads that walk over workers; the last wakes */
 
 	pthread_mutex_t control;
 	bool is_joined;
 
-	/* Taken with or without the control lock, and held for moments: no loop
-	 * and no thread is waited for. For what a snapshot reads, while it is
-	 * shown: a worker's shown, has_stopped_accepting, and its weight. */
+	/* Taken with or without the control lock, and held for moments: a
+	 * thread that holds it waits for no loop and no thread. It guards what
+	 * a snapshot reads: a worker's shown, has_stopped_accepting, and its
+	 * weight. */
 	pthread_mutex_t shown_lock;
 
 	pthread_mutex_t gate_lock; /* taken with or without the control lock */
 	pthread_cond_t gate_moved;
 	uint32_t live_count; /* threads that turn their loop */
 
-	uint32_t worker_end; /* those in use lie below; any thread reads it */
+	uint32_t worker_end; /* all in use are below; any thread reads it */
 	uint32_t worker_count;
 	struct wi_server_worker workers[]; /* worker_count of them */
 };
@@ -91,37 +92,37 @@ struct weir_server {
 void wi_server_lock(struct weir_server *server);
 void wi_server_unlock(struct weir_server *server);
 
-/* The end of a walk over the workers, whose begin was counted in stoppers: any
- * thread, and signal handlers. And the wait until there is no such walk. */
+/* Ends a walk over the workers that was counted in stoppers: any thread, and
+ * signal handlers. Then the wait until no such walk is left. */
 void wi_server_stopper_leave(struct weir_server *server);
 void wi_server_await_stoppers(struct weir_server *server);
 
-/* Return: its worker; NULL, and -ENOENT in @error, if there is no such loop. */
+/* Return: the worker; NULL, with -ENOENT in @error, if it has no loop. */
 struct wi_server_worker *wi_server_worker(struct weir_server *server,
 					  uint32_t index,
 					  struct weir_error *error);
 
-/* The CPU for loop @index: the index-th that may be used, going round; or -1.
+/* The CPU for loop @index: the index-th usable CPU, modulo their count; or -1.
  */
 int wi_server_cpu_pick(const struct weir_server *server, uint32_t index);
 
 /* ---- server_worker.c --------------------------------------------------- */
 
-/* A loop for an empty worker, to be pinned to @cpu or -1. */
+/* Opens a loop for an empty worker; @cpu: to pin it to, or -1. */
 int wi_worker_open(struct wi_server_worker *worker, int cpu,
 		   struct weir_error *error);
 
-/* Its thread, up to the gate. */
+/* Starts its thread, which then waits at the gate. */
 int wi_worker_start(struct wi_server_worker *worker, struct weir_error *error);
 
-/* Through the gate: it runs, and any thread may see it. */
+/* Opens the gate: the loop runs, and any thread may see it. */
 void wi_worker_run(struct wi_server_worker *worker);
 
-/* Waits for its thread; one that waits at the gate is sent home. Return: what
+/* Waits for its thread to end; a thread at the gate is sent away. Return: what
  * ended its loop. */
 int wi_worker_join(struct wi_server_worker *worker);
 
-/* After the join: empty again. Takes a half-opened one. */
+/* After the join: makes it empty. It may be half opened. */
 void wi_worker_close(struct wi_server_worker *worker);
 
 /* ---- server_listen.c --------------------------------------------------- */
@@ -131,23 +132,23 @@ int wi_server_addrs_parse(struct weir_server *server,
 			  const struct weir_server_opts *opts,
 			  struct weir_error *error);
 
-/* No other socket listens there, and port 0 is resolved. */
+/* Checks that no other socket listens there, and resolves port 0. */
 int wi_server_addrs_probe(struct weir_server *server,
 			  const struct weir_kernel *kernel,
 			  struct weir_error *error);
 
-/* A listener for each address, joined to its group. What has been made stays
- * with the worker on failure. */
+/* Makes a listener for each address and joins it to its group. On failure, what
+ * has been made stays with the worker. */
 int wi_worker_listen(struct wi_server_worker *worker, struct weir_error *error);
 
-/* Its listeners listen again. All or none. */
+/* Its listeners listen again: all or none. */
 int wi_worker_listen_again(struct wi_server_worker *worker,
 			   struct weir_error *error);
 
-/* Its listeners are shut down, without a reset where that can be had. */
+/* Shuts its listeners down, without a reset where that is possible. */
 void wi_worker_listen_end(struct wi_server_worker *worker);
 
-/* Its listeners are in no group any more. */
+/* Takes its listeners out of their groups. */
 void wi_worker_leave(struct wi_server_worker *worker);
 
 #endif

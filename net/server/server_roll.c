@@ -4,7 +4,7 @@
 #include <errno.h>
 #include <string.h>
 
-/* Without a loop that takes connections the kernel would give them to all. */
+/* If no loop took connections, the kernel would give them to all. */
 static bool worker_takes(const struct wi_server_worker *worker)
 {
 	return worker->loop != NULL && !worker->has_stopped_accepting &&
@@ -99,7 +99,7 @@ static int worker_stop_accepting(struct wi_server_worker *worker,
 				      "loop %u is the last one that accepts: "
 				      "add or resume another first",
 				      worker->index);
-	/* New ones first, then those that wait. */
+	/* First no new clients, then the clients that wait. */
 	wi_steer_set_accepting_none(server->steer, worker->index, true);
 	wi_worker_listen_end(worker);
 	worker_drained_set(worker, true);
@@ -132,7 +132,8 @@ static int worker_resume(struct wi_server_worker *worker,
 		return err;
 	wi_steer_set_accepting_none(server->steer, worker->index, false);
 	worker_drained_set(worker, false);
-	/* A stop meanwhile: no thread may be left to shut them down. */
+	/* If the server stops meanwhile, no thread may be left to shut them
+	 * down. */
 	if (server_stops(server))
 		wi_worker_listen_end(worker);
 	return 0;

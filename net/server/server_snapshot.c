@@ -1,8 +1,8 @@
 /* server_snapshot.c - the state of a server, in one copy
  *
- * It reads the workers that are shown, under the lock that shows and hides
- * them. No thread waits for a loop with that lock held, so a snapshot waits for
- * none either.
+ * A snapshot reads the workers that are shown, under the lock that shows and
+ * hides them. No thread waits for a loop while it holds that lock, so a
+ * snapshot does not wait for a loop either.
  */
 #include "server_priv.h"
 
@@ -48,7 +48,7 @@ static void server_read(const struct weir_server *server,
 		out_snapshot->addrs[i] = server->addrs[i];
 }
 
-/* The ladder is that of the first loop: the others stand on the same. */
+/* The ladder is that of the first loop: all loops have the same. */
 static void snapshot_add(struct weir_server_snapshot *snapshot,
 			 const struct wi_server_worker *worker,
 			 const struct weir_loop_snapshot *loop)
@@ -84,7 +84,7 @@ void weir_server_snapshot(struct weir_server *server,
 			out_loops[i] = loop;
 	}
 	(void)pthread_mutex_unlock(&server->shown_lock);
-	/* In a server that is being opened no loop is shown. */
+	/* While a server is opened, no loop is shown yet. */
 	for (int i = 0; i < WEIR_RUNG_COUNT && out_snapshot->loop_count == 0;
 	     i++)
 		weir_rung_init(&out_snapshot->rungs[i], (enum weir_rung_id)i);

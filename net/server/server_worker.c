@@ -16,7 +16,7 @@ static void worker_pin(struct wi_server_worker *worker)
 	/* coverage: refused-cpu-is-set */
 	CPU_SET(worker->cpu, &one);
 	if (pthread_setaffinity_np(pthread_self(), sizeof(one), &one) != 0)
-		worker->cpu = -1; /* it serves all the same */
+		worker->cpu = -1; /* it serves without pinning */
 }
 
 static enum wi_gate worker_wait_at_gate(struct wi_server_worker *worker)
@@ -86,8 +86,9 @@ static void *worker_main(void *arg)
 		return NULL;
 	}
 	worker->result = weir_loop_run(worker->loop);
-	/* Connections would still be steered to a loop that is gone: a server
-	 * that has lost one ends, and join returns why. */
+	/* Otherwise connections would still be steered to a loop that is gone.
+	 * So a server that has lost a loop stops, and join returns the
+	 * reason. */
 	if (worker->result < 0) {
 		wi_listeners_shut(wi_loop_listeners(worker->loop));
 		if (wi_load_seq_cst_u32(&worker->server->stop_requests) == 0)
@@ -97,7 +98,7 @@ static void *worker_main(void *arg)
 	return NULL;
 }
 
-/* Signals are for the thread that knows what to do with them. */
+/* The new thread blocks all signals, so that the caller's threads get them. */
 static int worker_thread_create(struct wi_server_worker *worker)
 {
 	sigset_t all;
@@ -142,7 +143,7 @@ int wi_worker_start(struct wi_server_worker *worker, struct weir_error *error)
 		return weir_error_set(error, worker->result,
 				      "%s of loop %u: %s", worker->refusal,
 				      worker->index, strerror(-worker->result));
-	/* Only now is it known whether it could be pinned. */
+	/* Only now is it known whether the thread could be pinned. */
 	err = wi_steer_member_take(server->steer, worker->index, worker->cpu,
 				   error);
 	if (err < 0)
@@ -155,7 +156,7 @@ int wi_worker_start(struct wi_server_worker *worker, struct weir_error *error)
 	return 0;
 }
 
-/* Stop walks over the workers without a lock, and snapshots with one. */
+/* A stop walks over the workers without the lock, a snapshot with it. */
 static void worker_show(struct wi_server_worker *worker, struct weir_loop *loop)
 {
 	struct weir_server *server = worker->server;
@@ -171,7 +172,7 @@ void wi_worker_run(struct wi_server_worker *worker)
 		wi_store_release_u32(&server->worker_end, worker->index + 1);
 	worker_show(worker, worker->loop);
 	worker_gate_set(worker, WI_GATE_OPEN);
-	/* A stop that did not see this loop is seen here. */
+	/* A stop that came before this loop was shown is seen here. */
 	const uint32_t stops = wi_load_seq_cst_u32(&server->stop_requests);
 	if (stops > 0)
 		wi_loop_stop_to(worker->loop, stops);

@@ -1,9 +1,9 @@
-/* steer.bpf.c - the program that the kernel asks for each new connection
+/* steer.bpf.c - the program that the kernel runs for each new connection
  *
- * Runs when a packet meets a group of listeners: for a SYN, and once more for
- * each connection that waits in a listener that closes. It gathers the facts,
- * asks the rule (steer_rule.h), selects that loop's listener, and counts. When
- * nothing can be selected the kernel's own hash chooses: no client is refused.
+ * It runs when a packet reaches a group of listeners: for a SYN, and again for
+ * each connection that waits in a listener that closes. It collects the facts,
+ * applies the rule (steer_rule.h), selects that loop's listener, and counts. If
+ * it cannot select one, the kernel's own hash chooses: no client is refused.
  *
  * Source: BPF_PROG_TYPE_SK_REUSEPORT, Linux 4.19; migration 5.14.
  */
@@ -16,7 +16,7 @@
 #include <bpf/bpf_endian.h>
 #include <bpf/bpf_helpers.h>
 
-#include "steer_rule.h" /* uses a helper of the above */
+#include "steer_rule.h" /* uses a helper declared above */
 
 enum {
 	ETHERTYPE_IPV4 = 0x0800,
@@ -54,7 +54,7 @@ struct {
 	__type(value, uint64_t);
 } sockets SEC(".maps");
 
-/* Of a packet, from its network header. */
+/* The source of a packet, from its network header. */
 static bool packet_source(struct sk_reuseport_md *ctx, uint32_t source[4])
 {
 	if (ctx->eth_protocol == bpf_htons(ETHERTYPE_IPV4)) {
@@ -67,8 +67,9 @@ static bool packet_source(struct sk_reuseport_md *ctx, uint32_t source[4])
 					   BPF_HDR_START_NET) == 0;
 }
 
-/* Of a connection that is moved, from its socket: there may be no packet. Each
- * word is read on its own, for the verifier allows no arithmetic on @sk. */
+/* The source of a connection that is moved, from its socket: there may be no
+ * packet. Each word is read on its own, because the verifier allows no
+ * arithmetic on @sk. */
 static void socket_source(const struct bpf_sock *sk, uint32_t source[4])
 {
 	uint32_t last;
@@ -100,8 +101,8 @@ static uint32_t source_hash(struct sk_reuseport_md *ctx, uint32_t seed)
 	return wi_steer_source_hash(source, seed);
 }
 
-/* A stray ACK meets the group too, and is answered by a reset: it must not
- * count as a connection. A datagram is always one. */
+/* A stray ACK also reaches the group, and is answered by a reset: it must not
+ * count as a connection. A datagram always counts. */
 static bool is_new_connection(const struct sk_reuseport_md *ctx)
 {
 	const uint8_t *data = ctx->data;
@@ -115,7 +116,7 @@ static bool is_new_connection(const struct sk_reuseport_md *ctx)
 }
 
 /* A member as an index. The compiler knows that it is in bounds and drops the
- * check, or makes it on a copy; the verifier has to see it. */
+ * check, or checks a copy; the verifier must see the check. */
 static uint32_t member_index(uint32_t member)
 {
 	barrier_var(member);
@@ -125,9 +126,9 @@ static uint32_t member_index(uint32_t member)
 SEC("sk_reuseport/migrate")
 int weir_steer(struct sk_reuseport_md *ctx)
 {
-	/* In use from here to the end, so that no pointer has its place on the
-	 * stack before: a process with CAP_BPF but without CAP_PERFMON may not
-	 * write a half over one. */
+	/* Used from here to the end, so that no pointer is stored on the stack
+	 * in its place before: a process with CAP_BPF but without CAP_PERFMON
+	 * may not write half a word over a pointer. */
 	uint32_t key = 0;
 	const uint32_t cpu = bpf_get_smp_processor_id();
 	struct wi_steer_state *state = bpf_map_lookup_elem(&states, &key);

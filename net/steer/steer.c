@@ -32,9 +32,9 @@ static bool member_has_joined(const struct weir_steer *steer, uint32_t member)
 	return true;
 }
 
-/* What the program may choose from, after any change. Before the program is
- * attached no program reads them, and a start would fill the tables once for
- * each of its listeners. */
+/* Updates what the program may choose from, after any change. Before the
+ * program is attached nothing reads the tables, and a start would fill them
+ * once for each of its listeners. */
 static void tables_refill(struct weir_steer *steer)
 {
 	struct wi_steer_state *state = steer->state;
@@ -135,14 +135,14 @@ static int steer_sockopt(const struct weir_steer *steer, int fd, int name,
 			       value_bytes);
 }
 
-/* The index that the kernel gives to a member that comes. */
+/* Adds a member, at the index that the kernel gives it. */
 static void group_add(struct wi_steer_group *group, uint32_t member)
 {
 	assert(group->count < WI_STEER_MEMBERS_MAX);
 	group->members[group->count++] = (uint16_t)member;
 }
 
-/* The last member moves to the place of the one that goes. */
+/* As in the kernel, the last member takes the place of the one that leaves. */
 static void group_remove(struct wi_steer_group *group, uint32_t member)
 {
 	uint32_t i = 0;
@@ -152,7 +152,7 @@ static void group_remove(struct wi_steer_group *group, uint32_t member)
 	group->members[i] = group->members[--group->count];
 }
 
-/* Any member speaks for the group. */
+/* Any listener of the group will do for its socket options. */
 static int group_fd(const struct weir_steer *steer, uint32_t group)
 {
 	const struct wi_steer_group *members = &steer->groups[group];
@@ -196,7 +196,7 @@ static int group_attach(struct weir_steer *steer, uint32_t group)
 		return bpf_attach(steer, group);
 	case WEIR_STEER_BY_CLASSIC_BPF:
 		return classic_attach(steer, group);
-	default: /* each listener has its own CPU, or nothing is wanted */
+	default: /* each listener has its own CPU, or there is no program */
 		return 0;
 	}
 }
@@ -233,9 +233,9 @@ int wi_steer_join(struct weir_steer *steer, uint32_t group, uint32_t member,
 	steer->member_fds[group][member] = listener_fd;
 	group_add(&steer->groups[group], member);
 	tables_refill(steer);
-	/* Its index is new to the program of the group. */
+	/* The classic program does not know its index yet. */
 	if (steer->is_attached && steer->means == WEIR_STEER_BY_CLASSIC_BPF)
-		(void)classic_attach(steer, group); /* else by the old one */
+		(void)classic_attach(steer, group); /* else the old one */
 	return 0;
 }
 
@@ -276,7 +276,7 @@ bool wi_steer_migrates(const struct weir_steer *steer)
 
 /* ---- the collapse guard ------------------------------------------------ */
 
-/* What the policy itself has chosen, per member. */
+/* What the policy itself has chosen, for each member. */
 static void guard_read(const struct weir_steer *steer, bool is_stepped,
 		       uint32_t member_count, uint64_t *out_counts)
 {
@@ -291,7 +291,7 @@ static void guard_read(const struct weir_steer *steer, bool is_stepped,
 	}
 }
 
-/* From now on it counts from here. */
+/* The guard compares with the present counts from now on. */
 static void guard_restart(struct weir_steer *steer, bool is_stepped,
 			  uint32_t member_count)
 {
@@ -332,8 +332,8 @@ enum wi_guard_step wi_steer_guard(struct weir_steer *steer, uint64_t now_ns)
 {
 	if (steer->rows == NULL || !wi_guard_is_due(&steer->guard, now_ns))
 		return WI_GUARD_STAY;
-	/* Once per window; the lock is held by another loop's look, or by a
-	 * change of the policy: then this window says nothing. */
+	/* Once per window. If another loop's check or a change of the policy
+	 * holds the lock, this window decides nothing. */
 	if (pthread_mutex_trylock(&steer->guard_lock) != 0)
 		return WI_GUARD_STAY;
 	const enum wi_guard_step step = guard_look(steer);
@@ -356,7 +356,7 @@ static int policy_check_cpus(const struct weir_steer *steer,
 	return 0;
 }
 
-/* The guard begins anew. */
+/* Stores the policy and restarts the guard. */
 static void policy_store(struct weir_steer *steer,
 			 enum weir_steer_policy policy)
 {
@@ -369,7 +369,7 @@ static void policy_store(struct weir_steer *steer,
 	(void)pthread_mutex_unlock(&steer->guard_lock);
 }
 
-/* Without a program of its own it still takes away that of another process,
+/* A server without a program still detaches the program of another process,
  * which may be gone. */
 static void groups_release(struct weir_steer *steer)
 {

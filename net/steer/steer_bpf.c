@@ -4,7 +4,7 @@
 
 #include "../steer.h"
 
-/* The object, as one long string. */
+/* The object file, as one long string. */
 #pragma GCC diagnostic push
 #pragma GCC diagnostic ignored "-Woverlength-strings"
 #include "steer.skel.h"
@@ -52,7 +52,7 @@ bool weir_steer_is_built(void)
 
 /* ---- what the verifier said -------------------------------------------- */
 
-/* Its log ends with statistics (without BPF_LOG_STATS, one line of them); the
+/* The log ends with statistics (without BPF_LOG_STATS, one line of them); the
  * line before them is the reason. Cuts the log there and returns that line. */
 static const char *log_reason(char *log)
 {
@@ -99,8 +99,8 @@ static int load_explain(int err, char *log, struct weir_error *error)
 
 /* ---- loading ----------------------------------------------------------- */
 
-/* A library does not print: libbpf's own messages are one setting for the
- * whole process, so it is put back. */
+/* A library does not print. libbpf's print function is one setting for the
+ * whole process, so it is set back afterwards. */
 static int print_nothing(enum libbpf_print_level level, const char *format,
 			 va_list args)
 {
@@ -135,7 +135,7 @@ static int map_share(struct bpf_object *object, const struct bpf_object *first,
 	return bpf_map__reuse_fd(to, bpf_map__fd(from));
 }
 
-/* Between open and load: sizes, and what is shared. */
+/* Between open and load: sets sizes, and which maps are shared. */
 static int object_prepare(struct wi_steer_bpf *bpf, struct bpf_object *object)
 {
 	if (bpf->group_count == 0) {
@@ -162,11 +162,11 @@ static int object_read(struct wi_steer_bpf *bpf, struct bpf_object *object)
 	return 0;
 }
 
-/* One more group. */
+/* Loads the object for one more group. */
 static int object_load(struct wi_steer_bpf *bpf, struct wi_steer_object from)
 {
 	struct bpf_object_open_opts opts;
-	/* Its padding too: libbpf refuses what is not zero in bytes that it
+	/* Its padding too: libbpf refuses options with non-zero bytes that it
 	 * does not know. */
 	memset(&opts, 0, sizeof(opts));
 	opts.sz = sizeof(opts);
@@ -190,9 +190,9 @@ static int object_load(struct wi_steer_bpf *bpf, struct wi_steer_object from)
 	return 0;
 }
 
-/* The verifier gives up with EAGAIN while a signal is pending, which the last
- * of a closed ring is to it (see uring/ladder/ladder_try_steer.c). libbpf tries
- * again at once; this does after a pause. */
+/* The verifier ends with EAGAIN while a signal is pending, and the last work of
+ * a closed ring looks like one (see uring/ladder/ladder_try_steer.c). libbpf
+ * tries again at once; this tries again after a pause. */
 static int object_load_patiently(struct wi_steer_bpf *bpf,
 				 struct wi_steer_object from)
 {
@@ -299,7 +299,7 @@ void wi_steer_bpf_close(struct wi_steer_bpf *bpf)
 		(void)kernel->unmap(kernel->ctx, bpf->state, bpf->state_bytes);
 	if (bpf->rows != NULL)
 		(void)kernel->unmap(kernel->ctx, bpf->rows, bpf->rows_bytes);
-	/* The first has made what the others share: last. */
+	/* The first last: it made the maps that the others share. */
 	for (uint32_t i = bpf->group_count; i > 0; i--)
 		bpf_object__close(bpf->objects[i - 1]);
 	free(bpf);

@@ -12,8 +12,8 @@ uint32_t wi_steer_classic_build(const int *cpus, uint32_t count,
 	out_filter[length++] = (struct sock_filter)BPF_STMT(
 		BPF_LD | BPF_W | BPF_ABS, (uint32_t)(SKF_AD_OFF + SKF_AD_CPU));
 	for (uint32_t i = 0; i < count; i++) {
-		assert(cpus[i] >= 0); /* the policy cpu takes no other */
-		/* Equal: the next one; else over it. */
+		assert(cpus[i] >= 0); /* the policy cpu needs pinned loops */
+		/* Equal: run the next one; else skip it. */
 		out_filter[length++] = (struct sock_filter)BPF_JUMP(
 			BPF_JMP | BPF_JEQ | BPF_K, (uint32_t)cpus[i], 0, 1);
 		out_filter[length++] =

@@ -1,6 +1,6 @@
-/* steer_nobpf.c - in the place of steer_bpf.c where the program cannot be built
+/* steer_nobpf.c - replaces steer_bpf.c where the program cannot be built
  *
- * WEIR_NO_BPF is what was missing, in words: net/meson.build.
+ * WEIR_NO_BPF says in words what was missing: see net/steer/meson.build.
  */
 #include "../steer.h"
 #include "steer_bpf.h"

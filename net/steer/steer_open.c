@@ -1,4 +1,4 @@
-/* steer_open.c - options, the means that this host grants, open and close
+/* steer_open.c - options, the means that this host allows, open and close
  *
  *     options -> eBPF? -> SO_INCOMING_CPU? -> classic BPF? -> the kernel's hash
  *                 the first that works; each refusal is a rung with its reason
@@ -145,7 +145,7 @@ static void rungs_init(struct weir_steer *steer)
 	}
 }
 
-/* The program, or the reason why not in its rung. */
+/* Loads the program; on failure its rung has the reason. */
 static void means_try_bpf(struct weir_steer *steer,
 			  struct wi_steer_object object)
 {
@@ -160,7 +160,7 @@ static void means_try_bpf(struct weir_steer *steer,
 	if (err < 0) {
 		(void)snprintf(rung->cause, sizeof(rung->cause), "%.*s",
 			       WEIR_RUNG_CAUSE_BYTES - 1, error.text);
-		/* The errno alone reads as an old kernel's. */
+		/* ENOSYS alone would look like an old kernel. */
 		if (!weir_steer_is_built())
 			(void)snprintf(rung->remedy, sizeof(rung->remedy),
 				       "build weir with -Dbpf=enabled: it "
@@ -172,8 +172,7 @@ static void means_try_bpf(struct weir_steer *steer,
 	steer->rows = wi_steer_bpf_rows(steer->bpf, &steer->row_count);
 }
 
-/* Whether these two do what they say is known by trying only, and the ladder
- * has the trial. */
+/* Only a trial shows whether these two work, and the ladder has that trial. */
 static void means_try_cpu(struct weir_steer *steer)
 {
 	struct weir_rung rungs[WEIR_RUNG_COUNT];
@@ -214,7 +213,7 @@ static int means_find(struct weir_steer *steer, struct wi_steer_object object,
 	return 0;
 }
 
-/* Without a program the loops publish all the same; nothing reads it. */
+/* Without a program the loops publish as well, and nothing reads it. */
 static int state_open(struct weir_steer *steer, struct weir_error *error)
 {
 	const struct weir_kernel *kernel = steer->kernel;

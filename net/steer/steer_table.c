@@ -1,17 +1,17 @@
-/* steer_table.c - from weights to the tables that the rule walks
+/* steer_table.c - from weights to the tables that the rule reads
  *
  *     weights  ->  turns of a round  ->  order  ->  turns[]     as it is
  *                  (divided, scaled)         |
  *                                            +->  buckets[]   members pick in
- *                                                 that order, each by its
- *                                                 own list of commands
+ *                                                 that order, each from its
+ *                                                 own list of preferences
  *
- * Both follow from the weights alone, never from what was there before: a loop
- * that comes back finds its sources again.
+ * Both follow from the weights alone, not from earlier tables: a loop that
+ * comes back finds its sources again.
  *
- * Every slot of turns[] and cpu_members[] is filled, those beyond the count
- * with the same round again: a reader that still holds an older count finds a
- * member of now all the same.
+ * Every slot of turns[] and cpu_members[] is filled; slots beyond the count
+ * repeat the round. So a reader that still has an older count finds a present
+ * member all the same.
  */
 #include "steer_table.h"
 
@@ -19,7 +19,7 @@
 
 #include <assert.h>
 
-/* A round: which member is next. On the stack. */
+/* One round: the order of the members. On the stack. */
 struct table_round {
 	uint32_t turns[WI_STEER_MEMBERS_MAX]; /* of each member, in one round */
 	uint32_t member_count;
@@ -27,10 +27,10 @@ struct table_round {
 	uint32_t count; /* of order: the sum of turns */
 };
 
-/* The list of buckets that a member commands for, and how far it has got. */
+/* The list of buckets that a member prefers, and its place in that list. */
 struct table_commands {
 	uint32_t next;
-	uint32_t skip; /* odd: it meets all buckets, for they are 2^n */
+	uint32_t skip; /* odd, so it reaches all 2^n buckets */
 };
 
 static uint32_t table_sum(const struct table_round *round)
@@ -69,9 +69,10 @@ static void table_reduce(struct table_round *round)
 		round->turns[i] /= divisor;
 }
 
-/* To WI_STEER_STEPS_MAX or a little less. Those too light for a turn get one;
- * that leaves less room for the others, which may make more of them too light:
- * again, until none is. Rounded down, so that equals stay equal. */
+/* Scales to WI_STEER_STEPS_MAX turns or a little less. A member too light for a
+ * turn gets one. That leaves less room for the others, which may make more of
+ * them too light: repeat until none is. Rounded down, so that equals stay
+ * equal. */
 static void table_scale(struct table_round *round)
 {
 	bool is_light[WI_STEER_MEMBERS_MAX] = { false };
@@ -99,9 +100,9 @@ static void table_scale(struct table_round *round)
 				    : (uint32_t)(round->turns[i] * room / rest);
 }
 
-/* Smooth weighted round-robin: with each turn all grow by their weight, the
- * largest is next and falls by the sum.
- * Source: nginx, ngx_http_upstream_get_peer(). */
+/* Smooth weighted round-robin: at each step all members grow by their weight;
+ * the largest is next and falls by the sum. Source: nginx,
+ * ngx_http_upstream_get_peer(). */
 static void table_order(struct table_round *round)
 {
 	int32_t current[WI_STEER_MEMBERS_MAX] = { 0 };
@@ -133,8 +134,8 @@ static uint32_t table_mix(uint32_t word)
 	return word ^ (word >> 16);
 }
 
-/* Of the member's number alone: whichever member joins or leaves, its list is
- * the same. */
+/* The list follows from the member's number alone: it stays the same whichever
+ * member joins or leaves. */
 static struct table_commands table_commands_of(uint32_t member)
 {
 	const uint32_t where = table_mix(2 * member + 1);
@@ -152,7 +153,7 @@ static uint32_t table_command(struct table_commands *commands)
 	return bucket;
 }
 
-/* In order, each takes the next on its list that is still free.
+/* In order, each member takes the next bucket on its list that is still free.
  * Source: Eisenbud et al., "Maglev", NSDI 2016, 3.4; there the table's length
  * is a prime and the weights are equal. */
 static void table_pick(const struct table_round *round, uint16_t *buckets)
@@ -174,7 +175,7 @@ static void table_pick(const struct table_round *round, uint16_t *buckets)
 	}
 }
 
-/* Unchanged words are left alone: their cache lines stay where they are. */
+/* Unchanged words are not written, so their cache lines stay shared. */
 static void table_store(uint16_t *word, uint16_t value)
 {
 	if (*word != value)

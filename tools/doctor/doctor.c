@@ -24,15 +24,15 @@ static struct {
 
 /* clang-format off */
 static const struct cli_option doctor_options[] = {
-	{ .help = "What it tells" },
+	{ .help = "Output" },
 	{ "json", NULL, CLI_SWITCH, &given.has_json, 0, 0, NULL, NULL,
-	  "everything, as JSON on stdout" },
+	  "print everything as JSON on stdout" },
 	{ "color", "WHEN", CLI_CHOICE, &given.color, 0, 0, color_names, NULL,
 	  "auto (on a terminal, unless NO_COLOR is set), always or never" },
 	{ .help = "What it tries" },
 	{ "force-off", "NAMES", CLI_TEXT, &given.force_off, 0, 0, NULL, "",
-	  "rungs to leave out, with commas between them, or all; as the "
-	  "variable WEIR_FORCE_OFF, which every program on weir obeys" },
+	  "rungs not to use, with commas between them, or all; like the "
+	  "variable WEIR_FORCE_OFF, which every program on weir applies" },
 	{ "root", "DIR", CLI_TEXT, &given.root, 0, 0, NULL, "",
 	  "read /proc and /sys below DIR: a copy from another host" },
 };

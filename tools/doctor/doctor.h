@@ -1,5 +1,8 @@
-/* doctor.h - weir-doctor's parts: options and verdict (doctor.c), what limits
- * this host sets (doctor_host.c), how it is printed (doctor_print.c)
+/* doctor.h - the parts of weir-doctor
+ *
+ *     doctor.c        options and verdict
+ *     doctor_host.c   the limits that this host sets
+ *     doctor_print.c  text and JSON
  */
 #ifndef WEIR_TOOLS_DOCTOR_H
 #define WEIR_TOOLS_DOCTOR_H
@@ -10,9 +13,9 @@
 
 enum doctor_verdict {
 	DOCTOR_OK = 0,
-	DOCTOR_INFO, /* to know when figures are compared; nothing to do */
-	DOCTOR_LOW,  /* serves, and less than it could */
-	DOCTOR_BAD,  /* cannot serve */
+	DOCTOR_INFO, /* matters when figures are compared; nothing to do */
+	DOCTOR_LOW,  /* weir serves, but less than it could */
+	DOCTOR_BAD,  /* weir cannot serve */
 };
 
 enum {
@@ -36,7 +39,7 @@ struct doctor_fact {
 
 /**
  * struct doctor - all that was found
- * @root: before /proc and /sys: "" for this host
+ * @root: prefix of /proc and /sys; "" for this host
  */
 struct doctor {
 	const char *root;

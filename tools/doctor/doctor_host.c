@@ -1,7 +1,7 @@
 /* doctor_host.c - the limits and settings of a host that matter to weir
  *
- * One function per fact: read, check. What cannot be read is INFO "unknown",
- * never a fault: the ladder has tried the real thing.
+ * One function per fact: it reads, then checks. A fact that cannot be read is
+ * INFO "unknown", never a fault: the ladder has tried the real thing.
  */
 #include "doctor.h"
 
@@ -275,7 +275,7 @@ static void facts_ports(struct doctor *doctor)
 		fact_set(fact, DOCTOR_INFO, "%" PRIu64, start);
 }
 
-/* Nothing to do about it: the rung steer-ebpf tells whether it works. */
+/* Never a fault: the rung steer-ebpf shows whether it works. */
 static void fact_bpf(struct doctor *doctor)
 {
 	uint64_t value;
@@ -311,7 +311,7 @@ static void fact_migration(struct doctor *doctor)
 	fact_set(fact, is_moved ? DOCTOR_OK : DOCTOR_LOW, "%" PRIu64, value);
 }
 
-/* What was missing is known to the build only. */
+/* Only the build knows what was missing. */
 #ifndef WEIR_NO_BPF
 #define WEIR_NO_BPF ""
 #endif

@@ -1,4 +1,4 @@
-/* doctor_print.c - what weir-doctor says: for people, and as JSON */
+/* doctor_print.c - the output of weir-doctor, as text and as JSON */
 #include "doctor.h"
 
 #include "../lib/json.h"
@@ -18,13 +18,13 @@ static const char *const paint_codes[] = {
 	[PAINT_BAD] = "\033[1;31m",
 };
 
-/* Where to, and whether in colour. */
+/* Where to print, and whether in colour. */
 struct pen {
 	FILE *file;
 	bool has_color;
 };
 
-/* @text, padded to @columns; what is painted has no width of its own. */
+/* @text, padded to @columns; colour codes take no columns. */
 static void pen_word(const struct pen *pen, enum paint paint, int columns,
 		     const char *text)
 {

@@ -111,18 +111,18 @@ static const struct cli_option echo_options[] = {
 	  "shares of the first loops; 0: no connections" },
 	{ "steer-required", NULL, CLI_SWITCH, &given.is_steering_required, 0,
 	  0, NULL, NULL,
-	  "fail where the policy cannot be had; otherwise the kernel's hash "
-	  "takes its place" },
+	  "fail if the policy is not available; otherwise the kernel's hash "
+	  "replaces it" },
 	{ "steer-sample", "N", CLI_UINT, &given.sample_interval, 0, 1000000,
 	  NULL, "0: none",
-	  "ask one in N connections, at most, on which CPU its packets come "
-	  "in" },
+	  "check for one in N connections, at most, on which CPU its packets "
+	  "come in" },
 	{ "guard-share", "PERCENT", CLI_UINT, &given.guard_percent, 1, 100,
 	  NULL, NULL,
-	  "of cpu and source-hash: when one loop gets more than that of the "
-	  "new connections, step to least-loaded; 100: never" },
+	  "with cpu or source-hash: when one loop gets more than this share "
+	  "of the new connections, step to least-loaded; 100: never" },
 	{ "guard-time", "TIME", CLI_DURATION, &given.guard_ms, 1, 3600000,
-	  NULL, NULL, "and how long it must last" },
+	  NULL, NULL, "how long that must last before the step" },
 	{ "drop-caps", NULL, CLI_SWITCH, &given.drops_capabilities, 0, 0, NULL,
 	  NULL,
 	  "load the steering program, then drop every capability, then "
@@ -131,7 +131,7 @@ static const struct cli_option echo_options[] = {
 	{ "framed", NULL, CLI_SWITCH, &given.is_framed, 0, 0, NULL, NULL,
 	  "answer whole frames: a length, then that many bytes (the default)" },
 	{ "raw", NULL, CLI_SWITCH, &given.is_raw, 0, 0, NULL, NULL,
-	  "answer every byte as it comes" },
+	  "answer every byte as it arrives" },
 	{ "prefix", "KIND", CLI_CHOICE, &given.prefix, 0, 0,
 	  framing_prefix_names, NULL,
 	  "width of the length: u8, u16, u32, u64 or varint" },
@@ -146,24 +146,24 @@ static const struct cli_option echo_options[] = {
 	{ "buffers", "N", CLI_UINT, &given.buf_count, 1, 32768, NULL, NULL,
 	  "receive buffers, a power of two" },
 	{ "buffer-size", "SIZE", CLI_SIZE, &given.buf_bytes, 64, 1 << 20, NULL,
-	  NULL, "bytes in each of them" },
+	  NULL, "bytes in each receive buffer" },
 	{ "memory", "SIZE", CLI_SIZE, &given.memory_bytes, 1 << 20,
 	  (uint64_t)1 << 40, NULL, NULL,
 	  "address space for queued answers and incomplete frames; touched "
 	  "on demand" },
 	{ "idle-timeout", "TIME", CLI_DURATION, &given.idle_ms, 0, 86400000,
-	  NULL, NULL, "close a connection that moves nothing; 0: never" },
+	  NULL, NULL, "close a connection on which no byte moves; 0: never" },
 	{ "drain-timeout", "TIME", CLI_DURATION, &given.drain_ms, 1, 3600000,
 	  NULL, NULL, "from SIGTERM, or a refused frame, to a forced close" },
 	{ "batch-wait", "US", CLI_UINT, &given.batch_wait_us, 0, 50, NULL,
 	  NULL, "microseconds that a busy loop may wait for a fuller batch" },
-	{ .help = "What it tells" },
+	{ .help = "Output" },
 	{ "stats-json", "FILE", CLI_TEXT, &given.stats_file, 0, 0, NULL, "",
-	  "write every counter there at the end" },
+	  "write every counter to FILE at the end" },
 	{ "port-file", "FILE", CLI_TEXT, &given.port_file, 0, 0, NULL, "",
-	  "write the port number there once it serves, for scripts" },
+	  "write the port number to FILE once it serves, for scripts" },
 	{ "verbose", NULL, CLI_SWITCH, &given.is_verbose, 0, 0, NULL, NULL,
-	  "say on stderr why each connection closed, 10 lines a second at "
+	  "print on stderr why each connection closed, 10 lines a second at "
 	  "most" },
 };
 
@@ -188,7 +188,7 @@ const struct cli_tool echo_tool = {
 };
 /* clang-format on */
 
-/* Both only wake the loops; a second signal forces them. */
+/* Only wakes the loops. A second signal closes all connections at once. */
 static void echo_on_signal(int number)
 {
 	(void)number;
@@ -206,7 +206,7 @@ static void echo_signals_block(sigset_t *out_before)
 	(void)pthread_sigmask(SIG_BLOCK, &stopping, out_before);
 }
 
-/* From here on a signal stops the server, one that has come already too. */
+/* From here on a signal stops the server, also one that is pending. */
 static void echo_signals_take(const sigset_t *before)
 {
 	struct sigaction action = { .sa_handler = echo_on_signal };
@@ -216,7 +216,8 @@ static void echo_signals_take(const sigset_t *before)
 	(void)pthread_sigmask(SIG_SETMASK, before, NULL);
 }
 
-/* What no single row of the table can check: each -1, or the exit status. */
+/* Checks that no single row of the table can do: each -1, or the exit status.
+ */
 
 static int addresses_check(void)
 {
@@ -298,7 +299,7 @@ static int framing_check(void)
 				       (unsigned long long)given.buf_count);
 	if (given.frame_bytes_max <= limit)
 		return -1;
-	/* The default is no demand: a narrow prefix lowers it. */
+	/* The default is not a request: a narrow prefix lowers it. */
 	if (given.frame_bytes_max == WEIR_FRAME_PAYLOAD_BYTES_DEFAULT) {
 		given.frame_bytes_max = limit;
 		return -1;
@@ -392,8 +393,8 @@ static int echo_fail(const char *what, const char *file, int err)
 	return EXIT_FAILURE;
 }
 
-/* The one step that needs a privilege, and then none is left. No thread but
- * this one runs yet. */
+/* Does the one step that needs a privilege, then drops all privileges. No other
+ * thread runs yet. */
 static int echo_privileges_drop(void)
 {
 	const struct weir_steer_opts opts = echo_steer_opts();
@@ -409,8 +410,8 @@ static int echo_privileges_drop(void)
 	return EXIT_SUCCESS;
 }
 
-/* A port that is free on the first address, for now; 0 if that cannot be known:
- * the server will say why. */
+/* A port that is free on the first address now; 0 if that cannot be known: the
+ * server will report why. */
 static uint16_t port_find(void)
 {
 	struct weir_addr addr;
@@ -444,7 +445,7 @@ static int echo_open(const struct weir_service *service,
 		echo_listens[i].service = service;
 	if (given.port != 0 || echo.address_count == 1)
 		return weir_server_open(&echo.server, &opts, error);
-	/* What is free on the first may be taken on another, or in between. */
+	/* The port may be in use on another address, or taken meanwhile. */
 	for (int tries = 0; tries < PORT_TRIES && err == -EADDRINUSE; tries++) {
 		echo_port_set(port_find());
 		err = weir_server_open(&echo.server, &opts, error);
@@ -483,7 +484,7 @@ static int echo_serve(void)
 	err = echo_write_stats(&echo);
 	if (err < 0)
 		status = echo_fail("cannot write", echo.stats_file, err);
-	echo_signals_block(&before); /* the handler names the server */
+	echo_signals_block(&before); /* the signal handler uses the server */
 	weir_server_close(echo.server);
 	return status;
 }
@@ -507,7 +508,8 @@ int main(int argc, char **argv)
 	echo.stats_file = given.stats_file;
 	echo.port_file = given.port_file;
 	(void)signal(SIGPIPE, SIG_IGN);
-	process_fd_limit_raise(); /* may need what is dropped next */
+	process_fd_limit_raise(); /* may need a capability that is dropped next
+				   */
 	status = given.drops_capabilities ? echo_privileges_drop()
 					  : EXIT_SUCCESS;
 	if (status == EXIT_SUCCESS)

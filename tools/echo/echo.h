@@ -1,6 +1,9 @@
-/* echo.h - weir-echo's parts: options and counters (echo.c), what it prints
- * and writes (echo_report.c; of steering, echo_steer.c), what runs on the
- * loops (echo_handler.c)
+/* echo.h - the parts of weir-echo
+ *
+ *     echo.c          options and counters
+ *     echo_handler.c  what runs on the loops
+ *     echo_report.c   what it prints and writes
+ *     echo_steer.c    the same about steering
  */
 #ifndef WEIR_TOOLS_ECHO_H
 #define WEIR_TOOLS_ECHO_H
@@ -29,12 +32,12 @@ struct echo_loop {
  * struct echo - the whole tool
  * @is_raw:         answer bytes, not frames
  * @is_verbose:     print why connections close
- * @address_count:  that it listens on
+ * @address_count:  addresses that it listens on
  * @loops:          shape [ECHO_LOOPS_MAX], index weir_loop_index()
  * @unprinted:      lines that were left out
  * @stats_file, @port_file: NULL: not asked for
  * @steer:          NULL: the server opens its own
- * @seen, @seen_loops: as echo_look() has found it; shape [ECHO_LOOPS_MAX]
+ * @seen, @seen_loops: what echo_look() has read; shape [ECHO_LOOPS_MAX]
  * @served_from_ns, @served_until_ns: monotonic
  */
 struct echo {
@@ -54,13 +57,13 @@ struct echo {
 	struct echo_loop loops[ECHO_LOOPS_MAX];
 };
 
-/** echo_handlers() - of its service, with a struct echo as ctx. */
+/** echo_handlers() - the handlers of its service; ctx is the struct echo. */
 struct weir_handlers echo_handlers(const struct echo *echo);
 
-/** echo_on_log() - a line of the server's own, onto stderr. */
+/** echo_on_log() - prints a line of the server on stderr. */
 void echo_on_log(const char *line, void *ctx);
 
-/** echo_look() - at the server, for all that follow: its start, its end. */
+/** echo_look() - reads the server's state, for the functions below. */
 void echo_look(struct echo *echo);
 
 /** echo_print_start() - where it listens, on which CPUs, with which rungs. */
@@ -75,17 +78,17 @@ int echo_write_stats(const struct echo *echo);
 /** echo_write_port() - the port, as a file that appears whole. Return: same. */
 int echo_write_port(const struct echo *echo);
 
-/** echo_steer_print_start() - what chooses loops, or why a better means is
- * missing. */
+/** echo_steer_print_start() - what chooses loops, or why no better means does.
+ */
 void echo_steer_print_start(const struct echo *echo);
 
-/** echo_steer_print_end() - what each loop got, where there is a choice. */
+/** echo_steer_print_end() - what each loop got, if there is a choice. */
 void echo_steer_print_end(const struct echo *echo);
 
 /** echo_steer_json() - "steering", in the object that is open. */
 void echo_steer_json(const struct echo *echo, struct json *json);
 
-/** echo_steer_loop_json() - members of one loop, in the same way. */
+/** echo_steer_loop_json() - members of one loop, in the open object. */
 void echo_steer_loop_json(const struct weir_loop_snapshot *loop,
 			  struct json *json);
 

@@ -20,8 +20,8 @@
 #include <unistd.h>
 
 enum {
-	/* Answers are queued in runs of at most this size, or one frame: when
-	 * the queue is nearly full, most of a long run still goes in. */
+	/* Answers are queued in runs of at most this size, or one frame. So
+	 * when the queue is nearly full, most of a long span still goes in. */
 	ECHO_RUN_BYTES_MAX = 256 * 1024,
 	ECHO_LINES_PER_S = 10,
 };
@@ -62,7 +62,7 @@ static void echo_run_find(const struct weir_frame_format *format,
 		out_run->frame = frame;
 }
 
-/* False if there is no room now: on_writable and on_data come again. */
+/* False if there is no room now; on_writable and on_data will be called. */
 static bool echo_bytes(struct weir_conn *conn, const uint8_t *bytes,
 		       size_t byte_count)
 {
@@ -128,7 +128,7 @@ static ssize_t echo_on_bytes(struct weir_conn *conn, const uint8_t *bytes,
 	return (ssize_t)used;
 }
 
-/* At most ECHO_LINES_PER_S, over all loops. */
+/* True at most ECHO_LINES_PER_S times a second, over all loops. */
 static bool echo_may_print(void)
 {
 	static _Atomic uint64_t window; /* second << 8 | lines in it */
@@ -144,8 +144,8 @@ static bool echo_may_print(void)
 	return true;
 }
 
-/* A loop does not wait for a reader of its log: where there is no room, the
- * line is left out. The lock keeps the room for the thread that has seen it. */
+/* A loop does not wait for a reader of its log: if there is no room, the line
+ * is left out. The lock keeps the room for the thread that has found it. */
 static __attribute__((format(printf, 2, 3))) void echo_say(struct echo *echo,
 							   const char *format,
 							   ...)

@@ -1,4 +1,4 @@
-/* echo_report.c - what weir-echo says: at its start, at its end, in files */
+/* echo_report.c - what weir-echo prints, at start and end, and writes */
 #include "../lib/cli.h"
 #include "../lib/framing.h"
 #include "../lib/json.h"
@@ -13,7 +13,7 @@
 #include <stdlib.h>
 #include <unistd.h>
 
-/* Everything that is derived from the counters, once. */
+/* Everything that is computed from the counters. */
 struct echo_total {
 	struct weir_loop_stats stats;
 	struct process_cpu cpu;
@@ -194,7 +194,7 @@ static void echo_stats_json(const struct echo *echo, FILE *file)
 	json_object_close(&json);
 }
 
-/* 0, or the errno of the first write that failed. */
+/* Return: 0, or the errno of the first write that failed. */
 static int file_finish(FILE *file)
 {
 	int err = ferror(file) != 0 ? -EIO : 0;
@@ -229,7 +229,7 @@ int echo_write_port(const struct echo *echo)
 			      weir_addr_port(&echo->seen.addrs[0]));
 		err = file_finish(file);
 	}
-	/* A reader sees no file, or the whole number. */
+	/* A reader finds no file, or the whole number. */
 	if (err == 0 && rename(name, echo->port_file) < 0)
 		err = -errno;
 	free(name);

@@ -1,6 +1,6 @@
-/* echo_steer.c - what weir-echo says about which loop gets a connection
+/* echo_steer.c - what weir-echo prints about which loop gets a connection
  *
- *     at its start   what chooses, and why nothing better
+ *     at its start   what chooses, and why no better means does
  *     at its end     a line for each loop: asked for, chosen, arrived
  */
 #include "../lib/cli.h"
@@ -17,8 +17,9 @@ static double percent(uint64_t part, uint64_t whole)
 	return 100.0 * (double)part / (double)whole;
 }
 
-/* Connections whose packets came in on their loop's own CPU: of the sockets
- * that were asked, if any were; otherwise of the program's own choices. */
+/* The share of connections whose packets came in on their loop's own CPU: of
+ * the sockets that were asked, if any were; otherwise of the program's own
+ * choices. */
 static char *affinity_text(const struct weir_loop_snapshot *loop,
 			   char *out_text)
 {

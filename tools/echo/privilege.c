@@ -6,7 +6,7 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
-/* Needs CAP_SETPCAP. Without it the set stays, and binds no more than what
+/* Needs CAP_SETPCAP. Without it the bounding set stays, and it only allows what
  * PR_SET_NO_NEW_PRIVS forbids anyway. */
 static void bounding_set_drop(void)
 {
@@ -28,7 +28,8 @@ int privilege_drop(void)
 	bounding_set_drop();
 	if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) < 0)
 		return -errno;
-	/* What is in no permitted set leaves the ambient one too. */
+	/* A capability that leaves the permitted set leaves the ambient set
+	 * too. */
 	if (syscall(SYS_capset, &header, none) < 0)
 		return -errno;
 	return 0;

@@ -1,10 +1,9 @@
-/* Two services on two ports, and a client too: example_services ECHO STATUS
- * HOME
+/* Two services on two ports, and a client: example_services ECHO STATUS HOME
  *
- *     ECHO     a port; 0: any. Answers what it is sent
- *     STATUS   a port; 0: any. Says how many connections there are, and closes
- *     HOME     a port on which another server listens: each loop calls there
- *              as it starts, and says so
+ *     ECHO     a port; 0: any. Answers what it receives
+ *     STATUS   a port; 0: any. Sends how many connections there are, and closes
+ *     HOME     the port of another server: each loop connects there as it
+ *              starts, and sends a line
  */
 #include <signal.h>
 #include <stdio.h>

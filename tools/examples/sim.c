@@ -26,8 +26,8 @@ static ssize_t on_data(struct weir_conn *conn, const uint8_t *bytes,
 	return (ssize_t)used; /* half a line is shown again, with its end */
 }
 
-/* A client, a step at a time; the tape decides when it has its turn, and in
- * what pieces things arrive. */
+/* A client, one step at a time. The tape decides when it gets a step, and in
+ * which pieces data arrives. */
 static const char question[] = "every\nschedule\n";
 static const char answer[] = "EVERY\nSCHEDULE\n";
 enum { ANSWER_BYTES = sizeof(answer) - 1 };
@@ -50,7 +50,7 @@ static bool client_step(struct weir_sim *sim, void *ctx)
 		c->sent += (size_t)took;
 	int count = weir_sim_read(sim, c->conn, bytes, sizeof(bytes));
 	if (count <= 0)
-		return took > 0; /* false: nothing to do until something came */
+		return took > 0; /* false: nothing to do until data arrives */
 	if (c->got + (size_t)count > ANSWER_BYTES ||
 	    memcmp(bytes, answer + c->got, (size_t)count) != 0)
 		weir_sim_violate(sim, "the answer is wrong");

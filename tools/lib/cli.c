@@ -2,7 +2,7 @@
  *
  * Invariant: an option's variable is written only by a value within limits.
  *
- * Not here: what options mean together (each tool), how --help looks
+ * Not here: options that depend on each other (each tool), how --help looks
  * (cli_help.c).
  */
 #include "cli.h"
@@ -278,7 +278,7 @@ static bool cli_take(const struct cli_option *option, const char *text,
 	case CLI_SWITCH:
 		break;
 	}
-	return false; /* neither has a value: cli_option_store() knows */
+	return false; /* neither has a value: see cli_option_store() */
 }
 
 static size_t min_of(size_t one, size_t other)

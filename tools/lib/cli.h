@@ -2,8 +2,8 @@
  *
  *     --name value    --name=value    --switch    --help    --version
  *
- * The table is the documentation: names, units, limits and defaults in --help
- * come from it. A default is what the variable holds before cli_parse().
+ * The table is the documentation: --help takes names, units, limits and
+ * defaults from it. A default is the variable's value before cli_parse().
  */
 #ifndef WEIR_TOOLS_CLI_H
 #define WEIR_TOOLS_CLI_H
@@ -13,7 +13,7 @@
 #include <stdio.h>
 
 enum cli_kind {
-	CLI_GROUP = 0, /* no option: a heading, its text in help           */
+	CLI_GROUP = 0, /* no option: a heading, with its text in help      */
 	CLI_SWITCH,    /* out: bool; set to true                           */
 	CLI_UINT,      /* out: uint64_t                                    */
 	CLI_SIZE,      /* out: uint64_t bytes; suffix k, M, G: powers of 2 */
@@ -40,12 +40,12 @@ struct cli_range {
 
 /**
  * struct cli_option - one row
- * @argument:     what --help calls the value; NULL for a switch
+ * @argument:     name of the value in --help; NULL for a switch
  * @min, @max:    limits of UINT, SIZE, DURATION (ms), RANGE and of each number
  *                of LIST, inclusive
  * @choices:      of CHOICE; ends with NULL
- * @default_text: what --help says instead of the value found in @out; an
- *                empty text says nothing
+ * @default_text: what --help shows instead of the value in @out; an
+ *                empty text shows nothing
  * @help:         wrapped; a line feed begins a new line
  */
 struct cli_option {
@@ -78,7 +78,7 @@ enum cli_outcome {
 	CLI_GO_ON = 0, /* all options are stored */
 	CLI_HELP,      /* --help was asked for */
 	CLI_VERSION,
-	CLI_WRONG, /* out_error says what, the limit, and what to do */
+	CLI_WRONG, /* out_error has the mistake, the limit, and the remedy */
 };
 
 enum {
@@ -97,7 +97,7 @@ enum cli_outcome cli_parse(const struct cli_tool *tool, int argc,
 void cli_help(const struct cli_tool *tool, FILE *file);
 
 /**
- * cli_start() - cli_parse(), and print what there is to print
+ * cli_start() - cli_parse(), and print help, version or error
  *
  * Return: -1 to go on; otherwise the exit status: 0 after --help or
  *         --version, CLI_EXIT_USAGE after an error.

@@ -26,7 +26,7 @@ static char *help_range_text(const struct cli_range *range, char *out_text)
 	return out_text;
 }
 
-/* NULL: there is no default worth a word. */
+/* NULL: there is no default to show. */
 static const char *help_default(const struct cli_option *option, char *text)
 {
 	if (option->default_text != NULL)
@@ -49,7 +49,7 @@ static const char *help_default(const struct cli_option *option, char *text)
 		return help_range_text(option->out, text);
 	case CLI_GROUP:
 	case CLI_SWITCH:
-	case CLI_LIST: /* what an empty one means, default_text says */
+	case CLI_LIST: /* default_text explains an empty list */
 		break;
 	}
 	return NULL;

@@ -3,32 +3,32 @@
 # shellcheck shell=bash
 # shellcheck disable=SC2154 # root, failed and part_* are lib.sh's
 #
-#     deep_parts --> those without a pass of this very tree --> a table
+#     deep_parts --> those that have not passed on this very tree --> a table
 #                                  |
 #          build/deep/PART.state, PART.log
 #
-# A part is a command whose last line is "N passed, N failed". What came of it is
-# kept with the hash of the tree that it ran on, uncommitted changes included: it
-# runs again when a file has changed, or with --again.
+# A part is a command whose last line is "N passed, N failed". Its result is kept
+# with the hash of the tree that it ran on, uncommitted changes included. It runs
+# again when a file has changed, or with --again.
 
 deep_dir=build/deep
 
-# matrix_rungs DOCTOR: those that weir uses, by the role that the ladder's table
-# gives them, and all of the ladder at once. Those that are only known change
-# nothing, and without those that are required there is no server.
+# matrix_rungs DOCTOR: the rungs with the role "used" in the ladder's table, then
+# all of them at once. Rungs that are only known change nothing, and without
+# required rungs there is no server.
 matrix_rungs() {
 	"$1" --json | jq -r '.rungs[] | select(.role == "used") | .name'
 	echo all
 }
 
-# Nothing until build/test is there to be asked.
+# Prints nothing until build/test has a weir-doctor.
 deep_rungs() {
 	local doctor=build/test/tools/weir-doctor
 	[ -x $doctor ] || return 0
 	matrix_rungs $doctor
 }
 
-# "name|what|command" each.
+# One line for each part: "name|what|command".
 deep_parts() {
 	local rung
 	cat <<'END'
@@ -52,7 +52,7 @@ END
 	done < <(deep_rungs)
 }
 
-# Of all files that git knows or would take, as they are now.
+# The hash of all files that git tracks or would add, as they are now.
 tree_hash() {
 	local index hash
 	index=$(mktemp)
@@ -63,8 +63,8 @@ tree_hash() {
 	printf '%s\n' "$hash"
 }
 
-# deep_state NAME: what is kept of it, in deep_tree, deep_verdict and part_*,
-# run_*; status 1 if there is nothing.
+# deep_state NAME: reads the kept result into deep_tree, deep_verdict, part_* and
+# run_*; status 1 if there is none.
 deep_state() {
 	deep_tree='' deep_verdict=never
 	[ -f "$deep_dir/$1.state" ] || return 1
@@ -92,7 +92,7 @@ deep_list() {
 		'for each rung that weir uses: named once build/test is built'
 }
 
-# deep_run NAME COMMAND: its log and its state.
+# deep_run NAME COMMAND: runs it, and writes its log and its state.
 deep_run() {
 	local name=$1 status=0 tree
 	local -a options
@@ -104,7 +104,7 @@ deep_run() {
 	counts_judge $status "$log"
 	deep_verdict=passed
 	[ "$run_failed" -eq 0 ] || deep_verdict=FAILED
-	# What ran was neither tree, if a file has changed meanwhile.
+	# If a file has changed meanwhile, the part ran on neither tree.
 	[ -n "$tree" ] && [ "$tree" = "$(tree_hash)" ] || tree=mixed
 	printf '%s %s %d %d %d %d %d %d %d\n' "$tree" "$deep_verdict" \
 		"$part_cpu_ms" "$part_wall_ms" "$run_tests" "$run_cases" \
@@ -116,7 +116,7 @@ deep_run() {
 	fi
 }
 
-# deep_wanted [PART]...: the rows of the parts that were named, or all.
+# deep_wanted [PART]...: prints the rows of the named parts, or all.
 deep_wanted() {
 	local name what command wanted found
 	if [ $# -eq 0 ]; then
@@ -143,7 +143,7 @@ deep() {
 	local cpu_sum=0 wall_sum=0
 	shift
 	mkdir -p $deep_dir
-	# It is asked for its rungs.
+	# Its weir-doctor lists the rungs.
 	build build/test -Dtests=true -Dtools=true
 	row=$(deep_wanted "$@")
 	mapfile -t rows <<<"$row"

@@ -4,9 +4,9 @@
 
 #include <weir/proto/frame.h>
 
-/* A queue or a message is one block of a loop's memory, 8 MiB less a header
- * (net/loop.h refuses more): the longest queue, and the largest payload that
- * leaves room for prefixes. */
+/* The longest queue, and the largest payload that leaves room for prefixes. A
+ * queue or a message is one block of a loop's memory, 8 MiB less a header;
+ * net/loop.h refuses more. */
 #define FRAMING_QUEUE_BYTES_MAX (((size_t)8 << 20) - 64)
 #define FRAMING_PAYLOAD_BYTES_MAX (((size_t)8 << 20) - ((size_t)64 << 10))
 

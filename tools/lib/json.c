@@ -4,9 +4,9 @@
 #include <inttypes.h>
 #include <math.h>
 
-/* Bytes of the UTF-8 sequence above ASCII at @text: 2 to 4; 0: it is none. The
- * second byte's limits keep out what is too long, surrogates and what is above
- * U+10FFFF. Source: RFC 3629, 4. */
+/* Bytes of the UTF-8 sequence above ASCII at @text: 2 to 4; 0 if it is not one.
+ * The limits of the second byte exclude sequences that are too long,
+ * surrogates, and values above U+10FFFF. Source: RFC 3629, 4. */
 static size_t json_utf8_bytes(const unsigned char *text)
 {
 	unsigned char low = 0x80;
@@ -33,7 +33,7 @@ static size_t json_utf8_bytes(const unsigned char *text)
 	return count;
 }
 
-/* JSON is UTF-8 (RFC 8259, 8.1); what is not becomes U+FFFD, byte by byte. */
+/* JSON is UTF-8 (RFC 8259, 8.1); each byte that is not becomes U+FFFD. */
 static const char *json_above_ascii(FILE *file, const char *text)
 {
 	const size_t count = json_utf8_bytes((const unsigned char *)text);

@@ -16,7 +16,7 @@ enum {
 };
 
 /**
- * struct json - where the writer stands
+ * struct json - the state of the writer
  * @file:       borrowed; its error flag says whether all was written
  * @has_member: shape [depth]: a comma goes before the next member
  */

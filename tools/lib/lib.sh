@@ -1,7 +1,7 @@
 # lib.sh - sourced by tools/demo, tools/check, tools/bench/run and .ci/run
 #
 # shellcheck shell=bash
-# Not a command of its own: it only defines functions, and `root`.
+# Not a command: it only defines functions, and `root`.
 
 root=$(cd "$(dirname "${BASH_SOURCE[0]}")/../.." && pwd)
 
@@ -9,7 +9,7 @@ step() {
 	printf '\n==> %s\n' "$*"
 }
 
-# die TEXT: one line that says what to do; status 1.
+# die TEXT: prints one line that says what to do; exits with 1.
 die() {
 	printf '%s: %s\n' "${0##*/}" "$*" >&2
 	exit 1
@@ -20,7 +20,7 @@ usage_error() {
 	exit 2
 }
 
-# option_value NAME "$@": the value of an option, from what is left of the
+# option_value NAME "$@": the value of an option, from the rest of the
 # command line.
 option_value() {
 	[ $# -ge 3 ] || usage_error "$1 needs a value"
@@ -44,7 +44,8 @@ as_root() {
 	fi
 }
 
-# is_there PROBE: a command, or with a slash a file name, wildcards allowed.
+# is_there PROBE: whether a command exists, or a file if PROBE begins with a slash;
+# wildcards allowed.
 is_there() {
 	case $1 in
 	/*) compgen -G "$1" >/dev/null ;;
@@ -52,8 +53,8 @@ is_there() {
 	esac
 }
 
-# need_packages "package|probe|why"...: installs what is missing, with
-# apt-get; says what, and what for.
+# need_packages "package|probe|why"...: installs what is missing with apt-get, and
+# prints each package and its purpose.
 need_packages() {
 	local row package probe why
 	local -a missing=()
@@ -99,8 +100,8 @@ packages_build=(
 	"bpftool|/usr/*bin/bpftool|puts it into the library"
 )
 
-# configure DIR [MESON OPTION]...: for the first time, or again. A compiler
-# other than the default comes in through CC.
+# configure DIR [MESON OPTION]...: configures, for the first time or again. CC
+# selects a compiler other than the default.
 configure() {
 	local dir=$1
 	shift
@@ -116,8 +117,8 @@ configure() {
 	fi
 }
 
-# build DIR [MESON OPTION]...: configures and compiles, without a line for each
-# file where output is no terminal: all, or what build_targets names.
+# build DIR [MESON OPTION]...: configures and compiles everything, or what
+# build_targets names. Where the output is no terminal, no line for each file.
 build_targets=()
 build() {
 	local dir=$1
@@ -129,8 +130,8 @@ build() {
 		die "$dir does not compile; the lines above say why"
 }
 
-# wait_for_file FILE PID LOG [TRIES]: until FILE has content; fails, with what
-# the server said, if PID ends before that or a minute (20 tries a second) passes.
+# wait_for_file FILE PID LOG [TRIES]: waits until FILE has content. If PID ends
+# before that or a minute passes (20 tries a second), prints LOG and fails.
 wait_for_file() {
 	local tries
 	for ((tries = 0; tries < ${4:-1200}; tries++)); do
@@ -144,12 +145,12 @@ wait_for_file() {
 	return 1
 }
 
-# ---- what a part costs, and what came of it
+# ---- what a part costs, and its result
 
 clock_ticks=$(getconf CLK_TCK)
 
-# clock_read: sets cpu_ms, the CPU time (user and system) of this shell and of
-# all processes that it, or one of them, has waited for; and wall_ms.
+# clock_read: sets wall_ms, and cpu_ms: the CPU time (user and system) of this
+# shell and of all processes that it, or one of them, has waited for.
 clock_read() {
 	local line
 	local -a fields
@@ -159,7 +160,7 @@ clock_read() {
 	wall_ms=$((${EPOCHREALTIME/[.,]/} / 1000))
 }
 
-# timed COMMAND...: leaves what it costs in part_cpu_ms and part_wall_ms.
+# timed COMMAND...: runs it and stores its cost in part_cpu_ms and part_wall_ms.
 # shellcheck disable=SC2034 # used by the scripts that source this
 timed() {
 	local cpu wall status=0
@@ -173,12 +174,12 @@ timed() {
 	return $status
 }
 
-# counts_read LOG: what its last two lines say, in run_tests, run_cases,
-# run_skipped, run_passed and run_failed:
+# counts_read LOG: reads its last two lines into run_tests, run_cases, run_skipped,
+# run_passed and run_failed:
 #     865 tests (3,510 cases), 7 skipped
 #     858 passed, 0 failed
-# Without the first one each that passed or failed is a test of one case.
-# Status 1: it has no such last line.
+# Without the first line, each that passed or failed is a test of one case.
+# Status 1: the log has no such last line.
 counts_read() {
 	local -a lines
 	mapfile -t lines < <(tail -n 2 "$1")
@@ -196,8 +197,8 @@ counts_read() {
 	fi
 }
 
-# counts_judge STATUS LOG: counts_read of a command that ended with STATUS: one
-# that has no last line, or denies a failure, has failed once more.
+# counts_judge STATUS LOG: counts_read of a command that ended with STATUS. It adds
+# one failure if the last line is missing or does not count the failure.
 counts_judge() {
 	if ! counts_read "$2"; then
 		printf '%s: it ended without its last line\n' "$2" | tee -a "$2"
@@ -209,7 +210,7 @@ counts_judge() {
 	fi
 }
 
-# counts_add: what counts_read has found, to tests, cases, skipped, passed and
+# counts_add: adds what counts_read has found to tests, cases, skipped, passed and
 # failed.
 tests=0 cases=0 skipped=0 passed=0 failed=0
 counts_add() {
@@ -220,14 +221,14 @@ counts_add() {
 	failed=$((failed + run_failed))
 }
 
-# count_one passed|failed: one more test of one case.
+# count_one passed|failed: counts one more test of one case.
 count_one() {
 	run_tests=1 run_cases=1 run_skipped=0 run_passed=0 run_failed=0
 	printf -v "run_$1" 1
 	counts_add
 }
 
-# counts_print: the last two lines.
+# counts_print: prints the last two lines.
 counts_print() {
 	printf '%s tests (%s cases), %d skipped\n' "$(grouped "$tests")" \
 		"$(grouped "$cases")" "$skipped"

@@ -5,8 +5,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* Slices start anywhere in this range: a wrong slice of 8 bytes or more is
- * right by accident once in a quarter of a million. */
+/* Slices start anywhere in this range, so a wrong slice of 8 bytes or more
+ * matches by accident once in a quarter of a million. */
 #define OFFSET_COUNT ((size_t)256 * 1024)
 
 /* splitmix64: a bijection whose every output bit depends on every input bit. */
@@ -39,8 +39,8 @@ void pattern_close(struct pattern *pattern)
 	pattern->table = NULL;
 }
 
-/* proto/frame.c can do this too. It is done again on purpose: a checker that
- * shares the code it checks agrees with every mistake in it. */
+/* proto/frame.c has the same function. It is repeated on purpose: a checker
+ * that shares code with what it checks accepts every mistake in that code. */
 static size_t prefix_write(const struct weir_frame_format *format,
 			   uint64_t length, uint8_t *out)
 {

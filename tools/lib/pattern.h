@@ -1,11 +1,11 @@
-/* pattern.h - what weir-load sends: known to both ends, never stored
+/* pattern.h - what weir-load sends: computed at both ends, never stored
  *
  *     table:  [ pseudo-random bytes .............................. ]
  *                    |<- payload of (connection, sequence) ->|
  *
- * A hash of (connection, sequence) picks offset and length of a slice of one
- * table. Sending copies the slice, checking compares with it, and a message
- * that is lost, repeated, reordered or another connection's does not match.
+ * A hash of (connection, sequence) selects offset and length of a slice of one
+ * table. Sending copies the slice, and checking compares with it. A message
+ * that is lost, repeated, reordered, or from another connection does not match.
  */
 #ifndef WEIR_TOOLS_PATTERN_H
 #define WEIR_TOOLS_PATTERN_H

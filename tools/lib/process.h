@@ -20,13 +20,13 @@ struct process_cpu {
 /** process_cpu_read() - all threads, since the start. Source: getrusage(2). */
 struct process_cpu process_cpu_read(void);
 
-/** process_streams_open() - /dev/null for each of the standard streams that is
- *                           closed; best effort. First of all: the next
- *                           descriptor that is made would take its number,
- *                           and what the tool has to say would go there. */
+/** process_streams_open() - /dev/null for each closed standard stream; best
+ *                           effort. Call it first: otherwise the next
+ *                           descriptor takes the number of a stream, and the
+ *                           tool's output goes there. */
 void process_streams_open(void);
 
-/** process_fd_limit_raise() - the soft descriptor limit up to the hard one;
+/** process_fd_limit_raise() - raise the soft descriptor limit to the hard one;
  *                             best effort. Source: setrlimit(2). */
 void process_fd_limit_raise(void);
 

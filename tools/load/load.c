@@ -68,13 +68,13 @@ static struct {
 
 /* clang-format off */
 static const struct cli_option load_options[] = {
-	{ .help = "Where to" },
+	{ .help = "Server" },
 	{ "host", "ADDRESS", CLI_TEXT, &given.host, 0, 0, NULL, NULL,
 	  "numeric IPv4 or IPv6 address, or localhost" },
 	{ "port", "PORT", CLI_UINT, &given.port, 1, 65535, NULL, NULL,
 	  "TCP port of the server" },
 	{ "hosts", "N", CLI_UINT, &given.host_count, 1, LOAD_HOSTS_MAX, NULL,
-	  NULL, "spread connections over so many addresses, counted up from "
+	  NULL, "spread connections over this many addresses, counted up from "
 	  "--host: a client has some 28,000 ports for each" },
 	{ .help = "What it sends" },
 	{ "connections", "N", CLI_UINT, &given.conn_count, 1, 1 << 20, NULL,
@@ -96,10 +96,10 @@ static const struct cli_option load_options[] = {
 	{ .help = "How long" },
 	{ "seconds", "TIME", CLI_DURATION, &given.run_ms, 1, 86400000, NULL,
 	  "5s; no limit with --requests",
-	  "send for that long, then wait for the answers that are missing" },
+	  "send for this long, then wait for the answers that are missing" },
 	{ "requests", "N", CLI_UINT, &given.request_count, 1,
 	  (uint64_t)1 << 48, NULL, "no limit",
-	  "end when each connection has had that many answers" },
+	  "end when each connection has had this many answers" },
 	{ "idle", NULL, CLI_SWITCH, &given.is_idle, 0, 0, NULL, NULL,
 	  "open all connections, hold them silent for --seconds, then send one "
 	  "message on each and wait for its answer" },
@@ -108,24 +108,24 @@ static const struct cli_option load_options[] = {
 	  "close, connect again; --connections of them at a time" },
 	{ "requests-per-connection", "N", CLI_UINT, &given.life_count, 1,
 	  (uint64_t)1 << 48, NULL, NULL,
-	  "with --churn: in the life of each; --requests counts on from life "
-	  "to life" },
+	  "with --churn: before it closes; --requests counts over all the "
+	  "connections in one place" },
 	{ "timeout", "TIME", CLI_DURATION, &given.timeout_ms, 1, 3600000, NULL,
-	  NULL, "no answer for that long: the request is lost" },
+	  NULL, "a request without an answer for this long is lost" },
 	{ .help = "Where it runs" },
 	{ "threads", "N", CLI_UINT, &given.thread_count, 1, LOAD_THREADS_MAX,
-	  NULL, NULL, "event loops; connections are shared out" },
+	  NULL, NULL, "event loops; each gets its share of the connections" },
 	{ "pin", "CPU[,CPU...]", CLI_TEXT, &given.cpus, 0, 0, NULL,
 	  "not pinned", "run thread i on the i-th of these CPUs" },
 	{ "batch-wait", "US", CLI_UINT, &given.batch_wait_us, 0, 50, NULL,
 	  NULL, "microseconds that a busy loop may wait for a fuller batch; "
 	  "part of the latency measured" },
-	{ .help = "What it tells" },
+	{ .help = "Output" },
 	{ "json", "FILE", CLI_TEXT, &given.json_file, 0, 0, NULL, "",
-	  "write the report there as JSON; - is stdout, and moves the text to "
-	  "stderr" },
+	  "write the report to FILE as JSON; - is stdout, and moves the text "
+	  "to stderr" },
 	{ "strict", NULL, CLI_SWITCH, &given.is_strict, 0, 0, NULL, NULL,
-	  "a server that closes cleanly before the end is a failure too" },
+	  "count a server that closes cleanly before the end as a failure" },
 	{ "quiet", NULL, CLI_SWITCH, &given.is_quiet, 0, 0, NULL, NULL,
 	  "no progress and no text report" },
 };
@@ -158,7 +158,7 @@ const struct cli_tool load_tool = {
 
 static struct load_plan plan;
 
-/* Reset by SA_RESETHAND: the same signal again ends the process. */
+/* SA_RESETHAND: the same signal again ends the process. */
 static void load_on_signal(int number)
 {
 	(void)number;
@@ -177,7 +177,7 @@ static void load_signals_take(void)
 	(void)signal(SIGPIPE, SIG_IGN);
 }
 
-/* "0,1,2" into plan.cpus. */
+/* Parses "0,1,2" into plan.cpus. */
 static bool load_cpus_parse(const char *text)
 {
 	while (plan.cpu_count < LOAD_THREADS_MAX) {
@@ -198,7 +198,7 @@ static bool load_cpus_parse(const char *text)
 	return false;
 }
 
-/* The last 32 bits of @addr, network byte order; wherever they are. */
+/* The last 32 bits of @addr, IPv4 or IPv6, in network byte order. */
 static uint8_t *load_addr_tail(struct weir_addr *addr)
 {
 	if (addr->storage.ss_family == AF_INET)
@@ -207,7 +207,7 @@ static uint8_t *load_addr_tail(struct weir_addr *addr)
 	return &((struct sockaddr_in6 *)&addr->storage)->sin6_addr.s6_addr[12];
 }
 
-/* plan.servers from the first on. False: past the end of all addresses. */
+/* Fills plan.servers, counting up. False: beyond the last address. */
 static bool load_hosts_fill(void)
 {
 	uint32_t first_be;
@@ -259,7 +259,7 @@ static int load_where_check(void)
 	return -1;
 }
 
-/* What no single row of the table can check. -1, or the exit status. */
+/* Checks that no single row of the table can do. -1, or the exit status. */
 static int load_options_check(void)
 {
 	size_t limit = framing_payload_bytes_max(given.prefix);
@@ -348,7 +348,7 @@ static int load_fail(const char *text)
 	return EXIT_FAILURE;
 }
 
-/* All loops open, or none runs. */
+/* Opens all loops before any runs. */
 static int load_threads_open(struct load_thread *threads)
 {
 	uint64_t first_id = 0;
@@ -368,7 +368,7 @@ static int load_threads_open(struct load_thread *threads)
 	return 0;
 }
 
-/* Threads inherit the mask: signals come to this one. */
+/* The threads inherit the mask, so this thread gets the signals. */
 static int load_threads_start(struct load_thread *threads)
 {
 	sigset_t all;

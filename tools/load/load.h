@@ -21,9 +21,9 @@ enum {
 	LOAD_THREADS_MAX = 256,
 	LOAD_FAILURE_BYTES = 256,
 	LOAD_HOSTS_MAX = 254,
-	/* Connects in flight at a time, per thread: more would overflow the
-	 * backlog of a server that has other things to do, and wait a second
-	 * to be sent again by TCP. */
+	/* Connects in flight at a time, per thread. More would overflow the
+	 * backlog of a busy server, and TCP would send the SYN again only after
+	 * a second. */
 	LOAD_CONNECTING_MAX = 256,
 };
 
@@ -33,14 +33,14 @@ enum {
  * struct load_plan - what was asked for; read-only once the threads run
  * @servers:       shape [host_count]: one port on each address
  * @request_count: per connection; LOAD_NO_LIMIT: until the time is over. With
- *                 is_churn of all connections in one place, one after another
+ *                 is_churn: of all connections in one place together
  * @life_count:    with is_churn: requests in the life of one connection
  * @run_ns:        how long to send; LOAD_NO_LIMIT: until all are sent
  * @hold_ns:       how long to hold idle connections before they send
  * @timeout_ns:    for a connect or an answer
  * @queue_bytes_max: a connection queues no more than this, so that its
- *                 reading never pauses: two ends that wait for each other to
- *                 read would wait for ever
+ *                 reading never pauses: if both ends waited for the other
+ *                 to read, they would wait for ever
  * @cpus:          shape [cpu_count]: thread i runs on CPU i modulo cpu_count
  * @threads_ready: threads whose connections are all made, or failed
  * @stop:          raised by a signal: end early
@@ -68,7 +68,7 @@ struct load_plan {
 	uint32_t stop;
 };
 
-/* What is counted: name, what it means. All but the first three are trouble. */
+/* Counters: name, meaning. All but the first three count problems. */
 #define LOAD_COUNTS(X)                                                         \
 	X(messages, "answers that were checked and right")                     \
 	X(sent_bytes, "payload bytes sent")                                    \
@@ -81,7 +81,7 @@ struct load_plan {
 	X(unanswered, "requests open when the server closed cleanly")          \
 	X(early_closes, "connections that the server closed before the end")
 
-/* How a connection of --churn failed: name, how the report puts it. */
+/* How a connection of --churn failed: name, word in the report. */
 #define LOAD_CHURN_FAILURES(X)                                                 \
 	X(churn_refused, "refused")                                            \
 	X(churn_reset, "reset")                                                \
@@ -91,9 +91,9 @@ struct load_plan {
 	X(churn_other, "otherwise")
 
 /**
- * struct load_counts - one writer; read by the progress line while it runs
- * @churn_connections: begun; each is answered or failed in the end, once
- * @churn_answered:    ended in order, every request answered
+ * struct load_counts - one writer; the progress line reads it meanwhile
+ * @churn_connections: begun; each ends as answered or as failed, once
+ * @churn_answered:    closed cleanly, with every request answered
  */
 struct load_counts {
 #define LOAD_COUNT_FIELD(name, help) uint64_t name;
@@ -117,9 +117,9 @@ enum load_phase {
  * @conns:         owned; shape [conn_count]
  * @sent_ns:       owned; shape [conn_count][depth]: when each was committed
  * @conn_first_id: the id of conns[0]; ids are unique over all threads
- * @closed:        with is_churn: places whose connection is to be opened
+ * @closed:        with is_churn: places that wait for their next connection
  * @begin_ns, @end_ns: first request, last answer; monotonic
- * @failure:       the first thing that went wrong, for people; empty: nothing
+ * @failure:       text of the first failure; empty: none
  * @err:           negative errno that ended the loop, or 0
  */
 struct load_thread {

@@ -1,11 +1,11 @@
-/* load_churn.c - connections that come and go, and their accounts
+/* load_churn.c - connections that come and go, and how they are counted
  *
  *     list of places --> connect --> request, answer --> close --> list
  *
  * Invariant, at the end: begun = answered + failed, each connection once.
  *
- * The client closes first and waits for the server's FIN, so TIME_WAIT stays
- * with the client, and holds a port of its own for each address it talks to.
+ * The client closes first and waits for the server's FIN. So TIME_WAIT stays
+ * with the client, where it holds a port for each address that is connected to.
  *
  * Not here: what a connection sends and checks (load_conn.c).
  */
@@ -32,7 +32,7 @@ void load_churn_start(struct load_thread *thread)
 	load_churn_open_some(thread);
 }
 
-/* A life is booked before it begins, so a place that always fails ends too. */
+/* Connections are counted as they begin, so a place that always fails ends. */
 static bool churn_has_lives(const struct load_conn *conn)
 {
 	const struct load_plan *plan = conn->thread->plan;
@@ -43,7 +43,7 @@ static bool churn_has_lives(const struct load_conn *conn)
 	       begun < plan->request_count;
 }
 
-/* No completion will come: the place is not tried again. */
+/* The connect failed at once, without a completion: the place is given up. */
 static void churn_fail_at_once(struct load_conn *conn, int err)
 {
 	struct load_counts *counts = &conn->thread->counts;
@@ -69,7 +69,7 @@ void load_churn_open_some(struct load_thread *thread)
 	}
 }
 
-/* Where a failure of this errno is counted. */
+/* The counter of a failure with this errno. */
 static uint64_t *churn_failure_of(struct load_counts *counts, int err)
 {
 	switch (err) {
@@ -98,7 +98,7 @@ static uint64_t *churn_account(const struct load_conn *conn,
 		return &counts->churn_other; /* a wrong byte */
 	switch (reason->cause) {
 	case WEIR_CLOSE_LOCAL:
-	case WEIR_CLOSE_DRAIN_DEADLINE: /* we had all answers before */
+	case WEIR_CLOSE_DRAIN_DEADLINE: /* all answers had come before */
 		return &counts->churn_answered;
 	case WEIR_CLOSE_PEER:
 		return load_conn_is_done(conn) ? &counts->churn_answered

@@ -10,11 +10,11 @@ void load_churn_start(struct load_thread *thread);
 /** load_churn_open_some() - connect in the places that are on the list. */
 void load_churn_open_some(struct load_thread *thread);
 
-/** load_churn_closed() - a life has ended: book it, list its place. */
+/** load_churn_closed() - count an ended connection, and list its place. */
 void load_churn_closed(struct load_conn *conn,
 		       const struct weir_close_reason *reason);
 
-/** load_churn_end() - book what a loop that failed has left open. */
+/** load_churn_end() - count what a failed loop has left open. */
 void load_churn_end(struct load_thread *thread);
 
 #endif

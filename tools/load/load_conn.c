@@ -1,9 +1,9 @@
 /* load_conn.c - one connection of weir-load: send, check, close
  *
- * Every byte that comes is compared with what was sent, in order, as it
- * arrives in any cut: nothing is kept, so a 1 MiB answer takes no memory.
+ * Every byte is compared with what was sent, in order, as it arrives, in pieces
+ * of any size. Nothing is kept, so a 1 MiB answer takes no memory.
  *
- * Not here: when to connect, when to stop (load_thread.c), what comes after a
+ * Not here: when to connect and when to stop (load_thread.c), what follows a
  * close (load_churn.c).
  */
 #include "load_conn.h"
@@ -21,7 +21,7 @@ static uint64_t load_conn_outstanding(const struct load_conn *conn)
 	return conn->sent - conn->answered;
 }
 
-/* All that this connection is to send, it has sent. */
+/* Whether this connection has sent all that it is to send. */
 static bool load_conn_has_sent_all(const struct load_conn *conn)
 {
 	const struct load_plan *plan = conn->thread->plan;
@@ -29,8 +29,8 @@ static bool load_conn_has_sent_all(const struct load_conn *conn)
 	       conn->sent - conn->first == plan->life_count;
 }
 
-/* The time is over; but a life of churn that has begun gets its first answer.
- */
+/* Whether the time is over; with --churn a connection that has begun still gets
+ * its first answer. */
 static bool load_conn_is_over(const struct load_conn *conn)
 {
 	const struct load_thread *thread = conn->thread;
@@ -55,7 +55,7 @@ int load_conn_connect(struct load_conn *conn)
 {
 	struct load_thread *thread = conn->thread;
 	const struct load_plan *plan = thread->plan;
-	/* Rotates, so that few places use all the addresses too. */
+	/* Rotates, so that even a few places use all addresses. */
 	const uint64_t host = (conn->id + conn->life_count) % plan->host_count;
 
 	conn->life_count++;
@@ -80,7 +80,7 @@ void load_conn_close_if_done(struct load_conn *conn)
 		weir_conn_close(conn->conn);
 }
 
-/* False: no room now. The next answer, or on_writable, tries again. */
+/* False: no room now. The next answer or on_writable tries again. */
 static bool load_conn_send_one(struct load_conn *conn, uint64_t now_ns)
 {
 	struct load_thread *thread = conn->thread;
@@ -158,7 +158,7 @@ static void load_conn_answered(struct load_conn *conn, uint64_t now_ns)
 	conn->answer_offset = 0;
 }
 
-/* False at the first byte that is wrong; the connection is given up then. */
+/* False at the first wrong byte; the connection is then aborted. */
 static bool load_conn_check(struct load_conn *conn, const uint8_t *bytes,
 			    size_t byte_count, uint64_t now_ns)
 {
@@ -197,9 +197,9 @@ static ssize_t load_conn_on_data(struct weir_conn *weir_conn,
 {
 	(void)ctx;
 	struct load_conn *conn = weir_conn_user(weir_conn);
-	/* One reading serves both ways: the answers of this piece, and the
-	 * requests that follow them, whose latency it makes a little longer,
-	 * never shorter. */
+	/* One reading of the clock serves the answers in this piece and the
+	 * requests that follow them. It makes the latency of those a little
+	 * longer, never shorter. */
 	uint64_t now_ns = process_now_ns();
 
 	if (!conn->is_given_up &&
@@ -238,7 +238,7 @@ static void load_conn_examine(struct load_conn *conn,
 
 	switch (reason->cause) {
 	case WEIR_CLOSE_LOCAL:
-	case WEIR_CLOSE_DRAIN_DEADLINE: /* we had all answers before */
+	case WEIR_CLOSE_DRAIN_DEADLINE: /* all answers had come before */
 		return;
 	case WEIR_CLOSE_STOPPED:
 		wi_counter_add(&counts->lost, outstanding);
@@ -285,7 +285,7 @@ static void load_conn_on_close(struct weir_conn *weir_conn,
 	thread->live_count--;
 }
 
-/* Requests, or a connect, that have waited too long. */
+/* Checks for requests, or a connect, that have waited too long. */
 static void load_conn_examine_wait(struct load_conn *conn, uint64_t now_ns)
 {
 	const struct load_plan *plan = conn->thread->plan;

@@ -1,4 +1,4 @@
-/* load_report.c - what weir-load found, for people and for scripts */
+/* load_report.c - the results of weir-load, as text and as JSON */
 #include "../lib/cli.h"
 #include "../lib/framing.h"
 #include "../lib/json.h"
@@ -14,7 +14,7 @@ enum {
 	AMOUNT_BYTES = 32,
 };
 
-/* LOAD_COUNTS in which a non-zero value is a failure. */
+/* The sum of those LOAD_COUNTS that are failures. */
 static uint64_t load_failure_count(const struct load_counts *counts)
 {
 	return counts->mismatches + counts->lost + counts->failed_connects +

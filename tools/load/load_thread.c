@@ -37,7 +37,7 @@ static size_t load_thread_memory_bytes(const struct load_thread *thread)
 	return bytes < MEMORY_BYTES_MAX ? bytes : MEMORY_BYTES_MAX;
 }
 
-/* Often enough that a timeout is noticed within a tenth of itself. */
+/* So often that a timeout is noticed within a tenth of its length. */
 static uint32_t load_thread_tick_ms(const struct load_plan *plan)
 {
 	uint64_t tick_ms = plan->timeout_ns / NS_PER_MS / 10;
@@ -62,7 +62,7 @@ int load_thread_open(struct load_thread *thread, struct weir_error *error)
 		.name = "load",
 		.handlers = load_conn_handlers(),
 		.ctx = thread,
-		/* Above the plan's bound: reading never pauses. */
+		/* Above plan->queue_bytes_max, so reading never pauses. */
 		.send_high_bytes = FRAMING_QUEUE_BYTES_MAX,
 		.send_bytes_max = FRAMING_QUEUE_BYTES_MAX,
 		.idle_timeout_ms = WEIR_NO_TIMEOUT,
@@ -128,7 +128,7 @@ static bool load_thread_is_stopped(const struct load_thread *thread)
 	return thread->err < 0 || wi_load_acquire_u32(&thread->plan->stop) != 0;
 }
 
-/* One turn that ends in time for @until_ns. */
+/* One turn, which ends by @until_ns. */
 static void load_thread_turn(struct load_thread *thread, uint64_t until_ns)
 {
 	uint64_t now_ns = process_now_ns();
@@ -173,7 +173,7 @@ static void load_thread_connect(struct load_thread *thread)
 		  thread->connecting_count > 0));
 }
 
-/* All threads begin to send together. */
+/* Waits until all threads can begin to send together. */
 static void load_thread_meet(struct load_thread *thread)
 {
 	struct load_plan *plan = thread->plan;
@@ -186,7 +186,7 @@ static void load_thread_meet(struct load_thread *thread)
 					 (uint64_t)BARRIER_TURN_MS * NS_PER_MS);
 }
 
-/* Turns until @until_ns, or until there is nothing left to wait for. */
+/* Turns until @until_ns, or until no connection is left. */
 static void load_thread_wait(struct load_thread *thread, uint64_t until_ns)
 {
 	while (!load_thread_is_stopped(thread) && thread->live_count > 0 &&
@@ -213,7 +213,7 @@ static void load_thread_run(struct load_thread *thread)
 	load_thread_wait(thread, time_after(thread->begin_ns, plan->run_ns));
 }
 
-/* Ends by itself: every answer has its timeout, every close its deadline. */
+/* This ends by itself: each answer has a timeout, each close a deadline. */
 static void load_thread_finish(struct load_thread *thread)
 {
 	thread->phase = LOAD_FINISHING;

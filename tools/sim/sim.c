@@ -2,9 +2,9 @@
  *
  *     seed or tape -> play -> (violation) -> shrink -> story
  *
- * An assertion of the library counts as a violation too, its text is on stderr;
- * so does a world that goes on for ever (watch.h). Of a process that dies it is
- * known which seed it played.
+ * A failed assertion of the library is a violation too; its text is on stderr.
+ * So is a world that never ends (watch.h). If a process dies, its seed is
+ * known.
  */
 #include "../lib/cli.h"
 #include "sim_exhaust.h"
@@ -57,26 +57,26 @@ static struct {
 static const struct cli_option sim_options[] = {
 	{ .help = "What it plays" },
 	{ "seed", "N", CLI_UINT, &given.seed, 0, UINT64_MAX - 1, NULL, "1",
-	  "the first seed; without --seeds that one alone, with its story" },
+	  "the first seed; without --seeds only this one, with its story" },
 	{ "seeds", "N", CLI_UINT, &given.seeds, 1, UINT64_MAX, NULL, "10000",
-	  "how many from there on" },
+	  "how many seeds, from --seed on" },
 	{ "story", "NAME", CLI_TEXT, &given.story_name, 0, 0, NULL, NULL,
-	  "this one; all: each tape chooses by its first byte. --stories lists "
-	  "them" },
+	  "play this story; all: the first byte of each tape chooses one. "
+	  "--stories lists them" },
 	{ "stories", NULL, CLI_SWITCH, &given.lists_stories, 0, 0, NULL, NULL,
-	  "only list the stories" },
+	  "list the stories, and play none" },
 	{ "tape", "FILE", CLI_TEXT, &given.tape_file, 0, 0, NULL, "",
-	  "the choices in FILE, hex text or raw, or FILE is the hex itself; "
-	  "with their story" },
+	  "play the choices in FILE, hex text or raw; FILE may also be the hex "
+	  "itself. Prints the story" },
 	{ "shrink", "FILE", CLI_TEXT, &given.shrink_file, 0, 0, NULL, "",
-	  "make the tape in FILE, which fails, as small as it goes; it is "
-	  "written back" },
+	  "make the failing tape in FILE as small as possible, and write it "
+	  "back" },
 	{ "exhaust", "CASE", CLI_TEXT, &given.exhaust_name, 0, 0, NULL, "",
-	  "every fault in every state of this small case, and every two; all: "
-	  "of each case, with a report of what was reached" },
+	  "play every fault in every state of this small case, and every two; "
+	  "all: each case, with a report of what was reached" },
 	{ "jobs", "N", CLI_UINT, &given.jobs, 0, JOBS_MAX, NULL, "one per CPU",
-	  "so many processes share the seeds; what comes out is the same" },
-	{ .help = "What it tells" },
+	  "processes that share the seeds; the result is the same" },
+	{ .help = "Output" },
 	{ "quiet", NULL, CLI_SWITCH, &given.is_quiet, 0, 0, NULL, NULL,
 	  "no progress line" },
 };
@@ -141,7 +141,7 @@ static struct sim_story_result play(FILE *out)
 
 static struct sim_tape_text text;
 
-/* With the story that it names, unless another was asked for. */
+/* Reads a tape, and its story unless an option names another. */
 static bool tape_read(const char *name)
 {
 	int err = sim_tape_text_load(name, &text);
@@ -185,8 +185,8 @@ static bool fails_alike(const uint8_t *bytes, size_t byte_count, void *ctx)
 	return result.violation != NULL && strcmp(result.violation, rule) == 0;
 }
 
-/* The story that the tape has chosen is named instead: then it means the same
- * when there are more of them. Return: bytes that the choice took. */
+/* Names the story that the tape has chosen, so that the tape keeps its meaning
+ * when stories are added. Return: bytes that the choice took. */
 static size_t story_settle(void)
 {
 	if (story != NULL || sim_story_count == 1)
@@ -195,7 +195,7 @@ static size_t story_settle(void)
 	return 1;
 }
 
-/* A copy of the rule: the next play may write over its text. */
+/* Works on a copy of the rule: the next play may overwrite the text. */
 static int tell_failure(const char *broken, const char *file)
 {
 	static uint8_t bytes[WEIR_TAPE_BYTES_MAX];
@@ -229,7 +229,7 @@ static double seconds_since(const struct timespec *start)
 	       (double)(now.tv_nsec - start->tv_nsec) / NS_PER_S;
 }
 
-/* Of all processes, in memory that they share. */
+/* The sums of all processes, in memory that they share. */
 struct sum {
 	struct timespec start;
 	uint64_t taken; /* seeds */
@@ -238,11 +238,11 @@ struct sum {
 	uint64_t bytes;
 	uint64_t hash; /* in any order of the seeds */
 	uint32_t failures;
-	uint64_t seeds[JOBS_MAX]; /* that each of them plays */
+	uint64_t seeds[JOBS_MAX]; /* the seed that each process plays */
 };
 
 static struct sum *sum;
-static uint64_t job; /* which of them this is */
+static uint64_t job; /* the number of this process */
 
 static void sum_add(uint64_t seed, const struct sim_story_result *result)
 {
@@ -266,7 +266,7 @@ static void tell_progress(const char *end)
 	(void)fflush(stdout);
 }
 
-/* Return: the exit status of this process. Of several failures one is reported.
+/* Return: the exit status of this process. One of several failures is reported.
  */
 static int play_one(uint64_t seed)
 {
@@ -289,7 +289,7 @@ static bool tells_progress(void)
 	return !given.is_quiet && isatty(STDOUT_FILENO) == 1;
 }
 
-/* Of the one process that there is, each time it has played a share. */
+/* Prints progress if there is one process, after each share. */
 static void tell_progress_alone(struct timespec *told)
 {
 	if (seconds_since(told) * NS_PER_S < PROGRESS_NS)
@@ -298,11 +298,11 @@ static void tell_progress_alone(struct timespec *told)
 	tell_progress("");
 }
 
-/* What one process does, until no seeds are left or one has failed. */
+/* Plays shares of the seeds until none is left or one has failed. */
 static int play_shares(bool tells)
 {
 	struct timespec told = sum->start;
-	sim_watch_open(NULL); /* in each process for itself */
+	sim_watch_open(NULL); /* each process has its own */
 	for (;;) {
 		const uint64_t first = __atomic_fetch_add(&sum->taken, SHARE,
 							  __ATOMIC_RELAXED);
@@ -352,8 +352,8 @@ static uint64_t jobs_start(uint64_t count)
 	return count;
 }
 
-/* One has ended. Return: whether it did as it should. The others end as well,
- * if not. */
+/* One process has ended. Return: whether it succeeded; if not, the others end
+ * as well. */
 static bool job_ended(pid_t pid, int status)
 {
 	uint64_t at = 0;
@@ -361,7 +361,7 @@ static bool job_ended(pid_t pid, int status)
 		return true;
 	if (__atomic_fetch_add(&sum->failures, 1, __ATOMIC_RELAXED) > 0 &&
 	    WIFEXITED(status))
-		return false; /* it has said why, or another has */
+		return false; /* a process has reported it */
 	while (at + 1 < JOBS_MAX && pids[at] != pid)
 		at++;
 	const uint64_t seed =
@@ -374,7 +374,7 @@ static bool job_ended(pid_t pid, int status)
 	return false;
 }
 
-/* Whether all of them ended as they should. */
+/* Whether all processes succeeded. */
 static bool jobs_await(uint64_t count)
 {
 	const bool tells = tells_progress();

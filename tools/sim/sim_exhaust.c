@@ -16,8 +16,8 @@ enum {
 	SEARCH_SEEDS = 8000,
 };
 
-/* All orders of small cases: of the first choices, or with a few that are not
- * the benign one. */
+/* Cases for all orders: of their first choices, or with a few choices that are
+ * not the benign one. */
 static const struct {
 	const char *name;
 	uint32_t depth;
@@ -70,7 +70,7 @@ static void exhaust_case(struct sim_exhaust *exhaust,
 	tell_part(name, sim_exhaust_pairs(exhaust, what), since);
 }
 
-/* Return: how many moves of the table were not made. */
+/* Return: how many moves of the table no case has made. */
 static uint32_t tell_moves(const struct sim_plan *plan)
 {
 	uint32_t missing = 0;

@@ -4,8 +4,8 @@
  *             of each side the median slice; their ratio is the round's
  *     report: median, least and greatest of the rounds
  *
- * Both sides in one process, on one CPU, slices of well under a millisecond in
- * turn: what disturbs the machine disturbs both alike, or one slice only.
+ * Both sides run in one process, on one CPU, in turn, in slices well under a
+ * millisecond. So a disturbance hits both alike, or one slice only.
  *
  *     weir-micro [--rounds N] [--slices N] [--cpu N] [--json FILE]
  *     weir-micro --row NAME weir|liburing N    the loop of a row, N times: for
@@ -59,7 +59,7 @@ struct bench {
 	uint32_t counts[MICRO_ROW_COUNT]; /* of one slice */
 };
 
-/* What one row gave: shape [round]. */
+/* The results of one row: shape [round]. */
 struct result {
 	double ns[SIDE_COUNT][ROUNDS_MAX];
 	double ratio[ROUNDS_MAX];

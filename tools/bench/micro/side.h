@@ -1,4 +1,4 @@
-/* side.h - the two sides of the micro-benchmark, and what both are asked to do
+/* side.h - the two sides of the micro-benchmark, and their common calls
  *
  *     micro.c --> micro_weir_run()      side_weir.c      --> uring/
  *            `--> micro_liburing_run()  side_liburing.c  --> liburing
@@ -67,8 +67,8 @@ void micro_liburing_close(struct micro_liburing *side);
  * micro_..._run() - the loop of @row, @count times
  * @fd: for RECV: a socket with @count * MICRO_RECV_BYTES waiting
  *
- * Rows with and without a kernel must not share a side: the latter leave its
- * indices where the kernel did not put them.
+ * Rows with and without a kernel must not share a side: without a kernel, the
+ * program leaves the ring's indices where no kernel has put them.
  *
  * Return: how many completions (TAKE_SEND: entries) were seen to be right.
  */

@@ -57,7 +57,7 @@ static inline void side_wait(struct side *side)
 		abort();
 }
 
-/* What its submit does before the system call; not to be had alone. */
+/* What io_uring_submit() does before the system call; no call for it alone. */
 static inline void side_publish(struct side *side)
 {
 	struct io_uring_sq *sq = &side->ring.sq;

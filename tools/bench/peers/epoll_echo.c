@@ -1,13 +1,13 @@
 /* epoll_echo.c - the same framed echo over epoll, tuned: what weir is measured
  * against
  *
- * One thread. Edge-triggered, and a read that comes back short is taken as the
- * end, so that a request costs one recv and one send; a batch of events per
- * epoll_wait. (Level-triggered costs the same, within the noise of 5 runs of
- * each.) All whole frames of a read go back in one send, straight from
- * the read buffer: no copy. TCP_NODELAY. An incomplete frame, or an answer
- * that the socket does not take, waits in the connection's own memory, and
- * nothing is read while an answer waits.
+ * One thread, edge-triggered, a batch of events per epoll_wait, TCP_NODELAY. A
+ * short read is taken as the end of the input, so a request costs one recv and
+ * one send. (Level-triggered costs the same, within the noise of 5 runs of
+ * each.) All whole frames of a read go back in one send, straight from the read
+ * buffer, without a copy. An incomplete frame, or an answer that the socket
+ * does not take, waits in the connection's own memory. Nothing is read while an
+ * answer waits.
  */
 #include <arpa/inet.h>
 #include <endian.h>
@@ -96,7 +96,7 @@ static ssize_t frames_find(const uint8_t *bytes, size_t count, size_t *out_need)
 	return (ssize_t)used;
 }
 
-/* What the socket takes of @bytes; -1 if the connection is of no use. */
+/* Return: how many bytes the socket took; -1 if the connection has failed. */
 static ssize_t conn_send(struct conn *conn, const uint8_t *bytes, size_t count)
 {
 	if (count == 0)
@@ -119,7 +119,7 @@ static bool conn_flush(struct conn *conn)
 	return true;
 }
 
-/* Answers the frames in @bytes, and holds what is left of them. */
+/* Answers the whole frames in @bytes, and keeps the rest. */
 static bool conn_answer(struct conn *conn, const uint8_t *bytes, size_t count)
 {
 	size_t need;
@@ -144,7 +144,7 @@ static bool conn_answer(struct conn *conn, const uint8_t *bytes, size_t count)
 	return true;
 }
 
-/* True while the connection lives. */
+/* Return: whether the connection stays open. */
 static bool conn_serve(struct conn *conn, uint32_t events)
 {
 	if (!conn_flush(conn))
