@@ -20,8 +20,8 @@ extern "C" {
 #endif
 #pragma GCC visibility push(default)
 
-/* The default, zero, is what Go's encoding/binary users speak: four bytes,
- * big-endian. */
+/* The default (zero) is four bytes, big-endian, as Go's encoding/binary users
+ * expect. */
 enum weir_frame_prefix {
 	WEIR_FRAME_U32 = 0,
 	WEIR_FRAME_U8,
@@ -37,7 +37,7 @@ enum weir_frame_prefix {
 /**
  * struct weir_frame_format - zero is the sensible default
  * @prefix:            width of the length
- * @is_little_endian:  of a fixed-width prefix; a varint has no byte order
+ * @is_little_endian:  for a fixed-width prefix; a varint has no byte order
  * @counts_header:     the length on the wire includes the prefix itself
  * @payload_bytes_max: largest payload accepted; 0 for 1 MiB; no more than
  *                     SIZE_MAX - WEIR_FRAME_PREFIX_BYTES_MAX is ever accepted
@@ -54,8 +54,8 @@ struct weir_frame_format {
  * @payload:       into the caller's span, not a copy
  * @payload_bytes: 0 is a valid frame
  * @frame_bytes:   prefix and payload: how far to advance
- * @need_bytes:    with -EAGAIN: how many bytes, from the start of the frame,
- *                 are needed before it is worth trying again
+ * @need_bytes:    with -EAGAIN: bytes from the start of the frame that the next
+ *                 call needs to make progress
  * @wire_length:   with -EMSGSIZE and -EBADMSG: the length that the wire gave,
  *                 header included if it counts; UINT64_MAX with -EBADMSG for a
  *                 varint past 64 bits
@@ -75,14 +75,14 @@ struct weir_frame {
  * @format:     how frames look
  * @bytes:      borrowed; may be NULL if @byte_count is 0
  * @byte_count: length of the span
- * @out_frame:  every field is written: what does not apply is 0
+ * @out_frame:  every field is written; a field that does not apply is 0
  *
  * Return: 0 for a whole frame; -EAGAIN if bytes are missing; -EMSGSIZE if the
  *         payload exceeds the limit, known from the prefix alone; -EBADMSG if
- *         the prefix is malformed: a length that includes the header and is
- *         smaller than it, a varint that is too long or not minimal, for the
- *         payload where it counts itself. Only what weir_frame_encode() would
- *         write is accepted.
+ *         the prefix is malformed: a length that counts the header and is
+ *         smaller than it, or a varint that is too long or not minimal. A
+ *         varint that counts itself must be minimal for its payload. Only what
+ *         weir_frame_encode() would write is accepted.
  * Thread: any.
  */
 int weir_frame_decode(const struct weir_frame_format *format,
@@ -90,10 +90,10 @@ int weir_frame_decode(const struct weir_frame_format *format,
 		      struct weir_frame *out_frame);
 
 /**
- * weir_frame_bytes() - what a payload takes on the wire, prefix included
+ * weir_frame_bytes() - size of a payload on the wire, prefix included
  *
- * Return: the size, to be reserved before weir_frame_encode(); 0 if the
- *         payload exceeds the format's limit or what its prefix can say.
+ * Return: the bytes to reserve before weir_frame_encode(); 0 if the payload
+ *         exceeds the format's limit or the range of its prefix.
  */
 size_t weir_frame_bytes(const struct weir_frame_format *format,
 			size_t payload_bytes);
@@ -113,10 +113,10 @@ uint8_t *weir_frame_encode(const struct weir_frame_format *format, uint8_t *out,
 			   size_t out_bytes, size_t payload_bytes);
 
 /**
- * weir_frame_error_text() - one line for people about a refused frame
+ * weir_frame_error_text() - one readable line about a refused frame
  * @frame:      as weir_frame_decode() left it
  * @err:        what weir_frame_decode() returned
- * @out_text:   cut short and still terminated if the room is small
+ * @out_text:   truncated, but always terminated, if the room is small
  * @text_bytes: size of that room, 128 is plenty; 0 writes nothing
  *
  * Return: @out_text. Thread: any.

@@ -1,12 +1,12 @@
 /* abi.h - the io_uring ABI of Linux, up to 6.18
  *
- * Our own, because the headers of a distribution are those of the kernel it
- * was built with. Names are the kernel's, so that its documentation applies;
- * comments give the first kernel version. Every layout is asserted below.
+ * weir has its own copy, because a distribution ships the headers of the kernel
+ * it was built with. Names are the kernel's, so its documentation applies.
+ * Comments give the first kernel version. Every layout is asserted below.
  *
- * The include guard of <linux/io_uring.h> is taken as well: a later include
- * of that header (or of liburing's copy) then adds nothing and clashes with
- * nothing. The other order is refused with a clear message.
+ * This file also defines the include guard of <linux/io_uring.h>: a later
+ * include of that header (or of liburing's copy) then adds nothing. The other
+ * order stops the compiler with a clear message.
  */
 #ifndef WEIR_URING_ABI_H
 #define WEIR_URING_ABI_H
@@ -134,7 +134,7 @@ struct io_uring_sqe {
 	uint8_t opcode;
 	uint8_t flags;   /* IOSQE_* */
 	uint16_t ioprio; /* the net operations' own flag word */
-	int32_t fd;      /* or the slot, with IOSQE_FIXED_FILE */
+	int32_t fd;      /* or a slot, with IOSQE_FIXED_FILE */
 	union {
 		uint64_t off;
 		uint64_t addr2;
@@ -430,7 +430,7 @@ enum io_uring_register_op {
 	IORING_REGISTER_LAST                /* one past what 6.18 knows */
 };
 
-/* Or'ed into the opcode: the ring is named by its registered index. 6.3 */
+/* Or'ed into the opcode: the fd is the ring's registered index. 6.3 */
 #define IORING_REGISTER_USE_REGISTERED_RING (1u << 31)
 
 #define IORING_RSRC_REGISTER_SPARSE (1u << 0) /* 5.19 */

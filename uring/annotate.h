@@ -1,12 +1,11 @@
-/* annotate.h - what weir tells sanitizers and valgrind about the kernel
+/* annotate.h - what weir reports to sanitizers and valgrind about the kernel
  *
- * Private: installed because the inline calls of ring_inline.h, bufring.h and
- * barrier.h need it. A user's program calls nothing here.
+ * Private. It is installed because the inline calls of ring_inline.h, bufring.h
+ * and barrier.h need it; a user's program calls nothing here.
  *
- * These tools cannot look into the kernel, and valgrind takes an atomic access
- * for a plain one. So weir tells them, where memory is lent and taken back,
- * where a thread hands something to another through the kernel, and at each
- * atomic word:
+ * These tools cannot see the kernel, and valgrind takes an atomic access for a
+ * plain one. So weir marks where memory is lent and taken back, where one
+ * thread passes data to another through the kernel, and each atomic word:
  *
  *     AddressSanitizer   reports an access to memory that is lent, or free
  *     MemorySanitizer,   report lent bytes that were never written; know what
@@ -14,10 +13,9 @@
  *     ThreadSanitizer,   know the order that a message through the kernel makes
  *     helgrind, DRD
  *
- * WI_ANNOTATE is set by a build of weir with -Db_sanitize, WI_VALGRIND by one
- * with -Dvalgrind=true, for the library and for all that is compiled against
- * it: both sides of an inline call must agree. In any other build all of this
- * is nothing.
+ * -Db_sanitize sets WI_ANNOTATE and -Dvalgrind=true sets WI_VALGRIND, for the
+ * library and for all code compiled against it: both sides of an inline call
+ * must agree. In any other build these calls are empty.
  */
 #ifndef WEIR_URING_ANNOTATE_H
 #define WEIR_URING_ANNOTATE_H
@@ -51,23 +49,23 @@
 #ifdef WI_VALGRIND
 #include <valgrind/helgrind.h>
 #include <valgrind/memcheck.h>
-/* After helgrind.h: it leaves that what both of them name. */
+/* After helgrind.h: drd.h skips the names that both define. */
 #include <valgrind/drd.h>
 #endif
 
-/* -Ddebug_regions=true: sums of what is lent, compared when it comes back. */
+/* -Ddebug_regions=true: checksum lent memory, and compare when it returns. */
 #ifndef WI_DEBUG_REGIONS
 #define WI_DEBUG_REGIONS 0
 #endif
 
-/* A tool looks at memory: a walk over a list of regions is worth its time. */
+/* A memory checker runs: walking a list of regions is worth the time. */
 #if defined(WI_ASAN) || defined(WI_MSAN) || defined(WI_VALGRIND)
 #define WI_REGIONS_WATCHED 1
 #else
 #define WI_REGIONS_WATCHED 0
 #endif
 
-/* A tool looks at the order between threads. */
+/* A race detector runs. */
 #if defined(WI_TSAN) || defined(WI_VALGRIND)
 #define WI_HANDOVERS_WATCHED 1
 #else
@@ -84,16 +82,16 @@ extern "C" {
  *       ^                                            |
  *       +------ take -------- free <------ give -----+
  *
- * A region is lent in grains of eight bytes: a grain that it does not fill is
- * left alone. */
+ * A region is marked in grains of eight bytes. A grain that is only partly in
+ * the region stays unmarked. */
 
 enum { WI_REGION_GRAIN = 8 };
 
 #ifdef WI_ASAN
 
-/* What AddressSanitizer keeps of eight bytes: lent is what its own interface
- * writes, free what it writes for a freed block of the heap. So a kernel in
- * this process can tell them apart (soft/soft_copy.c). */
+/* AddressSanitizer's shadow byte for eight bytes of memory. "Lent" is the value
+ * that its own interface writes; "free" is the value of a freed heap block. A
+ * kernel in this process can tell the two apart (soft/soft_copy.c). */
 enum {
 	WI_SHADOW_LENT = 0xf7,
 	WI_SHADOW_FREE = 0xfd,
@@ -124,7 +122,7 @@ static inline void wi_region_unpoison(const void *memory, size_t bytes)
 	__asan_unpoison_memory_region(memory, bytes);
 }
 
-/* The shadow itself must be written by code that is not instrumented. */
+/* Only code without instrumentation may write the shadow itself. */
 __attribute__((no_sanitize_address)) static inline void wi_region_mark(
 	const void *memory, size_t bytes, uint8_t mark)
 {
@@ -149,7 +147,7 @@ static inline void wi_region_unpoison(const void *memory, size_t bytes)
 
 #endif
 
-/* The bytes have been written; or not yet. */
+/* Mark the bytes as written, or as not yet written. */
 static inline void wi_region_defined(const void *memory, size_t bytes)
 {
 	(void)memory;
@@ -174,8 +172,8 @@ static inline void wi_region_undefined(const void *memory, size_t bytes)
 #endif
 }
 
-/* The kernel is to read it, and perhaps to show it to others: every byte must
- * have been written. */
+/* The kernel will read it and may send it: every byte must have been
+ * written. */
 static inline void wi_lend_to_read(const void *memory, size_t bytes)
 {
 #ifdef WI_MSAN
@@ -187,27 +185,27 @@ static inline void wi_lend_to_read(const void *memory, size_t bytes)
 	wi_region_poison(memory, bytes);
 }
 
-/* The kernel is to fill it. */
+/* The kernel will fill it. */
 static inline void wi_lend_to_fill(const void *memory, size_t bytes)
 {
 	wi_region_undefined(memory, bytes);
 	wi_region_poison(memory, bytes);
 }
 
-/* What was lent to be read is ours again, as it was. */
+/* Memory that was lent for reading is ours again, unchanged. */
 static inline void wi_region_back(const void *memory, size_t bytes)
 {
 	wi_region_unpoison(memory, bytes);
 }
 
-/* The kernel has filled it, and it is ours. */
+/* The kernel has filled it, and it is ours again. */
 static inline void wi_kernel_wrote(const void *memory, size_t bytes)
 {
 	wi_region_unpoison(memory, bytes);
 	wi_region_defined(memory, bytes);
 }
 
-/* Free memory of a pool, until it is taken again; whole grains. */
+/* Memory goes back to a pool, until it is taken again; whole grains only. */
 static inline void wi_region_give(const void *memory, size_t bytes)
 {
 	wi_region_undefined(memory, bytes);
@@ -226,8 +224,8 @@ static inline void wi_region_take(const void *memory, size_t bytes)
  *
  *     thread A: writes, release(word) --> thread B: acquire(word), reads
  *
- * For barrier.h alone: which words are atomic, and which of them order what
- * lies around them. */
+ * Used by barrier.h only: which words are atomic, and which of them order the
+ * accesses around them. */
 
 static inline void wi_order_atomic(const volatile void *word, size_t bytes)
 {
@@ -265,9 +263,9 @@ static inline void wi_order_acquire(const volatile void *word)
  *     thread A: writes, release(fd) --> doorbell, MSG_RING --> kernel
  *     thread B: kernel --> completion, acquire(fd), reads
  *
- * What A wrote before it rang is visible to B: the kernel's locks see to it.
- * The key is the descriptor that the message goes to; -1 stands for those that
- * have none here (direct descriptors). */
+ * The kernel's locks make visible to B what A wrote before it rang. The key is
+ * the descriptor that the message goes to; -1 stands for all direct
+ * descriptors. */
 
 #if WI_HANDOVERS_WATCHED
 

@@ -1,7 +1,7 @@
-/* barrier.h - the memory orders of weir, each with its reason
+/* barrier.h - every memory order that weir uses, each with its reason
  *
- * The kernel shares four words with a ring: SQ head and tail, CQ head and tail,
- * and for every buffer ring one 16-bit tail. Each has one writer. Threads share
+ * The kernel and a ring share four words (SQ head and tail, CQ head and tail)
+ * and one 16-bit tail per buffer ring. Each word has one writer. Threads share
  * counters, flags and pointers in the same way. No other file of the library
  * names a memory order.
  *
@@ -25,15 +25,15 @@ extern "C" {
 
 /* ---- relaxed: the value alone matters ----
  *
- * Relaxed orders nothing and forbids tearing. It is right for a word that its
- * reader can act on whatever its age, and that no other store depends on:
+ * A relaxed access is never torn, and orders nothing. It is right for a word
+ * whose reader may act on an old value, and that no other store depends on:
  *
- * - flag words and monotone counters of the kernel: a stale value only means
- *   that the ring looks again at its next turn;
- * - counters and gauges of a loop, which one thread writes and a stats call on
- *   another thread reads;
- * - entries of a table (steering) that another thread, or a program in the
- *   kernel, reads meanwhile: the old entry is as right as the new one. */
+ * - flag words and monotone counters of the kernel: after a stale value the
+ *   ring looks again in its next pass;
+ * - counters and gauges of a loop: one thread writes, a stats call on another
+ *   thread reads;
+ * - entries of a steering table that another thread or a BPF program reads
+ *   meanwhile: the old entry is as valid as the new one. */
 
 static inline uint32_t wi_load_relaxed_u32(const uint32_t *word)
 {
@@ -65,23 +65,23 @@ static inline void wi_store_relaxed_u64(uint64_t *word, uint64_t value)
 	__atomic_store_n(word, value, __ATOMIC_RELAXED);
 }
 
-/* A counter has one writer (the thread of its loop), so a plain load and a
- * relaxed store are enough. This is no atomic read-modify-write. */
+/* A counter has one writer, the loop's thread: a plain load and a relaxed store
+ * are enough. This is not an atomic read-modify-write. */
 static inline void wi_counter_add(uint64_t *counter, uint64_t how_many)
 {
 	wi_order_atomic(counter, sizeof(*counter));
 	__atomic_store_n(counter, *counter + how_many, __ATOMIC_RELAXED);
 }
 
-/* For numbers that no other caller gets: being unique is all that is asked. */
+/* Unique numbers: no two callers get the same one. */
 static inline uint64_t wi_add_fetch_relaxed_u64(uint64_t *word, uint64_t value)
 {
 	wi_order_atomic(word, sizeof(*word));
 	return __atomic_add_fetch(word, value, __ATOMIC_RELAXED);
 }
 
-/* Moves *@word from @from to @to for one of all threads that try. It decides
- * which thread, nothing more: what the winner then touches has its own lock. */
+/* Of all threads that try, one moves *@word from @from to @to. This only picks
+ * the thread: the data that it then touches has its own lock. */
 static inline bool wi_compare_exchange_relaxed_u64(uint64_t *word,
 						   uint64_t from, uint64_t to)
 {
@@ -92,10 +92,10 @@ static inline bool wi_compare_exchange_relaxed_u64(uint64_t *word,
 
 /* ---- acquire and release: what was written before is visible after ----
  *
- * Acquire: what the kernel wrote before it moved an index (CQEs before the CQ
- * tail; the end of its reads of an SQE before the SQ head) is visible to us
- * after we have read the index. The same holds between threads: what one wrote
- * before it raised a flag is visible to the thread that has seen the flag. */
+ * Acquire: once we have read an index, we see everything that the kernel did
+ * before it moved the index: CQEs written before the CQ tail, reads of an SQE
+ * finished before the SQ head. The same holds between threads: a thread that
+ * has seen a flag sees what the other wrote before it raised the flag. */
 
 static inline uint32_t wi_load_acquire_u32(const uint32_t *word)
 {
@@ -105,7 +105,7 @@ static inline uint32_t wi_load_acquire_u32(const uint32_t *word)
 	return value;
 }
 
-/* For the tail of a buffer ring, as the kernel's side reads it (soft/). */
+/* The tail of a buffer ring, read from the kernel's side (soft/). */
 static inline uint16_t wi_load_acquire_u16(const uint16_t *word)
 {
 	wi_order_atomic(word, sizeof(*word));
@@ -115,8 +115,8 @@ static inline uint16_t wi_load_acquire_u16(const uint16_t *word)
 }
 
 /* Release: our writes (SQEs) and reads (CQEs) are finished before the kernel
- * can see the index move past them. A command to another thread, and that
- * thread's acknowledgement, are such a word too. */
+ * can see the index move past them. A command to another thread and its
+ * acknowledgement are such words too. */
 static inline void wi_store_release_u32(uint32_t *word, uint32_t value)
 {
 	wi_order_atomic(word, sizeof(*word));
@@ -124,8 +124,8 @@ static inline void wi_store_release_u32(uint32_t *word, uint32_t value)
 	__atomic_store_n(word, value, __ATOMIC_RELEASE);
 }
 
-/* For the 16-bit tail of a buffer ring, and for the length of a table of the
- * steering: the entries come first. */
+/* The 16-bit tail of a buffer ring, and the length of a steering table: the
+ * entries come first. */
 static inline void wi_store_release_u16(uint16_t *word, uint16_t value)
 {
 	wi_order_atomic(word, sizeof(*word));
@@ -133,7 +133,7 @@ static inline void wi_store_release_u16(uint16_t *word, uint16_t value)
 	__atomic_store_n(word, value, __ATOMIC_RELEASE);
 }
 
-/* A request to a loop (stop) that several threads may make, each counted. */
+/* A stop request to a loop. Several threads may make one; each is counted. */
 static inline uint32_t wi_add_fetch_release_u32(uint32_t *word, uint32_t value)
 {
 	wi_order_atomic(word, sizeof(*word));
@@ -141,8 +141,8 @@ static inline uint32_t wi_add_fetch_release_u32(uint32_t *word, uint32_t value)
 	return __atomic_add_fetch(word, value, __ATOMIC_RELEASE);
 }
 
-/* The same request at a level: it never falls, and several threads that ask
- * for one level raise it once. */
+/* A request with a level. The level never falls; several threads that request
+ * the same level raise it once. */
 static inline uint32_t wi_fetch_max_release_u32(uint32_t *word, uint32_t value)
 {
 	wi_order_atomic(word, sizeof(*word));
@@ -157,12 +157,12 @@ static inline uint32_t wi_fetch_max_release_u32(uint32_t *word, uint32_t value)
 
 /* ---- sequentially consistent: each side writes its word, then reads ----
  *
- * Two sides that each write their own word first and read the other's second
- * must not both miss the other. The server has two such pairs:
+ * Two sides each write their own word and then read the other's word. At least
+ * one of them must see the other's write. The server has two such pairs:
  *
- * - A stop call, perhaps in a signal handler, counts itself in before it reads
- *   the pointers to the loops. A worker empties its pointer before it looks for
- *   such callers, and frees its loop when none is left.
+ * - A stop call, perhaps in a signal handler, raises a count before it reads
+ *   the pointers to the loops. A worker clears its pointer before it reads that
+ *   count, and frees its loop when the count is 0.
  * - A stop call counts its request before it reads the pointers. A worker that
  *   publishes a pointer reads the count of requests after that. */
 

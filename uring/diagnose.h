@@ -1,8 +1,8 @@
 /* diagnose.h - why this host refuses a ring, in words
  *
- * The errno of io_uring_setup(2) alone is ambiguous: EPERM is the sysctl or a
- * seccomp filter. The host's own files tell which. Reading them and judging
- * them are apart, so that every checkment can be tested.
+ * The errno of io_uring_setup(2) alone is ambiguous: EPERM means the sysctl or
+ * a seccomp filter. Files in /proc show which. One function reads them and
+ * another explains them, so a test can cover every explanation.
  */
 #ifndef WEIR_URING_DIAGNOSE_H
 #define WEIR_URING_DIAGNOSE_H
@@ -31,7 +31,7 @@ struct weir_host_facts {
 uint64_t weir_fd_limit(void);
 
 /**
- * weir_host_facts_read() - ask this host
+ * weir_host_facts_read() - read the limits and settings of this host
  * @out_facts: always filled; what cannot be read is WEIR_HOST_UNKNOWN
  *
  * Thread: any. Source: proc(5), getrlimit(2); kernel.io_uring_disabled is
@@ -40,9 +40,9 @@ uint64_t weir_fd_limit(void);
 void weir_host_facts_read(struct weir_host_facts *out_facts);
 
 /**
- * weir_diagnose_setup() - one clear error for a ring that could not be made
+ * weir_diagnose_setup() - one clear error for a ring that could not be opened
  * @err:        negative errno of io_uring_setup(2), or of the mapping
- * @ring_bytes: memory that the ring would have taken
+ * @ring_bytes: memory that the ring needs
  * @facts:      of this host
  * @error:      filled: cause, value, limit, remedy
  *

@@ -1,9 +1,9 @@
 /* enter_priv.h - io_uring_enter(2) itself: the one call of the hot path
  *
- * Inline, and without syscall(3): that is a detour over errno and one more
- * return. Processors that forget their return addresses while in the kernel
- * (a mitigation) mispredict every return after it, about 5 ns each. What it is
- * worth: tools/bench/run micro.
+ * Inline and without syscall(3), which goes through errno and adds one return.
+ * On processors that clear their return predictor in the kernel (a mitigation)
+ * every return after the call is mispredicted, about 5 ns each. To measure the
+ * gain: tools/bench/run micro.
  */
 #ifndef WEIR_URING_ENTER_PRIV_H
 #define WEIR_URING_ENTER_PRIV_H
@@ -13,7 +13,7 @@
 #include <errno.h>
 #include <unistd.h>
 
-/* The member `enter` of weir_kernel_linux(). */
+/* The `enter` member of weir_kernel_linux(). */
 int wi_linux_enter(void *ctx, int ring_fd, uint32_t submit_count,
 		   uint32_t min_complete, uint32_t flags, const void *arg,
 		   size_t arg_bytes);

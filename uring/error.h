@@ -1,4 +1,4 @@
-/* error.h - what went wrong, as a number for code and one line for people */
+/* error.h - an error as a number for code and one line of text for people */
 #ifndef WEIR_URING_ERROR_H
 #define WEIR_URING_ERROR_H
 
@@ -8,7 +8,7 @@ extern "C" {
 #pragma GCC visibility push(default)
 
 /**
- * struct weir_error - filled by the calls that open something
+ * struct weir_error - filled by calls that open something
  * @code: negative errno, the same that the call returns; 0 when unset
  * @text: one line: what failed, the value and the limit, what to do next
  *

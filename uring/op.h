@@ -1,13 +1,13 @@
 /* op.h - every typed call that fills an SQE, in one include
  *
- * Those that weir's own server makes, in op/:
+ * The calls that weir's own server makes are in op/:
  *
  *     op_sqe.h       what all share: pointers, slots for descriptors
  *     op_socket.h    sockets in slots        op_recv.h      recv
  *     op_send.h      send, sendmsg           op_cancel.h    cancel
  *     op_read.h      a read
  *
- * The others, for users of the ring alone, in extra/:
+ * The others are for programs that use only the ring. They are in extra/:
  *
  *     op_flags.h     links, drain, skip, group selection, poll first
  *     op_accept.h    bind, listen, accept    op_socket.h    other socket calls
@@ -16,13 +16,13 @@
  *     op_wait.h      poll, epoll, timeouts   op_file.h      files, pipes
  *     op_sync.h      nop, messages, futexes
  *
- * They take an entry fresh from weir_ring_take_sqe() (all zero) and fill what
- * the operation needs. The caller then sets sqe->user_data, and
+ * Each takes a new entry from weir_ring_take_sqe() (all zero) and fills the
+ * fields of its operation. The caller then sets sqe->user_data, and calls
  * weir_op_on_slot() if `fd` is a slot of the table of direct descriptors.
- * Results are those of the CQE: `res`, with errors as negative errno. Versions
- * are those of mainline; distributions backport.
+ * Below, `res` is cqe->res; errors are negative errno. Versions are mainline's;
+ * distributions backport.
  *
- * Wrong use that the kernel would answer with a bare -EINVAL meets an assert.
+ * "Refused here" means an assert, where the kernel would only say -EINVAL.
  */
 #ifndef WEIR_URING_OP_H
 #define WEIR_URING_OP_H

@@ -4,9 +4,9 @@
  *        ^                                                        |
  *        +--------------------------------------------------------+
  *
- * A ring belongs to one thread: the one that called weir_ring_enable(). The
- * hot path (take an SQE, walk the CQEs) is in ring_inline.h, the operations
- * are in op.h.
+ * A ring belongs to one thread: the one that called weir_ring_enable(). The hot
+ * path (take an SQE, walk the CQEs) is in ring_inline.h; the operations are in
+ * op.h.
  */
 #ifndef WEIR_URING_RING_H
 #define WEIR_URING_RING_H
@@ -33,9 +33,9 @@ struct weir_ring;
  * @forced_off:      rungs that neither this ring nor a loop on it may use, as
  *                   if the kernel did not have them: weir_rung_bit() of each;
  *                   those that WEIR_FORCE_OFF names in the environment are
- *                   added (see rung.h). Those of role KNOWN are reported as
- * forced off, no more: weir uses none, and what the caller asks the kernel for
- * is not refused
+ *                   added (see rung.h). A KNOWN rung is only reported as
+ *                   forced off: weir does not use it, and refuses no call of
+ *                   the program
  */
 struct weir_ring_opts {
 	const struct weir_kernel *kernel;
@@ -44,19 +44,19 @@ struct weir_ring_opts {
 	weir_rung_set forced_off;
 };
 
-/* Every counter of a ring: name, and what it counts. Monotone, written by the
- * ring's thread only, readable from any (see weir_ring_stats_read()).
+/* Every counter of a ring: its name and what it counts. Monotone. Only the
+ * ring's thread writes them; any thread may read (weir_ring_stats_read()).
  *
- * What can be derived is not counted twice:
+ * These numbers follow from the counters:
  *     SQEs per enter     sqes / enters
  *     CQEs per enter     cqes / enters
  *     CQEs per wake      cqes / enters_waiting, for a loop that sleeps in each
  *                        of its turns: a call that did not sleep leaves its
  *                        completions to the next one that would
  *     enters that slept  at most enters_waiting
- * Punts to kernel worker threads are not seen from a ring: see punt.h. Nor are
- * receives that found no buffer (-ENOBUFS): the caller that reads the results
- * counts them, as a loop does (recv_enobufs). */
+ * A ring cannot see punts to kernel worker threads: see punt.h. Nor does it see
+ * receives that found no buffer (-ENOBUFS): the caller counts them, as a loop
+ * does (recv_enobufs). */
 #define WEIR_RING_STATS(X)                                                     \
 	X(enters, "io_uring_enter calls")                                      \
 	X(enters_waiting, "of these, calls that were willing to sleep")        \
@@ -81,13 +81,14 @@ struct weir_ring_stats {
 
 /**
  * struct weir_wait - how long weir_ring_enter() may sleep
- * @want_count:   completions to wait for; 0 does not sleep. On a
- *                DEFER_TASKRUN ring also the batch: one call hands out at
- *                most max(20, @want_count) completions of deferred work
+ * @want_count:   completions to wait for; 0 does not sleep. On a DEFER_TASKRUN
+ *                ring also the batch size: one call returns at most max(20,
+ *                @want_count) completions of deferred work
  * @timeout_ns:   relative, from now; WEIR_TIMEOUT_NEVER waits for ever
- * @min_wait_us:  after this time one completion is enough; 0: none. Without
- *                effect on a wait for one, and never longer than the timeout.
- *                Where the kernel cannot (before 6.12) it shortens the timeout
+ * @min_wait_us:  after this time one completion is enough; 0: not used. Never
+ *                longer than the timeout, and without effect if @want_count is
+ *                1. A kernel before 6.12 lacks it: weir then shortens the
+ *                timeout
  */
 struct weir_wait {
 	uint32_t want_count;
@@ -101,14 +102,14 @@ struct weir_wait {
  * @opts:  NULL for all defaults
  * @error: filled on failure, one clear line by cause; may be NULL
  *
- * Asks for SINGLE_ISSUER + DEFER_TASKRUN + SUBMIT_ALL + NO_SQARRAY, then for
- * less, rung by rung, while the kernel answers EINVAL. The ring is born
- * disabled, so that any thread may open it and register its resources.
+ * Requests SINGLE_ISSUER + DEFER_TASKRUN + SUBMIT_ALL + NO_SQARRAY, and drops
+ * one flag after the other while the kernel answers EINVAL. The ring starts
+ * disabled, so any thread may open it and register its resources.
  *
  * Return: 0; -ENOSYS, -EPERM, -EACCES, -ENOMEM, -EMFILE as explained in
  *         @error; -EOPNOTSUPP if the kernel is older than 6.1; -EINVAL if an
- *         option is out of range, or WEIR_FORCE_OFF names what is no rung (the
- *         only time that the environment is read). Thread: any.
+ *         option is out of range, or WEIR_FORCE_OFF names an unknown rung (the
+ *         environment is read here only). Thread: any.
  * Source: io_uring_setup(2).
  */
 int weir_ring_open(struct weir_ring *ring, const struct weir_ring_opts *opts,
@@ -117,8 +118,8 @@ int weir_ring_open(struct weir_ring *ring, const struct weir_ring_opts *opts,
 /**
  * weir_ring_enable() - the calling thread becomes the only one to use @ring
  *
- * Also registers the ring's descriptor with this thread where that is
- * possible (Linux 5.18; 16 per thread).
+ * Also registers the ring's descriptor with this thread if the kernel can
+ * (Linux 5.18; 16 per thread).
  *
  * Return: 0; -EBADFD if enabled before. Source: io_uring_register(2),
  *         IORING_REGISTER_ENABLE_RINGS, Linux 5.10.
@@ -129,17 +130,17 @@ int weir_ring_enable(struct weir_ring *ring);
  * weir_ring_enter() - submit all that was taken, run deferred work, maybe wait
  * @wait: NULL for "do not sleep"
  *
- * Submits what the kernel has not consumed yet, whatever an earlier call did:
- * an interrupted or short call loses and doubles nothing. Does not sleep while
- * completions are ready, or overflowed ones wait for room: it returns at once,
- * and the caller reaps. Work that the kernel holds back (IORING_SQ_TASKRUN) is
- * run by the kernel before it sleeps; the flag itself may be stale, so it must
- * not keep a caller from sleeping.
+ * Submits every entry that the kernel has not consumed yet: an interrupted or
+ * short call loses nothing and submits nothing twice. While completions are
+ * ready, or overflowed ones wait for room, it returns at once and does not
+ * sleep; the caller reaps. The kernel runs deferred work (IORING_SQ_TASKRUN)
+ * before it sleeps. That flag may be stale, so it must not keep a caller from
+ * sleeping.
  *
- * Return: 0, also when it was interrupted, timed out or refused for want of
- *         memory: reap, then call again; -EBADR if the kernel dropped a
- *         completion, -EEXIST on the wrong thread, -EBADFD before enable:
- *         the ring is of no use any more. Thread: the ring's own.
+ * Return: 0, also if the call was interrupted, timed out or lacked memory:
+ *         reap, then call again. Fatal for the ring: -EBADR if the kernel
+ *         dropped a completion, -EEXIST on the wrong thread, -EBADFD before
+ *         enable. Thread: the ring's own.
  * Source: io_uring_enter(2).
  */
 int weir_ring_enter(struct weir_ring *ring, const struct weir_wait *wait);
@@ -147,9 +148,9 @@ int weir_ring_enter(struct weir_ring *ring, const struct weir_wait *wait);
 /**
  * weir_ring_close() - unmap and close; takes a half-open ring as well
  *
- * Unmaps before it closes: a mapping that is left behind keeps the ring and
- * with it every armed accept, and its port, alive. Requests still in flight
- * are cancelled by the kernel, asynchronously.
+ * Unmaps before it closes: a remaining mapping would keep the ring alive, with
+ * every armed accept and its port. The kernel cancels requests in flight
+ * asynchronously.
  *
  * Thread: the ring's own, or any once that thread has ended.
  */
@@ -161,8 +162,8 @@ int weir_ring_fd(const struct weir_ring *ring);
 /** weir_ring_setup_flags() - the IORING_SETUP_* that the kernel granted. */
 uint32_t weir_ring_setup_flags(const struct weir_ring *ring);
 
-/** weir_ring_forced_off() - the rungs that it may not use: options and
- *                           environment, as they were at open. */
+/** weir_ring_forced_off() - the rungs that the ring may not use, as
+ *                           options and environment said at open. */
 weir_rung_set weir_ring_forced_off(const struct weir_ring *ring);
 
 /** weir_ring_sq_entry_count() - size of the submission queue, as granted. */
@@ -186,7 +187,7 @@ int weir_ring_register(struct weir_ring *ring, uint32_t opcode, void *arg,
 /**
  * weir_ring_stats_read() - copy the counters
  *
- * Thread: any; each value is whole, but they are not of one instant.
+ * Thread: any. Each value is whole, but the values are not from one instant.
  */
 void weir_ring_stats_read(const struct weir_ring *ring,
 			  struct weir_ring_stats *out_stats);

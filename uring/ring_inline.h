@@ -24,8 +24,8 @@ extern "C" {
 /**
  * weir_ring_unsubmitted() - SQEs taken that the kernel has not consumed
  *
- * Always computed from the kernel's own head: whatever an enter returned, this
- * is what the next one has to submit.
+ * Always computed from the kernel's own head: this is the number that the next
+ * enter has to submit, whatever the last one returned.
  */
 static inline uint32_t weir_ring_unsubmitted(const struct weir_ring *ring)
 {
@@ -33,15 +33,16 @@ static inline uint32_t weir_ring_unsubmitted(const struct weir_ring *ring)
 	       wi_load_acquire_u32(ring->kernel_sq_head);
 }
 
-/** weir_ring_sq_space() - how many SQEs can be taken before it is full. */
+/** weir_ring_sq_space() - how many SQEs can be taken before the queue is
+ * full. */
 static inline uint32_t weir_ring_sq_space(const struct weir_ring *ring)
 {
 	return ring->sq_entry_count - weir_ring_unsubmitted(ring);
 }
 
 /* Most operations answer EINVAL to a stale byte in an unused field. Field by
- * field, because compilers join these stores with those of the operation that
- * follows; those of a memset() they keep. */
+ * field: a compiler merges these stores with those of the operation that
+ * follows, but keeps a memset(). */
 static inline void wi_sqe_clear(struct io_uring_sqe *sqe)
 {
 	static_assert(sizeof(*sqe) == 64, "every field is named below");
@@ -69,7 +70,7 @@ static inline void wi_sqe_clear(struct io_uring_sqe *sqe)
  */
 static inline struct io_uring_sqe *weir_ring_take_sqe(struct weir_ring *ring)
 {
-	/* Read once: the compiler must not carry it past the acquire. */
+	/* Read once: the compiler must not reload it after the acquire. */
 	uint64_t tail = ring->sq_tail;
 	uint32_t mask = ring->sq_mask;
 	uint32_t unsubmitted =
@@ -85,8 +86,8 @@ static inline struct io_uring_sqe *weir_ring_take_sqe(struct weir_ring *ring)
 	return sqe;
 }
 
-/* The two ends of a message between rings, for the thread sanitizer: sent with
- * what is about to be published, received with any completion. */
+/* The two ends of a message between rings, for the thread sanitizer. An entry
+ * about to be published may send one; any completion may receive one. */
 static inline void wi_ring_handover_release(const struct weir_ring *ring)
 {
 #if WI_HANDOVERS_WATCHED
@@ -108,9 +109,8 @@ static inline void wi_ring_handover_acquire(const struct weir_ring *ring)
 	wi_handover_acquire(-1);
 }
 
-/* What the two queues hold is ours only in part, and AddressSanitizer knows
- * which: an entry from when it is taken until it is published, a completion
- * from when it is ready until it is reaped. */
+/* AddressSanitizer knows which entries of the two queues are ours: an SQE from
+ * take to publish, a CQE from ready to reaped. */
 static inline void wi_ring_lend_sqes(const struct weir_ring *ring)
 {
 	if (!WI_REGIONS_WATCHED)
@@ -145,7 +145,7 @@ static inline void wi_ring_hide_cqes(const struct weir_ring *ring,
 /**
  * weir_ring_publish() - the kernel may read every entry taken so far
  *
- * weir_ring_enter() does this itself: publishing alone starts nothing, unless
+ * weir_ring_enter() calls this itself. Publishing alone starts nothing, unless
  * a kernel thread polls the queue.
  */
 static inline void weir_ring_publish(struct weir_ring *ring)
@@ -188,8 +188,8 @@ static inline void weir_ring_reaped(struct weir_ring *ring, uint32_t count)
 /**
  * weir_ring_held_back() - IORING_SQ_TASKRUN | IORING_SQ_CQ_OVERFLOW, or 0
  *
- * Non-zero: the kernel has completions that it will hand out only in an
- * enter; no thread may sleep on this ring before that.
+ * Non-zero: the kernel has completions that it will post only in an enter. No
+ * thread may sleep on this ring before that.
  */
 static inline uint32_t weir_ring_held_back(const struct weir_ring *ring)
 {

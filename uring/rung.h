@@ -1,8 +1,8 @@
 /* rung.h - the names of the capability ladder
  *
- * A rung is one thing that a kernel may have, lack or refuse. This table names
- * them all; ladder.h tells which of them a host has, and which a ring stands
- * on.
+ * A rung is one kernel feature that a host may have, lack or refuse. This table
+ * names them all; ladder.h reports which of them a host has, and which a ring
+ * uses.
  *
  *     REQUIRED  a loop (net/) cannot run without it
  *     USED      used where it is there, with a way around it where it is not
@@ -21,8 +21,8 @@ extern "C" {
 #endif
 #pragma GCC visibility push(default)
 
-/* Id, name, role, first Linux version, what it is, what its lack costs. The
- * version is for people: nothing is decided by it. */
+/* Id, name, role, first Linux version, what it is, cost if missing. The version
+ * is for people: no code depends on it. */
 /* clang-format off */
 #define WEIR_RUNGS(X)                                                          \
 	X(DEFER_TASKRUN, "defer-taskrun", USED, "6.1",                         \
@@ -138,7 +138,7 @@ enum weir_rung_role {
 /* A set of rungs: weir_rung_bit() of each, or'ed. */
 typedef uint64_t weir_rung_set;
 
-/* A macro, so that it is a constant in a table as well. */
+/* A macro, so that a table can use it as a constant. */
 #define weir_rung_bit(id) ((weir_rung_set)1 << (id))
 
 /** weir_rung_name() - "defer-taskrun"; constant. */
@@ -149,11 +149,11 @@ weir_rung_set weir_rungs_of_role(enum weir_rung_role role);
 
 /**
  * weir_rungs_parse() - rungs from a list of names
- * @text:    names with commas between them; "all" is every rung that is not
+ * @text:    names separated by commas; "all" is every rung that is not
  *           REQUIRED; NULL and "" are the empty set
- * @source:  where @text is from, for the error: "WEIR_FORCE_OFF"
+ * @source:  where @text comes from, for the error: "WEIR_FORCE_OFF"
  * @out_set: written on success only
- * @error:   filled on failure: the unknown name, and those there are
+ * @error:   filled on failure: the unknown name, and the known ones
  *
  * Return: 0; -EINVAL for an unknown name. Thread: any.
  */
@@ -166,11 +166,11 @@ int weir_rungs_parse(const char *text, const char *source,
 /**
  * weir_rungs_forced_off() - what the environment forces off
  *
- * As weir_rungs_parse() of the variable WEIR_FORCE_OFF, which a program that
- * has gained privileges by its file does not see (secure_getenv(3)). It is
- * read by weir_ring_open() and weir_ladder_probe(), and at no other time.
+ * As weir_rungs_parse() of the variable WEIR_FORCE_OFF. A setuid or setgid
+ * program ignores the variable (secure_getenv(3)). Only weir_ring_open() and
+ * weir_ladder_probe() read it.
  *
- * Return: 0; -EINVAL. Thread: any while none changes the environment.
+ * Return: 0; -EINVAL. Thread: any, while no thread changes the environment.
  */
 int weir_rungs_forced_off(weir_rung_set *out_set, struct weir_error *error);
 

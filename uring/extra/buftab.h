@@ -1,12 +1,12 @@
 /* buftab.h - the table of registered buffers
  *
- * Memory that the kernel has pinned and mapped once, so that READ_FIXED,
- * WRITE_FIXED and zero-copy sends with a buffer index need not do so each
- * time. Each slot is a range of bytes, or empty.
+ * The kernel pins and maps this memory once, so READ_FIXED, WRITE_FIXED and
+ * zero-copy sends with a buffer index need not do it each time. Each slot is a
+ * range of bytes, or empty.
  *
- * Memory in a slot is the kernel's to read and write until the slot is
- * replaced and the last operation that used it has completed. A tag says when
- * that is: its completion is posted then.
+ * The kernel may read and write the memory of a slot until the slot is replaced
+ * and the last operation that used it has completed. At that moment a slot with
+ * a tag posts a completion.
  */
 #ifndef WEIR_URING_EXTRA_BUFTAB_H
 #define WEIR_URING_EXTRA_BUFTAB_H
@@ -26,7 +26,7 @@ extern "C" {
  * @error:      filled on failure; may be NULL
  *
  * Return: 0; -EINVAL if @slot_count is out of range; -EBUSY if the ring has a
- *         table; -ENOMEM. It goes with the ring.
+ *         table; -ENOMEM. Closing the ring frees it.
  * Thread: any before weir_ring_enable(), then the ring's own.
  * Source: io_uring_register(2), IORING_REGISTER_BUFFERS2 with
  *         IORING_RSRC_REGISTER_SPARSE, Linux 5.19.
@@ -36,18 +36,18 @@ int weir_buftab_open(struct weir_ring *ring, uint32_t slot_count,
 
 /**
  * weir_buftab_update() - put memory into slots, or empty them
- * @first_slot: and the @count - 1 after it, within the table
- * @ranges:     shape [count]; at most 1 GiB each, lent to the kernel as said
- *              above; a NULL base with length 0 empties the slot
+ * @first_slot: it and the @count - 1 slots after it must be in the table
+ * @ranges:     shape [count]; at most 1 GiB each, lent to the kernel as above;
+ *              a NULL base with length 0 empties the slot
  * @tags:       shape [count], or NULL for none: when a slot's memory is free
  *              again, a completion comes with this user_data and res 0. A tag
- *              of 0 posts none; an empty slot takes no other
+ *              of 0 posts none; an empty slot must have tag 0
  *
- * Return: how many slots were set, which may be fewer than @count if a later
- *         one was refused; -EINVAL outside the table, or for a tag on an empty
- *         slot; -EFAULT if a range is not mapped or not writable, is above
- *         1 GiB, or has only one of address and length; -ENOMEM above the
- *         limit of locked memory; -ENXIO without a table.
+ * Return: slots set; fewer than @count if a later one was refused; -EINVAL
+ *         outside the table, or for a tag on an empty slot; -EFAULT if a range
+ *         is not mapped or not writable, is above 1 GiB, or has an address or a
+ *         length but not both; -ENOMEM above the limit of locked memory; -ENXIO
+ *         without a table.
  * Thread: as weir_buftab_open().
  * Source: IORING_REGISTER_BUFFERS_UPDATE, Linux 5.13.
  */
@@ -59,8 +59,8 @@ int weir_buftab_update(struct weir_ring *ring, uint32_t first_slot,
  * struct weir_buftab_clone - zero copies the whole table
  * @from_slot, @to_slot: first slot in the source and in the target
  * @count:    0: all of them
- * @replaces: true: the target's table, if it has one, takes these slots in;
- *            false: the target must have none
+ * @replaces: true: these slots replace those of the target's table, if it has
+ *            one; false: the target must have no table
  */
 struct weir_buftab_clone {
 	uint32_t from_slot;
@@ -73,11 +73,11 @@ struct weir_buftab_clone {
  * weir_buftab_clone() - share @from's pinned memory with @ring
  * @clone: NULL for the whole table
  *
- * Cheaper than registering it again: nothing is pinned or charged twice. The
- * memory stays pinned until both tables have let go of it.
+ * Cheaper than a second registration: no page is pinned or charged twice. The
+ * memory stays pinned until both tables have released it.
  *
- * Return: 0; -EBUSY if @ring has a table and nothing is to be replaced;
- *         -ENXIO if @from has none; -EINVAL, -EOVERFLOW outside of it.
+ * Return: 0; -EBUSY if @ring has a table and @replaces is false; -ENXIO if
+ *         @from has none; -EINVAL, -EOVERFLOW outside the table.
  * Thread: @ring's; @from may be another thread's.
  * Source: IORING_REGISTER_CLONE_BUFFERS, Linux 6.12; ranges 6.13.
  */
@@ -87,7 +87,7 @@ int weir_buftab_clone(struct weir_ring *ring, const struct weir_ring *from,
 /**
  * weir_buftab_close() - unregister the table
  *
- * Operations in flight keep what they use. Return: 0; -ENXIO without a table.
+ * Operations in flight keep their memory. Return: 0; -ENXIO without a table.
  * Thread: as weir_buftab_open(). Source: IORING_UNREGISTER_BUFFERS, Linux 5.1.
  */
 int weir_buftab_close(struct weir_ring *ring);

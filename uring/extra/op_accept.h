@@ -1,4 +1,4 @@
-/* op_accept.h - listening sockets: bound, listening, accepted from
+/* op_accept.h - listening sockets: bind, listen, accept
  *
  * Accepting into a slot that the kernel picks is in op/op_socket.h.
  */
@@ -15,9 +15,9 @@ extern "C" {
  * weir_op_bind() - bind(2)
  * @address: read at submission only
  *
- * res: 0; -EADDRINUSE, -EADDRNOTAVAIL, -EACCES, -ENOTSOCK; -EINVAL if it is
- * bound already, and before Linux 6.11. A path of AF_UNIX runs on a kernel
- * worker thread.
+ * res: 0; -EADDRINUSE, -EADDRNOTAVAIL, -EACCES, -ENOTSOCK; -EINVAL if already
+ * bound, and before Linux 6.11. With an AF_UNIX path it runs on a kernel worker
+ * thread.
  */
 static inline void weir_op_bind(struct io_uring_sqe *sqe, int32_t fd,
 				const struct sockaddr *address,
@@ -33,7 +33,7 @@ static inline void weir_op_bind(struct io_uring_sqe *sqe, int32_t fd,
  * weir_op_listen() - listen(2)
  *
  * res: 0; -EADDRINUSE, -EOPNOTSUPP (datagram), -ENOTSOCK; -EINVAL before Linux
- * 6.11. @backlog is capped by net.core.somaxconn without a word.
+ * 6.11. The kernel silently caps @backlog at net.core.somaxconn.
  */
 static inline void weir_op_listen(struct io_uring_sqe *sqe, int32_t fd,
 				  int backlog)
@@ -45,12 +45,12 @@ static inline void weir_op_listen(struct io_uring_sqe *sqe, int32_t fd,
 
 /**
  * weir_op_accept() - accept4(2), one connection
- * @address:       the peer's, or NULL; the kernel's until the CQE
- * @address_bytes: in: its room, out: its size; or NULL; as @address
+ * @address:       receives the peer's, or NULL; the kernel's until the CQE
+ * @address_bytes: in: room, out: size; or NULL; the kernel's until the CQE
  * @socket_flags:  SOCK_CLOEXEC, SOCK_NONBLOCK
  *
  * res: the descriptor; IORING_CQE_F_SOCK_NONEMPTY (6.10): more are waiting.
- * -EMFILE: the limit, as it was at submission; the client stays in the backlog.
+ * -EMFILE: the limit as it was at submission; the client stays in the backlog.
  * -EINVAL: not listening, or shut down meanwhile. -ENOTSOCK; -EOPNOTSUPP on a
  * datagram socket; -ECANCELED. Linux 5.5.
  */
@@ -70,10 +70,10 @@ static inline void weir_op_accept(struct io_uring_sqe *sqe, int32_t listener_fd,
  * weir_op_accept_multishot() - every connection, until it ends
  *
  * One CQE per connection, as weir_op_accept(). It goes on while
- * IORING_CQE_F_MORE is set; closing the listener does not end it: cancel, or
- * shut the listener down (-EINVAL). -EMFILE ends it and loses nothing: arm it
- * again when a descriptor was closed, or it spins. Peer addresses are not to
- * be had here: the completions would share one buffer. Linux 5.19.
+ * IORING_CQE_F_MORE is set. To end it, cancel it or shut the listener down
+ * (-EINVAL); closing the listener is not enough. -EMFILE ends it and loses no
+ * client: arm it again after a descriptor was closed, or it spins. It has no
+ * peer addresses: the completions would share one buffer. Linux 5.19.
  */
 static inline void weir_op_accept_multishot(struct io_uring_sqe *sqe,
 					    int32_t listener_fd,
@@ -86,8 +86,8 @@ static inline void weir_op_accept_multishot(struct io_uring_sqe *sqe,
 /**
  * weir_op_accept_at_slot() - one connection, into @slot
  *
- * res: 0; -EINVAL beyond the table, -ENXIO without one: then the client is
- * accepted and dropped. There is no multishot form. Linux 5.15.
+ * res: 0; -EINVAL beyond the table, -ENXIO without one: the kernel then accepts
+ * and drops the client. There is no multishot form. Linux 5.15.
  */
 static inline void weir_op_accept_at_slot(struct io_uring_sqe *sqe,
 					  int32_t listener_fd, uint32_t slot)
@@ -100,8 +100,8 @@ static inline void weir_op_accept_at_slot(struct io_uring_sqe *sqe,
 /**
  * weir_op_accept_dontwait() - -EAGAIN instead of waiting for a connection
  *
- * Nothing could ever come of it together with weir_op_poll_first(). Linux 6.10,
- * -EINVAL before.
+ * Together with weir_op_poll_first() it would never accept. Linux 6.10, -EINVAL
+ * before.
  */
 static inline void weir_op_accept_dontwait(struct io_uring_sqe *sqe)
 {

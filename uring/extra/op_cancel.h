@@ -1,4 +1,4 @@
-/* op_cancel.h - taking back more, or less, than op/op_cancel.h does
+/* op_cancel.h - cancelling more, or less, than op/op_cancel.h does
  *
  *     by token                all that share it
  *     by opcode, or any       all on the ring; of one opcode on a descriptor
@@ -24,10 +24,10 @@ static inline void weir_op_cancel_tokens(struct io_uring_sqe *sqe,
 }
 
 /**
- * weir_op_cancel_opcode() - of what was to be cancelled, @opcode only
+ * weir_op_cancel_opcode() - limit a cancel to @opcode
  *
- * On top of weir_op_cancel_fd() or _slot() (those of @opcode on it), or of
- * _tokens() (those of @opcode with that token). Linux 6.6, -EINVAL before.
+ * Call it after weir_op_cancel_fd(), _slot() or _tokens(): only matches with
+ * @opcode are then cancelled. Linux 6.6, -EINVAL before.
  */
 static inline void weir_op_cancel_opcode(struct io_uring_sqe *sqe,
 					 uint8_t opcode)
@@ -50,12 +50,12 @@ static inline void weir_op_cancel_op(struct io_uring_sqe *sqe, uint8_t opcode)
 }
 
 /**
- * weir_op_cancel_first() - of what was to be cancelled, one
+ * weir_op_cancel_first() - limit a cancel to one match
  *
- * On top of weir_op_cancel_fd(), _slot(), _tokens() or _op(), alone or with
- * _opcode(): that which the kernel finds first, in no promised order. Not of
- * _any(), where it ends all of them nevertheless (seen on 6.18): refused here.
- * res: 0; -ENOENT, -EALREADY. As what it is on top of: Linux 5.19, 6.0, 6.6.
+ * Call it after weir_op_cancel_fd(), _slot(), _tokens() or _op(), alone or with
+ * _opcode(): it cancels the match that the kernel finds first, in no promised
+ * order. After _any() it is refused here: 6.18 then cancels all of them. res:
+ * 0; -ENOENT, -EALREADY. Linux 5.19, 6.0 or 6.6, as the call before it.
  */
 static inline void weir_op_cancel_first(struct io_uring_sqe *sqe)
 {
@@ -67,8 +67,8 @@ static inline void weir_op_cancel_first(struct io_uring_sqe *sqe)
 /**
  * weir_op_cancel_any() - everything on the ring
  *
- * The entries before it in the same submission are found, if they wait. res:
- * count. Linux 5.19.
+ * It also finds waiting entries that were submitted just before it. res: count.
+ * Linux 5.19.
  */
 static inline void weir_op_cancel_any(struct io_uring_sqe *sqe)
 {

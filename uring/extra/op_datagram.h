@@ -1,4 +1,4 @@
-/* op_datagram.h - datagrams and messages: where they come from and go to */
+/* op_datagram.h - datagrams and messages, with their addresses */
 #ifndef WEIR_URING_EXTRA_OP_DATAGRAM_H
 #define WEIR_URING_EXTRA_OP_DATAGRAM_H
 
@@ -12,10 +12,10 @@ extern "C" {
 #endif
 
 /**
- * weir_op_to() - where a send goes: what makes it sendto(2)
+ * weir_op_to() - give a send an address: it becomes a sendto(2)
  * @address: read at submission only
  *
- * For SEND (Linux 6.1) and SEND_ZC (6.0) of datagrams; a message has its own
+ * For SEND (Linux 6.1) and SEND_ZC (6.0) of datagrams. A message has its own
  * msg_name.
  */
 static inline void weir_op_to(struct io_uring_sqe *sqe,
@@ -42,8 +42,8 @@ static inline void weir_op_sendto(struct io_uring_sqe *sqe, int32_t fd,
 
 /**
  * weir_op_recvmsg() - recvmsg(2)
- * @message: it, its vector, name and control area, and the payload are the
- *           kernel's until the CQE: results are written back into it
+ * @message: the struct, its vector, name, control area and payload are the
+ *           kernel's until the CQE; the kernel writes results back
  *
  * res: bytes; message->msg_flags has MSG_TRUNC and MSG_CTRUNC. Linux 5.3.
  */
@@ -59,15 +59,14 @@ static inline void weir_op_recvmsg(struct io_uring_sqe *sqe, int32_t fd,
 
 /**
  * weir_op_recvmsg_multishot() - messages into buffers of @group until it ends
- * @message: msg_namelen and msg_controllen say how much room each buffer
- *           reserves for them. No parts: a single one's length caps what is
- *           used of each buffer, header and areas included. Read at submission
- *           only, but weir_recvmsg_read() wants it too
+ * @message: msg_namelen and msg_controllen: room that each buffer reserves for
+ *           them. msg_iovlen: 0, or 1 to cap the used bytes of each buffer,
+ *           header and areas included, at its iov_len. Read at submission only,
+ *           but weir_recvmsg_read() needs it too
  *
  * res: bytes of the buffer used: header, both areas in full, payload. See
- * weir_recvmsg_read(). A buffer with no room for header and areas is -EFAULT
- * and the end of it. A datagram of no bytes ends it as well, with a header.
- * Linux 6.0.
+ * weir_recvmsg_read(). A buffer without room for header and areas ends it with
+ * -EFAULT. An empty datagram ends it too, with a header. Linux 6.0.
  */
 static inline void weir_op_recvmsg_multishot(struct io_uring_sqe *sqe,
 					     int32_t fd, struct msghdr *message,
@@ -81,8 +80,8 @@ static inline void weir_op_recvmsg_multishot(struct io_uring_sqe *sqe,
 }
 
 /**
- * struct weir_recvmsg - one message as it lies in a buffer, all borrowed
- * @name_bytes, @control_bytes: of these, what is there: at most the area
+ * struct weir_recvmsg - one message in its buffer; all pointers are borrowed
+ * @name_bytes, @control_bytes: bytes present, at most the size of the area
  * @msg_flags:   MSG_TRUNC: the datagram was longer; MSG_CTRUNC: the control
  *               data was
  * @name_is_cut: the address was longer than the area
@@ -99,14 +98,13 @@ struct weir_recvmsg {
 };
 
 /**
- * weir_recvmsg_read() - take a buffer of weir_op_recvmsg_multishot() apart
+ * weir_recvmsg_read() - parse a buffer of weir_op_recvmsg_multishot()
  * @buffer, @byte_count: the buffer that the completion names, and its res
- * @message:             the one it was armed with
+ * @message:             the one that armed the receive
  *
- * Control messages are aligned if the name's room is a multiple of 8: ask for
- * 16 or 32.
+ * Control messages are aligned if msg_namelen is a multiple of 8: use 16 or 32.
  *
- * Return: true; false if @byte_count does not even hold header and areas.
+ * Return: true; false if @byte_count is too short for header and areas.
  */
 static inline bool weir_recvmsg_read(const uint8_t *buffer, uint32_t byte_count,
 				     const struct msghdr *message,
@@ -115,7 +113,7 @@ static inline bool weir_recvmsg_read(const uint8_t *buffer, uint32_t byte_count,
 	struct io_uring_recvmsg_out header;
 	const uint64_t fixed_bytes =
 		(uint64_t)sizeof(header) + message->msg_namelen;
-	/* Their sum with the control area could be past 64 bits. */
+	/* Their sum with the control area could exceed 64 bits. */
 	if (byte_count < fixed_bytes ||
 	    message->msg_controllen > byte_count - fixed_bytes)
 		return false;

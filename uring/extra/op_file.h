@@ -1,15 +1,15 @@
 /* op_file.h - files and pipes, as far as a server needs them; see op_read.h
  *
  * Reads and writes of regular files may run on kernel worker threads; on
- * sockets, pipes and eventfds they wait for readiness as receives do.
- * An offset of WEIR_OP_CURRENT is the file's own position, which then moves:
- * one operation at a time. Sockets and pipes take no other but 0 (-ESPIPE).
+ * sockets, pipes and eventfds they wait for readiness as receives do. An offset
+ * of WEIR_OP_CURRENT is the file's own position, which then moves: keep one
+ * operation in flight. Sockets and pipes take only this or 0 (-ESPIPE).
  *
- * Results of all: those of the system call that is named, errors as negative
- * errno. Of a transfer: the bytes moved, which may be fewer than asked for, 0
- * at the end; of the others: 0, unless it says what. -EBADF, -EFAULT, and
- * -EINVAL before the version that is given; -ECANCELED when cancelled, or
- * -EINTR on a worker thread.
+ * Results of all: those of the named system call, errors as negative errno. A
+ * transfer: the bytes moved, which may be fewer than requested, 0 at the end.
+ * The others: 0, unless another result is given. -EBADF, -EFAULT, and -EINVAL
+ * before the given version; -ECANCELED when cancelled, or -EINTR on a worker
+ * thread.
  */
 #ifndef WEIR_URING_EXTRA_OP_FILE_H
 #define WEIR_URING_EXTRA_OP_FILE_H
@@ -53,8 +53,7 @@ static inline void weir_op_read_at(struct io_uring_sqe *sqe, int32_t fd,
  * weir_op_write() - write(2) at the file's own position
  * @bytes: the kernel's until the CQE
  *
- * res: bytes written. On a socket without MSG_WAITALL's promise: send instead.
- * Linux 5.6.
+ * res: bytes written. On a socket it lacks MSG_WAITALL: use a send. Linux 5.6.
  */
 static inline void weir_op_write(struct io_uring_sqe *sqe, int32_t fd,
 				 const void *bytes, uint32_t byte_count)
@@ -73,8 +72,8 @@ static inline void weir_op_write_at(struct io_uring_sqe *sqe, int32_t fd,
 
 /**
  * weir_op_readv() - preadv(2)
- * @parts:      copied at submission (5.5); what they point at is the kernel's
- *              until the CQE
+ * @parts:      copied at submission (5.5); the memory that they point to is the
+ *              kernel's until the CQE
  * @part_count: at most WEIR_OP_PARTS_MAX (-EINVAL: refused here)
  *
  * res: bytes read. Linux 5.1.
@@ -96,9 +95,9 @@ static inline void weir_op_writev(struct io_uring_sqe *sqe, int32_t fd,
 
 /**
  * weir_op_read_fixed() - read into registered buffer @buf_index
- * @bytes: within that buffer: -EFAULT otherwise, and if there is none
+ * @bytes: within that buffer, which exists; otherwise -EFAULT
  *
- * Works on sockets too: the one receive into registered memory. Linux 5.1.
+ * Works on sockets too: the only receive into registered memory. Linux 5.1.
  */
 static inline void weir_op_read_fixed(struct io_uring_sqe *sqe, int32_t fd,
 				      void *bytes, uint32_t byte_count,
@@ -143,8 +142,8 @@ static inline void weir_op_writev_fixed(struct io_uring_sqe *sqe, int32_t fd,
 /**
  * weir_op_read_multishot() - read into buffers of @group until it ends
  *
- * For pipes, eventfds, tuns: what can be polled; a regular file is -EBADFD.
- * Completions as those of weir_op_recv_multishot(). Linux 6.7.
+ * For files that can be polled: pipes, eventfds, tuns; a regular file is
+ * -EBADFD. Completions as those of weir_op_recv_multishot(). Linux 6.7.
  */
 static inline void weir_op_read_multishot(struct io_uring_sqe *sqe, int32_t fd,
 					  uint16_t group)
@@ -173,7 +172,7 @@ static inline void weir_op_pipe(struct io_uring_sqe *sqe, int32_t out_fds[2],
 }
 
 /**
- * weir_op_pipe_slots() - into two slots that the kernel picks
+ * weir_op_pipe_slots() - a pipe into two slots that the kernel picks
  *
  * O_CLOEXEC would be -EINVAL: refused here. res: 0; -ENFILE. Linux 6.16.
  */
@@ -190,8 +189,8 @@ static inline void weir_op_pipe_slots(struct io_uring_sqe *sqe,
  * @in_offset, @out_offset: WEIR_OP_CURRENT, and always so for a pipe (-ESPIPE)
  * @splice_flags:           SPLICE_F_MOVE, ...
  *
- * Always on a kernel worker thread, which it blocks while it waits: not for
- * proxying. weir_op_on_slot() is about @out_fd. res: bytes, 0 at the end;
+ * Always runs on a kernel worker thread and blocks it while it waits: not for
+ * proxying. weir_op_on_slot() applies to @out_fd. res: bytes, 0 at the end;
  * -EINVAL without a pipe, -EBADF. Linux 5.7.
  */
 static inline void weir_op_splice(struct io_uring_sqe *sqe, int32_t in_fd,
@@ -217,7 +216,7 @@ static inline void weir_op_tee(struct io_uring_sqe *sqe, int32_t in_fd,
 	sqe->opcode = IORING_OP_TEE;
 }
 
-/** weir_op_splice_in_slot() - the side that is read from is a slot. 5.7. */
+/** weir_op_splice_in_slot() - the input side is a slot. 5.7. */
 static inline void weir_op_splice_in_slot(struct io_uring_sqe *sqe)
 {
 	assert(sqe->opcode == IORING_OP_SPLICE || sqe->opcode == IORING_OP_TEE);
@@ -244,7 +243,7 @@ static inline void weir_op_openat(struct io_uring_sqe *sqe, int32_t folder_fd,
 }
 
 /**
- * weir_op_openat_slot() - into a slot that the kernel picks
+ * weir_op_openat_slot() - openat(2) into a slot that the kernel picks
  *
  * O_CLOEXEC would be -EINVAL: refused here. res: the slot; -ENFILE. 5.19.
  */
@@ -258,7 +257,7 @@ static inline void weir_op_openat_slot(struct io_uring_sqe *sqe,
 }
 
 /**
- * weir_op_openat2() - openat2(2): how far a path may lead
+ * weir_op_openat2() - openat2(2): with limits on path resolution
  * @how:       RESOLVE_BENEATH and the like; read at submission only
  * @how_bytes: sizeof(struct open_how)
  *
@@ -298,7 +297,7 @@ static inline void weir_op_statx(struct io_uring_sqe *sqe, int32_t folder_fd,
  * weir_op_fsync() - fsync(2); always on a kernel worker thread
  * @is_data_only: fdatasync(2)
  *
- * Writes still in flight are not waited for: link them. res: 0; -EINVAL on a
+ * It does not wait for writes in flight: link them. res: 0; -EINVAL on a
  * socket, -EIO. Linux 5.1.
  */
 static inline void weir_op_fsync(struct io_uring_sqe *sqe, int32_t fd,
@@ -371,13 +370,13 @@ static inline void weir_op_mkdirat(struct io_uring_sqe *sqe, int32_t folder_fd,
 /* ---- the table of direct descriptors ----------------------------------- */
 
 /**
- * weir_op_files_update() - descriptors into the slots from @first_slot
+ * weir_op_files_update() - put descriptors into slots from @first_slot on
  * @fds: -1 empties a slot, IORING_REGISTER_FILES_SKIP leaves it; the kernel's
  *       until the CQE
  *
- * The descriptors stay open and are held twice. res: slots done; -EINVAL
- * beyond the table, -ENXIO without one; -EBADF: none of them was one.
- * Linux 5.6.
+ * The descriptors stay open: both the process and the table hold the file. res:
+ * slots set; -EINVAL beyond the table, -ENXIO without one; -EBADF: none of them
+ * is a descriptor. Linux 5.6.
  */
 static inline void weir_op_files_update(struct io_uring_sqe *sqe,
 					uint32_t first_slot, const int32_t *fds,
@@ -393,11 +392,10 @@ static inline void weir_op_files_update(struct io_uring_sqe *sqe,
 }
 
 /**
- * weir_op_files_add() - descriptors into slots that the kernel picks
+ * weir_op_files_add() - put descriptors into slots that the kernel picks
  * @fds_to_slots: in: descriptors, out: their slots; the kernel's until the CQE
  *
- * res: how many; -ENFILE, -EBADF if not even one; -ENXIO without a table. Linux
- * 6.0.
+ * res: how many; -ENFILE or -EBADF if none; -ENXIO without a table. Linux 6.0.
  */
 static inline void weir_op_files_add(struct io_uring_sqe *sqe,
 				     int32_t *fds_to_slots, uint32_t fd_count)

@@ -1,8 +1,7 @@
-/* op_flags.h - what an operation may carry beside its own fields
+/* op_flags.h - flags that an operation may carry besides its own fields
  *
- * Call these after the weir_op_...() that fills the entry: they look at what
- * the operation is, and refuse by assert what the kernel would answer with
- * -EINVAL or -EOPNOTSUPP and no word of why.
+ * Call these after the weir_op_...() that fills the entry. They check the
+ * operation, and assert where the kernel would only say -EINVAL or -EOPNOTSUPP.
  */
 #ifndef WEIR_URING_EXTRA_OP_FLAGS_H
 #define WEIR_URING_EXTRA_OP_FLAGS_H
@@ -13,7 +12,7 @@
 extern "C" {
 #endif
 
-/* That of a RECVMSG or SENDMSG. */
+/* The message of a RECVMSG or SENDMSG. */
 static inline const struct msghdr *wi_op_message(const struct io_uring_sqe *sqe)
 {
 	/* NOLINTNEXTLINE(performance-no-int-to-ptr): it was a pointer */
@@ -22,7 +21,7 @@ static inline const struct msghdr *wi_op_message(const struct io_uring_sqe *sqe)
 
 /** weir_op_is_multishot() - whether @sqe may complete more than once.
  *
- * Zero-copy sends are not meant, although their notice is a completion too.
+ * False for zero-copy sends, although their notice is a completion too.
  */
 static inline bool weir_op_is_multishot(const struct io_uring_sqe *sqe)
 {
@@ -55,14 +54,14 @@ static inline bool wi_op_is_bundle_receive(const struct io_uring_sqe *sqe)
 /**
  * weir_op_link() - the next entry starts when this one has succeeded
  *
- * "Failed" is a negative result, a short read or write, a short transfer with
- * MSG_WAITALL; the rest of the chain then completes with -ECANCELED. A short
- * send without MSG_WAITALL is a success: the chain goes on, and the stream is
- * corrupt. A TIMEOUT that expires fails, unless it has
+ * A failure is a negative result, a short read or write, or a short transfer
+ * with MSG_WAITALL; the rest of the chain then completes with -ECANCELED. A
+ * short send without MSG_WAITALL counts as a success: the chain goes on, and
+ * the stream is corrupt. A TIMEOUT that expires fails, unless it has
  * IORING_TIMEOUT_ETIME_SUCCESS. A chain ends at the first entry without the
- * flag, and at the end of what one enter submits; there, if its last entry has
- * the flag, all of it runs on a kernel worker thread, as with weir_op_async()
- * (seen on 6.18). Linux 5.3.
+ * flag, and with the entries of one enter. If its last entry still has the flag
+ * there, the whole chain runs on a kernel worker thread, as with
+ * weir_op_async() (seen on 6.18). Linux 5.3.
  */
 static inline void weir_op_link(struct io_uring_sqe *sqe)
 {
@@ -72,7 +71,7 @@ static inline void weir_op_link(struct io_uring_sqe *sqe)
 /**
  * weir_op_hardlink() - the next entry starts when this one has completed
  *
- * Whatever the result; only a failure to submit breaks the chain. Linux 5.5.
+ * Any result will do; only a failure to submit breaks the chain. Linux 5.5.
  */
 static inline void weir_op_hardlink(struct io_uring_sqe *sqe)
 {
@@ -80,13 +79,12 @@ static inline void weir_op_hardlink(struct io_uring_sqe *sqe)
 }
 
 /**
- * weir_op_drain() - starts when all that was submitted before has completed
+ * weir_op_drain() - starts when all earlier entries have completed
  *
- * It holds back everything submitted after it as well, and it waits for every
- * armed multishot: never in a server. It, and what is submitted while it waits,
- * runs as with weir_op_async() (seen on 6.18): a bundle is refused here.
- * Together with weir_op_skip_success() the kernel answers -EOPNOTSUPP: refused
- * here. Linux 5.2.
+ * Never use it in a server: it also holds back all later entries, and waits for
+ * every armed multishot. The entry, and those submitted while it waits, run as
+ * with weir_op_async() (seen on 6.18), so a bundle is refused here. Refused
+ * here too: weir_op_skip_success() on the same entry (-EOPNOTSUPP). Linux 5.2.
  */
 static inline void weir_op_drain(struct io_uring_sqe *sqe)
 {
@@ -98,9 +96,9 @@ static inline void weir_op_drain(struct io_uring_sqe *sqe)
 /**
  * weir_op_async() - runs on a kernel worker thread, without a first attempt
  *
- * One thread per operation that blocks: never on sockets. One that is cancelled
- * while it runs there may end with -EINTR. A receive into a group takes its
- * buffer there at once, not when there is data. A bundle would not be whole
+ * Never use it on sockets: each blocked operation occupies one thread. If it is
+ * cancelled while it runs there it may end with -EINTR. A receive into a group
+ * takes its buffer at once, not when data arrives. A bundle could lose buffers
  * (see weir_op_recv_bundle()): refused here. Linux 5.6.
  */
 static inline void weir_op_async(struct io_uring_sqe *sqe)
@@ -113,14 +111,13 @@ static inline void weir_op_async(struct io_uring_sqe *sqe)
  * weir_op_skip_success() - no completion unless it fails
  *
  * Good for close, cancel, setsockopt, the sender of a message, a linked
- * timeout. Refused here: multishots, whose last completion it would hide if
- * that is a success, the end of a stream say (a poll gets -EINVAL); zero-copy
- * sends (-EINVAL); together with weir_op_drain() (-EOPNOTSUPP); sends without
- * MSG_WAITALL, whose short result counts as a success, so no program would ever
- * know. (On a datagram socket that flag changes nothing, and says that you have
- * thought of it.) If it fails with weir_op_link(), the rest of its chain ends
- * without completions, whatever their flags: do not wait for them. Linux
- * 5.17.
+ * timeout. Refused here: multishots, because it would hide a last completion
+ * that is a success, such as the end of a stream (a poll gets -EINVAL);
+ * zero-copy sends (-EINVAL); weir_op_drain() on the same entry (-EOPNOTSUPP);
+ * sends without MSG_WAITALL, because it would hide a short result. (On a
+ * datagram socket MSG_WAITALL changes nothing: set it to pass this check.) If a
+ * linked entry with this flag fails, the rest of its chain ends without
+ * completions, whatever their flags: do not wait for them. Linux 5.17.
  */
 static inline void weir_op_skip_success(struct io_uring_sqe *sqe)
 {
@@ -135,10 +132,10 @@ static inline void weir_op_skip_success(struct io_uring_sqe *sqe)
  * weir_op_select_group() - the kernel picks a buffer of @group
  *
  * For READ, READV (one part), RECVMSG (one part or none) and READ_MULTISHOT;
- * receives and sends have weir_op_..._group() of their own. The buffer is taken
- * when there is data, and the completion names it (IORING_CQE_F_BUFFER). Any
- * other operation would get -EOPNOTSUPP, and other parts -EINVAL: refused here.
- * An empty or unknown group is -ENOBUFS, at once. Linux 5.7.
+ * receives and sends have their own weir_op_..._group(). The kernel takes the
+ * buffer when data arrives, and the completion names it (IORING_CQE_F_BUFFER).
+ * Refused here: any other operation (-EOPNOTSUPP) and more parts (-EINVAL). An
+ * empty or unknown group is -ENOBUFS, at once. Linux 5.7.
  */
 static inline void weir_op_select_group(struct io_uring_sqe *sqe,
 					uint16_t group)
@@ -159,8 +156,8 @@ static inline void weir_op_select_group(struct io_uring_sqe *sqe,
 /**
  * weir_op_msg_flags() - further MSG_* flags for a receive or a send
  *
- * MSG_DONTWAIT: -EAGAIN instead of waiting. MSG_WAITALL on a multishot receive
- * would be -EINVAL: refused here. MSG_NOSIGNAL is always implied.
+ * MSG_DONTWAIT: -EAGAIN instead of waiting. Refused here: MSG_WAITALL on a
+ * multishot receive (-EINVAL). MSG_NOSIGNAL is always implied.
  */
 static inline void weir_op_msg_flags(struct io_uring_sqe *sqe,
 				     uint32_t msg_flags)

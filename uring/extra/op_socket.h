@@ -1,6 +1,6 @@
-/* op_socket.h - further calls on sockets: named slots, descriptors, questions
+/* op_socket.h - further calls on sockets: named slots, descriptors, queries
  *
- * A slot that the caller names loses what it held before.
+ * A slot that the caller names loses its previous file.
  */
 #ifndef WEIR_URING_EXTRA_OP_SOCKET_H
 #define WEIR_URING_EXTRA_OP_SOCKET_H
@@ -28,8 +28,8 @@ static inline void weir_op_socket_at_slot(struct io_uring_sqe *sqe, int domain,
  * weir_op_close() - close(2)
  *
  * Operations in flight on it keep the socket open, and no FIN is sent: cancel
- * first, and close when their last CQE has been seen. A linger time above 0
- * blocks the ring's thread. The ring's own descriptor is refused.
+ * them first, and close after their last CQE. A linger time above 0 blocks the
+ * ring's thread. The kernel refuses the ring's own descriptor.
  *
  * res: 0; -EBADF. Linux 5.6.
  */
@@ -48,10 +48,10 @@ static inline void weir_op_install_slot_inherited(struct io_uring_sqe *sqe,
 }
 
 /**
- * weir_op_unread_bytes() - SIOCINQ: how much a receive would find
+ * weir_op_unread_bytes() - SIOCINQ: how many bytes a receive would find
  *
- * res: bytes (a datagram socket: of the next one); -EINVAL on a listener.
- * Linux 6.6.
+ * res: bytes (on a datagram socket: of the next datagram); -EINVAL on a
+ * listener. Linux 6.6.
  */
 static inline void weir_op_unread_bytes(struct io_uring_sqe *sqe, int32_t fd)
 {
@@ -69,11 +69,11 @@ static inline void weir_op_unacked_bytes(struct io_uring_sqe *sqe, int32_t fd)
 }
 
 /**
- * weir_op_tx_timestamps() - the time stamps of what was sent, until it ends
+ * weir_op_tx_timestamps() - time stamps of sent data, until it ends
  *
- * For a socket with SO_TIMESTAMPING. Multishot; each CQE is of 32 bytes with
- * the time in its second half, so the ring needs IORING_SETUP_CQE32 or
- * _CQE_MIXED: -EINVAL without. weir_ring_open() asks for neither. Linux 6.17.
+ * For a socket with SO_TIMESTAMPING. Multishot. Each CQE has 32 bytes with the
+ * time in its second half, so the ring needs IORING_SETUP_CQE32 or _CQE_MIXED:
+ * -EINVAL without. weir_ring_open() sets neither. Linux 6.17.
  */
 static inline void weir_op_tx_timestamps(struct io_uring_sqe *sqe, int32_t fd)
 {

@@ -1,7 +1,7 @@
 /* op_stream.h - streams in larger pieces: bundles, vectors, caps
  *
- * A bundle goes over several buffers of a group at once: the completion names
- * the first one, the others follow in the order of the ring.
+ * A bundle uses several buffers of a group in one operation. The completion
+ * names the first one; the others follow in the order of the ring.
  */
 #ifndef WEIR_URING_EXTRA_OP_STREAM_H
 #define WEIR_URING_EXTRA_OP_STREAM_H
@@ -16,10 +16,10 @@ extern "C" {
 #endif
 
 /**
- * weir_op_recv_multishot_capped() - the same within limits
- * @each_bytes:  most per completion; 0: what the buffer holds
- * @total_bytes: ends (no F_MORE) once so much was received; 0: never. It is
- *               looked at after each completion: the last one may go beyond
+ * weir_op_recv_multishot_capped() - weir_op_recv_multishot() with limits
+ * @each_bytes:  most per completion; 0: as much as the buffer holds
+ * @total_bytes: ends (no F_MORE) after that many bytes; 0: never. The kernel
+ *               checks after each completion: the last one may exceed it
  *
  * Linux 6.17, -EINVAL before.
  */
@@ -34,20 +34,20 @@ static inline void weir_op_recv_multishot_capped(struct io_uring_sqe *sqe,
 }
 
 /**
- * weir_op_recv_bundle() - once, over as many buffers of @group as it takes
+ * weir_op_recv_bundle() - once, over as many buffers of @group as needed
  *
- * res: bytes in all. As many buffers as the bytes that wait can fill, at least
- * one: a rest stays in the socket, with IORING_CQE_F_SOCK_NONEMPTY. The flags
- * name the first buffer; the others are those that follow it in the order in
- * which they were lent, which need not be that of their ids. Each is full but
- * the last one, which is used up all the same. An unknown group is -ENOENT
- * where other receives say -ENOBUFS. Linux 6.10, -EINVAL before.
+ * res: bytes in all. It takes as many buffers as the waiting bytes can fill, at
+ * least one; the rest stays in the socket, with IORING_CQE_F_SOCK_NONEMPTY. The
+ * flags name the first buffer. The others follow in the order in which they
+ * were lent, which may differ from that of their ids. All are full but the last
+ * one, which counts as used up too. An unknown group is -ENOENT, where other
+ * receives say -ENOBUFS. Linux 6.10, -EINVAL before.
  *
- * Never on a worker thread of the kernel: that is with weir_op_async(), in a
- * chain that the same enter does not end, behind one of these in a chain, or
- * while a weir_op_drain() waits. There it has its first buffer from the start
- * and takes the others when data comes; what other receives took in between is
- * left out, and no completion says so (seen on 6.18).
+ * It must not run on a kernel worker thread: so not with weir_op_async(), not
+ * in a chain that the same enter does not end, not behind one of these in a
+ * chain, and not while a weir_op_drain() waits. There it takes its first buffer
+ * at the start and the others when data comes. Other receives may have taken
+ * buffers in between, and no completion reports the gap (seen on 6.18).
  */
 static inline void weir_op_recv_bundle(struct io_uring_sqe *sqe, int32_t fd,
 				       uint16_t group)
@@ -70,9 +70,9 @@ static inline void weir_op_recv_bundle_multishot(struct io_uring_sqe *sqe,
 }
 
 /**
- * weir_op_sendv() - the gathered form without a message
- * @parts:      copied at submission; what they point at is the kernel's until
- *              the CQE
+ * weir_op_sendv() - a gathered send without a struct msghdr
+ * @parts:      copied at submission; the memory that they point to is the
+ *              kernel's until the CQE
  * @part_count: at most WEIR_OP_PARTS_MAX (-EINVAL: refused here)
  *
  * Linux 6.17, -EINVAL before.
@@ -90,9 +90,9 @@ static inline void weir_op_sendv(struct io_uring_sqe *sqe, int32_t fd,
  * weir_op_send_group() - the next buffer of @group, in the order it was lent
  * @byte_count: at most that many; 0: the whole buffer
  *
- * The buffer is used up even by a short send; it is the kernel's until the
- * CQE, which names it. -ENOBUFS: the group is empty; -ENOENT: there is none.
- * Linux 6.10, -EOPNOTSUPP before.
+ * Even a short send uses up the buffer; it is the kernel's until the CQE, which
+ * names it. -ENOBUFS: the group is empty; -ENOENT: no such group. Linux 6.10,
+ * -EOPNOTSUPP before.
  */
 static inline void weir_op_send_group(struct io_uring_sqe *sqe, int32_t fd,
 				      uint16_t group, uint32_t byte_count,
@@ -104,14 +104,14 @@ static inline void weir_op_send_group(struct io_uring_sqe *sqe, int32_t fd,
 }
 
 /**
- * weir_op_send_bundle() - all that was lent to @group, in one go
+ * weir_op_send_bundle() - all buffers lent to @group, in one operation
  *
- * MSG_WAITALL is implied. The CQE names the first buffer, the others follow in
- * ring order; buffers are committed when they are picked, so none may be
- * touched before the CQE. With F_MORE, more buffers had come and are on their
- * way. There is no length here: 6.18 applies one to the first gathering only,
- * drops the rest of that buffer, and then sends all other buffers. There is no
- * bundle of messages (-EINVAL). An unknown group is -ENOENT. Linux 6.10.
+ * MSG_WAITALL is implied. The CQE names the first buffer; the others follow in
+ * ring order. The kernel commits buffers when it picks them, so touch none
+ * before the CQE. F_MORE: further buffers were lent meanwhile and are being
+ * sent. There is no length argument: 6.18 applies one to the first gathering
+ * only, drops the rest of that buffer, and then sends all other buffers. There
+ * is no bundle of messages (-EINVAL). An unknown group is -ENOENT. Linux 6.10.
  */
 static inline void weir_op_send_bundle(struct io_uring_sqe *sqe, int32_t fd,
 				       uint16_t group)

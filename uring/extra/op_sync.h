@@ -19,10 +19,10 @@ static inline void weir_op_nop(struct io_uring_sqe *sqe)
 }
 
 /**
- * weir_op_nop_result() - res @result, whatever it is: for tests of a handler
+ * weir_op_nop_result() - res is @result: for tests of a handler
  *
- * Negative breaks a link, as a failure does. Linux 6.10; older ones ignore it
- * and say 0, or say -EINVAL.
+ * A negative @result breaks a link, as a failure does. Linux 6.10; older
+ * kernels return 0 or -EINVAL.
  */
 static inline void weir_op_nop_result(struct io_uring_sqe *sqe, int32_t result)
 {
@@ -34,19 +34,19 @@ static inline void weir_op_nop_result(struct io_uring_sqe *sqe, int32_t result)
 /* ---- messages between rings ----------------------------------------------
  *
  * The cheapest way to wake another ring's thread. A DEFER_TASKRUN target gets
- * its completion when it enters. Errors of the target: -EBADFD if it is no ring
- * or not enabled yet, -EBADF if it is no descriptor. A full CQ is no error: the
- * message overflows, and comes in its turn (seen on 6.18, with and without
- * DEFER_TASKRUN); -EOVERFLOW or -ENOMEM if the kernel has no memory for it. The
- * sender has a CQE of its own, unless weir_op_skip_success(). A thread without
- * a ring has IORING_REGISTER_SEND_MSG_RING.
+ * its completion when it enters. Errors of the target: -EBADFD if it is not a
+ * ring or not enabled yet, -EBADF if it is not a descriptor. A full CQ is no
+ * error: the message overflows and arrives in order (seen on 6.18, with and
+ * without DEFER_TASKRUN); -EOVERFLOW or -ENOMEM if the kernel has no memory for
+ * it. The sender gets its own CQE, unless weir_op_skip_success(). A thread
+ * without a ring calls weir_register_message().
  */
 
 /**
  * weir_op_msg_data() - a completion on another ring, or on this one
  * @ring_fd:          the target's
  * @their_user_data,
- * @their_result:     what the target's CQE says
+ * @their_result:     contents of the target's CQE
  *
  * res: 0; as above. Linux 5.18.
  */
@@ -74,8 +74,8 @@ static inline void weir_op_msg_data_flags(struct io_uring_sqe *sqe,
 }
 
 /**
- * weir_op_msg_slot() - what @slot holds, into a slot of another ring's table
- * @slot:     ours, and it stays so: both then hold the socket
+ * weir_op_msg_slot() - the file of @slot, into a slot of another ring's table
+ * @slot:     ours, and it stays: both tables then hold the socket
  * @is_quiet: no completion on the target
  *
  * The target picks the slot. res, and the target's: that slot. -EINVAL if the
@@ -97,7 +97,7 @@ static inline void weir_op_msg_slot(struct io_uring_sqe *sqe, int32_t ring_fd,
 }
 
 /**
- * weir_op_msg_slot_at() - the same, into @their_slot, dropping what it held
+ * weir_op_msg_slot_at() - the same, into @their_slot, replacing its file
  *
  * res, and the target's: 0; -EINVAL beyond its table. Linux 6.0.
  */
@@ -113,8 +113,8 @@ static inline void weir_op_msg_slot_at(struct io_uring_sqe *sqe,
 
 /* ---- futexes -------------------------------------------------------------
  *
- * 32-bit ones. @is_private: no other process uses it. @mask selects waiters;
- * never 0 (-EINVAL: refused here), ~0 is all.
+ * 32-bit futexes. @is_private: no other process uses it. @mask selects waiters:
+ * ~0 is all; 0 is refused here (-EINVAL).
  */
 
 #define WI_OP_FUTEX_U32 2u
@@ -136,7 +136,7 @@ static inline void wi_op_futex(struct io_uring_sqe *sqe, uint8_t opcode,
 
 /**
  * weir_op_futex_wait() - until it is woken
- * @word: looked at during submission only, but the memory must stay
+ * @word: read during submission only, but the memory must stay
  *
  * res: 0 woken; -EAGAIN: *word was not @expected; -ECANCELED; -EFAULT.
  * Linux 6.7.
@@ -150,7 +150,7 @@ static inline void weir_op_futex_wait(struct io_uring_sqe *sqe,
 }
 
 /**
- * weir_op_futex_wake() - wake at most @waiter_count of those that wait on @word
+ * weir_op_futex_wake() - wake at most @waiter_count waiters of @word
  *
  * res: how many. Linux 6.7.
  */
@@ -168,8 +168,8 @@ static inline void weir_op_futex_wake(struct io_uring_sqe *sqe,
  * @waiters:      read at submission only
  * @waiter_count: 1 to 128
  *
- * res: the index of the woken one; -EAGAIN: one of them was not as expected.
- * Linux 6.7.
+ * res: the index of the woken one; -EAGAIN: one word was not as expected. Linux
+ * 6.7.
  */
 static inline void weir_op_futex_wait_any(struct io_uring_sqe *sqe,
 					  const struct futex_waitv *waiters,

@@ -1,7 +1,8 @@
 /* op_wait.h - readiness and time: poll, epoll, timeouts
  *
- * A loop needs little of this: receives and accepts wait for themselves, and
- * deadlines belong in a timer wheel under the timeout of weir_ring_enter().
+ * A loop needs little of this: receives and accepts wait for readiness
+ * themselves, and a timer wheel with the timeout of weir_ring_enter() serves
+ * all deadlines.
  */
 #ifndef WEIR_URING_EXTRA_OP_WAIT_H
 #define WEIR_URING_EXTRA_OP_WAIT_H
@@ -28,12 +29,12 @@ static inline uint32_t wi_op_poll_events(uint32_t events)
 }
 
 /**
- * weir_op_poll() - once, as soon as one of @events is there
+ * weir_op_poll() - once, as soon as one of @events has occurred
  * @events: POLLIN, POLLOUT, EPOLLRDHUP, ...; POLLERR and POLLHUP always count
  *
- * res: the events that are there; -EBADF, -ECANCELED. What cannot be polled (a
- * regular file) is always readable and writable; -EINVAL if @events has
- * neither. Linux 5.1.
+ * res: the events that have occurred; -EBADF, -ECANCELED. A file that cannot be
+ * polled (a regular file) is always readable and writable; -EINVAL if @events
+ * has neither. Linux 5.1.
  */
 static inline void weir_op_poll(struct io_uring_sqe *sqe, int32_t fd,
 				uint32_t events)
@@ -44,11 +45,11 @@ static inline void weir_op_poll(struct io_uring_sqe *sqe, int32_t fd,
 }
 
 /**
- * weir_op_poll_multishot() - each time one of @events comes up, until it ends
+ * weir_op_poll_multishot() - each time one of @events occurs, until it ends
  *
- * The first completion tells what is there already; later ones come with new
- * events only (edges), so read until nothing is left. Ends without F_MORE: on
- * an error, when cancelled, when the CQ overflows. There is no level-triggered
+ * The first completion reports existing events; later ones report new events
+ * only (edge-triggered), so read until -EAGAIN. Ends without F_MORE: on an
+ * error, when cancelled, when the CQ overflows. There is no level-triggered
  * form: IORING_POLL_ADD_LEVEL is -EINVAL here on 6.18. Linux 5.13.
  */
 static inline void weir_op_poll_multishot(struct io_uring_sqe *sqe, int32_t fd,
@@ -73,9 +74,9 @@ static inline void weir_op_poll_remove(struct io_uring_sqe *sqe,
 }
 
 /**
- * weir_op_poll_update_events() - let that poll wait for other events
+ * weir_op_poll_update_events() - change the events of a poll
  *
- * It stays a multishot or not as it was. If one of @events is there it
+ * A multishot stays a multishot. If one of @events has occurred the poll
  * completes at once. res: 0; -ENOENT, -EALREADY. Linux 5.13.
  */
 static inline void weir_op_poll_update_events(struct io_uring_sqe *sqe,
@@ -88,7 +89,7 @@ static inline void weir_op_poll_update_events(struct io_uring_sqe *sqe,
 }
 
 /**
- * weir_op_poll_update_token() - that poll completes as @new_user_data from now
+ * weir_op_poll_update_token() - change the user_data of a poll
  *
  * res: 0; -ENOENT, -EALREADY. Linux 5.13.
  */
@@ -135,8 +136,8 @@ static inline void weir_op_epoll_ctl(struct io_uring_sqe *sqe, int32_t epoll_fd,
  * weir_op_epoll_wait() - epoll_wait(2) without a timeout
  * @out_events: room for @event_count; the kernel's until the CQE
  *
- * A way to move from epoll bit by bit. res: how many are ready; -EINVAL on what
- * is no epoll instance, if @event_count is 0, and before Linux 6.15.
+ * Lets a program move from epoll step by step. res: how many are ready; -EINVAL
+ * if it is not an epoll instance, if @event_count is 0, and before Linux 6.15.
  */
 static inline void weir_op_epoll_wait(struct io_uring_sqe *sqe,
 				      int32_t epoll_fd,
@@ -152,10 +153,10 @@ static inline void weir_op_epoll_wait(struct io_uring_sqe *sqe,
 
 /* ---- timeouts ------------------------------------------------------------
  *
- * @time is read at submission only: alive until the enter has returned.
+ * @time is read at submission only: keep it until the enter has returned.
  * @timeout_flags: IORING_TIMEOUT_ABS; _BOOTTIME or _REALTIME for another clock
- * than the monotonic one (5.15); _ETIME_SUCCESS (5.16): that it expires is not
- * a failure: it breaks no link, and weir_op_skip_success() hides it.
+ * than the monotonic one (5.15); _ETIME_SUCCESS (5.16): expiry is a success, so
+ * it breaks no link and weir_op_skip_success() hides it.
  */
 
 #define WI_OP_TIMEOUT_CLOCKS (IORING_TIMEOUT_BOOTTIME | IORING_TIMEOUT_REALTIME)
@@ -171,7 +172,7 @@ static inline bool wi_op_is_time(const struct weir_kernel_timespec *time)
 }
 
 /**
- * weir_op_timeout() - completes when @time is over
+ * weir_op_timeout() - completes when @time has passed
  *
  * res: -ETIME; -ECANCELED when removed. Linux 5.4.
  */
@@ -192,10 +193,10 @@ static inline void weir_op_timeout(struct io_uring_sqe *sqe,
 }
 
 /**
- * weir_op_timeout_count() - or when @completion_count others have been posted
+ * weir_op_timeout_count() - the same, or after @completion_count other CQEs
  *
- * res: 0 if they came first, else as weir_op_timeout(). It makes the kernel
- * count: avoid. Linux 5.4.
+ * res: 0 if the completions came first, else as weir_op_timeout(). Avoid it:
+ * the kernel must count every completion. Linux 5.4.
  */
 static inline void weir_op_timeout_count(
 	struct io_uring_sqe *sqe, const struct weir_kernel_timespec *time,
@@ -206,7 +207,7 @@ static inline void weir_op_timeout_count(
 }
 
 /**
- * weir_op_timeout_multishot() - completes again and again, @time apart
+ * weir_op_timeout_multishot() - completes every @time
  * @repeat_count: 0: until it is removed
  *
  * Each res is -ETIME; all but the last one have F_MORE. Relative only. Linux
@@ -237,7 +238,7 @@ static inline void weir_op_timeout_remove(struct io_uring_sqe *sqe,
 }
 
 /**
- * weir_op_timeout_update() - that timeout expires at another time
+ * weir_op_timeout_update() - change the time of a timeout
  * @is_absolute: @time is a point on the timeout's own clock
  *
  * res: 0; -ENOENT, -EALREADY. Linux 5.11.
@@ -257,13 +258,13 @@ static inline void weir_op_timeout_update(
 /**
  * weir_op_link_timeout() - a limit for the entry before it
  *
- * That entry has weir_op_link(), and the two are submitted together: alone it
- * is -EINVAL. res: -ETIME: it has cancelled the operation, whose own CQE says
- * -ECANCELED or what a send had sent by then (use that one, not this);
- * -ECANCELED: the operation was first; -EALREADY: both at once. An operation
- * that runs on may complete with success although the limit was reached.
+ * That entry has weir_op_link(), and both go into one submission: alone the
+ * limit is -EINVAL. res: -ETIME: the limit has cancelled the operation, whose
+ * own CQE says -ECANCELED or the bytes sent so far (use that CQE, not this
+ * one); -ECANCELED: the operation was first; -EALREADY: both at once. An
+ * operation that already runs may succeed although the limit was reached.
  * weir_op_skip_success() on the limit hides both -ETIME and -ECANCELED: the
- * operation's own CQE says enough. Costs an hrtimer and an entry per operation:
+ * operation's own CQE is enough. Costs an hrtimer and an entry per operation:
  * prefer the loop's timer wheel. Linux 5.5.
  */
 static inline void weir_op_link_timeout(struct io_uring_sqe *sqe,
@@ -275,7 +276,7 @@ static inline void weir_op_link_timeout(struct io_uring_sqe *sqe,
 }
 
 /**
- * weir_op_link_timeout_update() - move the limit with this user_data
+ * weir_op_link_timeout_update() - change the limit with this user_data
  *
  * res: 0; -ENOENT, -EALREADY. Linux 5.15.
  */
@@ -284,7 +285,8 @@ static inline void weir_op_link_timeout_update(
 	const struct weir_kernel_timespec *time, bool is_absolute)
 {
 	weir_op_timeout_update(sqe, user_data, time, is_absolute);
-	/* Beside _UPDATE: without that one the kernel would remove. */
+	/* Set together with _UPDATE: without _UPDATE the kernel would remove
+	 * it. */
 	sqe->timeout_flags |= IORING_LINK_TIMEOUT_UPDATE;
 }
 

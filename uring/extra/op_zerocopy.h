@@ -3,11 +3,12 @@
  *     CQE 1: res, F_MORE     the result; memory still the kernel's
  *     CQE 2: F_NOTIF         the memory is ours again
  *
- * Only F_MORE of the first one says whether the second will come: failures too
- * have both. The notice waits for the peer's acknowledgement: never wait for it
- * before the next send. Pays from 8 to 32 KiB, on real cards; loopback copies.
- * Memory that is not registered is charged to RLIMIT_MEMLOCK meanwhile
- * (-ENOMEM). AF_UNIX is -EOPNOTSUPP. weir_op_skip_success() is refused.
+ * Only F_MORE of the first CQE says whether the second will come; a failure may
+ * have both too. The notice (F_NOTIF) needs the peer's acknowledgement: never
+ * wait for it before the next send. It pays from 8 to 32 KiB on real network
+ * cards; loopback copies. Until the notice, memory that is not registered is
+ * charged to RLIMIT_MEMLOCK (-ENOMEM). AF_UNIX is -EOPNOTSUPP.
+ * weir_op_skip_success() is refused.
  */
 #ifndef WEIR_URING_EXTRA_OP_ZEROCOPY_H
 #define WEIR_URING_EXTRA_OP_ZEROCOPY_H
@@ -35,8 +36,8 @@ static inline void weir_op_send_zc(struct io_uring_sqe *sqe, int32_t fd,
 
 /**
  * weir_op_sendmsg_zc() - sendmsg(2) without a copy
- * @message: as weir_op_sendmsg(), but what the iovec points at is the kernel's
- *           until the last CQE, notice included
+ * @message: as weir_op_sendmsg(), but the memory that the iovec points to is
+ *           the kernel's until the last CQE, notice included
  *
  * Linux 6.1.
  */
@@ -58,11 +59,12 @@ static inline void weir_op_sendv_zc(struct io_uring_sqe *sqe, int32_t fd,
 }
 
 /**
- * weir_op_fixed_buffer() - what is sent lies in registered buffer @buf_index
+ * weir_op_fixed_buffer() - the bytes to send are in registered buffer
+ * @buf_index
  *
  * Saves pinning and the memlock charge. For SEND_ZC (6.0) and SENDMSG_ZC
- * (6.15); plain sends, receives and vectors would be -EINVAL: refused here.
- * Memory outside the buffer, or no such buffer, is -EFAULT.
+ * (6.15). Refused here: plain sends, receives and vectors (-EINVAL). Memory
+ * outside the buffer, or no such buffer, is -EFAULT.
  */
 static inline void weir_op_fixed_buffer(struct io_uring_sqe *sqe,
 					uint16_t buf_index)
@@ -74,7 +76,7 @@ static inline void weir_op_fixed_buffer(struct io_uring_sqe *sqe,
 }
 
 /**
- * weir_op_report_usage() - the notice says whether it was copied after all
+ * weir_op_report_usage() - the notice reports whether the kernel copied
  *
  * Its res is then IORING_NOTIF_USAGE_ZC_COPIED, or 0. Linux 6.2.
  */
@@ -85,14 +87,14 @@ static inline void weir_op_report_usage(struct io_uring_sqe *sqe)
 }
 
 /**
- * weir_op_recv_zc() - data left where the network card has put it
+ * weir_op_recv_zc() - receive without a copy, from the network card's memory
  * @queue_id:    of IORING_REGISTER_ZCRX_IFQ
- * @total_bytes: ends after so much; 0: never
+ * @total_bytes: ends after that many; 0: never
  *
- * Always multishot; CQEs of 32 bytes, whose second half says where in the area
- * the bytes lie. Needs a card with header split and a queue of its own,
- * CAP_NET_ADMIN, DEFER_TASKRUN and CQE32 or CQE_MIXED, of which
- * weir_ring_open() asks for neither. Linux 6.15.
+ * Always multishot. CQEs have 32 bytes; the second half gives the offset of the
+ * bytes in the area. Needs a card with header split and a dedicated queue,
+ * CAP_NET_ADMIN, DEFER_TASKRUN, and CQE32 or CQE_MIXED; weir_ring_open() sets
+ * neither of these two. Linux 6.15.
  */
 static inline void weir_op_recv_zc(struct io_uring_sqe *sqe, int32_t fd,
 				   uint32_t queue_id, uint32_t total_bytes)

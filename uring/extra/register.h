@@ -1,12 +1,12 @@
-/* register.h - the calls of io_uring_register(2) that own nothing
+/* register.h - the calls of io_uring_register(2) that own no memory or state
  *
- * One thin function each. What owns memory or state has a file of its own:
- * files (filetab.h), buffers (buftab.h), buffer rings (bufring.h),
+ * One thin function each. The calls that own memory or state have their own
+ * files: files (filetab.h), buffers (buftab.h), buffer rings (bufring.h),
  * restrictions (restrict.h), the size of the queues (resize.h).
  *
- * Thread, unless it says otherwise: any before weir_ring_enable(), then the
- * ring's own (-EEXIST otherwise). A restricted ring answers -EACCES to what
- * was not allowed.
+ * Thread, unless stated otherwise: any before weir_ring_enable(), then the
+ * ring's own (-EEXIST otherwise). A restricted ring answers -EACCES to calls
+ * that are not allowed.
  */
 #ifndef WEIR_URING_EXTRA_REGISTER_H
 #define WEIR_URING_EXTRA_REGISTER_H
@@ -21,13 +21,13 @@ extern "C" {
 /**
  * weir_register_eventfd() - make @eventfd readable when completions come
  * @eventfd:    from eventfd(2); the caller may close it, the ring keeps it
- * @async_only: true: only for those that a worker thread of the kernel
- *              completed
+ * @async_only: true: only for completions of kernel worker threads
  *
- * On a DEFER_TASKRUN ring it also speaks for work that still waits for an
- * enter: the queue may be empty when the descriptor is readable.
+ * On a DEFER_TASKRUN ring it also signals work that still waits for an enter:
+ * the queue may be empty although the descriptor is readable.
  *
- * Return: 0; -EBUSY if the ring has one; -EBADF, -EINVAL if it is no eventfd.
+ * Return: 0; -EBUSY if the ring has one; -EBADF, -EINVAL if it is not an
+ * eventfd.
  * Source: IORING_REGISTER_EVENTFD, Linux 5.2; _ASYNC, 5.6.
  */
 int weir_register_eventfd(struct weir_ring *ring, int eventfd, bool async_only);
@@ -37,7 +37,7 @@ int weir_register_eventfd_off(struct weir_ring *ring);
 
 /**
  * struct weir_iowq_limits - worker threads of the kernel for one thread's rings
- * @bounded:   for operations that end by themselves (regular files)
+ * @bounded:   for operations that always end (regular files)
  * @unbounded: for those that may not (sockets)
  */
 struct weir_iowq_limits {
@@ -47,12 +47,12 @@ struct weir_iowq_limits {
 
 /**
  * weir_register_iowq_limits() - cap the kernel's worker threads
- * @limits:     0 leaves that one as it is
+ * @limits:     0 leaves a limit as it is
  * @out_before: the limits until now; may be NULL
  *
- * Of the calling thread's rings, not of @ring alone.
+ * The limits hold for all rings of the calling thread, not for @ring alone.
  *
- * Return: 0; -EINVAL before the kernel had it.
+ * Return: 0; -EINVAL on an older kernel.
  * Source: IORING_REGISTER_IOWQ_MAX_WORKERS, Linux 5.15.
  */
 int weir_register_iowq_limits(struct weir_ring *ring,
@@ -70,7 +70,7 @@ int weir_register_iowq_limits(struct weir_ring *ring,
 int weir_register_clock(struct weir_ring *ring, uint32_t clock_id);
 
 enum weir_napi_tracking {
-	WEIR_NAPI_DYNAMIC = 0,   /* the kernel learns the queues from sockets */
+	WEIR_NAPI_DYNAMIC = 0,   /* the kernel finds the queues from sockets  */
 	WEIR_NAPI_STATIC = 1,    /* those of weir_register_napi_queue() only  */
 	WEIR_NAPI_INACTIVE = 255 /* read back only: not registered            */
 };
@@ -78,7 +78,7 @@ enum weir_napi_tracking {
 /**
  * struct weir_napi - polling of network queues by the thread that waits
  * @busy_poll_us: how long before it sleeps; 20 to 100 are usual
- * @prefers_busy_poll: keep the interrupts of these queues off meanwhile
+ * @prefers_busy_poll: keep interrupts of these queues off while polling
  * @tracking:     static: Linux 6.13
  */
 struct weir_napi {
@@ -89,10 +89,10 @@ struct weir_napi {
 
 /**
  * weir_register_napi() - poll the queues of this ring's sockets while waiting
- * @napi:       for cores and queues that are this ring's alone
+ * @napi:       use it if the core and the queues serve this ring only
  * @out_before: what was set until now; may be NULL
  *
- * Loopback has no queue and gains nothing.
+ * Loopback has no queue, so it gains nothing.
  *
  * Return: 0; -EINVAL on an IOPOLL ring, for an unknown tracking, or before the
  *         kernel had it. Source: IORING_REGISTER_NAPI, Linux 6.9.
@@ -102,7 +102,7 @@ int weir_register_napi(struct weir_ring *ring, const struct weir_napi *napi,
 
 /**
  * weir_register_napi_off() - stop polling
- * @out_before: may be NULL; the kernel does not tell the tracking here
+ * @out_before: may be NULL; the kernel does not report the tracking here
  *
  * Return: 0; -EINVAL. Source: IORING_UNREGISTER_NAPI, Linux 6.9.
  */
@@ -111,7 +111,7 @@ int weir_register_napi_off(struct weir_ring *ring,
 
 /**
  * weir_register_napi_queue() - add or remove one queue, with static tracking
- * @napi_id: as SO_INCOMING_NAPI_ID tells it
+ * @napi_id: from SO_INCOMING_NAPI_ID
  *
  * Return: 0; -EINVAL if the tracking is not static or there is no such queue;
  *         -EEXIST, -ENOENT. Source: IO_URING_NAPI_STATIC_ADD_ID, Linux 6.13.
@@ -121,8 +121,8 @@ int weir_register_napi_queue(struct weir_ring *ring, uint32_t napi_id,
 
 /**
  * struct weir_cancel_match - which operations; zero matches user_data 0
- * @flags:     IORING_ASYNC_CANCEL_*: which of the fields below are keys, and
- *             ALL for every match
+ * @flags:     IORING_ASYNC_CANCEL_*: which fields below are keys; ALL for every
+ *             match
  * @user_data: key without FD, ANY and OP, or with USERDATA
  * @fd:        key with FD; a slot with FD_FIXED
  * @opcode:    key with OP, IORING_OP_*
@@ -138,11 +138,11 @@ struct weir_cancel_match {
  * weir_register_cancel() - cancel, and wait until it is done
  * @timeout_ns: relative; WEIR_TIMEOUT_NEVER waits for ever
  *
- * Each operation still posts its own last completion, and only that one ends
- * the kernel's use of its memory.
+ * Each operation still posts its own last completion. Only that one ends the
+ * kernel's use of its memory.
  *
- * Return: 0, or with ALL or ANY how many were found; -ENOENT if none was and
- *         one was asked for; -EALREADY; -ETIME; -EBADF for a closed fd or an
+ * Return: 0, or with ALL or ANY how many were found; -ENOENT if none was found
+ *         without ALL or ANY; -EALREADY; -ETIME; -EBADF for a closed fd or an
  *         empty slot; -EINVAL for unknown flags.
  * Source: IORING_REGISTER_SYNC_CANCEL, Linux 6.0; OP since 6.6.
  */
@@ -151,9 +151,9 @@ int weir_register_cancel(struct weir_ring *ring,
 			 uint64_t timeout_ns);
 
 /**
- * struct weir_kernel_limits - what the running kernel knows
+ * struct weir_kernel_limits - what the running kernel supports
  * @op_count, @register_op_count: one past the highest
- * @features, @setup_flags, @enter_flags, @sqe_flags: every bit it knows
+ * @features, @setup_flags, @enter_flags, @sqe_flags: every supported bit
  */
 struct weir_kernel_limits {
 	uint32_t op_count;
@@ -165,10 +165,10 @@ struct weir_kernel_limits {
 };
 
 /**
- * weir_register_query() - ask the kernel what it knows; needs no ring
+ * weir_register_query() - read what the kernel supports; needs no ring
  * @kernel: NULL for weir_kernel_default()
  *
- * Return: 0; -EOPNOTSUPP if it cannot tell (before 6.18 the call itself fails
+ * Return: 0; -EOPNOTSUPP if the kernel lacks this call (before 6.18 it fails
  *         with -EINVAL or -EBADF); -EPERM, -ENOSYS where rings are forbidden.
  * Thread: any. Source: IORING_REGISTER_QUERY, Linux 6.18.
  */
@@ -183,10 +183,10 @@ int weir_register_query(const struct weir_kernel *kernel,
  * @user_data: and
  * @res:       as they will stand in its CQE
  *
- * Return: 0; -EBADF if @ring_fd is closed; -EBADFD if it is no ring or not
- *         yet enabled; -EINVAL before the kernel had it; -EOVERFLOW or -ENOMEM
- *         if the kernel is out of memory. A full queue overflows in order, and
- *         loses nothing (seen on 6.18, with and without DEFER_TASKRUN).
+ * Return: 0; -EBADF if @ring_fd is closed; -EBADFD if it is not a ring or not
+ *         yet enabled; -EINVAL on an older kernel; -EOVERFLOW or -ENOMEM if the
+ *         kernel is out of memory. A full queue overflows in order and loses no
+ *         message (seen on 6.18, with and without DEFER_TASKRUN).
  * Thread: any. Source: IORING_REGISTER_SEND_MSG_RING, Linux 6.13.
  */
 int weir_register_message(const struct weir_kernel *kernel, int ring_fd,

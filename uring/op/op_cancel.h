@@ -1,23 +1,23 @@
-/* op_cancel.h - taking operations back
+/* op_cancel.h - cancelling operations
  *
- *     by token                one; all that share it: extra/op_cancel.h
+ *     by token one; to cancel all that share it: extra/op_cancel.h
  *     by descriptor or slot   all on it
  *
- * What is found gets its own last CQE: -ECANCELED, or what it had achieved by
- * then. Only that one ends the kernel's use of its memory; the cancel's CQE
- * mostly comes before it. Cancel before close: a closed slot is -EBADF.
+ * A cancelled operation posts its own last CQE: -ECANCELED, or its result so
+ * far. Only that CQE ends the kernel's use of its memory; the CQE of the cancel
+ * itself usually comes before it. Cancel before close: a closed slot is -EBADF.
  *
- * Results: for one: 0 found (1 if it is a wait on a futex); -ENOENT nothing;
- * -EALREADY it runs and ends by itself. For all: how many, 0 included; more
- * than there are if one runs on a kernel worker, which is found again and again
- * until it ends (2,266 of at most 96 seen on 6.18): never expect that many.
+ * Results for one: 0 found (1 for a futex wait); -ENOENT not found; -EALREADY
+ * it runs and ends by itself. Results for all: a count, which may be 0. An
+ * operation on a kernel worker is counted again and again until it ends (2,266
+ * for at most 96 seen on 6.18), so do not wait for that many.
  *
- * Not found does not mean ended: an operation that the kernel has queued for
- * a retry (IORING_SQ_TASKRUN; seen with a half-done send on 6.18) is missed,
- * and goes on. Cancel again until its last CQE has come. Nor does it mean that
- * nothing was done: one that runs on a kernel worker may have been ended, and
- * be gone when the kernel looks a second time (-ENOENT for -EALREADY, 39 of 600
- * seen on 6.18).
+ * "Not found" does not mean ended. The cancel misses an operation that the
+ * kernel has queued for a retry (IORING_SQ_TASKRUN; seen with a half-done send
+ * on 6.18), and that operation goes on: cancel again until its last CQE has
+ * come. Nor does it mean that the cancel had no effect: it may end an operation
+ * on a kernel worker, which is gone when the kernel looks a second time
+ * (-ENOENT instead of -EALREADY, 39 of 600 seen on 6.18).
  */
 #ifndef WEIR_URING_OP_CANCEL_H
 #define WEIR_URING_OP_CANCEL_H
@@ -31,8 +31,8 @@ extern "C" {
 /**
  * weir_op_cancel_token() - cancel the one operation with this user_data
  *
- * res: 0; -ENOENT: not found, which does not mean ended (as above);
- * -EALREADY: too late, it ends by itself. Linux 5.5.
+ * res: 0; -ENOENT: not found, which does not mean ended (as above); -EALREADY:
+ * it already runs and ends by itself. Linux 5.5.
  */
 static inline void weir_op_cancel_token(struct io_uring_sqe *sqe,
 					uint64_t user_data)
@@ -45,8 +45,9 @@ static inline void weir_op_cancel_token(struct io_uring_sqe *sqe,
 /**
  * weir_op_cancel_fd() - cancel every operation in flight on a descriptor
  *
- * It is the socket that counts: those that were submitted by slot, or by
- * another descriptor of it, are found as well. res: count; -EBADF. Linux 5.19.
+ * The kernel compares the file: it also finds operations that were submitted by
+ * slot or by another descriptor of the same socket. res: count; -EBADF. Linux
+ * 5.19.
  */
 static inline void weir_op_cancel_fd(struct io_uring_sqe *sqe, int32_t fd)
 {

@@ -1,4 +1,4 @@
-/* op_read.h - one plain read, as of a doorbell; others: extra/op_file.h */
+/* op_read.h - one plain read, as for a doorbell; others: extra/op_file.h */
 #ifndef WEIR_URING_OP_READ_H
 #define WEIR_URING_OP_READ_H
 

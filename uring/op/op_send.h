@@ -1,16 +1,16 @@
 /* op_send.h - sending; vectors and groups are in extra/op_stream.h
  *
- * Rules for streams: one send in flight (two unlinked ones interleave when the
- * socket's buffer is full); always MSG_WAITALL, and a short result all the same
- * means that the stream was cut in the middle: close it.
+ * Rules for streams. Keep one send in flight: two unlinked ones interleave when
+ * the socket's buffer is full. Always set MSG_WAITALL; if the result is short
+ * all the same, the stream was cut in the middle: close it.
  *
- * Results of all: bytes taken, which without MSG_WAITALL may be fewer, and with
- * it are fewer when it was cancelled, timed out, shut down or reset half-way
- * (never -ECANCELED then). -EPIPE, without a signal: MSG_NOSIGNAL is implied;
- * -ECONNRESET; -ENOTCONN, -EDESTADDRREQ; -EMSGSIZE for a datagram; -EAGAIN with
- * MSG_DONTWAIT; -ECANCELED if nothing was sent; -EINTR: the same on a worker
- * thread of the kernel, where one may end up unasked (AF_UNIX with a full
- * buffer, seen on 6.18); -EBADF, -ENOTSOCK, -EFAULT.
+ * Results of all: bytes taken. They may be fewer without MSG_WAITALL; with it
+ * they are fewer if the send was cancelled, timed out, shut down or reset
+ * half-way (then never -ECANCELED). -EPIPE, without a signal: MSG_NOSIGNAL is
+ * implied; -ECONNRESET; -ENOTCONN, -EDESTADDRREQ; -EMSGSIZE for a datagram;
+ * -EAGAIN with MSG_DONTWAIT; -ECANCELED if nothing was sent; -EINTR: the same
+ * on a kernel worker thread, which the kernel may choose by itself (AF_UNIX
+ * with a full buffer, seen on 6.18); -EBADF, -ENOTSOCK, -EFAULT.
  */
 #ifndef WEIR_URING_OP_SEND_H
 #define WEIR_URING_OP_SEND_H
@@ -21,7 +21,7 @@
 extern "C" {
 #endif
 
-/* Parts of a vector, UIO_MAXIOV: the kernel answers -EINVAL to more. */
+/* Most parts of a vector, UIO_MAXIOV: the kernel answers -EINVAL to more. */
 #define WEIR_OP_PARTS_MAX 1024
 
 /**
@@ -30,8 +30,7 @@ extern "C" {
  * @msg_flags: MSG_WAITALL makes the kernel go on after a short write
  *
  * res: bytes taken, which may be fewer even with MSG_WAITALL (cancelled, shut
- * down, reset half-way). Two unlinked sends on one stream interleave: keep one
- * in flight. MSG_NOSIGNAL is implied. Linux 5.6.
+ * down, reset half-way). Keep one send per stream in flight. Linux 5.6.
  */
 static inline void weir_op_send(struct io_uring_sqe *sqe, int32_t fd,
 				const void *bytes, uint32_t byte_count,

@@ -1,10 +1,11 @@
-/* op_socket.h - sockets in slots: made, accepted, connected, tuned, closed
+/* op_socket.h - sockets in slots: open, accept, connect, set options, close
  *
- * A slot of the table of direct descriptors is no descriptor: it has no
- * close-on-exec, and SOCK_CLOEXEC with one is -EINVAL, refused here. The kernel
- * picks the slot: the next free one of the table or of its allocation range,
- * counted from the last that was taken or freed. Ordinary descriptors, and
- * slots that the caller names, are in extra/op_socket.h and extra/op_accept.h.
+ * A slot of the table of direct descriptors is not a descriptor: it has no
+ * close-on-exec flag, and SOCK_CLOEXEC with a slot is -EINVAL, refused here.
+ * The kernel picks the slot: the next free one of the table or of its
+ * allocation range, after the last that was taken or freed. Ordinary
+ * descriptors, and slots that the caller names, are in extra/op_socket.h and
+ * extra/op_accept.h.
  */
 #ifndef WEIR_URING_OP_SOCKET_H
 #define WEIR_URING_OP_SOCKET_H
@@ -15,8 +16,8 @@
 extern "C" {
 #endif
 
-/* Close-on-exec as the kernel's SOCK_CLOEXEC and O_CLOEXEC, which strict C11
- * leaves undeclared. Equal on every architecture but alpha, parisc, sparc. */
+/* The kernel's SOCK_CLOEXEC and O_CLOEXEC, which strict C11 does not declare.
+ * The two are equal on all architectures but alpha, parisc and sparc. */
 #ifdef SOCK_CLOEXEC
 #define WI_OP_SOCK_CLOEXEC ((uint32_t)SOCK_CLOEXEC)
 #else
@@ -33,7 +34,7 @@ static inline uint32_t wi_op_file_index(uint32_t slot)
 /**
  * weir_op_socket() - socket(2)
  * @type: SOCK_STREAM, ...; SOCK_CLOEXEC and SOCK_NONBLOCK may be added. The
- *        operations here wait for themselves, whether it blocks or not
+ *        operations here wait for readiness, with SOCK_NONBLOCK or without
  *
  * res: the descriptor; -EAFNOSUPPORT, -EPROTONOSUPPORT, -EMFILE. Linux 5.19.
  */
@@ -49,8 +50,7 @@ static inline void weir_op_socket(struct io_uring_sqe *sqe, int domain,
 /**
  * weir_op_socket_slot() - socket(2) into a slot that the kernel picks
  *
- * res: the slot; -ENFILE if the table is full, or if there is none.
- * Linux 5.19.
+ * res: the slot; -ENFILE if the table is full or missing. Linux 5.19.
  */
 static inline void weir_op_socket_slot(struct io_uring_sqe *sqe, int domain,
 				       int type, int protocol)
@@ -64,7 +64,7 @@ static inline void weir_op_socket_slot(struct io_uring_sqe *sqe, int domain,
  * weir_op_accept_slot() - one connection, into a slot that the kernel picks
  *
  * res: the slot. -ENFILE: the table is full, and the kernel has accepted and
- * dropped the client: stop accepting before that. Linux 5.19.
+ * dropped the client; stop accepting before that. Linux 5.19.
  */
 static inline void weir_op_accept_slot(struct io_uring_sqe *sqe,
 				       int32_t listener_fd)
@@ -78,9 +78,9 @@ static inline void weir_op_accept_slot(struct io_uring_sqe *sqe,
  * weir_op_accept_slot_multishot() - every connection, until it ends
  *
  * One CQE per connection, as weir_op_accept_slot(). It goes on while
- * IORING_CQE_F_MORE is set; closing the listener does not end it, cancelling
- * does. Peer addresses are not to be had here: the completions would share
- * one buffer. Linux 5.19.
+ * IORING_CQE_F_MORE is set. To end it, cancel it; closing the listener is not
+ * enough. It has no peer addresses: the completions would share one buffer.
+ * Linux 5.19.
  */
 static inline void weir_op_accept_slot_multishot(struct io_uring_sqe *sqe,
 						 int32_t listener_fd)
@@ -108,8 +108,9 @@ static inline void weir_op_connect(struct io_uring_sqe *sqe, int32_t fd,
 /**
  * weir_op_shutdown() - shutdown(2); always runs on a kernel worker thread
  *
- * Use the system call, unless all there is is a slot. It completes a receive
- * with 0, a send with what it has sent or -EPIPE, an accept with -EINVAL.
+ * Prefer the system call, unless the socket has only a slot. Shutdown completes
+ * a receive with 0, a send with its bytes so far or -EPIPE, an accept with
+ * -EINVAL.
  *
  * res: 0; -ENOTCONN, -ENOTSOCK. Linux 5.11.
  */
@@ -122,7 +123,7 @@ static inline void weir_op_shutdown(struct io_uring_sqe *sqe, int32_t fd,
 }
 
 /**
- * weir_op_close_slot() - give a slot back
+ * weir_op_close_slot() - close a slot
  *
  * As weir_op_close(). res: 0; -EBADF if it is empty, -EINVAL beyond the table,
  * -ENXIO without one. Linux 5.15.
@@ -134,7 +135,7 @@ static inline void weir_op_close_slot(struct io_uring_sqe *sqe, uint32_t slot)
 }
 
 /**
- * weir_op_install_slot() - a real descriptor for the socket in @slot
+ * weir_op_install_slot() - an ordinary descriptor for the socket in @slot
  *
  * Both then hold the socket. res: the descriptor, close-on-exec; -EBADF for an
  * empty slot; -EMFILE. Linux 6.8, -EINVAL before.
@@ -160,7 +161,7 @@ static inline void wi_op_socket_command(struct io_uring_sqe *sqe, int32_t fd,
  * weir_op_setsockopt() - setsockopt(2) on a socket, any level
  * @value: read at submission only
  *
- * res: 0; -ENOPROTOOPT; -ENOTSOCK or -EOPNOTSUPP on what is no socket;
+ * res: 0; -ENOPROTOOPT; -ENOTSOCK or -EOPNOTSUPP if it is not a socket;
  * -EOPNOTSUPP before Linux 6.7.
  */
 static inline void weir_op_setsockopt(struct io_uring_sqe *sqe, int32_t fd,

@@ -1,7 +1,7 @@
-/* op_sqe.h - what the operations share: pointers, and slots for descriptors
+/* op_sqe.h - shared by all operations: pointers, slots, poll first
  *
- * What else an entry may carry beside its operation (links, a group of buffers,
- * no completion on success) is in extra/op_flags.h.
+ * Other flags of an entry (links, a group of buffers, no completion on success)
+ * are in extra/op_flags.h.
  */
 #ifndef WEIR_URING_OP_SQE_H
 #define WEIR_URING_OP_SQE_H
@@ -16,7 +16,7 @@
 extern "C" {
 #endif
 
-/* A pointer as the kernel wants it. */
+/* A pointer as a 64-bit field of the kernel's ABI. */
 static inline uint64_t wi_op_address(const void *pointer)
 {
 	return (uint64_t)(uintptr_t)pointer;
@@ -25,7 +25,7 @@ static inline uint64_t wi_op_address(const void *pointer)
 static inline bool wi_op_takes_no_slot(const struct io_uring_sqe *sqe)
 {
 	switch (sqe->opcode) {
-	case IORING_OP_CLOSE: /* -EBADF, and so the folders of paths */
+	case IORING_OP_CLOSE: /* -EBADF, also for the directory of a path */
 	case IORING_OP_OPENAT:
 	case IORING_OP_OPENAT2:
 	case IORING_OP_STATX:
@@ -42,13 +42,12 @@ static inline bool wi_op_takes_no_slot(const struct io_uring_sqe *sqe)
 }
 
 /**
- * weir_op_on_slot() - sqe->fd names a direct descriptor, not a descriptor
+ * weir_op_on_slot() - sqe->fd is a slot of the table, not a descriptor
  *
  * An empty slot, or one beyond the table, is -EBADF. Refused here: operations
- * that take a path (-EBADF), CLOSE, which has weir_op_close_slot(),
- * FILES_UPDATE and TIMEOUT_REMOVE (-EINVAL), and EPOLL_CTL, which would take
- * the slot's number for that of a descriptor. No other operation without a
- * file of its own looks at it. Linux 5.1.
+ * that take a path (-EBADF), CLOSE (use weir_op_close_slot()), FILES_UPDATE and
+ * TIMEOUT_REMOVE (-EINVAL), and EPOLL_CTL, which would read the slot number as
+ * a descriptor. Other operations without a file ignore the flag. Linux 5.1.
  */
 static inline void weir_op_on_slot(struct io_uring_sqe *sqe)
 {
@@ -75,12 +74,12 @@ static inline bool wi_op_is_send(const struct io_uring_sqe *sqe)
 }
 
 /**
- * weir_op_poll_first() - do not try before readiness is announced
+ * weir_op_poll_first() - wait for readiness before the first attempt
  *
- * For receives, sends (Linux 5.19) and accepts (6.10; -EINVAL before). Saves
- * an attempt that is known to find nothing; for a receive into a group it also
- * moves the check for a free buffer to the moment data arrives. Harmful when
- * the last completion had IORING_CQE_F_SOCK_NONEMPTY, and for most sends.
+ * For receives, sends (Linux 5.19) and accepts (6.10; -EINVAL before). Saves an
+ * attempt that would find nothing. A receive into a group then checks for a
+ * free buffer only when data arrives. Harmful if the last completion had
+ * IORING_CQE_F_SOCK_NONEMPTY, and for most sends.
  */
 static inline void weir_op_poll_first(struct io_uring_sqe *sqe)
 {

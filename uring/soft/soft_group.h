@@ -3,9 +3,9 @@
  *     head (the kernel's) ....... tail (the program's, in entry 0)
  *      |  lent to the kernel        |
  *
- * take() shows buffers without taking them out of the ring; commit() gives up
- * those that were used. On an incremental ring the entry at the head shrinks
- * until it is used up. As io_uring/kbuf.c does it.
+ * take() returns buffers but leaves them in the ring; commit() removes those
+ * that were used. On an incremental ring the head entry shrinks until it is
+ * used up. It follows io_uring/kbuf.c of the kernel.
  */
 #ifndef WEIR_URING_SOFT_GROUP_H
 #define WEIR_URING_SOFT_GROUP_H
@@ -18,7 +18,7 @@
 enum {
 	WI_SOFT_GROUPS = 4,
 	WI_SOFT_GROUP_ENTRIES_MAX = 32768,
-	WI_SOFT_PIECES = 32, /* buffers of one operation */
+	WI_SOFT_PIECES = 32, /* most buffers of one operation */
 };
 
 struct wi_soft_group {
@@ -29,7 +29,7 @@ struct wi_soft_group {
 	uint32_t entry_count;
 	uint32_t min_left;
 	struct io_uring_buf *ring; /* the program's */
-	uint16_t seen;             /* entries before this one are in: */
+	uint16_t seen;             /* entries before this one are in ids: */
 	uint64_t ids[1024];        /* a bit for each buffer in the ring */
 };
 
@@ -40,7 +40,7 @@ struct wi_soft_groups {
 
 void wi_soft_groups_init(struct wi_soft_groups *groups);
 
-/* IORING_REGISTER_PBUF_RING of memory that the program gives (without MMAP).
+/* IORING_REGISTER_PBUF_RING with the program's own memory (without MMAP).
  * Return: 0; -EINVAL, -EFAULT, -EEXIST; -ENOMEM beyond WI_SOFT_GROUPS. */
 int wi_soft_group_register(struct wi_soft_groups *groups,
 			   const struct io_uring_buf_reg *reg);
@@ -51,13 +51,13 @@ int wi_soft_group_unregister(struct wi_soft_groups *groups,
 int wi_soft_group_status(struct wi_soft_groups *groups,
 			 struct io_uring_buf_status *status);
 
-/* NULL: there is none. */
+/* NULL: no such group. */
 struct wi_soft_group *wi_soft_group_find(struct wi_soft_groups *groups,
 					 uint16_t id);
 
-/* A kernel does not care, but a buffer that is lent twice has two owners.
- * Looks at what was lent since the last call. Return: what is wrong, in words;
- * NULL: nothing. */
+/* Checks the buffers lent since the last call: a buffer lent twice has two
+ * owners, although a kernel would not notice. Return: the fault in words, or
+ * NULL. */
 const char *wi_soft_group_check(struct wi_soft_group *group);
 
 /* The buffer at the head, still in the ring; NULL: none. */
@@ -74,18 +74,18 @@ struct wi_soft_take {
 	uint32_t count;
 	uint32_t bytes;
 	uint16_t id;  /* of the first */
-	bool is_last; /* none is left in the group */
-	bool is_cut;  /* the last one by the size that was asked for */
+	bool is_last; /* the group has no more */
+	bool is_cut;  /* the requested size cut the last one */
 };
 
-/* Shows buffers for up to @max_bytes; 0: not known, then @guess of them.
+/* Finds buffers for up to @max_bytes; if that is 0 (unknown), @guess buffers.
  * Return: 0; -ENOBUFS. */
 int wi_soft_group_take(const struct wi_soft_group *group, uint32_t max_bytes,
 		       enum wi_soft_take_mode mode, uint32_t guess,
 		       struct wi_soft_take *out_take);
 
-/* Gives up what was used, @bytes in @count buffers. Return: false if the last
- * one is not used up (incremental): IORING_CQE_F_BUF_MORE. */
+/* Removes the used buffers: @bytes in @count of them. Return: false if the last
+ * one still has room (incremental): IORING_CQE_F_BUF_MORE. */
 bool wi_soft_group_commit(struct wi_soft_group *group, uint32_t bytes,
 			  uint32_t count);
 

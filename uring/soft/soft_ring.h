@@ -6,16 +6,16 @@
  *                              ^                       |
  *                              +--- overflow list <----+ while it is full
  *
- * For a kernel that is part of this process: the simulated one (test/sim), and
- * one over epoll. Indices, entries and completions lie as the real kernel lays
- * them out, so ring.c and ring_inline.h use them as they are.
+ * For a kernel inside this process: the simulated one (test/sim), or one over
+ * epoll. Indices, entries and completions have the real kernel's layout, so
+ * ring.c and ring_inline.h work on them unchanged.
  *
- * Invariant: completions reach the program in the order in which they were
- * posted. While the overflow list has one, none goes past it.
+ * Invariant: the program reads completions in the order in which they were
+ * posted. While the overflow list has one, no later one enters the queue.
  *
- * Not here: what an operation does, when it completes, and what waits for it.
- * Provided buffers: soft_group.h. Direct descriptors: soft_slots.h. Thread: the
- * one that enters the ring.
+ * Not here: what an operation does, and when it completes. Provided buffers:
+ * soft_group.h. Direct descriptors: soft_slots.h. Thread: the one that enters
+ * the ring.
  */
 #ifndef WEIR_URING_SOFT_RING_H
 #define WEIR_URING_SOFT_RING_H
@@ -23,7 +23,7 @@
 #include "../abi.h"
 #include "../barrier.h"
 
-/* Where the words lie, in bytes from the start of the memory. */
+/* Offsets of the words, in bytes from the start of the memory. */
 enum {
 	WI_SOFT_SQ_HEAD = 0,
 	WI_SOFT_SQ_TAIL = 4,
@@ -48,25 +48,25 @@ struct wi_soft_ring {
 	struct io_uring_cqe *overflow; /* the owner's, [overflow_most] */
 	uint32_t overflow_most;
 	uint32_t overflow_count;
-	uint64_t posted; /* completions, those that overflowed as well */
+	uint64_t posted; /* completions, including overflowed ones */
 };
 
-/* A number of entries as the kernel rounds it: up to a power of two. */
+/* Rounds a number of entries up to a power of two, as the kernel does. */
 uint32_t wi_soft_ring_round(uint32_t entry_count);
 
 /* Fills in the offsets for @params->sq_entries and cq_entries, which are powers
- * of two, and says how much zeroed memory the two mappings take. */
+ * of two, and returns the sizes of the two mappings, which must be zeroed. */
 void wi_soft_ring_shape(struct io_uring_params *params, size_t *out_bytes,
 			size_t *out_sqes_bytes);
 
-/* @memory and @sqes: of the shape that @params has, zeroed; borrowed, as is
+/* @memory and @sqes: zeroed, sized for @params; borrowed, as is
  * @overflow, [@overflow_most]. */
 void wi_soft_ring_init(struct wi_soft_ring *ring,
 		       const struct io_uring_params *params, void *memory,
 		       void *sqes, struct io_uring_cqe *overflow,
 		       uint32_t overflow_most);
 
-/* What the program gets for IORING_OFF_*. */
+/* The mapping for an IORING_OFF_* offset. */
 void *wi_soft_ring_map(const struct wi_soft_ring *ring, uint64_t offset);
 
 static inline uint32_t *wi_soft_ring_word(const struct wi_soft_ring *ring,
@@ -77,15 +77,15 @@ static inline uint32_t *wi_soft_ring_word(const struct wi_soft_ring *ring,
 
 /* ---- submission -------------------------------------------------------- */
 
-/* Entries that the program has published and the kernel has not taken. A
- * program that is wrong can say more than there are. */
+/* Entries that the program has published and the kernel has not taken. A faulty
+ * program can publish more than the queue holds. */
 static inline uint32_t wi_soft_ring_submitted(const struct wi_soft_ring *ring)
 {
 	return wi_load_acquire_u32(wi_soft_ring_word(ring, WI_SOFT_SQ_TAIL)) -
 	       *wi_soft_ring_word(ring, WI_SOFT_SQ_HEAD);
 }
 
-/* The next of them; its place is the program's again. */
+/* Takes the next entry; the program may reuse its place. */
 void wi_soft_ring_take(struct wi_soft_ring *ring, struct io_uring_sqe *out_sqe);
 
 /* ---- completion -------------------------------------------------------- */
@@ -97,7 +97,8 @@ static inline uint32_t wi_soft_ring_ready(const struct wi_soft_ring *ring)
 	       wi_load_acquire_u32(wi_soft_ring_word(ring, WI_SOFT_CQ_HEAD));
 }
 
-/* The next completion goes into the queue, not onto the overflow list. */
+/* True if the next completion goes into the queue, not onto the overflow
+ * list. */
 static inline bool wi_soft_ring_has_room(const struct wi_soft_ring *ring)
 {
 	return ring->overflow_count == 0 &&
@@ -113,8 +114,8 @@ enum wi_soft_post {
 enum wi_soft_post wi_soft_ring_post(struct wi_soft_ring *ring,
 				    const struct io_uring_cqe *cqe);
 
-/* Moves what has overflowed into the queue, as far as there is room; to be
- * called at each enter that asks for events. */
+/* Moves overflowed completions into the queue while it has room. Call it in
+ * each enter with IORING_ENTER_GETEVENTS. */
 void wi_soft_ring_flush(struct wi_soft_ring *ring);
 
 #endif

@@ -1,8 +1,9 @@
 /* soft_slots.h - the table of direct descriptors of a soft ring
  *
- *     slot --> file, or none; ALLOC goes round from the last one taken
+ *     slot --> file, or none; ALLOC searches in a circle from the last one
+ *     taken
  *
- * A file is a number of its owner, which also counts its references.
+ * A file is a number chosen by the owner, which also counts the references.
  */
 #ifndef WEIR_URING_SOFT_SLOTS_H
 #define WEIR_URING_SOFT_SLOTS_H
@@ -14,17 +15,17 @@ enum { WI_SOFT_NO_FILE = -1 };
 struct wi_soft_slots {
 	int *files; /* the owner's, [count]; or WI_SOFT_NO_FILE */
 	uint32_t count;
-	uint32_t hint; /* ALLOC begins after the last one taken */
+	uint32_t hint; /* ALLOC starts here */
 };
 
 /* An empty table of @count slots in @files. */
 void wi_soft_slots_init(struct wi_soft_slots *slots, int *files,
 			uint32_t count);
 
-/* The next free one now holds @file. Return: it, or -ENFILE. */
+/* Puts @file into the next free slot. Return: the slot, or -ENFILE. */
 int wi_soft_slots_take(struct wi_soft_slots *slots, int file);
 
-/* What @slot holds; WI_SOFT_NO_FILE also beyond the table. */
+/* The file in @slot; WI_SOFT_NO_FILE also beyond the table. */
 static inline int wi_soft_slots_file(const struct wi_soft_slots *slots,
 				     int32_t slot)
 {
@@ -32,8 +33,8 @@ static inline int wi_soft_slots_file(const struct wi_soft_slots *slots,
 							  : WI_SOFT_NO_FILE;
 }
 
-/* @slot, within the table, holds @file, or WI_SOFT_NO_FILE. Return: what it
- * held before, whose reference is the caller's now. */
+/* Puts @file, or WI_SOFT_NO_FILE, into @slot, which is within the table.
+ * Return: the previous file; the caller now owns its reference. */
 int wi_soft_slots_set(struct wi_soft_slots *slots, uint32_t slot, int file);
 
 #endif
