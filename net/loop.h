@@ -32,7 +32,7 @@ struct weir_server;
  *            weir_loop_enable() fails with it, and @on_stop is not called
  * @on_stop:  once, after an @on_start that succeeded or was NULL, and after
  *            the last handler: when the loop ends, by an error too, or when a
- *            server gives up its start. If a loop without a server is closed
+ *            server abandons its start. If a loop without a server is closed
  *            before it has ended, weir_loop_close() calls it
  * @on_tick:  every tick_interval_ms, never inside a handler
  * @ctx:      passed to each of them
@@ -167,8 +167,7 @@ int weir_loop_connect(struct weir_loop *loop,
  */
 int weir_loop_turn(struct weir_loop *loop, uint64_t timeout_ns);
 
-/** weir_loop_run() - turns until the loop has ended. Return: 0, or its error.
- */
+/** weir_loop_run() - turns until the loop has ended. Return: 0 or its error. */
 int weir_loop_run(struct weir_loop *loop);
 
 /**

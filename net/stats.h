@@ -39,7 +39,7 @@ extern "C" {
 	  "ticks that operations outlived their cancel, or a close took")      \
 	X(operation_timeouts,                                                  \
 	  "connections that ended with an operation in flight")                \
-	X(kept_bytes, "bytes left to the kernel, which owed completions")      \
+	X(kept_bytes, "bytes left to the kernel: completions were pending")    \
 	X(block_failures, "requests for block memory that were refused")       \
 	X(half_closes, "FINs sent ahead of a close")                           \
 	X(samples, "sockets asked for the CPU of their packets")               \

@@ -470,8 +470,7 @@ static void conn_on_cancel(struct weir_conn *conn,
 	default: /* how many were found; each still completes */
 		break;
 	}
-	/* The connection may have begun to stop during a cancel of its receive.
-	 */
+	/* Stopping may have begun while the receive was being cancelled. */
 	if (conn->state == WEIR_CONN_STOPPING || conn->recv == WI_RECV_UNWANTED)
 		wi_conn_mark(conn);
 }

@@ -116,8 +116,7 @@ void wi_stop_time_out(struct weir_loop *loop, int err)
 	loop->stop.phase = WI_ENDED;
 }
 
-/* The kernel shows its workers to the submitting thread only, which ends soon.
- */
+/* Only the submitting thread can see the kernel's workers, and it ends soon. */
 static void stop_count_punts(struct weir_loop *loop)
 {
 	const struct weir_kernel *kernel = loop->core.kernel;

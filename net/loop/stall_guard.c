@@ -5,8 +5,7 @@
 
 enum {
 	LATE_NS = 2 * WI_TICK_NS,
-	/* One to arm a receive, one to complete it, one to see the peer's FIN.
-	 */
+	/* To arm a receive, to complete it, and to see the peer's FIN. */
 	LOOK_TURNS = 3,
 };
 

@@ -52,8 +52,7 @@ struct wi_server_worker {
 
 struct weir_server {
 	struct weir_addr addrs[WEIR_STEER_GROUPS_MAX];
-	const struct weir_service *services[WEIR_STEER_GROUPS_MAX]; /* of each
-								     */
+	const struct weir_service *services[WEIR_STEER_GROUPS_MAX];
 	uint32_t addr_count;
 	bool is_v6_only; /* IPv6 sockets do not take IPv4 connections */
 	bool joins_group;
@@ -102,7 +101,7 @@ struct wi_server_worker *wi_server_worker(struct weir_server *server,
 					  uint32_t index,
 					  struct weir_error *error);
 
-/* The CPU for loop @index: the index-th usable CPU, modulo their count; or -1.
+/* The CPU for loop @index: usable CPU number @index modulo their count; or -1.
  */
 int wi_server_cpu_pick(const struct weir_server *server, uint32_t index);
 

@@ -53,7 +53,7 @@ struct wi_steer_member {
 struct wi_steer_state {
 	uint32_t policy;       /* the server: WI_STEER_KERNEL ... */
 	uint32_t is_stepped;   /* the guard: least-loaded instead of policy */
-	uint32_t member_count; /* the server: all that are in use lie below */
+	uint32_t member_count; /* the server: all that are in use are below */
 	uint32_t turn_count;   /* the server: length of turns[]; 0: none left */
 	uint32_t seed;         /* the server: of the source's hash */
 	uint32_t pad[11];
@@ -165,8 +165,7 @@ static inline uint64_t wi_steer_load(const struct wi_steer_member *member,
 	return open_count + (sent - settled);
 }
 
-/* An idle loop has no turns, so a value that it published long ago counts as 0.
- */
+/* An idle loop has no turns: a value that it published long ago counts as 0. */
 static inline uint32_t wi_steer_work(const struct wi_steer_member *member,
 				     uint32_t now_ms)
 {

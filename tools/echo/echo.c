@@ -81,7 +81,7 @@ static const char *const policy_names[] = { WEIR_STEER_POLICIES(POLICY_NAME)
 
 #define POLICY_HELP(id, name, what) "\n" name ": " what
 static const char policy_help[] =
-	"who gets a new connection:" WEIR_STEER_POLICIES(POLICY_HELP);
+	"which loop gets a new connection:" WEIR_STEER_POLICIES(POLICY_HELP);
 #undef POLICY_HELP
 
 /* clang-format off */
@@ -216,8 +216,7 @@ static void echo_signals_take(const sigset_t *before)
 	(void)pthread_sigmask(SIG_SETMASK, before, NULL);
 }
 
-/* Checks that no single row of the table can do: each -1, or the exit status.
- */
+/* Checks of more than one row of the table: each -1, or the exit status. */
 
 static int addresses_check(void)
 {
@@ -508,8 +507,7 @@ int main(int argc, char **argv)
 	echo.stats_file = given.stats_file;
 	echo.port_file = given.port_file;
 	(void)signal(SIGPIPE, SIG_IGN);
-	process_fd_limit_raise(); /* may need a capability that is dropped next
-				   */
+	process_fd_limit_raise(); /* may need what is dropped next */
 	status = given.drops_capabilities ? echo_privileges_drop()
 					  : EXIT_SUCCESS;
 	if (status == EXIT_SUCCESS)

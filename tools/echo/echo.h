@@ -78,8 +78,7 @@ int echo_write_stats(const struct echo *echo);
 /** echo_write_port() - the port, as a file that appears whole. Return: same. */
 int echo_write_port(const struct echo *echo);
 
-/** echo_steer_print_start() - what chooses loops, or why no better means does.
- */
+/** echo_steer_print_start() - what chooses loops, or why nothing better does */
 void echo_steer_print_start(const struct echo *echo);
 
 /** echo_steer_print_end() - what each loop got, if there is a choice. */

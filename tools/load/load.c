@@ -259,7 +259,7 @@ static int load_where_check(void)
 	return -1;
 }
 
-/* Checks that no single row of the table can do. -1, or the exit status. */
+/* Checks of more than one row of the table: -1, or the exit status. */
 static int load_options_check(void)
 {
 	size_t limit = framing_payload_bytes_max(given.prefix);

@@ -68,7 +68,7 @@ static bool conn_hold(struct conn *conn, const uint8_t *bytes, size_t count,
 	if (held == NULL)
 		return false;
 	memcpy(held, bytes, count);
-	free(conn->held); /* @bytes may lie in it */
+	free(conn->held); /* @bytes may be inside it */
 	conn->held = held;
 	conn->held_bytes = count;
 	conn->capacity = capacity;
