@@ -9,8 +9,8 @@
 #define __tsan_acquire(key) wi_order_acquire(key)
 #endif
 
-/* Descriptors that share a key only hide a race from the sanitizer, and only
- * between those that use them. */
+/* Two descriptors with one key can only hide a race between their users from
+ * the sanitizer. */
 enum { KEY_COUNT = 4096 };
 
 static char keys[KEY_COUNT];
@@ -27,6 +27,6 @@ void wi_handover_acquire(int fd)
 
 #else
 
-typedef int wi_annotate_is_empty; /* C wants something in every file */
+typedef int wi_annotate_is_empty; /* ISO C forbids an empty file */
 
 #endif

@@ -29,7 +29,7 @@ static size_t pages_bytes(size_t byte_count)
 	return (byte_count + PAGE_BYTES - 1) & ~(size_t)(PAGE_BYTES - 1);
 }
 
-/* The entries, and where they are needed the slots: zero at first. */
+/* Maps the entries, and the slots if needed; all zero at first. */
 static int bufring_map(struct weir_bufring *bufring, bool needs_slots)
 {
 	const struct weir_kernel *kernel = bufring->kernel;
@@ -158,7 +158,7 @@ int weir_bufring_status(const struct weir_bufring *bufring,
 				     &status, 1);
 	if (err < 0)
 		return err;
-	/* Both count on for ever, modulo 2^16; we alone write the tail. */
+	/* Both count modulo 2^16; only we write the tail. */
 	*out_free_count =
 		(uint16_t)(bufring->entries[0].resv - (uint16_t)status.head);
 	return 0;
@@ -169,8 +169,8 @@ void weir_bufring_close(struct weir_bufring *bufring)
 	if (bufring->entries == NULL)
 		return;
 	struct io_uring_buf_reg reg = { .bgid = bufring->group };
-	/* On another thread than the ring's this is -EEXIST; the kernel then
-	 * lets go of the group, and of its hold on this memory, at close. */
+	/* On a thread other than the ring's this is -EEXIST. The kernel then
+	 * releases the group and this memory when the ring closes. */
 	(void)weir_ring_register(bufring->ring, IORING_UNREGISTER_PBUF_RING,
 				 &reg, 1);
 	bufring_unmap(bufring);

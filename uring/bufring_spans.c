@@ -1,17 +1,16 @@
-/* bufring_spans.c - which bytes of which buffers one completion brought
+/* bufring_spans.c - which bytes of which buffers one completion covers
  *
- * The kernel names the first buffer and the number of bytes. What it leaves
- * out is kept here, per buffer (bufring_priv.h):
+ * The kernel gives the first buffer and the number of bytes. weir keeps the
+ * rest per buffer (bufring_priv.h):
  *
- *   a bundle goes on in the buffer that was lent next, which is not id + 1:
- *   each buffer remembers its successor. The link out of a buffer is true
- *   from the next lend until this buffer is lent again, which cannot be before
- *   the completion that names it is done; so completions may be done in any
- *   order.
+ *   a bundle continues in the buffer that was lent next, which need not be id +
+ *   1, so each buffer records its successor. The link of a buffer is valid from
+ *   the next lend until this buffer is lent again. That cannot be before the
+ *   completion that names it is done, so completions may be done in any order.
  *
- *   an incremental buffer goes on where the last completion stopped; without
- *   IORING_CQE_F_BUF_MORE the kernel has finished with the last buffer that it
- *   touched, and always with those before it.
+ *   an incremental buffer continues where the last completion stopped. Without
+ *   IORING_CQE_F_BUF_MORE the kernel has finished with the last buffer of the
+ *   completion; with those before it, it always has.
  *
  * Invariant: a buffer is in the kernel's ring at most once.
  */
@@ -53,8 +52,8 @@ void weir_bufring_lend(struct weir_bufring *bufring, uint16_t id,
 	wi_bufring_lend(bufring, id, byte_count);
 }
 
-/* For builds that watch lent memory: what slot_take() is about to take. Else
- * nothing, as are the calls in it. */
+/* For builds that track lent memory: marks the bytes that slot_take() will
+ * take. Empty in other builds. */
 static void slot_told(const struct weir_bufring *bufring,
 		      const struct wi_bufring_slot *slot, uint32_t byte_count,
 		      bool is_last)
@@ -68,8 +67,8 @@ static void slot_told(const struct weir_bufring *bufring,
 		wi_region_back(memory, slot->end_bytes);
 }
 
-/* @bytes more of buffer @id are the caller's; @is_last: the kernel has
- * finished with it. */
+/* @bytes more of buffer @id now belong to the caller; @is_last: the kernel has
+ * finished with the buffer. */
 static void slot_take(const struct weir_bufring *bufring,
 		      struct wi_bufring_slot *slot, uint32_t byte_count,
 		      bool is_last)
@@ -87,7 +86,7 @@ static uint32_t slot_left_bytes(const struct wi_bufring_slot *slot)
 	return slot->end_bytes - slot->at_bytes;
 }
 
-/* Marks what the completion took; how many buffers it touched. */
+/* Marks the bytes of the completion. Returns how many buffers it used. */
 static uint16_t spans_take(struct weir_bufring *bufring, uint16_t id,
 			   uint32_t byte_count, bool has_more)
 {
@@ -168,7 +167,7 @@ void weir_bufring_done(const struct weir_bufring_spans *spans)
 		return;
 	}
 	for (uint16_t i = 0; i < spans->buf_count; i++) {
-		/* Lending it makes its link that of the new order. */
+		/* Read it first: lending the buffer overwrites its link. */
 		const uint16_t next_id = slot_of(bufring, id)->next_id;
 		weir_bufring_drop(bufring, id);
 		id = next_id;

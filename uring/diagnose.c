@@ -11,8 +11,8 @@
 static const char *const disabled_path = "/proc/sys/kernel/io_uring_disabled";
 static const char *const status_path = "/proc/self/status";
 
-/* The number behind @key at the start of a line of @path. An empty key takes
- * the first line. */
+/* The number after @key at the start of a line of @path. An empty key takes the
+ * first line. */
 static int proc_number(const char *path, const char *key)
 {
 	FILE *file = fopen(path, "re");
@@ -36,7 +36,7 @@ static uint64_t soft_limit(int resource)
 {
 	static_assert(RLIM_INFINITY == UINT64_MAX, "without a limit: itself");
 	struct rlimit limit = { .rlim_cur = RLIM_INFINITY };
-	(void)getrlimit(resource, &limit); /* of ours, which is there */
+	(void)getrlimit(resource, &limit); /* cannot fail for this process */
 	return limit.rlim_cur;
 }
 

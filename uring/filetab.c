@@ -36,7 +36,7 @@ int weir_filetab_alloc_range(struct weir_ring *ring, uint32_t first_slot,
 		.off = first_slot,
 		.len = slot_count,
 	};
-	/* The manual says nr_args 1; the kernel wants 0 (seen on 6.18). */
+	/* The manual says nr_args 1; the kernel requires 0 (seen on 6.18). */
 	int err = weir_ring_register(ring, IORING_REGISTER_FILE_ALLOC_RANGE,
 				     &range, 0);
 	return err < 0 ? err : 0;

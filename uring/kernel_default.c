@@ -1,6 +1,6 @@
-/* kernel_default.c - what a ring gets whose options name no kernel
+/* kernel_default.c - the kernel of a ring whose options name none
  *
- * A file of its own: a build for valgrind has another one (test/rig).
+ * A separate file, because a build for valgrind replaces it (test/rig).
  */
 #include "kernel.h"
 

@@ -1,6 +1,6 @@
-/* kernel_linux.c - the real kernel behind the seam
+/* kernel_linux.c - struct weir_kernel on the real kernel
  *
- * Thin on purpose: a system call each, its errno as the result.
+ * Thin on purpose: one system call each, with its errno as the result.
  */
 #include "kernel.h"
 
@@ -48,7 +48,7 @@ static int linux_register(void *ctx, int ring_fd, uint32_t opcode, void *arg,
 			  uint32_t arg_count)
 {
 	(void)ctx;
-	/* A message without a ring to send it from. */
+	/* This call has no ring of its own. */
 	if (opcode == IORING_REGISTER_SEND_MSG_RING && arg != NULL)
 		wi_handover_release(((const struct io_uring_sqe *)arg)->fd);
 	return linux_result(syscall(WEIR_NR_IO_URING_REGISTER, ring_fd, opcode,
@@ -163,7 +163,7 @@ static void linux_pause(void *ctx, uint64_t ns)
 		.tv_nsec = (long)(ns % NS_PER_S),
 	};
 	(void)ctx;
-	(void)nanosleep(&pause, NULL); /* cut short: the caller looks again */
+	(void)nanosleep(&pause, NULL); /* cut short: the caller retries */
 }
 
 static int linux_wait(void *ctx, const uint32_t *word, uint32_t value)
@@ -180,7 +180,7 @@ static int linux_wake(void *ctx, const uint32_t *word)
 				    INT_MAX, NULL, NULL, 0));
 }
 
-/* Up to 256 bytes come whole, without an interruption: getrandom(2). */
+/* Up to 256 bytes come complete, without EINTR: getrandom(2). */
 static int linux_random(void *ctx, void *out_bytes, size_t byte_count)
 {
 	(void)ctx;

@@ -1,7 +1,7 @@
-/* mutant.c - which bug this process plants: built with -Dmutants=true only
+/* mutant.c - selects the planted bug of this process; -Dmutants=true only
  *
- * WEIR_MUTANT=NAME plants the bug of that name. A name that no marker has ends
- * the process: a test that plants nothing would prove nothing.
+ * WEIR_MUTANT=NAME plants the bug of that name. An unknown name ends the
+ * process, because a test without a planted bug would prove nothing.
  */
 #include "mutant.h"
 
@@ -9,7 +9,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* The linker defines both: the ends of the section of the markers. */
+/* The linker defines both: start and end of the section of the markers. */
 extern struct wi_mutant __start_wi_mutants[];
 extern struct wi_mutant __stop_wi_mutants[];
 

@@ -8,7 +8,7 @@
 
 static const char worker_prefix[] = "iou-wrk-";
 
-/* The thread that the worker at @task_name works for; 0: it is none. */
+/* The thread that the worker at @task_name serves; 0: it is not a worker. */
 static pid_t worker_owner(const char *task_name)
 {
 	char path[64];

@@ -1,7 +1,7 @@
 /* ring.c - enable and enter a ring
  *
- * Invariant: what is left to submit is sq_tail minus the kernel's SQ head, and
- * nothing else remembers it.
+ * Invariant: sq_tail minus the kernel's SQ head is the number of entries left
+ * to submit. No other variable holds it.
  *
  * Not here: the hot path (ring_inline.h), the operations (op.h), open and close
  * (ring_open.c).
@@ -24,7 +24,7 @@ enum {
 
 static _Thread_local uint64_t own_ticket;
 
-/* In the child of a fork, which is its only thread. */
+/* Runs in the child of a fork, on its only thread. */
 static void ticket_forget(void)
 {
 	own_ticket = 0;
@@ -32,12 +32,12 @@ static void ticket_forget(void)
 
 static void ticket_watch_forks(void)
 {
-	/* Out of memory: a child is taken for its parent. */
+	/* Fails without memory: a child then passes for its parent. */
 	(void)pthread_atfork(NULL, NULL, ticket_forget);
 }
 
-/* Names the calling thread for ever, as no thread id does: the pthread_t of a
- * thread that has ended is soon another's, and that of a child its parent's. */
+/* A number that only the calling thread ever has. A pthread_t is not unique: a
+ * new thread may reuse it, and a forked child has its parent's. */
 static uint64_t thread_ticket(void)
 {
 	static pthread_once_t once = PTHREAD_ONCE_INIT;
@@ -49,8 +49,8 @@ static uint64_t thread_ticket(void)
 	return own_ticket;
 }
 
-/* The kernel itself notices on a SINGLE_ISSUER ring only, and a registered
- * index names another ring on another thread, or none. */
+/* The kernel detects a foreign thread on a SINGLE_ISSUER ring only. On another
+ * thread a registered index names another ring, or none. */
 static bool ring_is_foreign(const struct weir_ring *ring)
 {
 	return ring->owner != 0 && ring->owner != thread_ticket();
@@ -70,7 +70,7 @@ int weir_ring_enable(struct weir_ring *ring)
 		.offset = UINT32_MAX, /* the kernel chooses the slot */
 		.data = (uint64_t)ring->fd,
 	};
-	/* A refusal (16 slots per thread) costs some nanoseconds, no more. */
+	/* A refusal (16 slots per thread) costs only some nanoseconds. */
 	int result =
 		weir_ring_register(ring, IORING_REGISTER_RING_FDS, &update, 1);
 	if (result < 0) {
@@ -84,29 +84,29 @@ int weir_ring_enable(struct weir_ring *ring)
 	return 0;
 }
 
-/* A wait without any limit of time goes without the extended argument, which
- * costs the kernel a guarded copy of user memory. */
+/* A wait without a time limit omits the extended argument: the kernel would
+ * have to copy it from user memory. */
 static bool ring_wait_is_unlimited(const struct weir_wait *wait)
 {
 	return wait->timeout_ns == WEIR_TIMEOUT_NEVER &&
 	       (wait->want_count <= 1 || wait->min_wait_us == 0);
 }
 
-/* What a call that may sleep asks for, however it is handed over. */
+/* The limits of a call that may sleep, independent of how they are passed. */
 struct ring_sleep {
 	uint64_t timeout_ns;
 	uint32_t min_wait_us;
 };
 
-/* Its timeout has an end: a wait without one goes without (see above). */
+/* For a wait with a time limit; the result always has a timeout. */
 static struct ring_sleep ring_sleep(const struct weir_ring *ring,
 				    const struct weir_wait *wait)
 {
 	struct ring_sleep sleep = { .timeout_ns = wait->timeout_ns };
 	uint64_t min_wait_ns = 0;
 
-	/* A wait for one needs no min-wait; longer than the timeout, it
-	 * would replace it. */
+	/* A wait for one completion needs no min-wait. A min-wait longer than
+	 * the timeout would replace the timeout. */
 	if (wait->want_count > 1)
 		min_wait_ns = (uint64_t)wait->min_wait_us * NS_PER_US;
 	if (min_wait_ns > sleep.timeout_ns)
@@ -116,9 +116,9 @@ static struct ring_sleep ring_sleep(const struct weir_ring *ring,
 		sleep.timeout_ns = min_wait_ns;
 	} else if (min_wait_ns > 0) {
 		sleep.min_wait_us = (uint32_t)(min_wait_ns / NS_PER_US);
-		/* Without a timeout behind it, the end of the min-wait ends
-		 * the call even if nothing came (seen on 6.18): an idle loop
-		 * would spin. */
+		/* Without a timeout, the end of the min-wait ends the call even
+		 * without a completion (seen on 6.18): an idle loop would
+		 * spin. */
 		if (sleep.timeout_ns == WEIR_TIMEOUT_NEVER)
 			sleep.timeout_ns = FAR_AWAY_NS;
 	}
@@ -126,7 +126,7 @@ static struct ring_sleep ring_sleep(const struct weir_ring *ring,
 	return sleep;
 }
 
-/* The argument of one call, and the memory behind it. */
+/* The argument of one call, and the memory that it points to. */
 struct ring_arg {
 	struct io_uring_getevents_arg plain;
 	struct weir_kernel_timespec timespec;
@@ -164,11 +164,10 @@ static void ring_arg_fill(struct weir_ring *ring, const struct ring_sleep sleep,
 
 /* How many completions this call may sleep for.
  *
- * With IORING_SQ_TASKRUN set it may still ask the kernel to wait: the kernel
- * runs the work that it holds back before it sleeps. The flag itself may not
- * decide: the kernel sets it after it has queued the work, and when the work
- * was run in between it stays set with nothing behind it. A loop that does not
- * sleep because of it spins (seen on 6.18, for milliseconds). */
+ * It ignores IORING_SQ_TASKRUN: the kernel runs deferred work before it sleeps.
+ * The flag can be stale: the kernel queues the work and then sets the flag, and
+ * if the work has run in between the flag stays set without work. A loop that
+ * does not sleep because of the flag spins (seen on 6.18, for milliseconds). */
 static uint32_t ring_want(const struct weir_ring *ring,
 			  const struct weir_wait *wait, uint32_t held_back)
 {
@@ -209,8 +208,8 @@ static __attribute__((noinline, cold)) int ring_enter_refused(
 	}
 }
 
-/* Through the seam; where it is known what stands behind it, without the call
- * by pointer (see enter_priv.h). */
+/* Enters through struct weir_kernel, or directly for the real kernel, which
+ * saves the indirect call (see enter_priv.h). */
 static inline int ring_kernel_enter(struct weir_ring *ring, uint32_t want_count,
 				    uint32_t flags, const void *arg,
 				    size_t arg_bytes)
@@ -238,8 +237,8 @@ static inline int ring_kernel_enter(struct weir_ring *ring, uint32_t want_count,
 	return result >= 0 ? 0 : ring_enter_refused(ring, result);
 }
 
-/* A function of its own, so that a wait without a time limit does not carry the
- * stack frame of one that has it. */
+/* A separate function, so that a wait without a time limit does not need this
+ * stack frame. */
 static __attribute__((noinline)) int ring_enter_limited(
 	struct weir_ring *ring, const struct weir_wait *wait)
 {
@@ -270,7 +269,7 @@ int weir_ring_enter(struct weir_ring *ring, const struct weir_wait *wait)
 
 void wi_ring_forget_index(struct weir_ring *ring)
 {
-	/* A thread that has ended has given its indices back. */
+	/* If that thread has ended, its indices are already free. */
 	if (ring->has_registered_fd && !ring_is_foreign(ring)) {
 		struct io_uring_rsrc_update update = {
 			.offset = (uint32_t)ring->enter_fd,

@@ -1,9 +1,8 @@
 /* ring_open.c - open and close a ring
  *
- *     sizes --> the best rung of set-up that the kernel grants --> map, wire
+ *     sizes --> the best setup flags that the kernel grants --> map, wire
  *
- * Not here: what a failed set-up means (diagnose.c); other sizes later
- * (extra/resize.c).
+ * Not here: what a failed setup means (diagnose.c), resizing (extra/resize.c).
  */
 #include "ring_inline.h"
 #include "ring_priv.h"
@@ -26,7 +25,8 @@ enum {
 	(SETUP_ALWAYS | IORING_SETUP_SUBMIT_ALL | IORING_SETUP_SINGLE_ISSUER | \
 	 IORING_SETUP_DEFER_TASKRUN | IORING_SETUP_TASKRUN_FLAG)
 
-/* Best first. EINVAL, or a flag whose rung is forced off, goes one down. */
+/* Best first. On EINVAL, or if a flag's rung is forced off, the next one is
+ * tried. */
 static const uint32_t setup_rungs[] = {
 	SETUP_DEFER | IORING_SETUP_NO_SQARRAY,   /* 6.6 */
 	SETUP_DEFER,                             /* 6.1 */
@@ -41,7 +41,7 @@ static uint64_t ring_estimate_bytes(const struct io_uring_params *params)
 	       (uint64_t)params->cq_entries * sizeof(struct io_uring_cqe);
 }
 
-/* Set-up flags that a rung stands for. */
+/* The setup flags of a set of rungs. */
 static uint32_t ring_rung_flags(weir_rung_set rungs)
 {
 	uint32_t flags = 0;
@@ -54,12 +54,13 @@ static uint32_t ring_rung_flags(weir_rung_set rungs)
 	return flags;
 }
 
-/* The descriptor of the best rung that the kernel grants. */
+/* Returns the descriptor of a ring with the best flags that the kernel
+ * grants. */
 static int ring_setup(struct weir_ring *ring, uint32_t sq_entry_count,
 		      uint32_t cq_entry_count, struct io_uring_params *params)
 {
 	const size_t rung_count = sizeof(setup_rungs) / sizeof(setup_rungs[0]);
-	/* SUBMIT_ALL is part of several rungs and goes without them. */
+	/* SUBMIT_ALL is part of several entries, so it is removed by itself. */
 	const uint32_t never =
 		(ring->forced_off & weir_rung_bit(WEIR_RUNG_SUBMIT_ALL)) != 0
 			? IORING_SETUP_SUBMIT_ALL
@@ -130,7 +131,7 @@ void wi_ring_wire(struct weir_ring *ring, const struct io_uring_params *params)
 	wi_region_poison(ring->cqes,
 			 params->cq_entries * sizeof(struct io_uring_cqe));
 
-	/* If the kernel keeps an index array, entry i names SQE i for ever. */
+	/* If the kernel uses an index array, entry i always names SQE i. */
 	if ((params->flags & IORING_SETUP_NO_SQARRAY) == 0) {
 		uint32_t *array =
 			(uint32_t *)(void *)(base + params->sq_off.array);
@@ -139,7 +140,7 @@ void wi_ring_wire(struct weir_ring *ring, const struct io_uring_params *params)
 	}
 }
 
-/* 6.1 is recognised by what it can do: it was the first with SENDMSG_ZC. */
+/* SENDMSG_ZC identifies 6.1: that version was the first to have it. */
 static int ring_require_6_1(struct weir_ring *ring, struct weir_error *error)
 {
 	struct io_uring_probe probe = { .last_op = 0 };
@@ -168,7 +169,7 @@ static int ring_explain(struct weir_error *error, int err, uint64_t ring_bytes)
 	return weir_diagnose_setup(err, ring_bytes, &facts, error);
 }
 
-/* The ring is there: it is the process that has no room to see it. */
+/* The kernel made the ring, but this process cannot map it. */
 static int ring_explain_map(struct weir_error *error, int err,
 			    uint64_t ring_bytes)
 {
@@ -304,7 +305,7 @@ void wi_ring_unmap(struct weir_ring *ring)
 {
 	const struct weir_kernel *kernel = ring->kernel;
 
-	/* What is mapped there next is not this ring's. */
+	/* Unpoison first: another mapping may reuse the address. */
 	if (ring->sqes != NULL) {
 		wi_region_unpoison(ring->sqes, ring->sqes_bytes);
 		(void)kernel->unmap(kernel->ctx, ring->sqes, ring->sqes_bytes);

@@ -1,11 +1,11 @@
-/* wait_region.c - the arguments of a wait, in memory that the kernel knows
+/* wait_region.c - the arguments of a wait, in memory registered with the kernel
  *
- * One page, pinned at open, of which the first 64 bytes are written before
- * each wait: the kernel then reads a timeout without copying it from user
- * memory. About 60 ns of a submit and wait; without it nothing changes.
+ * One page, pinned at open. weir writes its first 64 bytes before each wait, so
+ * the kernel need not copy the timeout from user memory. That saves about 60 ns
+ * of a submit and wait.
  *
- * The kernel takes such a region only while the ring is disabled, and one per
- * ring. Source: io_uring_register(2), IORING_REGISTER_MEM_REGION, Linux 6.13.
+ * The kernel accepts one such region per ring, and only while it is disabled.
+ * Source: io_uring_register(2), IORING_REGISTER_MEM_REGION, Linux 6.13.
  */
 #include "ring_priv.h"
 

@@ -6,7 +6,7 @@
 
 enum { NS_PER_S = 1000000000 };
 
-/* Some of these calls answer with a count or a left-over. */
+/* Some of these calls return a count or a leftover value. */
 static int zero_or_error(int result)
 {
 	return result < 0 ? result : 0;

@@ -1,9 +1,9 @@
-/* resize.c - other queue sizes, while the ring is in use
+/* resize.c - change the queue sizes while the ring is in use
  *
  *     publish the SQ tail --> RESIZE --> map the new queues --> unmap the old
  *
- * The kernel copies what is pending; the indices go on counting, only the
- * masks change. Not here: the first mapping (ring_open.c).
+ * The kernel copies the pending entries. The indices keep their values; only
+ * the masks change. Not here: the first mapping (ring_open.c).
  */
 #include "resize.h"
 
@@ -12,8 +12,8 @@
 
 #include <errno.h>
 
-/* The queues that the kernel now uses cannot be seen from here: make sure that
- * no code mistakes the old ones, which stay mapped, for them. */
+/* The kernel's new queues are not mapped. The old ones still are: make sure
+ * that no code uses them. */
 static void ring_lose(struct weir_ring *ring)
 {
 	wi_ring_forget_index(ring);
@@ -31,12 +31,12 @@ int weir_ring_resize(struct weir_ring *ring, uint32_t sq_entry_count,
 		.flags = IORING_SETUP_CQSIZE,
 	};
 
-	/* 6.18 does not tell where the new index array lies (sq_off.array is
-	 * 0); written there, indices would land on heads and tails. */
+	/* 6.18 does not report the offset of the new index array (sq_off.array
+	 * is 0). Indices written at 0 would overwrite heads and tails. */
 	if ((ring->setup_flags & IORING_SETUP_NO_SQARRAY) == 0)
 		return -EINVAL;
 
-	/* The kernel moves what lies before the tail that it can see. */
+	/* The kernel moves only entries before the published tail. */
 	weir_ring_publish(ring);
 
 	int err = weir_ring_register(ring, IORING_REGISTER_RESIZE_RINGS,

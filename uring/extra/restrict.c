@@ -42,7 +42,7 @@ void weir_restrict_require_sqe_flags(struct weir_restrict *list, uint8_t flags)
 	list->allowed_sqe_flags |= flags;
 }
 
-/* Appends one entry per set bit; the new count. */
+/* Appends one entry per set bit. Returns the new count. */
 static uint32_t entries_add(struct io_uring_restriction *entries,
 			    uint32_t count, uint16_t kind,
 			    const uint64_t words[4])

@@ -1,9 +1,9 @@
-/* zerocopy.c - sends from the caller's own memory, and when it is free again
+/* zerocopy.c - zero-copy sends, and when their memory is free again
  *
  * Invariant: lent_bytes is the sum of byte_count over all sends that are not
  * free, and at most the limit.
  *
- * Not here: whether a send is worth it (the caller knows its size and route).
+ * Not here: whether zero copy pays (the caller knows the size and the route).
  */
 #include "zerocopy.h"
 

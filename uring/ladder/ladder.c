@@ -12,8 +12,8 @@
 #include <stdio.h>
 #include <string.h>
 
-/* NOLINTBEGIN(bugprone-macro-parentheses): a string literal in parentheses is
- * no initialiser to -Wpedantic */
+/* NOLINTBEGIN(bugprone-macro-parentheses): -Wpedantic rejects a string literal
+ * in parentheses as initialiser */
 static const struct weir_rung rung_rows[WEIR_RUNG_COUNT] = {
 #define RUNG_ROW(id, rung_name, rung_role, rung_since, rung_what, rung_costs)  \
 	[WEIR_RUNG_##id] = {                                                   \
@@ -80,7 +80,7 @@ static bool rung_is(const struct weir_rung *rung, enum weir_rung_id id)
 	return strcmp(rung->name, rung_rows[id].name) == 0;
 }
 
-/* What an errno means for steering only. */
+/* Explains an errno that has a special meaning for steering. */
 static bool rung_explain_steer(struct weir_rung *rung)
 {
 	const bool is_ebpf = rung_is(rung, WEIR_RUNG_STEER_EBPF);
@@ -110,7 +110,7 @@ static bool rung_explain_steer(struct weir_rung *rung)
 	return false;
 }
 
-/* What an errno means that says that something of the host has run out. */
+/* Explains an errno that means that the host lacks a resource. */
 static bool rung_explain_scarcity(struct weir_rung *rung)
 {
 	switch (rung->err) {
@@ -150,11 +150,11 @@ static void rung_explain(struct weir_rung *rung)
 		return;
 	switch (rung->err) {
 	case -EINVAL:
-	case -E2BIG:       /* a structure that is longer than it knows */
+	case -E2BIG:       /* a structure longer than the kernel's */
 	case -ENOPROTOOPT: /* a socket option */
 	case -EOPNOTSUPP:
 	case -ENOSYS:
-	case -EBADF: /* a register call without a ring, before it knew one */
+	case -EBADF: /* a register call without a ring, on an older kernel */
 		rung_cause(rung,
 			   "this kernel does not know it, or was built without "
 			   "it: %s",
@@ -198,7 +198,7 @@ void weir_rung_set_result(struct weir_rung *rung, int err)
 
 /* ---- the whole host ---------------------------------------------------- */
 
-/* No ring, no rung: @reason says why. */
+/* Without a ring no rung can be tried: @reason says why. */
 static void rung_have_no_ring(struct weir_rung *rung,
 			      const struct weir_error *reason)
 {
@@ -213,8 +213,8 @@ static void rung_try(struct weir_rung *rung, struct wi_stage *stage,
 		     enum weir_rung_id id)
 {
 	int err = wi_ladder_try(stage, id);
-	/* On a machine that stands still for a second nothing comes of
-	 * anything: that is no reason to do without until the next start. */
+	/* The machine may have been paused for a second. One timeout must not
+	 * turn the rung off until the next start. */
 	if (err == -ETIME) {
 		wi_stage_close(stage);
 		err = wi_ladder_try(stage, id);
@@ -240,7 +240,7 @@ int weir_ladder_probe(const struct weir_kernel *kernel,
 	forced_off |= from_environment;
 	wi_stage_init(&stage, kernel != NULL ? kernel : weir_kernel_default(),
 		      forced_off);
-	(void)wi_stage_open(&stage); /* the reason tells */
+	(void)wi_stage_open(&stage); /* @reason has the error */
 	no_ring = stage.reason;
 	wi_stage_close(&stage);
 
@@ -299,8 +299,8 @@ static bool ring_has_flags(const struct weir_ring *ring, uint32_t flags)
 	return (ring->setup_flags & flags) == flags;
 }
 
-/* A flag that was not granted was refused, or not asked for on the level where
- * the set-up ended. */
+/* A missing flag was refused, or was not requested at the level where setup
+ * ended. */
 static void read_setup(struct weir_rung *rung, const struct weir_ring *ring,
 		       bool is_on)
 {

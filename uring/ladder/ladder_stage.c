@@ -11,7 +11,7 @@ enum {
 	TABLE_SLOTS = 4,
 	BACKLOG = 4,
 	WAIT_NS = 1000000000,
-	WAIT_TRIES_MAX = 100000, /* should the clock stand still */
+	WAIT_TRIES_MAX = 100000, /* in case the clock does not advance */
 };
 
 void wi_stage_init(struct wi_stage *stage, const struct weir_kernel *kernel,
@@ -61,7 +61,7 @@ void wi_stage_close(struct wi_stage *stage)
 	stage_close_fd(stage, stage->far);
 	stage_close_fd(stage, stage->listener);
 	stage_close_fd(stage, stage->second);
-	/* The kernel has pinned what it may still write to. */
+	/* The kernel may still write to it, but it has pinned the pages. */
 	if (stage->page != NULL)
 		(void)stage->kernel->unmap(stage->kernel->ctx, stage->page,
 					   WI_STAGE_PAGE_BYTES);
@@ -126,15 +126,15 @@ struct io_uring_sqe *wi_stage_sqe(struct wi_stage *stage, uint8_t opcode,
 				  int fd)
 {
 	struct io_uring_sqe *sqe = weir_ring_take_sqe(&stage->ring);
-	assert(sqe != NULL); /* no rung takes as many as there are */
+	assert(sqe != NULL); /* no rung fills the queue */
 	sqe->opcode = opcode;
 	sqe->fd = fd;
 	sqe->user_data = ++stage->tag;
 	return sqe;
 }
 
-/* Whether the completion of one of them is among those that are ready, or one
- * that failed: nothing on a stage may. */
+/* True if a completion of these tags is ready, or a failed one: no operation on
+ * a stage may fail. */
 static bool stage_find(struct wi_stage *stage, uint64_t tag, uint64_t other,
 		       struct io_uring_cqe *out_cqe)
 {
@@ -166,8 +166,8 @@ int wi_stage_wait_either(struct wi_stage *stage, uint64_t tag, uint64_t other,
 					       out_cqe->user_data == other
 				       ? 0
 				       : out_cqe->res;
-		/* It may be the machine that stood still for so long: then
-		 * what is waited for comes now. */
+		/* The machine may have been paused for that long: then the
+		 * completion comes now. */
 		if (is_last)
 			break;
 		is_last = kernel->now_ns(kernel->ctx) >= end_ns;
@@ -201,7 +201,7 @@ static void stage_where(struct wi_stage_address *out_where)
 	memcpy(&out_where->address, &address, sizeof(address));
 }
 
-/* Binds @fd to @where, which becomes the address that it has. */
+/* Binds @fd to @where, then stores the actual address there. */
 static int stage_bind(const struct wi_stage *stage, int fd, bool joins_group,
 		      struct wi_stage_address *where)
 {

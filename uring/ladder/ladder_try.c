@@ -1,7 +1,7 @@
-/* ladder_try.c - what each rung is, as a few operations and what must come
+/* ladder_try.c - each rung as a few operations with their expected results
  *
- * Not here: the operations of sockets and buffers (ladder_try_net.c), what
- * chooses a listener (ladder_try_steer.c), what an errno means (ladder.c).
+ * Not here: operations on sockets and buffers (ladder_try_net.c), steering
+ * (ladder_try_steer.c), what an errno means (ladder.c).
  */
 #include "ladder_try.h"
 
@@ -58,7 +58,7 @@ static int try_cqe_mixed(struct wi_stage *stage)
 	return try_flags(stage, IORING_SETUP_CQE_MIXED);
 }
 
-/* One enter takes the malformed entry and the one behind it. */
+/* One enter consumes the malformed entry and the one after it. */
 static int try_submit_all(struct wi_stage *stage)
 {
 	int err = wi_stage_open_exact(stage, IORING_SETUP_SUBMIT_ALL);
@@ -100,7 +100,7 @@ static int try_restrictions(struct wi_stage *stage)
 		err = try_nop(stage);
 	if (err < 0)
 		return err;
-	/* An operation that is not allowed must not get as far as its
+	/* The kernel must refuse a forbidden operation before it reads the
 	 * arguments. */
 	(void)wi_stage_sqe(stage, IORING_OP_ACCEPT, -1);
 	return wi_stage_do(stage) == -EACCES ? 0 : -EPROTO;
@@ -108,7 +108,8 @@ static int try_restrictions(struct wi_stage *stage)
 
 /* ---- entering ---------------------------------------------------------- */
 
-/* One is there, eight are wanted: it must end long before the timeout. */
+/* One completion is ready and eight are wanted: the wait must end long before
+ * the timeout. */
 static int try_min_wait_once(struct wi_stage *stage, uint64_t *out_slept_ns)
 {
 	const struct weir_kernel *kernel = stage->kernel;
@@ -128,13 +129,13 @@ static int try_min_wait_once(struct wi_stage *stage, uint64_t *out_slept_ns)
 	return ready == 1 ? 0 : -EPROTO;
 }
 
-/* One short sleep is proof: without a min-wait there is none. A long one may be
- * the machine's, which stood still meanwhile. */
+/* One short sleep is proof: without min-wait every sleep is long. A long one
+ * proves nothing: the machine may have been paused. */
 static int try_min_wait(struct wi_stage *stage)
 {
 	int err = wi_stage_open(stage);
 	stage->ring.has_min_wait =
-		true; /* ask, whatever the feature bit says */
+		true; /* try it, whatever the feature bit says */
 	for (int i = 0; i < MIN_WAIT_TRIES && err == 0; i++) {
 		uint64_t slept_ns = 0;
 		err = try_min_wait_once(stage, &slept_ns);
@@ -153,7 +154,8 @@ static int try_no_iowait(struct wi_stage *stage)
 	return try_nop(stage);
 }
 
-/* Nothing is in flight: a wait of a millisecond must end by its timeout. */
+/* No operation is in flight: a wait of a millisecond must end by its
+ * timeout. */
 static int try_wait_region(struct wi_stage *stage)
 {
 	const struct weir_kernel *kernel = stage->kernel;

@@ -10,7 +10,7 @@
 static const char text[] = "weir climbs";
 enum { TEXT_BYTES = sizeof(text) - 1 };
 
-/* The completion of @tag, if it is no failure. */
+/* Waits for the completion of @tag. Fails if its res is an error. */
 static int success_await(struct wi_stage *stage, uint64_t tag,
 			 struct io_uring_cqe *out_cqe)
 {
@@ -28,7 +28,7 @@ static int table_open(struct wi_stage *stage)
 	return err < 0 ? err : wi_stage_table(stage);
 }
 
-/* A ring, and a socket that is near. */
+/* Opens a ring, and a socket as stage->near. */
 static int near_open(struct wi_stage *stage)
 {
 	int err = wi_stage_open(stage);
@@ -80,7 +80,7 @@ int wi_try_accept(struct wi_stage *stage)
 	sqe = wi_stage_sqe(stage, IORING_OP_CONNECT, stage->near);
 	sqe->addr = (uint64_t)(uintptr_t)&where.address;
 	sqe->off = where.address_bytes;
-	/* Not the connect's completion: either may come first. */
+	/* The tag is the accept's: it and the connect complete in any order. */
 	err = success_await(stage, tag, &cqe);
 	if (err < 0)
 		return err;
@@ -138,7 +138,7 @@ int wi_try_bind_listen(struct wi_stage *stage)
 
 /* ---- receiving --------------------------------------------------------- */
 
-/* Opens all that a receive into a group of buffers takes. */
+/* Opens everything that a receive into a group of buffers needs. */
 static int recv_open(struct wi_stage *stage, uint32_t buf_count,
 		     uint32_t buf_bytes, uint16_t buf_flags)
 {
@@ -161,7 +161,7 @@ static uint64_t recv_arm(struct wi_stage *stage, uint16_t ioprio)
 	return sqe->user_data;
 }
 
-/* One receive of what was sent before; it must be all, with @flags. */
+/* One receive of the bytes sent before: all of them, with @flags. */
 static int recv_text(struct wi_stage *stage, uint16_t ioprio, uint32_t flags)
 {
 	struct io_uring_cqe cqe;
@@ -252,7 +252,8 @@ int wi_try_send_vectorized(struct wi_stage *stage)
 	int res = wi_stage_do(stage);
 	if (res < 0)
 		return res;
-	/* A kernel without it would send the vector itself. */
+	/* A kernel without the flag would send the bytes of the vector struct
+	 * itself. */
 	sqe = wi_stage_sqe(stage, IORING_OP_RECV, stage->far);
 	sqe->addr = (uint64_t)(uintptr_t)stage->page;
 	sqe->len = TEXT_BYTES;
@@ -311,7 +312,7 @@ static int message_await(struct wi_stage *stage)
 	return cqe.res == MESSAGE ? 0 : -EPROTO;
 }
 
-/* To itself: what a ring may do to another, it may do here. */
+/* The ring sends to itself: the kernel handles another ring in the same way. */
 int wi_try_msg_ring(struct wi_stage *stage)
 {
 	int err = wi_stage_open(stage);

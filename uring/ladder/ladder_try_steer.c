@@ -1,13 +1,13 @@
-/* ladder_try_steer.c - what may choose the listener of a new connection
+/* ladder_try_steer.c - ways to choose the listener of a new connection
  *
  *     connect --> the port --+--> listener   armed: what comes here is wrong
  *                            +--> second     where all are sent
  *
- * The kernel's hash would send every other one to each of them.
+ * The kernel's hash would send half of the connections to each.
  *
- * Not through the seam: bpf(2) and setsockopt(2), which no loop calls. The
- * program that is loaded here is not that of net/: one that the verifier does
- * not like is checked where it is loaded.
+ * bpf(2) and some setsockopt(2) calls here bypass struct weir_kernel: no loop
+ * makes them. The BPF program here is not that of net/. If the verifier refuses
+ * that one, the code that loads it handles the error.
  */
 #include "ladder_try_steer.h"
 
@@ -23,7 +23,7 @@
 #include <unistd.h>
 
 enum {
-	CONNECTIONS = 8, /* by chance they all go right once in 256 times */
+	CONNECTIONS = 8, /* all go right by chance 1 time in 256 */
 	BPF_TRIES = 200,
 	BPF_PAUSE_NS = 1000 * 1000,
 	SELECT_OR_MIGRATE = 40, /* enum bpf_attach_type, 5.14 */
@@ -44,8 +44,8 @@ static uint64_t steer_accept(struct wi_stage *stage, int listener)
 	return wi_stage_sqe(stage, IORING_OP_ACCEPT, listener)->user_data;
 }
 
-/* One connection, which must come to the second listener; the first one's
- * accept is armed with @wrong. */
+/* One connection, which must come to the second listener. @wrong is the tag of
+ * the first listener's accept. */
 static int steer_once(struct wi_stage *stage,
 		      const struct wi_stage_address *where, uint64_t wrong)
 {
@@ -59,8 +59,8 @@ static int steer_once(struct wi_stage *stage,
 		wi_stage_sqe(stage, IORING_OP_CONNECT, stage->near);
 	sqe->addr = (uint64_t)(uintptr_t)&where->address;
 	sqe->off = where->address_bytes;
-	/* Not the connect's completion: an accept's that comes before it
-	 * would be thrown away. */
+	/* Wait for the accepts, not for the connect: a wait for the connect
+	 * would drop an accept that comes first. */
 	int err = wi_stage_wait_either(stage, right, wrong, &cqe);
 	if (err < 0)
 		return err;
@@ -90,8 +90,8 @@ static int steer_set(int fd, int option, const void *value, socklen_t bytes)
 
 /* ---- by CPU ------------------------------------------------------------ */
 
-/* A packet over loopback is handled by the CPU that sends it: this thread must
- * not move while it looks. */
+/* The CPU that sends a packet over loopback also receives it, so this thread
+ * must stay on one CPU during the try. */
 struct pin {
 	cpu_set_t before;
 	int cpu;
@@ -102,25 +102,26 @@ static void pin_set(struct pin *pin)
 {
 	cpu_set_t here;
 	pin->cpu = sched_getcpu();
-	/* It is refused on a machine with more CPUs than a set has room for:
-	 * then the trial is as good as chance. */
+	/* Fails on a machine with more CPUs than a cpu_set_t holds: the try
+	 * then succeeds only by chance. */
 	pin->is_set =
 		sched_getaffinity(0, sizeof(pin->before), &pin->before) == 0;
 	if (!pin->is_set)
 		return;
 	CPU_ZERO(&here);
 	CPU_SET(pin->cpu, &here);
-	(void)sched_setaffinity(0, sizeof(here), &here); /* where it runs */
+	(void)sched_setaffinity(0, sizeof(here), &here); /* stay on this CPU */
 }
 
 static void pin_restore(const struct pin *pin)
 {
-	/* What it was before cannot be wrong. */
+	/* The old mask is valid. */
 	if (pin->is_set)
 		(void)sched_setaffinity(0, sizeof(pin->before), &pin->before);
 }
 
-/* Both are tried alike: @choose tells the second listener what to take. */
+/* cBPF and SO_INCOMING_CPU share this: @choose sets the second listener to take
+ * the connections. */
 static int steer_by_cpu(struct wi_stage *stage,
 			int (*choose)(const struct wi_stage *stage, int cpu))
 {
@@ -153,7 +154,8 @@ static int choose_cbpf(const struct wi_stage *stage, int cpu)
 		BPF_STMT(BPF_RET | BPF_K, 0),
 	};
 	struct sock_fprog program;
-	memset(&program, 0, sizeof(program)); /* its padding goes too */
+	memset(&program, 0, sizeof(program)); /* the kernel copies the padding
+					       * too */
 	program.len = sizeof(code) / sizeof(code[0]);
 	program.filter = code;
 	return steer_set(stage->listener, SO_ATTACH_REUSEPORT_CBPF, &program,
@@ -172,10 +174,10 @@ int wi_try_steer_cbpf(struct wi_stage *stage)
 
 /* ---- by an eBPF program ------------------------------------------------ */
 
-/* The verifier gives up with EAGAIN when a signal is pending, or what the
- * kernel treats like one: a ring that has been closed is taken apart later, and
- * each knocks once on every thread that used it. Those of the rungs before come
- * in a row, so it takes a pause, not only another try. */
+/* The verifier ends with EAGAIN when a signal or task work is pending. The
+ * kernel frees a closed ring later, and then queues task work to each thread
+ * that used it. The rungs before closed several rings, so pause between
+ * tries. */
 static int bpf_call(enum bpf_cmd command, union bpf_attr *attr)
 {
 	int result = -EAGAIN;
@@ -185,12 +187,13 @@ static int bpf_call(enum bpf_cmd command, union bpf_attr *attr)
 		if (result != -EAGAIN)
 			break;
 		struct timespec pause = { .tv_nsec = BPF_PAUSE_NS };
-		(void)nanosleep(&pause, NULL); /* cut short: tries once more */
+		(void)nanosleep(&pause, NULL); /* cut short: the next try is
+						* only earlier */
 	}
 	return result;
 }
 
-/* A descriptor of a map with room for one listener. */
+/* Returns the descriptor of a map with room for one listener. */
 static int bpf_map_open(void)
 {
 	union bpf_attr attr;
@@ -214,8 +217,8 @@ static int bpf_map_put(int map_fd, int listener)
 	return bpf_call(BPF_MAP_UPDATE_ELEM, &attr);
 }
 
-/* A descriptor of: sk_select_reuseport(ctx, map, &(u32){ 0 }, 0); return
- * SK_PASS; */
+/* Returns the descriptor of this program: sk_select_reuseport(ctx, map, &(u32){
+ * 0 }, 0); return SK_PASS; */
 static int bpf_program_open(int map_fd)
 {
 	const struct bpf_insn code[] = {
@@ -263,7 +266,7 @@ static int steer_by_program(struct wi_stage *stage,
 		return program;
 	err = steer_set(stage->listener, SO_ATTACH_REUSEPORT_EBPF, &program,
 			sizeof(program));
-	(void)close(program); /* attached: the group holds it */
+	(void)close(program); /* the group holds a reference */
 	return err < 0 ? err : steer_see(stage, where);
 }
 

@@ -38,7 +38,7 @@ static bool names_equal(const char *name, const char *text, size_t text_bytes)
 	       memcmp(name, text, text_bytes) == 0;
 }
 
-/* The set that one name means; 0: none. */
+/* The rungs of one name; 0: an unknown name. */
 static weir_rung_set rungs_named(const char *text, size_t text_bytes)
 {
 	if (names_equal("all", text, text_bytes))
@@ -78,7 +78,8 @@ int weir_rungs_parse(const char *text, const char *source,
 			return rungs_unknown(source, text, bytes, error);
 		set |= named;
 		text += bytes;
-		if (*text == ',' && *++text == '\0') /* and then no name */
+		if (*text == ',' && *++text == '\0') /* a comma without a name
+						      * after it */
 			return rungs_unknown(source, text, 0, error);
 	}
 	*out_set = set;

@@ -1,4 +1,4 @@
-/* soft_copy.c - past the marks of AddressSanitizer, one grain at a time */
+/* soft_copy.c - copy lent memory despite AddressSanitizer's marks, by grains */
 #include "soft_copy.h"
 
 #ifdef WI_ASAN
@@ -8,8 +8,8 @@ static size_t grain_left(const void *memory)
 	return WI_REGION_GRAIN - ((uintptr_t)memory & (WI_REGION_GRAIN - 1));
 }
 
-/* Or its first bytes are back, and the rest is lent: behind the end of an
- * object the grain that follows would be marked. */
+/* Or the first bytes of the grain are back and the rest is lent. At the end of
+ * an object the next grain would be marked too. */
 __attribute__((no_sanitize_address)) static bool is_lent(const void *memory)
 {
 	const volatile uint8_t *shadow = wi_region_shadow(memory);
@@ -27,7 +27,7 @@ __attribute__((no_sanitize_address)) static uint8_t mark_swap(
 	return before;
 }
 
-/* At most up to the end of a grain, on either side. */
+/* At most up to the end of a grain, in @to and in @from. */
 static void copy_grain(uint8_t *to, const uint8_t *from, size_t byte_count)
 {
 	const bool to_is_lent = is_lent(to);

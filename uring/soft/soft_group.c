@@ -7,7 +7,7 @@
 
 enum { PAGE_MASK = 4095 };
 
-/* As the program gave it: a number that was a pointer. */
+/* The program passed a pointer as a number. */
 static void *group_memory(uint64_t address)
 {
 	/* NOLINTNEXTLINE(performance-no-int-to-ptr) */
@@ -112,7 +112,7 @@ const char *wi_soft_group_check(struct wi_soft_group *group)
 	return wrong;
 }
 
-/* The one at the head is out of the ring. */
+/* Removes the head entry from the ring. */
 static void group_pass(struct wi_soft_group *group)
 {
 	const uint16_t id = group_entry(group, group->head++)->bid;
@@ -126,7 +126,7 @@ const struct io_uring_buf *wi_soft_group_peek(const struct wi_soft_group *group)
 		       : group_entry(group, group->head);
 }
 
-/* How many of the entries it looks at. */
+/* How many entries the kernel looks at. */
 static uint32_t peek_count(const struct wi_soft_group *group,
 			   uint32_t available, uint32_t max_bytes,
 			   uint32_t guess)
@@ -183,7 +183,7 @@ int wi_soft_group_take(const struct wi_soft_group *group, uint32_t max_bytes,
 	return 0;
 }
 
-/* io_kbuf_inc_commit(). Return: the last one touched is used up. */
+/* io_kbuf_inc_commit(). Return: true if the last buffer is used up. */
 static bool commit_bytes(struct wi_soft_group *group, uint32_t bytes)
 {
 	if (bytes == 0)
