@@ -1,6 +1,6 @@
 /* fuzz_input.h - a fuzzer's bytes, read as choices
  *
- * Past the end all is 0, so that every string of bytes is a whole input.
+ * Past the end every byte is 0, so any string of bytes is a complete input.
  */
 #ifndef WEIR_TEST_FUZZ_INPUT_H
 #define WEIR_TEST_FUZZ_INPUT_H
@@ -45,7 +45,7 @@ static inline uint32_t fuzz_below(struct fuzz_input *input, uint32_t count)
 	return value % count;
 }
 
-/* All of @out: what the input has, then zeroes. */
+/* Fills @out with the rest of the input, then with zeroes. */
 static inline void fuzz_fill(struct fuzz_input *input, void *out,
 			     size_t byte_count)
 {

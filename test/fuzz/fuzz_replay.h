@@ -1,8 +1,8 @@
-/* fuzz_replay.h - a fuzz target's corpus, run again as an ordinary test
+/* fuzz_replay.h - run the corpus of a fuzz target as an ordinary test
  *
- * Each fuzz_<target>.c has one function of libFuzzer's shape that aborts on a
- * broken promise. The fuzzer calls it through LLVMFuzzerTestOneInput()
- * (fuzz_entry.c); uring_test calls it through here.
+ * Each fuzz_<target>.c has one function with libFuzzer's signature, which
+ * aborts on an error. The fuzzer calls it through LLVMFuzzerTestOneInput()
+ * (fuzz_entry.c), uring_test through this file.
  */
 #ifndef WEIR_TEST_FUZZ_REPLAY_H
 #define WEIR_TEST_FUZZ_REPLAY_H
@@ -22,9 +22,9 @@ int wi_fuzz_text_one(const uint8_t *data, size_t size);
 
 /**
  * wi_fuzz_replay() - run a target over each file of a folder
- * @folder: regular files; those whose name starts with a dot are passed over
- * @one:    the target; it sees each file in a block of exactly its size, so
- *          that the sanitizers see a read past the end
+ * @folder: its regular files; names that start with a dot are skipped
+ * @one:    the target; it gets each file in a block of exactly its size, so the
+ *          sanitizers find a read past the end
  *
  * Return: how many files were run; negative errno if the folder or a file in
  *         it cannot be read. Thread: any.

@@ -1,4 +1,4 @@
-/* fuzz_ring.h - a small world around one ring, for programs of SQEs
+/* fuzz_ring.h - one ring with a few sockets and buffers, for random SQEs
  *
  *     socket pairs    0-1 and 2-3 streams, 4-5 datagrams; what is sent from
  *                     descriptor i is bytes of the value 'a' + i
@@ -6,8 +6,8 @@
  *     slots           a few direct descriptors
  *     ops             one record for each SQE, by its token
  *
- * fuzz_ring.c: the world, and what every completion must keep to.
- * fuzz_ring_op.c: what a program can do, and how each may end.
+ * fuzz_ring.c: the world, and the rules for every completion. fuzz_ring_op.c:
+ * the operations of a program, and their allowed results.
  */
 #ifndef WEIR_TEST_FUZZ_RING_H
 #define WEIR_TEST_FUZZ_RING_H
@@ -33,23 +33,23 @@ enum {
 
 struct ring_kind;
 
-/* One SQE. Its memory is static: the test cannot know of one that hides its
- * success when the kernel has done with it. */
+/* One SQE. Its memory is static: if it hides its success, the test cannot know
+ * when the kernel has finished with the memory. */
 struct ring_op {
 	const struct ring_kind *kind;
 	int fd_index;          /* or -1 */
-	uint32_t byte_count;   /* asked for */
+	uint32_t byte_count;   /* requested */
 	uint32_t completions;  /* so far */
-	bool is_over;          /* its last one has come */
-	bool is_hidden;        /* a success would not show, or nothing */
-	bool is_linked;        /* to the one that follows */
-	bool may_be_refused;   /* by flags that do not go together */
-	bool may_be_on_worker; /* asked for, or in a chain without its end */
+	bool is_over;          /* its last CQE has come */
+	bool is_hidden;        /* a success has no CQE, or no result has one */
+	bool is_linked;        /* to the next one */
+	bool may_be_refused;   /* because its flags conflict */
+	bool may_be_on_worker; /* by flag, or in a chain without its end */
 	struct weir_kernel_timespec time;
 	uint8_t own[RING_OWN_BYTES];
 };
 
-/* Bytes of a completion that have not been given back, and their digest. */
+/* Bytes of a completion that were not given back yet, and their digest. */
 struct ring_held {
 	struct weir_bufring_spans spans;
 	uint64_t digest;
@@ -62,15 +62,16 @@ struct ring_world {
 	int fds[RING_FDS];
 	bool has_bundles;
 	bool is_incremental;
-	bool has_drained;          /* from there on all may run on a worker */
+	bool has_drained;          /* from then on any op may run on a worker */
 	struct io_uring_sqe *last; /* not consumed yet; NULL: none */
 	bool last_is_published;    /* it is the kernel's */
 	uint32_t op_count;
 	uint32_t over_count;
-	uint32_t hidden_count; /* of those that are not over */
+	uint32_t hidden_count; /* hidden ops that are not over */
 	uint64_t taken;        /* SQEs */
 	uint64_t reaped;       /* CQEs */
-	int slots_filled; /* right at the end: workers complete out of order */
+	int slots_filled;      /* exact only at the end: workers complete out of
+				* order */
 	uint32_t held_count;
 	struct ring_held held[RING_HELD];
 };
@@ -78,16 +79,16 @@ struct ring_world {
 extern struct ring_op ring_ops[RING_OPS];
 extern struct msghdr ring_message; /* of every multishot recvmsg */
 
-/* How a result below zero is checked, and what an SQE is made of. */
+/* How to fill an SQE of a kind, and how to check its negative results. */
 struct ring_kind {
 	const char *name;
 	void (*fill)(struct ring_world *world, struct io_uring_sqe *sqe,
 		     struct ring_op *op);
-	/* Both may be NULL: 0 is the only success. */
+	/* Both may be NULL: then 0 is the only success. */
 	bool (*result_is_right)(const struct ring_op *op, int32_t result);
 	bool is_multishot;
 	bool takes_buffers;
-	const int *errnos; /* ends with 0; -ECANCELED is allowed to all */
+	const int *errnos; /* ends with 0; -ECANCELED is always allowed */
 };
 
 /* The kind of number @choice, of any size; NULL: not in this world. */
@@ -97,11 +98,11 @@ bool ring_kind_is_recvmsg(const struct ring_kind *kind);
 bool ring_kind_fills_slot(const struct ring_kind *kind);
 bool ring_kind_empties_slot(const struct ring_kind *kind);
 
-/* To the one before: where that one hides its success and fails, the rest of
- * the chain ends without completions. */
+/* True if @op is linked to the op before. If that one hides its success and
+ * fails, the rest of the chain ends without completions. */
 bool ring_is_linked(const struct ring_world *world);
 
-/* Link, drain, worker thread, hidden success: where the SQE admits it. */
+/* Adds link, drain, worker thread or hidden success, if the SQE allows it. */
 void ring_op_modify(struct io_uring_sqe *sqe, struct ring_op *op,
 		    uint8_t flags);
 

@@ -4,13 +4,13 @@
  *           `--> diff_play() --> a loop of net/ on the simulated one -> story
  *                                                      diff_compare(both)
  *
- * Clients act as the script says, one action after the other, in one thread
- * that turns the loop by hand. "Settle" turns it until nothing more happens;
- * actions without one in between race with each other and with the loop.
+ * One thread runs the clients' actions in the order of the script, and makes
+ * the passes of the loop. "Settle" makes passes until nothing more happens.
+ * Actions without a settle between them race with each other and with the loop.
  *
- * A story is what anybody outside can tell: the bytes that each side has got,
- * the callbacks, the reason of each close, counters. What the two kernels may
- * do differently is a row of diff_freedoms.
+ * A story is what an outside observer can see: the bytes that each side has
+ * got, the callbacks, the reason of each close, counters. What the two kernels
+ * may do differently is a row of diff_freedoms.
  */
 #ifndef WEIR_TEST_DIFF_H
 #define WEIR_TEST_DIFF_H
@@ -32,9 +32,9 @@ enum {
 enum diff_what {
 	DIFF_CONNECT,
 	DIFF_WRITE, /* amount: bytes */
-	DIFF_READ,  /* all that there is, while it settles */
+	DIFF_READ,  /* read everything, until it settles */
 	DIFF_FIN,   /* shutdown(SHUT_WR) */
-	DIFF_RST,   /* close, lingering for nothing */
+	DIFF_RST,   /* close with a linger time of 0 */
 	DIFF_HANG_UP,
 	DIFF_PAUSE, /* amount: ms */
 	DIFF_SETTLE,
@@ -55,13 +55,13 @@ enum diff_then {
 	DIFF_REFUSE,
 };
 
-/* What the handler does with each connection. */
+/* The handler's behaviour on each connection. */
 struct diff_reaction {
 	uint32_t greet_bytes; /* sent by on_open */
-	bool is_mute;         /* takes what comes, and answers nothing */
+	bool is_mute;         /* uses the bytes, and sends no answer */
 	uint32_t frame_bytes; /* uses whole frames only; 0: all */
 	uint32_t high_bytes;  /* of the send queue; 0: more than is sent */
-	uint32_t at_bytes;    /* once it has used so many, 0: in on_open ... */
+	uint32_t at_bytes;    /* after using so many bytes, 0: in on_open ... */
 	enum diff_then then;  /* ... it does this */
 };
 
@@ -75,10 +75,10 @@ struct diff_script {
  * it is not 0: connect, write, settle, read, FIN, RST, hang up, pause, stop. */
 void diff_parse(struct diff_script *out_script, const char *text);
 
-/* The reverse; returns @out_text, of DIFF_TEXT_BYTES. */
+/* The inverse of diff_parse(); returns @out_text, of DIFF_TEXT_BYTES. */
 char *diff_print(const struct diff_script *script, char *out_text);
 
-/* A script from a tape. */
+/* Draws a script from a tape. */
 void diff_draw(struct diff_script *out_script, struct weir_tape *tape);
 
 /* ---- stories ----------------------------------------------------------- */
@@ -90,8 +90,9 @@ struct diff_conn {
 				   * r: on_writable, c: on_close */
 	uint64_t shown_bytes;
 	uint64_t received_bytes; /* by the client */
-	bool is_wrong;           /* a byte that was shown, or received */
-	enum diff_end end;       /* as the client has seen it */
+	bool is_wrong;           /* the handler or the client got a wrong
+				  * byte */
+	enum diff_end end;       /* as the client saw it */
 	struct weir_close_reason reason;
 };
 
@@ -117,21 +118,22 @@ struct diff_world {
 	void (*fin)(void *ctx, uint32_t conn);
 	void (*rst)(void *ctx, uint32_t conn);
 	void (*hang_up)(void *ctx, uint32_t conn);
-	/* Time passes and no side does anything. */
+	/* Time passes without any action. */
 	void (*pass)(void *ctx, uint64_t ns);
-	/* Whether more may happen; asked after each turn. */
+	/* True if nothing more can happen; called after each pass. */
 	bool (*is_settled)(void *ctx, bool is_as_expected);
 };
 
-/* The real one, and the simulated one on @sim. */
+/* The real kernel, and the simulated one on @sim. */
 struct diff_world *diff_real_open(void);
 void diff_real_close(struct diff_world *world);
 struct diff_world *diff_sim_open(void);
 void diff_sim_close(struct diff_world *world);
-/* Anew, with this tape; NULL: the benign one, and a wire as of loopback. */
+/* Restarts the simulation with this tape; NULL: the benign tape, with a wire
+ * like loopback. */
 void diff_sim_start(struct diff_world *world, struct weir_tape *tape);
 
-/* @expected: the story to wait for at each settle; NULL: none is known. */
+/* @expected: the story to wait for at each settle; NULL: unknown. */
 void diff_play(const struct diff_world *world, const struct diff_script *script,
 	       const struct diff_story *expected, struct diff_story *out_story);
 
@@ -139,7 +141,7 @@ void diff_play(const struct diff_world *world, const struct diff_script *script,
 
 /* What may differ. */
 enum {
-	DIFF_MAY_SHOW = 1 << 0,    /* how many bytes the handler is shown */
+	DIFF_MAY_SHOW = 1 << 0,    /* how many bytes the handler gets */
 	DIFF_MAY_RECEIVE = 1 << 1, /* how many bytes the client gets */
 	DIFF_MAY_END = 1 << 2,     /* whether the client sees a FIN or a RST */
 	DIFF_MAY_REASON = 1 << 3,
@@ -151,12 +153,12 @@ enum {
 };
 
 /**
- * struct diff_freedom - one thing that is left to a kernel
+ * struct diff_freedom - one difference that is allowed between kernels
  * @may: DIFF_MAY_*
- * @has: whether @script leaves it free, for @conn
+ * @has: true if @script allows it for @conn
  *
- * They hold for a simulation that draws its order from a tape. In the benign
- * one, over a wire that takes no time, there is none: that is loopback.
+ * They apply to a simulation that draws its order from a tape. The benign
+ * simulation, over a wire without delay, is like loopback and has none.
  */
 struct diff_freedom {
 	const char *name;
@@ -167,8 +169,8 @@ struct diff_freedom {
 extern const struct diff_freedom diff_freedoms[];
 extern const uint32_t diff_freedom_count;
 
-/* Return: whether connection @conn differs, at one settle, by more than the
- * freedoms allow; in which way, to @out_text if it is not NULL. */
+/* Return: true if connection @conn differs at one settle by more than the
+ * freedoms allow; the difference goes to @out_text, unless it is NULL. */
 bool diff_settle_differs(const struct diff_script *script, bool is_any_order,
 			 uint32_t conn, const struct diff_conn *sim,
 			 const struct diff_conn *real, char *out_text);

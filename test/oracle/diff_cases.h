@@ -1,4 +1,4 @@
-/* diff_cases.h - orders of ends that matter, by name */
+/* diff_cases.h - named scripts: important orders of closes and resets */
 #ifndef WEIR_TEST_DIFF_CASES_H
 #define WEIR_TEST_DIFF_CASES_H
 

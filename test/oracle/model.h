@@ -1,12 +1,12 @@
-/* model.h - small programs of entries, played on one kernel or another
+/* model.h - small programs of SQEs, run on the real or the simulated kernel
  *
  *     tape --> program --> play(real)  --> outcome --+
  *                    \---> play(model) --> outcome --+-- the same?
  *
  * A program has up to six operations on the two ends of one connection. Its
- * outcome is the result of each operation, completion by completion, the bytes
- * that it received, and what was left in the sockets. The order between
- * completions of different operations is not part of it: the partial order.
+ * outcome is every completion of each operation, the bytes received, and the
+ * bytes left in the sockets. The order between completions of different
+ * operations is not part of it.
  */
 #ifndef WEIR_TEST_MODEL_H
 #define WEIR_TEST_MODEL_H
@@ -26,7 +26,7 @@ enum {
 	MODEL_NO_GROUP = 3,
 };
 
-/* What follows an operation. */
+/* What happens after an operation. */
 enum model_pause { MODEL_BATCH = 0, MODEL_SUBMIT, MODEL_SETTLE };
 
 struct model_op {
@@ -45,8 +45,8 @@ struct model_op {
 struct model_program {
 	uint32_t op_count;
 	bool is_incremental;
-	bool gives_back; /* buffers, at once */
-	bool is_raw;     /* does what bufring.h forbids: no spans */
+	bool gives_back; /* returns buffers at once */
+	bool is_raw;     /* without spans, which bufring.h forbids */
 	uint32_t buf_count;
 	uint32_t send_buf_count;
 	struct model_op ops[MODEL_OPS];
@@ -55,13 +55,13 @@ struct model_program {
 struct model_cqe {
 	int32_t res;
 	uint32_t flags;
-	uint32_t digest; /* of what it received */
+	uint32_t digest; /* of the received bytes */
 };
 
 struct model_outcome {
 	uint32_t counts[MODEL_OPS];
 	struct model_cqe cqes[MODEL_OPS][MODEL_CQES];
-	/* What could be read in the end, and how that ended. */
+	/* The bytes left to read at the end, and how reading ended. */
 	struct {
 		uint32_t byte_count;
 		uint32_t digest;
@@ -72,13 +72,13 @@ struct model_outcome {
 void model_program_draw(struct model_program *program, struct weir_tape *tape);
 
 /**
- * model_play() - run it
+ * model_play() - run a program
  * @kernel: real or simulated
  * @fds:    the two ends; both are closed
- * @want:   to be followed, or NULL: then the outcome is not compared
+ * @want:   the outcome to compare with, or NULL
  *
- * Return: true if the outcome is @want. As soon as it cannot be, the run ends:
- * then it has looked at no choice beyond, and @out_outcome is not whole.
+ * Return: true if the outcome is @want. The run ends at the first difference:
+ * it reads no further choice, and @out_outcome is then incomplete.
  */
 bool model_play(const struct weir_kernel *kernel, int fds[2],
 		const struct model_program *program,
@@ -87,7 +87,7 @@ bool model_play(const struct weir_kernel *kernel, int fds[2],
 
 /* The real kernel, with loopback flushed after each enter (loopback.h). */
 const struct weir_kernel *model_real_open(void);
-/* Two connected sockets of it. */
+/* Two connected sockets of the real kernel. */
 void model_real_pair(int out_fds[2]);
 void model_real_end(void);
 

@@ -1,9 +1,9 @@
-/* model_lies.h - outcomes that no kernel has, and a model that is wrong
+/* model_lies.h - outcomes that no kernel has, and a faulty model
  *
  *     true outcome --> one part changed --> the model must not have it
  *     true outcome --> a model whose completions are changed must not have it
  *
- * A check that cannot fail is worth nothing: these make sim-model fail.
+ * They prove that the test sim-model can fail.
  */
 #ifndef WEIR_TEST_MODEL_LIES_H
 #define WEIR_TEST_MODEL_LIES_H
@@ -11,8 +11,8 @@
 #include "model.h"
 
 /**
- * struct model_lie - a thing that no kernel does
- * @tell: changes @outcome so; false: there is no place for it
+ * struct model_lie - a change that no kernel makes
+ * @tell: makes that change to @outcome; false: it does not apply
  */
 struct model_lie {
 	const char *what;

@@ -5,8 +5,8 @@
  *                   |    and no schedule that begins alike follows   v
  *                   +--> some tapes of seeds in between           the tape
  *
- * Systematic: an outcome is refuted only after all schedules up to a number of
- * bends have been tried, or as many as the bound allows.
+ * The search is systematic: it refutes an outcome only after all schedules up
+ * to a number of bends, or up to the bound on plays.
  */
 #ifndef WEIR_TEST_MODEL_SEARCH_H
 #define WEIR_TEST_MODEL_SEARCH_H
@@ -14,9 +14,9 @@
 #include "model_lies.h"
 
 /**
- * struct model_search - zero but for the first two
+ * struct model_search - all zero except the first two
  * @plays_max: per outcome; 0: MODEL_PLAYS
- * @error:     what is wrong with the model; NULL: nothing that we know of
+ * @error:     the planted mistake of the model; NULL: none
  * @plays:     so far, of all outcomes
  */
 struct model_search {
@@ -32,7 +32,7 @@ enum { MODEL_PLAYS = 4000000 };
 void model_search_open(struct model_search *search);
 void model_search_close(struct model_search *search);
 
-/** model_search_benign() - what the model does if nothing is bent. */
+/** model_search_benign() - the outcome of the model without any bend. */
 void model_search_benign(struct model_search *search,
 			 const struct model_program *program,
 			 struct model_outcome *out_outcome);
@@ -40,7 +40,7 @@ void model_search_benign(struct model_search *search,
 /**
  * model_search_find() - a tape on which @program has the outcome @want
  *
- * Return: plays that it took, 1 for the benign one; 0: none has been found.
+ * Return: the number of plays, 1 for the benign one; 0: not found.
  */
 uint64_t model_search_find(struct model_search *search,
 			   const struct model_program *program,

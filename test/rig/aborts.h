@@ -1,8 +1,8 @@
-/* aborts.h - whether a misuse meets its assert
+/* aborts.h - does a misuse reach its assert?
  *
- * Caught here rather than by Check's raise_signal, so that it also runs with
- * CK_FORK=no and so that gcov's counters survive. What the misuse had begun is
- * left as it was at the assert: throw it away.
+ * Caught here and not by Check's raise_signal, so it also works with CK_FORK=no
+ * and keeps gcov's counters. The objects of the misuse stay as they were at the
+ * assert: do not use them again.
  */
 #ifndef WEIR_TEST_ABORTS_H
 #define WEIR_TEST_ABORTS_H
@@ -19,7 +19,7 @@ static inline void wi_abort_caught(int signal)
 	siglongjmp(wi_abort_return, signal);
 }
 
-/* Runs @misuse. Return: whether it ended in SIGABRT. */
+/* Runs @misuse. Return: true if it ended in SIGABRT. */
 static inline bool wi_aborts(void (*misuse)(void *ctx), void *ctx)
 {
 	struct sigaction action = { .sa_handler = wi_abort_caught };

@@ -1,9 +1,9 @@
-/* failing.h - a kernel of which one call fails, or all from there on
+/* failing.h - a kernel whose n-th call fails, or all from the n-th on
  *
  *     calls 1 2 3 4 5 6 7 ...
- *               ^           fails_at 3: this one, or this and all after it
+ *               ^           fails_at 3: this one, or this and all later ones
  *
- * Counted are the calls that can fail: those that give something back cannot.
+ * It counts only calls that can fail. A call that frees a resource cannot.
  */
 #ifndef WEIR_TEST_FAILING_H
 #define WEIR_TEST_FAILING_H
@@ -14,12 +14,12 @@ struct failing {
 	struct kernel_wrap wrap; /* for the code under test; any thread */
 	uint32_t fails_at;       /* counted from 1; 0: never */
 	bool is_for_ever;
-	bool spares_enter; /* an enter is not counted */
+	bool spares_enter; /* do not count enters */
 	int err;           /* negative */
 
 	uint32_t calls; /* so far */
 	uint32_t refused;
-	int mappings; /* that are left */
+	int mappings; /* not unmapped yet */
 };
 
 /* @under: NULL for weir_kernel_default(). */

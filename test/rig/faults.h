@@ -1,6 +1,6 @@
-/* faults.h - the default kernel, with failures where a test asks for them
+/* faults.h - the default kernel, with failures that a test selects
  *
- *     ring --> enter: whole, short, not called, called but not reported
+ *     ring --> enter: complete, short, not called, called but not reported
  *              setup, map, register: an errno
  *              closes, unmaps, sleeps: counted
  */
@@ -14,7 +14,7 @@ struct weir_ring;
 enum wi_enter_fault {
 	WI_ENTER_WHOLE = 0,  /* pass the call on                             */
 	WI_ENTER_NOT_CALLED, /* fail with enter_errno; the kernel saw nothing */
-	WI_ENTER_NOT_TOLD,   /* call, then fail with enter_errno all the same */
+	WI_ENTER_NOT_TOLD,   /* call, then fail with enter_errno              */
 	WI_ENTER_SHORT,      /* submit only enter_short_count                 */
 	WI_ENTER_FAULT_COUNT /* stays last */
 };
@@ -29,11 +29,11 @@ struct wi_entered {
 	struct weir_kernel_timespec timeout;
 };
 
-/* Zero faults is the kernel as it is. */
+/* All zero is the unchanged kernel. */
 struct wi_faults {
-	struct kernel_wrap wrap; /* its kernel is what the ring is given */
+	struct kernel_wrap wrap; /* its kernel goes into the ring's options */
 
-	/* The next enters_faulty calls of enter. With a seed, each of them
+	/* Affects the next enters_faulty calls of enter. With a seed, each
 	 * draws its own fault instead of enter_fault. */
 	enum wi_enter_fault enter_fault;
 	int enter_errno; /* negative */
@@ -48,10 +48,10 @@ struct wi_faults {
 	int map_errno;                  /* ...with this */
 	uint32_t register_opcode;       /* with register_errno: fails always */
 	int register_errno;
-	uint8_t probe_last_op; /* not 0: the answer to PROBE */
+	uint8_t probe_last_op; /* not 0: last_op in the answer to PROBE */
 
-	/* What was seen. Calls that were willing to sleep although completions
-	 * were there are looked for on this ring, if it is set. */
+	/* Observations. If this ring is set, enters that may sleep although
+	 * completions are ready are counted on it. */
 	const struct weir_ring *watched;
 	uint32_t enters;
 	struct wi_entered last; /* the last enter's arguments */

@@ -5,8 +5,9 @@
  *                           +--> answers itself                     |
  *            <---------------------- the result may be changed -----+
  *
- * All that a test does to a kernel goes through this: faults, clocks, counts,
- * lies. Calls come from any thread; a call is the caller's own.
+ * Every change of a kernel by a test goes through this: faults, clocks, counts,
+ * wrong answers. Calls come from any thread; each has its own struct
+ * kernel_call.
  */
 #ifndef WEIR_TEST_KERNEL_WRAP_H
 #define WEIR_TEST_KERNEL_WRAP_H
@@ -44,7 +45,7 @@ enum kernel_call_id {
 	CALL_COUNT /* stays last */
 };
 
-/* One call: its arguments, by the name of the call, and what comes of it. */
+/* One call: its arguments, by the name of the call, and its result. */
 struct kernel_call {
 	enum kernel_call_id id;
 	int result;
@@ -106,7 +107,7 @@ struct kernel_call {
 			int how;     /* shutdown() only */
 		} fd; /* listen(), disconnect(), shutdown(), close(), doorbell
 		       */
-		uint64_t ns; /* of the clock; or to pause */
+		uint64_t ns; /* result of the clock, or time to pause */
 		struct {
 			const uint32_t *word;
 			uint32_t value; /* wait() only */
@@ -122,22 +123,22 @@ struct kernel_wrap {
 	struct weir_kernel kernel; /* for the code under test */
 	const struct weir_kernel *under;
 
-	/* May change the arguments. True: the kernel is not called, and the
-	 * answer is call->result (of the clock: call->ns). NULL: nothing. */
+	/* May change the arguments. Return true to skip the kernel: the answer
+	 * is then call->result (of the clock: call->ns). May be NULL. */
 	bool (*before)(void *ctx, struct kernel_call *call);
-	/* What the kernel has answered, which it may change. NULL: nothing. */
+	/* May change the kernel's answer. May be NULL. */
 	void (*after)(void *ctx, struct kernel_call *call);
 	void *ctx;
 };
 
-/* The kernel under it: NULL for weir_kernel_default(). @wrap must not move. */
+/* @under: NULL for weir_kernel_default(). @wrap must not move. */
 void kernel_wrap_init(struct kernel_wrap *wrap, const struct weir_kernel *under,
 		      bool (*before)(void *ctx, struct kernel_call *call),
 		      void (*after)(void *ctx, struct kernel_call *call),
 		      void *ctx);
 
-/* The call as it would have been without a wrapper; for one that before() is to
- * answer, but not before the kernel has. */
+/* Makes the call without the wrapper: for a before() that answers a call
+ * itself, but needs the kernel's result first. */
 void kernel_wrap_call(const struct kernel_wrap *wrap, struct kernel_call *call);
 
 #endif

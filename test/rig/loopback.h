@@ -1,12 +1,11 @@
-/* loopback.h - what was sent over loopback has arrived
+/* loopback.h - wait until data sent over loopback has arrived
  *
- *     send(2) --> queue of this CPU --> receiver
- *     a datagram to oneself, behind it in the same queue: once it is back, all
- *     that was in front of it has been handled
+ *     send(2) --> queue of this CPU --> receiver a datagram to oneself is
+ *     behind it in the same queue: once it is back, the kernel has handled
+ *     everything before it
  *
- * The kernel mostly empties that queue before a sender goes on; now and then it
- * leaves that to a thread of its own. A test that compares what happens at each
- * step waits for it here.
+ * The kernel usually empties that queue before the sender continues; sometimes
+ * a kernel thread does it later. A test that compares every step waits here.
  */
 #ifndef WEIR_TEST_LOOPBACK_H
 #define WEIR_TEST_LOOPBACK_H
@@ -22,8 +21,8 @@ struct loopback {
 void loopback_open(struct loopback *loopback);
 void loopback_close(struct loopback *loopback);
 
-/* Waits until what this thread has sent has arrived, and the answers of TCP to
- * it as well. */
+/* Waits until all data that this thread sent has arrived, and TCP's answers
+ * too. */
 void loopback_flush(const struct loopback *loopback);
 
 #endif

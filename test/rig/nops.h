@@ -1,4 +1,4 @@
-/* nops.h - entries that do nothing, to see that none is lost or doubled */
+/* nops.h - NOP entries, to check that none is lost or submitted twice */
 #ifndef WEIR_TEST_NOPS_H
 #define WEIR_TEST_NOPS_H
 
@@ -6,10 +6,11 @@
 
 struct weir_ring;
 
-/* Takes @count entries; they bear the numbers from @first on. */
+/* Takes @count entries with the numbers from @first on. */
 void wi_nops_take(struct weir_ring *ring, uint64_t first, uint32_t count);
 
-/* They complete in order, so "exactly once each" is "first, first + 1, ...". */
+/* Checks for first, first + 1, ...: NOPs complete in order, each exactly
+ * once. */
 void wi_nops_expect(struct weir_ring *ring, uint64_t first, uint32_t count);
 
 #endif

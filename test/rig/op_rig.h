@@ -1,7 +1,7 @@
-/* op_rig.h - what the tests of single operations share
+/* op_rig.h - shared by the tests of single operations
  *
- * A ring with a small table of descriptors and a few buffers, all against the
- * real kernel. Every call works or fails the running test.
+ * A ring on the real kernel with a small table of descriptors and a few
+ * buffers. Every call succeeds or fails the running test.
  */
 #ifndef WEIR_TEST_OP_RIG_H
 #define WEIR_TEST_OP_RIG_H
@@ -25,7 +25,8 @@ enum {
 	RIG_BUF_BYTES = 64,
 };
 
-/* user_data: a single operation has DONE, others their own. */
+/* user_data: DONE for a single operation, another value for each further
+ * one. */
 enum { DONE = 100, FIRST, SECOND, THIRD, CANCEL };
 
 struct rig {
@@ -39,7 +40,7 @@ void rig_open_cq(struct rig *rig, uint32_t cq_entry_count);
 void rig_open(struct rig *rig);
 void rig_close(struct rig *rig);
 
-/* Whether this kernel knows the opcode. */
+/* True if this kernel knows the opcode. */
 bool rig_knows(struct rig *rig, uint8_t opcode);
 
 struct io_uring_sqe *rig_take(struct rig *rig);
@@ -47,37 +48,39 @@ struct io_uring_sqe *rig_take(struct rig *rig);
 /* Submits without sleeping, and runs deferred work. */
 void rig_submit(struct rig *rig);
 
-/* Leaves the running test where there are none. */
+/* Skips the running test if the kernel has no bundles. */
 #define rig_need_bundles(rig)                                                  \
 	wi_skip_unless((weir_ring_features(&(rig)->ring) &                     \
 			IORING_FEAT_RECVSEND_BUNDLE) != 0,                     \
 		       "no bundles before Linux 6.10")
 
-/* Names @sqe and submits it: in flight, or completed, after this. */
+/* Sets the user_data of @sqe and submits it. It is then in flight or
+ * completed. */
 void rig_start(struct rig *rig, struct io_uring_sqe *sqe, uint64_t token);
 
-/* Submits @sqe, waits for it, the only thing that can complete; its CQE. */
+/* Submits @sqe and returns its CQE. No other operation may be in flight. */
 struct io_uring_cqe rig_cqe(struct rig *rig, struct io_uring_sqe *sqe);
-/* The same; its result. */
+/* The same, but returns only the result. */
 int32_t rig_do(struct rig *rig, struct io_uring_sqe *sqe);
 
 /* The next completion, which must be of @token and have F_MORE or not. */
 struct io_uring_cqe rig_next(struct rig *rig, uint64_t token, bool has_more);
 
-/* Nothing is ready, not even after another look. */
+/* Checks twice that no completion is ready. */
 void rig_is_quiet(struct rig *rig);
 
-/* The one of @cqes that answers @token. */
+/* The one of @cqes with @token. */
 struct io_uring_cqe rig_pick(const struct io_uring_cqe *cqes, uint32_t count,
 			     uint64_t token);
 
-/* Cancels all of @token and collects both: the result of the target. */
+/* Cancels all of @token and reaps both CQEs. Returns the target's result. */
 int32_t rig_cancel(struct rig *rig, uint64_t token);
 
 /* Takes every buffer out of the group, by receives from a socket pair. */
 void rig_drain_group(struct rig *rig);
 
-/* The content of a completion's buffer is @text; gives the buffer back. */
+/* Checks that the completion's buffer contains @text, and returns the
+ * buffer. */
 void rig_holds(struct rig *rig, const struct io_uring_cqe *cqe,
 	       const char *text);
 
@@ -90,16 +93,17 @@ void rig_udp_pair(int out_fds[2]);
 void rig_unix_pair(int out_fds[2]);
 void rig_close_pair(const int fds[2]);
 
-/* Loopback, port of the kernel's choice. */
+/* Loopback; the kernel chooses the port. */
 struct sockaddr_in rig_loopback(void);
 
-/* An empty file that has no name any more. */
+/* An empty, unlinked file. */
 int rig_file(void);
 
-/* A read that waits on an eventfd: a thing to cancel. */
+/* A read that waits on an eventfd, as a target to cancel. */
 int rig_pending_read(struct rig *rig, uint64_t token);
 
-/* Bytes that are in fact sent, and no end in sight: sets small buffers. */
+/* Sets small socket buffers, so that a long send is in progress but cannot
+ * end. */
 void rig_small_buffers(int sender, int receiver);
 
 #endif

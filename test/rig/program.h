@@ -1,8 +1,8 @@
-/* program.h - weir-echo and weir-load as whole programs: start them, read what
- * they say, look into their JSON
+/* program.h - run weir-echo and weir-load as programs: start them, read their
+ * output and their JSON
  *
- * They are looked for in $WEIR_TOOLS_DIR, or where the build has put them. The
- * calls fail the running test with a sentence rather than return an error.
+ * They are found in $WEIR_TOOLS_DIR, or in the build directory. The calls do
+ * not return errors: they fail the running test with a message.
  */
 #ifndef WEIR_TEST_PROGRAM_H
 #define WEIR_TEST_PROGRAM_H
@@ -12,14 +12,14 @@
 #include <sys/types.h>
 
 enum {
-	PROGRAM_TIMEOUT_S = 120, /* for a test case of them */
+	PROGRAM_TIMEOUT_S = 120, /* for one test case */
 	PROGRAM_ARGS_MAX = 32,
 	PROGRAM_TEXT_BYTES = 64 * 1024,
 };
 
 struct program {
 	pid_t pid;
-	int out; /* what it says on stdout, and on stderr */
+	int out; /* its stdout, and its stderr */
 	int err;
 	uint16_t port; /* where weir-echo serves */
 };
@@ -33,13 +33,14 @@ struct outcome {
 /* NULL: this build has none. */
 const char *tools_dir(void);
 
-/* A folder for the files of one test: echo.json, load.json and trace. */
+/* Opens a directory for the files of one test: echo.json, load.json and
+ * trace. */
 void scratch_open(void);
 const char *scratch_path(const char *name);
 void scratch_close(void);
 
-/* @args end with NULL; the first is a program of ours, or one on the PATH, and
- * so may any other be. */
+/* @args end with NULL. The first, and any other, may be a program of weir or
+ * one on the PATH. */
 struct program program_start(const char *const *args);
 /* The same; the new process calls @prepare before it becomes the program. */
 struct program program_start_after(void (*prepare)(void),
@@ -47,14 +48,14 @@ struct program program_start_after(void (*prepare)(void),
 void program_join(struct program *program, struct outcome *outcome);
 void program_run(const char *const *args, struct outcome *outcome);
 
-/* Whether strace(1) is here and may alter what the kernel answers. */
+/* True if strace(1) is installed and may change the kernel's answers. */
 bool program_may_inject(void);
 
 void expect_status(const struct outcome *outcome, int want);
-/* One line, and that on stderr. */
+/* Checks for exactly one line, on stderr. */
 void expect_one_line(const struct outcome *outcome);
 
-/* Starts weir-echo and waits until it says where it serves. */
+/* Starts weir-echo and waits until it prints its address. */
 struct program echo_program(const char *const *args);
 
 #define ECHO_ARGS                                                              \
@@ -64,11 +65,11 @@ struct program echo_program(const char *const *args);
 /* weir-load with @args, against @port. */
 struct program load_program(uint16_t port, const char *const *args);
 
-/* A whole file, found to be JSON. The caller frees it. */
+/* Reads a whole file, and checks that it is JSON. The caller frees it. */
 char *json_read(const char *name);
 
-/* The number behind the last of @keys, each looked for behind the one before;
- * keys end with NULL. */
+/* The number after the last of @keys; each key is searched for after the one
+ * before. Keys end with NULL. */
 uint64_t json_number(const char *text, const char *const *keys);
 
 #define NUMBER(text, ...)                                                      \

@@ -1,4 +1,4 @@
-/* range.h - a small range of blocks, for the tests of what lives in blocks */
+/* range.h - a small range of blocks, for tests of code that uses blocks */
 #ifndef WEIR_TEST_RANGE_H
 #define WEIR_TEST_RANGE_H
 
@@ -10,7 +10,7 @@
 #include <sys/mman.h>
 
 enum {
-	WI_RANGE_LARGEST = 2, /* blocks of the largest order in it */
+	WI_RANGE_LARGEST = 2, /* number of blocks of the largest order */
 };
 
 struct wi_range {
@@ -39,8 +39,8 @@ static inline void wi_range_close(struct wi_range *range)
 	free(range->table);
 }
 
-/* Nothing is in use, and everything is one piece again: the largest blocks
- * can all be had, and nothing beside them. */
+/* Checks that no block is in use and all are merged: the largest blocks can be
+ * taken, and nothing besides them. */
 static inline void wi_range_is_whole(struct wi_range *range)
 {
 	struct wi_blocks *blocks = &range->blocks;
@@ -60,7 +60,7 @@ static inline void wi_range_is_whole(struct wi_range *range)
 	ck_assert_uint_eq(wi_blocks_check(blocks), 0);
 }
 
-/* Takes blocks of @order until there are none, and forgets them. */
+/* Takes all blocks of @order, and never returns them. */
 static inline void wi_range_hog(struct wi_range *range, unsigned order)
 {
 	while (wi_blocks_take(&range->blocks, order) != NULL)

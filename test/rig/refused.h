@@ -10,7 +10,7 @@
 
 #include "op_rig.h"
 
-/* What the entry names as its descriptor; made for the row, closed after it. */
+/* The descriptor of the entry; opened for the row, closed after it. */
 enum refused_object {
 	REFUSED_NOTHING, /* -1 */
 	REFUSED_FILE,
@@ -31,7 +31,8 @@ struct refused {
 	void (*prepare)(struct rig *rig); /* before the entry is taken; NULL */
 };
 
-/* Does it, and fails the running test if the kernel answers something else. */
+/* Runs the row, and fails the running test on a different answer of the
+ * kernel. */
 void refused_check(const struct refused *refused);
 
 #endif

@@ -1,8 +1,7 @@
-/* ring_view.h - a ring as its kernel sees it, for a wrapper that changes it
+/* ring_view.h - a ring seen from the kernel's side, for a wrapper
  *
- *     setup, map ----> where its queues lie
- *     before enter --> the entries that it submits
- *     after enter ---> the completions that are new
+ *     setup, map ----> where its queues are before enter --> the entries that
+ *     it submits after enter ---> the new completions
  *
  * One ring at a time.
  */
@@ -19,16 +18,16 @@ struct ring_view {
 	uint32_t cqe_index; /* the next that is posted */
 };
 
-/* From after(), of every call: it looks at setup and map. */
+/* Call it from after() for every call: it reads setup and map. */
 void ring_view_follow(struct ring_view *view, const struct kernel_call *call);
 
-/* The entries that @call submits, each of which @change may change. Before the
- * kernel has seen them. */
+/* Passes each entry that @call submits to @change, before the kernel reads
+ * them. */
 void ring_view_submitted(struct ring_view *view, const struct kernel_call *call,
 			 void (*change)(void *ctx, struct io_uring_sqe *sqe),
 			 void *ctx);
 
-/* The completions since the last time. */
+/* Passes on the completions since the last call. */
 void ring_view_completed(struct ring_view *view,
 			 void (*change)(void *ctx, struct io_uring_cqe *cqe),
 			 void *ctx);

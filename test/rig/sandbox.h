@@ -1,10 +1,11 @@
-/* sandbox.h - a thread for which the kernel is another one
+/* sandbox.h - a thread with a restricted kernel
  *
  *     the test ---- sandbox_run() ........................ goes on, as it was
  *                      '--> thread: sandbox_deny(), sandbox_root() --> ends
  *
- * A filter of system calls and a root folder belong to a thread, not to its
- * process, and end with it. Unlike in a child, gcov counts what was reached.
+ * A filter of system calls and a root directory belong to a thread, not to its
+ * process, and end with it. Unlike a child process, a thread keeps gcov's
+ * counters.
  */
 #ifndef WEIR_TEST_SANDBOX_H
 #define WEIR_TEST_SANDBOX_H
@@ -14,12 +15,11 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-/* Runs @body in a thread, in which it must not assert, and returns what it
- * returns. */
+/* Runs @body in a thread and returns its result. @body must not assert. */
 int sandbox_run(int (*body)(void *ctx, struct weir_error *error), void *ctx,
 		struct weir_error *out_error);
 
-/* A system call that is answered with @err. */
+/* A system call that fails with @err. */
 struct sandbox_denial {
 	int err;         /* negative */
 	uint32_t number; /* SYS_... */
@@ -28,10 +28,10 @@ struct sandbox_denial {
 	uint32_t arg; /* ...is this */
 };
 
-/* From here to the end of the calling thread. False: not allowed to. */
+/* Holds until the calling thread ends. False: not permitted. */
 bool sandbox_deny(const struct sandbox_denial *denial);
 
-/* @folder is the root of the calling thread. False: not allowed to. */
+/* Makes @folder the root of the calling thread. False: not permitted. */
 bool sandbox_root(const char *folder);
 
 #endif

@@ -1,4 +1,4 @@
-/* seen.h - what a server tells of itself, a piece at a time */
+/* seen.h - single values from the reports of a server */
 #ifndef WEIR_TEST_SEEN_H
 #define WEIR_TEST_SEEN_H
 
@@ -6,10 +6,10 @@
 
 struct weir_server_snapshot seen_server(struct weir_server *server);
 
-/* Present or not. */
+/* The loop may be absent. */
 struct weir_loop_snapshot seen_loop(struct weir_server *server, uint32_t index);
 
-/* Of the first address. */
+/* The port of the first address. */
 uint16_t seen_port(struct weir_server *server);
 
 /* Sum of the counters of all loops. */

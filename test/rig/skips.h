@@ -2,9 +2,9 @@
  *
  *     the test's process: wi_skip_note() --shared memory--> main: counts
  *
- * A skip of kind WI_SKIP_HOST is one too many: the kernel or the machine lacks
- * something. One of kind WI_SKIP_ASKED is what was asked for: by a build
- * without the part, by WEIR_FORCE_OFF, or by the first tier.
+ * A skip of kind WI_SKIP_HOST is unwanted: the kernel or the machine lacks
+ * something. A skip of kind WI_SKIP_ASKED was requested: by a build without the
+ * part, by WEIR_FORCE_OFF, or by the first tier.
  */
 #ifndef WEIR_TEST_SKIPS_H
 #define WEIR_TEST_SKIPS_H
@@ -17,19 +17,20 @@ enum wi_skip_kind {
 	WI_SKIP_ASKED,
 };
 
-/* Before the first test: memory that all processes of tests share. */
+/* Call it before the first test: it maps memory that all test processes
+ * share. */
 void wi_skips_open(void);
 
-/* Forget all: the next suite begins. */
+/* Clears all notes for the next suite. */
 void wi_skips_clear(void);
 
-/* Prints a line, and notes it. @test may be Check's name of a function. */
+/* Prints a line, and records the skip. @test may be Check's function name. */
 void wi_skip_note(const char *test, const char *reason, enum wi_skip_kind kind);
 
 /* How many skips were noted for @test; NULL: for all. */
 uint32_t wi_skips_of(const char *test);
 
-/* All that was noted was asked for; and there was something. */
+/* True if there were skips, and all of them were requested. */
 bool wi_skips_were_asked(void);
 
 #endif

@@ -1,8 +1,7 @@
-/* support.h - what the test files share
+/* support.h - shared by all test files
  *
- * Everything here either works or fails the running test with a sentence, so
- * that no caller checks a result. Ports are the kernel's choice, and nothing
- * waits by sleeping.
+ * Every call succeeds or fails the running test with a message, so callers
+ * check no results. The kernel chooses ports, and no call waits by sleeping.
  */
 #ifndef WEIR_TEST_SUPPORT_H
 #define WEIR_TEST_SUPPORT_H
@@ -28,8 +27,8 @@ struct weir_ring_opts;
 
 /* ---- skipping ---------------------------------------------------------- */
 
-/* A sanitizer is a part of the program: it wants /proc, its own mappings, and
- * to know the CPUs, and says so on the program's stderr. */
+/* A sanitizer is part of the program: it needs /proc, its own mappings and the
+ * list of CPUs, and complains on the program's stderr. */
 #if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
 #define WI_HAS_SANITIZER 1
 #elif defined(__has_feature)
@@ -42,18 +41,17 @@ struct weir_ring_opts;
 #define WI_HAS_SANITIZER 0
 #endif
 
-/* Leaves the running test, which then counts as skipped, with a line that says
- * why: the kernel or the machine lacks something. A macro because a function
- * cannot return from its caller. */
+/* Skips the running test, and prints why: the kernel or the machine lacks
+ * something. A macro, because a function cannot return from its caller. */
 #define wi_skip_unless(condition, reason)                                      \
 	wi_skip_as(WI_SKIP_HOST, condition, reason)
 
-/* The same where it was asked for: this build is without the part. */
+/* The same, but requested: this build lacks the part. */
 #define wi_skip_unless_built(condition, reason)                                \
 	wi_skip_as(WI_SKIP_ASKED, condition, reason)
 
-/* The same in the first tier: the test depends on the clock of a machine that
- * may be busy, or its length is its point. */
+/* The same, in the first tier: the test depends on the clock of a machine that
+ * may be busy, or it is long on purpose. */
 #define wi_skip_unless_deep(reason)                                            \
 	wi_skip_as(WI_SKIP_ASKED, wi_is_deep(),                                \
 		   "not in the first tier: " reason)
@@ -66,7 +64,7 @@ struct weir_ring_opts;
 		}                                                              \
 	} while (0)
 
-/* Leaves it if WEIR_FORCE_OFF names @id: then there is nothing to see. */
+/* Skips the test if WEIR_FORCE_OFF names @id. */
 #define wi_skip_if_forced_off(id)                                              \
 	wi_skip_unless_built(!wi_is_forced_off(id),                            \
 			     "WEIR_FORCE_OFF names the rung")
@@ -76,7 +74,7 @@ bool wi_is_forced_off(enum weir_rung_id id);
 /* $WEIR_DEEP is set: the deep tier runs the long form of a test. */
 bool wi_is_deep(void);
 
-/* True if this kernel lets us make a ring at all; if not, it has said why. */
+/* True if this kernel lets us open a ring; if not, it prints why. */
 bool wi_kernel_has_rings(void);
 
 /* ---- sockets ---------------------------------------------------------------
@@ -95,7 +93,7 @@ void wi_tcp_pair(int out_fds[2]);
 /* A blocking connection to @address. */
 int wi_connect(const struct sockaddr_in *address);
 
-/* All of @byte_count, on a blocking socket. */
+/* Writes all of @byte_count, on a blocking socket. */
 void wi_write_all(int fd, const void *bytes, size_t byte_count);
 void wi_read_all(int fd, void *bytes, size_t byte_count);
 
@@ -112,7 +110,8 @@ struct wi_guarded {
 	size_t map_bytes;
 };
 
-/* @byte_count bytes that end where touching one more is a SIGSEGV. */
+/* @byte_count bytes in front of a guard page: an access past the end is a
+ * SIGSEGV. */
 struct wi_guarded wi_guarded_take(size_t byte_count);
 /* The same, filled from @bytes. */
 struct wi_guarded wi_guarded_copy(const void *bytes, size_t byte_count);
@@ -135,12 +134,12 @@ static inline uint32_t wi_random(uint64_t *state)
 void wi_ring_start(struct weir_ring *ring, const struct weir_ring_opts *opts);
 
 /* Sleeps until at least one completion is ready, and reaps up to @capacity of
- * them into @out_cqes. Returns how many; 0 only if the enter was made to fail
- * by a fault. */
+ * them into @out_cqes. Returns how many; 0 only if a fault made the enter
+ * fail. */
 uint32_t wi_ring_reap(struct weir_ring *ring, struct io_uring_cqe *out_cqes,
 		      uint32_t capacity);
 
-/* wi_ring_reap() until exactly @count are there. */
+/* Repeats wi_ring_reap() until exactly @count have come. */
 void wi_ring_collect(struct weir_ring *ring, struct io_uring_cqe *out_cqes,
 		     uint32_t count);
 
@@ -149,8 +148,8 @@ struct io_uring_cqe wi_ring_next(struct weir_ring *ring);
 
 /* ---- processes --------------------------------------------------------- */
 
-/* Runs @body in a forked child and copies what it returns and its error back.
- * The child must not assert. */
+/* Runs @body in a forked child, and copies its result and its error back. The
+ * child must not assert. */
 int wi_in_child(int (*body)(void *ctx, struct weir_error *error), void *ctx,
 		struct weir_error *out_error);
 

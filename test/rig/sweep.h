@@ -1,12 +1,12 @@
-/* sweep.h - what the sweeps over a whole server share
+/* sweep.h - shared by the sweeps over a whole server
  *
- *     sweep_start()  weir-echo, in whatever trouble its arguments make for it
- *     sweep_talk()   a small load that takes a cut for an answer, but never a
+ *     sweep_start() weir-echo, with the faults that its arguments select
+ *     sweep_talk()   a small load that accepts a lost connection, but never a
  *                    wrong byte
  *     sweep_end()    how it ended, within SWEEP_PATIENCE_MS
  *
- * The calls fail the running test with a sentence that begins with what was
- * being tried: sweep_now_trying().
+ * The calls fail the running test with a message that starts with the current
+ * case: sweep_now_trying().
  */
 #ifndef WEIR_TEST_SWEEP_H
 #define WEIR_TEST_SWEEP_H
@@ -14,18 +14,18 @@
 #include "program.h"
 
 enum {
-	SWEEP_PATIENCE_MS = 120000, /* longer than anything that works takes */
+	SWEEP_PATIENCE_MS = 120000, /* far longer than any correct run */
 	SWEEP_TALK_CONNS = 3,
-	SWEEP_TALK_REQUESTS = 4, /* of each of them */
+	SWEEP_TALK_REQUESTS = 4, /* of each client */
 	SWEEP_TEST_TIMEOUT_S = 120,
 };
 
-/* For the messages of all that follows, as printf does. */
+/* Sets the start of all later messages, as printf does. */
 void sweep_now_trying(const char *format, ...)
 	__attribute__((format(printf, 1, 2)));
 const char *sweep_tried(void);
 
-/* As echo_program(), but a server that ends before it serves has port 0. */
+/* As echo_program(), but the port is 0 if the server ends before it serves. */
 struct program sweep_start(const char *const *args);
 struct program sweep_start_after(void (*prepare)(void),
 				 const char *const *args);
@@ -33,23 +33,23 @@ struct program sweep_start_after(void (*prepare)(void),
 /* As program_join(), but a server that hangs fails the test. */
 void sweep_end(struct program *program, struct outcome *outcome);
 
-/* Until @fd can be read, or has ended; a hang fails the test. */
+/* Waits until @fd is readable or has ended; a hang fails the test. */
 void sweep_await(int fd);
 
-/* All that was asked was answered: true. False: a connection was refused, or
- * ended early. What came in front of that was right. */
+/* True: every request was answered. False: a connection was refused or ended
+ * early, but all bytes before that were right. */
 bool sweep_talk(uint16_t port);
 
-/* What a server that served must show: status 0, nothing on stderr, and in
- * echo.json no connection, no block of memory, as many closes as accepts, one
- * reason for each. Returns the JSON; the caller frees it. */
+/* Checks a server that served: status 0, nothing on stderr, and in echo.json no
+ * connection, no block of memory, as many closes as accepts, one reason for
+ * each. Returns the JSON; the caller frees it. */
 char *sweep_expect_clean(const struct outcome *outcome);
 
 /* The number in "total" of @json. */
 #define TOTAL(json, ...) NUMBER(strstr(json, "\"total\""), __VA_ARGS__)
 
-/* What a program that could not do its work must show: status 1 and one line
- * on stderr that begins with its name. */
+/* Checks a program that could not do its work: status 1 and one line on stderr
+ * that starts with its name. */
 void sweep_expect_refusal(const struct outcome *outcome);
 
 #endif

@@ -1,4 +1,4 @@
-/* tool.h - the installed programs, run as a user would: black box */
+/* tool.h - run the installed programs as a user would (black box) */
 #ifndef WEIR_TEST_TOOL_H
 #define WEIR_TEST_TOOL_H
 
@@ -15,8 +15,8 @@ enum {
  * struct tool - one run of a program
  * @args:     after the name; ends with NULL
  * @env:      "NAME=value", or "NAME" to unset it; ends with NULL
- * @prepare:  in the child, before it becomes the program; may be NULL
- * @terminal: run it on a terminal of its own rather than on a pipe
+ * @prepare:  runs in the child before exec; may be NULL
+ * @terminal: run it on a terminal instead of a pipe
  * @output:   stdout and stderr together, ends with NUL
  */
 struct tool {
@@ -32,10 +32,10 @@ struct tool {
 	char output[TOOL_OUTPUT_BYTES];
 };
 
-/* False, and said why, where the tools were not built. */
+/* False if the tools were not built; prints why. */
 bool tool_is_there(const char *test, const char *name);
 
-/* Starts it; the output is read by the next two. */
+/* Starts it; the next two calls read the output. */
 void tool_start(struct tool *tool);
 
 /* Reads until @text is in the output; fails the test if it never is. */
@@ -44,7 +44,7 @@ void tool_await(struct tool *tool, const char *text);
 /* Reads the rest and waits. Returns the exit status, or 128 + the signal. */
 int tool_end(struct tool *tool);
 
-/* All of it. */
+/* Start, read, wait. */
 int tool_run(struct tool *tool);
 
 #endif

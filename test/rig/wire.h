@@ -1,11 +1,12 @@
-/* wire.h - two networks of a test's own, and a bad wire between them
+/* wire.h - two private networks, and an unreliable wire between them
  *
  *     here: 10.77.0.1  tun --- relay thread --- tun  there: 10.77.0.2
- *                      loses, doubles, holds back, damages, delays
+ *                      loses, doubles, reorders, damages, delays
  *
- * Every packet passes through a thread of the test (tun(4)), which decides its
- * fate by a seed: this kernel needs no netem, and the test sees what was done.
- * A program that is started "here" or "there" stays in that network.
+ * Every packet passes through a thread of the test (tun(4)), which decides from
+ * a seed what to do with it. So the kernel needs no netem, and the test knows
+ * what was done. A program that is started "here" or "there" stays in that
+ * network.
  */
 #ifndef WEIR_TEST_WIRE_H
 #define WEIR_TEST_WIRE_H
@@ -20,7 +21,7 @@
 /**
  * struct wire_opts - what becomes of a packet, in each direction; a SYN is only
  *                    delayed
- * @lost, @doubled, @flipped: percent; a flipped one has one wrong bit
+ * @lost, @doubled, @flipped: percent; a flipped packet has one wrong bit
  * @late:                     percent that later ones overtake, by LATE_US
  * @delay_us:                 of all of them
  * @mtu:                      0 for 1500
@@ -36,7 +37,7 @@ struct wire_opts {
 };
 
 struct wire_counts {
-	uint64_t packets; /* that came in; each may be counted below as well */
+	uint64_t packets; /* all packets; each may be counted below too */
 	uint64_t lost;
 	uint64_t doubled;
 	uint64_t late;
@@ -56,12 +57,13 @@ struct wire {
 	struct wire_packet *packets; /* a heap by their due time */
 	uint32_t packet_count;
 	uint64_t sequence;
-	struct wire_counts counts; /* read them after wire_close() */
+	struct wire_counts counts; /* valid after wire_close() */
 };
 
-/* Returns NULL, or why there can be none. The calling thread is "here". */
+/* Returns NULL, or the reason of the failure. The calling thread is then
+ * "here". */
 const char *wire_open(struct wire *wire, const struct wire_opts *opts);
-/* Programs that are started, and sockets that are made, are there, or here. */
+/* New programs and sockets of this thread are then there, or here. */
 void wire_enter(struct wire *wire, bool is_there);
 void wire_close(struct wire *wire);
 

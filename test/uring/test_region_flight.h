@@ -9,21 +9,21 @@ struct flight {
 	struct weir_loop *loop;
 	struct weir_service service;
 	struct weir_conn *conn;
-	uint8_t *payload; /* all that is to be sent, in one chunk */
+	uint8_t *payload; /* the bytes to send, in one chunk */
 	int peer_fd;
 	uint64_t closes;
 };
 
-/* Until the kernel has a send that it cannot end. */
+/* Returns once the kernel has a send that cannot complete. */
 void flight_start(struct flight *flight);
 
 /* The last byte of that send. */
 uint8_t *flight_byte(const struct flight *flight);
 
-/* The peer goes away, and so the send ends. */
+/* The peer closes, so the send ends. */
 void flight_land(struct flight *flight);
 
-/* Only if it has landed. */
+/* Only after flight_land(). */
 void flight_end(struct flight *flight);
 
 #endif
