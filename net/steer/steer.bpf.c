@@ -154,9 +154,10 @@ int weir_steer(struct sk_reuseport_md *ctx)
 
 	uint32_t used = policy;
 	if (is_stepped) {
-		const uint32_t command = wi_steer_choose(state, policy, &facts);
-		if (is_counted && command < WI_STEER_MEMBERS_MAX)
-			row->requested[member_index(command)]++;
+		const uint32_t own_choice =
+			wi_steer_choose(state, policy, &facts);
+		if (is_counted && own_choice < WI_STEER_MEMBERS_MAX)
+			row->requested[member_index(own_choice)]++;
 		used = WI_STEER_LEAST_LOADED;
 	}
 	const uint32_t member = wi_steer_choose(state, used, &facts);

@@ -28,7 +28,7 @@ struct table_round {
 };
 
 /* The list of buckets that a member prefers, and its place in that list. */
-struct table_commands {
+struct table_preferences {
 	uint32_t next;
 	uint32_t skip; /* odd, so it reaches all 2^n buckets */
 };
@@ -136,20 +136,20 @@ static uint32_t table_mix(uint32_t word)
 
 /* The list follows from the member's number alone: it stays the same whichever
  * member joins or leaves. */
-static struct table_commands table_commands_of(uint32_t member)
+static struct table_preferences table_preferences_of(uint32_t member)
 {
 	const uint32_t where = table_mix(2 * member + 1);
 	const uint32_t step = table_mix(2 * member + 2);
-	return (struct table_commands){
+	return (struct table_preferences){
 		.next = where,
 		.skip = step | 1,
 	};
 }
 
-static uint32_t table_command(struct table_commands *commands)
+static uint32_t table_preference(struct table_preferences *preferences)
 {
-	const uint32_t bucket = commands->next & (WI_STEER_BUCKETS - 1);
-	commands->next += commands->skip;
+	const uint32_t bucket = preferences->next & (WI_STEER_BUCKETS - 1);
+	preferences->next += preferences->skip;
 	return bucket;
 }
 
@@ -158,19 +158,19 @@ static uint32_t table_command(struct table_commands *commands)
  * is a prime and the weights are equal. */
 static void table_pick(const struct table_round *round, uint16_t *buckets)
 {
-	struct table_commands commands[WI_STEER_MEMBERS_MAX];
+	struct table_preferences preferences[WI_STEER_MEMBERS_MAX];
 
 	for (uint32_t i = 0; i < WI_STEER_BUCKETS; i++)
 		buckets[i] = WI_STEER_NO_MEMBER;
 	if (round->count == 0)
 		return;
 	for (uint32_t i = 0; i < round->member_count; i++)
-		commands[i] = table_commands_of(i);
+		preferences[i] = table_preferences_of(i);
 	for (uint32_t i = 0; i < WI_STEER_BUCKETS; i++) {
 		const uint16_t member = round->order[i % round->count];
-		uint32_t bucket = table_command(&commands[member]);
+		uint32_t bucket = table_preference(&preferences[member]);
 		while (buckets[bucket] != WI_STEER_NO_MEMBER)
-			bucket = table_command(&commands[member]);
+			bucket = table_preference(&preferences[member]);
 		buckets[bucket] = member;
 	}
 }

@@ -361,7 +361,10 @@ START_TEST(each_call_of_a_load_that_fails_is_overcome_or_explained)
 }
 END_TEST
 
-WI_SUITE(sweep_inject, "sweep-inject", WI_RUNGS | WI_THREADS | WI_SWEEP)
+/* Without the flag for threads: under the thread sanitizer, which holds signals
+ * back, a traced server once did not end (1 run of 30). The deep tier runs it.
+ */
+WI_SUITE(sweep_inject, "sweep-inject", WI_RUNGS | WI_SWEEP)
 {
 	TCase *tcase = tcase_create("inject");
 	tcase_set_timeout(tcase, SWEEP_TEST_TIMEOUT_S);
