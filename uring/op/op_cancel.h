@@ -1,6 +1,6 @@
 /* op_cancel.h - cancelling operations
  *
- *     by token one; to cancel all that share it: extra/op_cancel.h
+ *     by token                one; for several: extra/op_cancel.h
  *     by descriptor or slot   all on it
  *
  * A cancelled operation posts its own last CQE: -ECANCELED, or its result so

@@ -1,7 +1,7 @@
 /* op_recv.h - receiving
  *
  *     into the caller's buffer      recv: one result
- *     into a buffer of a group ..._group: one result that names its buffer
+ *     into a buffer of a group      ..._group: one result that names its buffer
  *     the same, again and again     ..._multishot: until F_MORE is missing
  *
  * Bundles are in extra/op_stream.h, messages in extra/op_datagram.h. The rules

@@ -1,7 +1,6 @@
 /* soft_slots.h - the table of direct descriptors of a soft ring
  *
- *     slot --> file, or none; ALLOC searches in a circle from the last one
- *     taken
+ *     slot --> file, or none; ALLOC searches on from the last one taken
  *
  * A file is a number chosen by the owner, which also counts the references.
  */
