@@ -1,4 +1,4 @@
-/* fuzz_entry.c - what libFuzzer calls; built once for each target
+/* fuzz_entry.c - libFuzzer's entry point; built once for each target
  *
  * WI_FUZZ_ONE is the target's function: wi_fuzz_frame_one and the like.
  */

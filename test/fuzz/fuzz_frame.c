@@ -1,22 +1,22 @@
-/* fuzz_frame.c - any bytes, cut in any way, in any format
+/* fuzz_frame.c - any bytes, cut into any pieces, in any format
  *
  *     +--------+-------+-------+------------+------+--------
  *     | prefix | flags | limit | tape_bytes | tape | stream
  *     +--------+-------+-------+------------+------+--------
  *       1 byte   1       1       1            n      the rest
  *
- * The tape says how the stream is cut: each of its bytes is the size of one
- * piece, and it is played in a circle. An empty tape cuts byte by byte. The
- * upper half of the flags shifts the limit, by 0 to 60 bits.
+ * The tape cuts the stream: each of its bytes is the size of one piece, and the
+ * tape repeats. An empty tape cuts byte by byte. The upper half of the flags
+ * shifts the limit by 0 to 60 bits.
  *
  * Promises, each an assert:
  *   - the stream whole and the stream in pieces give the same frames and the
  *     same end, for a reader that retries on each piece and for one that waits
  *     for need_bytes;
- *   - a decoder that takes a byte at a time (frame_slow.h) reads the same;
- *   - each decode agrees with a model that is written from the definition;
+ *   - a decoder that reads byte by byte (frame_slow.h) gives the same;
+ *   - each decode agrees with a model written from the definition;
  *   - encoding the payload of a decoded frame gives its bytes back;
- *   - any size_t at all has an encoding that decodes to it, or has none.
+ *   - any size_t has an encoding that decodes to it, or has none.
  */
 #include "../proto/frame_slow.h"
 #include "fuzz_replay.h"
@@ -38,16 +38,16 @@ enum {
 	PIECE_BYTES_MAX = 64,
 };
 
-/* What a reader saw of a stream, in a form that compares. */
+/* The result of reading a stream, in a form that can be compared. */
 struct fuzz_reading {
 	size_t frame_count;
 	size_t consumed_bytes;
-	uint64_t digest; /* of where each frame and its payload lie */
-	int err;         /* what ended it: never 0, never whole */
+	uint64_t digest; /* of the place of each frame and its payload */
+	int err;         /* the error that ended it: never 0 */
 	struct weir_frame last;
 };
 
-/* Shape of a length by definition: groups of 7 until nothing is left. */
+/* Bytes of a varint by definition: groups of 7 bits until the rest is 0. */
 static size_t model_varint_bytes(uint64_t value)
 {
 	size_t byte_count = 1;
@@ -73,7 +73,7 @@ static size_t model_fixed_bytes(enum weir_frame_prefix prefix)
 	}
 }
 
-/* The value of a whole prefix and its size; -EAGAIN or -EBADMSG. */
+/* The value of a complete prefix and its size; -EAGAIN or -EBADMSG. */
 static int model_prefix(const struct weir_frame_format *format,
 			const uint8_t *bytes, size_t byte_count,
 			uint64_t *out_length, size_t *out_prefix_bytes)
@@ -107,7 +107,7 @@ static int model_prefix(const struct weir_frame_format *format,
 	return model_varint_bytes(length) == size + 1 ? 0 : -EBADMSG;
 }
 
-/* The result that decode owes, and the payload if the prefix is sound. */
+/* The correct result of decode, and the payload if the prefix is valid. */
 static int model_decode(const struct weir_frame_format *format,
 			const uint8_t *bytes, size_t byte_count,
 			uint64_t *out_payload_bytes)
@@ -125,7 +125,8 @@ static int model_decode(const struct weir_frame_format *format,
 		if (length < prefix_bytes)
 			return -EBADMSG;
 		payload_bytes = length - prefix_bytes;
-		/* The narrowest prefix that can count itself is the one. */
+		/* The narrowest prefix that can count itself is the valid
+		 * one. */
 		for (size_t i = 1; format->prefix == WEIR_FRAME_VARINT; i++) {
 			if (model_varint_bytes(payload_bytes + i) > i)
 				continue;
@@ -144,7 +145,7 @@ static int model_decode(const struct weir_frame_format *format,
 	return payload_bytes <= byte_count - prefix_bytes ? 0 : -EAGAIN;
 }
 
-/* A frame just decoded, written again. */
+/* Encodes again a frame that was just decoded. */
 static void fuzz_check_encode(const struct weir_frame_format *format,
 			      const uint8_t *bytes,
 			      const struct weir_frame *frame)
@@ -154,7 +155,7 @@ static void fuzz_check_encode(const struct weir_frame_format *format,
 
 	assert(weir_frame_bytes(format, frame->payload_bytes) ==
 	       frame->frame_bytes);
-	/* The payload stays away, so the room need not be there either. */
+	/* No payload is written, so the room may be claimed and not exist. */
 	assert(weir_frame_encode(format, prefix, frame->frame_bytes,
 				 frame->payload_bytes) ==
 	       prefix + prefix_bytes);
@@ -212,7 +213,7 @@ static void fuzz_read_one(struct fuzz_reading *reading, size_t frame_bytes,
 	reading->digest = (reading->digest ^ payload_bytes) * prime;
 }
 
-/* All frames up to @byte_count, the bytes that are there so far. */
+/* Reads all frames up to @byte_count, the bytes that have come so far. */
 static void fuzz_read_on(const struct weir_frame_format *format,
 			 const uint8_t *stream, size_t byte_count,
 			 struct fuzz_reading *reading)
@@ -228,7 +229,7 @@ static void fuzz_read_on(const struct weir_frame_format *format,
 	}
 }
 
-/* The same of a decoder that sees one byte at a time. */
+/* The same with a decoder that reads one byte at a time. */
 static void fuzz_check_slow(const struct weir_frame_format *format,
 			    const uint8_t *stream, size_t stream_bytes,
 			    const struct fuzz_reading *whole)
@@ -241,7 +242,7 @@ static void fuzz_check_slow(const struct weir_frame_format *format,
 		if (reading.err == 0) {
 			fuzz_read_one(&reading, i + 1 - reading.consumed_bytes,
 				      slow.payload_bytes);
-			reading.err = -EAGAIN; /* for the frame to come */
+			reading.err = -EAGAIN; /* for the next frame */
 		}
 		if (reading.err != -EAGAIN)
 			break;
@@ -273,12 +274,13 @@ static struct fuzz_reading fuzz_read_pieces(
 
 		fuzz_read_on(format, stream, here_bytes, &reading);
 		if (reading.err != -EAGAIN)
-			break; /* as a server would: it closes */
+			break; /* a server would close here */
 	}
 	return reading;
 }
 
-/* The last need_bytes too: a reader that waits for them has missed nothing. */
+/* Compares the last need_bytes too: a reader that waits for them misses no
+ * frame. */
 static void fuzz_check_same(const struct fuzz_reading *whole,
 			    const struct fuzz_reading *pieces)
 {
@@ -300,7 +302,7 @@ static void fuzz_check_text(const struct fuzz_reading *reading)
 	assert(strlen(text) < sizeof(text) - 1); /* 128 is plenty */
 }
 
-/* Any size, also those no memory could hold: only the prefix is written. */
+/* Any size, even larger than memory: only the prefix is written. */
 static void fuzz_check_size(const struct weir_frame_format *format,
 			    size_t payload_bytes)
 {

@@ -1,8 +1,8 @@
-/* fuzz_json.c - what the JSON writer writes, read by a strict reader
+/* fuzz_json.c - the JSON writer's output, read by a strict reader
  *
- * The input is a program of json.h's calls, with texts of any bytes. What comes
- * out is JSON, and read back it is the same calls: brackets, keys, texts (a
- * byte that is no UTF-8 is U+FFFD), numbers, truths.
+ * The input is a sequence of json.h's calls, with texts of any bytes. The
+ * output must be JSON that reads back as the same calls: brackets, keys, texts
+ * (a byte that is not UTF-8 becomes U+FFFD), numbers, booleans.
  */
 #include "../../tools/lib/json.h"
 #include "../tools/json_read.h"
@@ -29,8 +29,8 @@ struct trace {
 static struct trace want;
 static struct trace got;
 
-/* A run of bytes above 127 counts as one '?': their text is the reader's to
- * check, which knows UTF-8. */
+/* A run of bytes above 127 counts as one '?': the reader checks that text,
+ * because it knows UTF-8. */
 static void trace_add(struct trace *trace, char kind, const void *bytes,
 		      size_t byte_count)
 {
@@ -66,10 +66,10 @@ static const char *json_input_text(struct fuzz_input *input, char *out)
 struct writer {
 	struct json json;
 	struct fuzz_input *input;
-	char brackets[JSON_DEPTH_MAX]; /* that close what is open */
+	char brackets[JSON_DEPTH_MAX]; /* the closing brackets */
 };
 
-/* NULL in an array and for the outermost. */
+/* NULL in an array and for the outermost value. */
 static const char *writer_key(struct writer *writer, char *out)
 {
 	const unsigned depth = writer->json.depth;

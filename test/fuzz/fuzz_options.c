@@ -7,8 +7,8 @@
  * A word "$c..." is the option with the number c, then the rest: "$B=5k". Each
  * line is parsed by tools/lib/cli.c and by a reference, written from cli.h,
  * which splits first and calculates in 128 bits. They agree on the outcome and
- * on every variable, also on those that were stored before an error. And a size
- * or a time that is printed is parsed to itself.
+ * on every variable, also on those stored before an error. A printed size or
+ * time parses to the same value.
  */
 #include "../../tools/lib/cli.h"
 #include "fuzz_input.h"
@@ -29,7 +29,7 @@ typedef __uint128_t wide;
 
 #define WIDE_MAX ((wide)1 << 100)
 
-/* Each tool's, from its main file. */
+/* The table of each tool, from its main file. */
 extern const struct cli_tool echo_tool;
 extern const struct cli_tool load_tool;
 extern const struct cli_tool doctor_tool;
@@ -134,7 +134,7 @@ static void values_write(const struct cli_tool *tool,
 			       value_bytes(tool->options[i].kind));
 }
 
-/* Of a list only as many as it says. */
+/* Of a list, compares only its count of elements. */
 static bool values_are_equal(enum cli_kind kind, const void *got,
 			     const union option_value *want)
 {
@@ -157,7 +157,7 @@ static void values_check(const struct cli_tool *tool)
 
 /* ---- the reference ---- */
 
-/* What one of a unit is worth; 0: no such unit. */
+/* The factor of a unit; 0: no such unit. */
 static uint64_t unit_worth(enum cli_kind kind, const char *unit)
 {
 	const bool is_size = kind == CLI_SIZE || kind == CLI_RANGE;
@@ -185,7 +185,7 @@ static uint64_t unit_worth(enum cli_kind kind, const char *unit)
 	}
 }
 
-/* A whole text, within limits. */
+/* The whole text is an amount, within limits. */
 static bool want_amount(const struct cli_option *option, const char *text,
 			uint64_t *out_value)
 {
@@ -288,7 +288,7 @@ static size_t want_option(const struct cli_tool *tool, const char *name,
 	return i;
 }
 
-/* What cli_parse() owes; values_want is written as it should write. */
+/* The correct result of cli_parse(); values_want gets the correct values. */
 static enum cli_outcome want_outcome(const struct cli_tool *tool, char **words)
 {
 	for (char **word = words; *word != NULL; word++) {
@@ -322,7 +322,7 @@ static enum cli_outcome want_outcome(const struct cli_tool *tool, char **words)
 
 /* ---- one input ---- */
 
-/* The words of a line, each in a block of its size. */
+/* Reads the words of a line, each into a block of exactly its size. */
 static int words_read(struct fuzz_input *input, const struct cli_tool *tool,
 		      char **out_words)
 {
@@ -384,7 +384,7 @@ static void check_line(struct fuzz_input *input, const struct cli_tool *tool)
 		free(argv[1 + i]);
 }
 
-/* What is printed reads as what it was. */
+/* A printed value must parse to itself. */
 static void check_round_trip(uint64_t value)
 {
 	char text[CLI_AMOUNT_BYTES];

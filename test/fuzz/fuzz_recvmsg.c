@@ -1,13 +1,13 @@
-/* fuzz_recvmsg.c - a buffer of a multishot recvmsg, taken apart
+/* fuzz_recvmsg.c - parsing a buffer of a multishot recvmsg
  *
  *     +--------+------+---------+-------+----------------------------
  *     | shapes | name | control | bytes | the buffer, header first
  *     +--------+------+---------+-------+----------------------------
  *          1      4        8        4
  *
- * The buffer lies in a block of its size, so the sanitizers see a read outside
- * of it; what the decoder hands out is read in full. It agrees with a
- * reference that walks the buffer with a cursor that cannot leave it.
+ * The buffer is in a block of exactly its size, so the sanitizers find a read
+ * outside it. The test reads all bytes that the parser returns. A reference
+ * with a bounds-checked cursor must agree.
  */
 #include "fuzz_input.h"
 #include "fuzz_replay.h"
@@ -20,10 +20,10 @@ enum {
 	BUFFER_BYTES_MAX = 512,
 	SHAPE_WIDE_NAME = 1,    /* any 32 bits, not some tens */
 	SHAPE_WIDE_CONTROL = 2, /* any 64 bits */
-	SHAPE_FITS = 4,         /* the header's lengths are small ones */
+	SHAPE_FITS = 4,         /* the header's lengths are small */
 };
 
-/* A part of the buffer that has been passed. */
+/* A position in the buffer. */
 struct cursor {
 	const uint8_t *at;
 	uint64_t left;
@@ -45,7 +45,7 @@ static uint64_t smaller_of(uint64_t one, uint64_t other)
 	return one < other ? one : other;
 }
 
-/* A word of the header, byte by byte as it lies there. */
+/* A word of the header, copied byte by byte. */
 static uint32_t header_word(const uint8_t *header, int index)
 {
 	uint32_t word = 0;
@@ -78,7 +78,7 @@ static bool reference_read(const uint8_t *buffer, uint32_t byte_count,
 	return true;
 }
 
-/* Reads it all: the sanitizers watch. */
+/* Reads all bytes, for the sanitizers. */
 static uint32_t sum_of(const uint8_t *bytes, uint32_t byte_count)
 {
 	uint32_t sum = 0;

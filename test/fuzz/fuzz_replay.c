@@ -1,4 +1,4 @@
-/* fuzz_replay.c - a fuzz target's corpus, run again as an ordinary test */
+/* fuzz_replay.c - run the corpus of a fuzz target as an ordinary test */
 #include "fuzz_replay.h"
 
 #include <dirent.h>
@@ -22,7 +22,7 @@ static int replay_read_all(int fd, uint8_t *out_bytes, size_t byte_count)
 	return 0;
 }
 
-/* 1 if the file was run, 0 if it is no regular file, negative errno. */
+/* 1 if the file was run, 0 if it is not a regular file, negative errno. */
 static int replay_file(int folder_fd, const char *name,
 		       int (*one)(const uint8_t *data, size_t size))
 {
@@ -64,7 +64,8 @@ int wi_fuzz_replay(const char *folder,
 
 	int file_count = 0;
 	for (;;) {
-		errno = 0; /* readdir() tells its end from its errors by it */
+		errno = 0; /* only errno separates the end of readdir() from an
+			    * error */
 		const struct dirent *entry = readdir(dir);
 		if (entry == NULL)
 			break;

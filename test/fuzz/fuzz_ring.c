@@ -4,16 +4,17 @@
  *     | shape | step | step | step | ...   an SQE, or: enter, reap, give back
  *     +-------+------+------+------+----
  *
- * At the end all is cancelled and reaped. Promises, each an assert:
- *   - every SQE has exactly one last completion; before it only a multishot has
- *     others, with F_MORE; none comes after it, and none of a token unknown;
- *   - each result is one that op.h names for the operation;
- *   - nothing hangs: after a cancel of everything all ends;
- *   - the counters are exact: SQEs taken, CQEs reaped, nothing left over;
+ * At the end all operations are cancelled and reaped. Promises, each an assert:
+ *   - every SQE has exactly one last completion; only a multishot has others
+ *     before it, with F_MORE; none comes after it, and none has an unknown
+ *     token;
+ *   - each result is one that op.h documents for the operation;
+ *   - no operation hangs: after a cancel of all operations, all end;
+ *   - the counters are exact: SQEs taken, CQEs reaped;
  *   - received bytes are what was sent to that descriptor, also in a buffer
  * that is held while others are filled; a receive writes no byte past its
  * result;
- *   - descriptors are as many as before, of the process and in the table.
+ *   - the process and the table have as many descriptors as before.
  */
 #include "fuzz_ring.h"
 
@@ -38,13 +39,13 @@ enum {
 	STEP_REAP = 235,
 	STEP_GIVE = 250,
 	ROUND_NS = 10000000,
-	ROUNDS = 3000, /* half a minute: then it hangs */
+	ROUNDS = 3000, /* half a minute: after that it hangs */
 	UNTOUCHED = 0xa5,
 };
 
 static uint8_t ring_memory[RING_BUFS * RING_BUF_BYTES];
 
-/* Of what belongs to the test, not to the ring: it cannot go wrong. */
+/* For steps of the test itself, which cannot fail. */
 static void must(bool is_well)
 {
 	if (!is_well)
@@ -78,7 +79,7 @@ static bool ring_result_is_right(const struct ring_op *op, int32_t result)
 	return false;
 }
 
-/* What the other end sends. */
+/* The value that the other end sends. */
 static uint8_t ring_value(const struct ring_op *op)
 {
 	return (uint8_t)('a' + (op->fd_index ^ 1));
@@ -93,7 +94,8 @@ static bool ring_bytes_are(const uint8_t *bytes, size_t byte_count,
 	return true;
 }
 
-/* All bytes of a completion; looked at twice, when it comes and when it goes.
+/* Digest of all bytes of a completion, taken when it comes and when it is
+ * returned.
  */
 static uint64_t ring_digest(struct weir_bufring_spans spans,
 			    uint32_t *out_byte_count)
@@ -140,7 +142,7 @@ static void ring_check_spans(const struct ring_op *op,
 				      ring_value(op)));
 }
 
-/* The oldest is given back, unchanged. */
+/* Returns the oldest held completion, which must be unchanged. */
 static void ring_give(struct ring_world *world)
 {
 	uint32_t byte_count;
@@ -178,7 +180,7 @@ static void ring_take_buffers(struct ring_world *world, struct ring_op *op,
 	world->held[world->held_count++] = held;
 }
 
-/* Its own buffer: the bytes it got, and not one more. */
+/* Its own buffer holds the received bytes and not one more. */
 static void ring_check_own(const struct ring_op *op, int32_t result)
 {
 	const size_t got = result > 0 ? (size_t)result : 0;
@@ -246,7 +248,7 @@ static void ring_enter(struct ring_world *world, const struct weir_wait *wait)
 {
 	const int err = weir_ring_enter(&world->ring, wait);
 	assert(err == 0);
-	/* Where a malformed one ends the batch, a chain may wait unfinished. */
+	/* If a malformed entry ends the batch, a chain may stay incomplete. */
 	if (weir_ring_unsubmitted(&world->ring) == 0)
 		world->last = NULL;
 	world->last_is_published = true;
@@ -343,7 +345,7 @@ static bool ring_open(struct ring_world *world)
 
 static void ring_sockets_open(struct ring_world *world)
 {
-	const int small = 1; /* as small as it gets, so that a send may wait */
+	const int small = 1; /* the minimum, so that a send may wait */
 
 	for (int i = 0; i < RING_FDS; i += 2)
 		must(socketpair(AF_UNIX,
@@ -356,8 +358,8 @@ static void ring_sockets_open(struct ring_world *world)
 				sizeof(small)) == 0);
 }
 
-/* Cancels until it is all over. Those whose success does not show may have
- * ended: what has been cancelled would show. */
+/* Cancels until all ops are over. An op with a hidden success may have ended:
+ * if it had been cancelled, a completion would have come. */
 static void ring_drain(struct ring_world *world)
 {
 	const struct weir_cancel_match all = {
@@ -399,7 +401,7 @@ static void ring_check_end(struct ring_world *world)
 	assert(stats.enters_failed == 0);
 	assert(weir_ring_unsubmitted(&world->ring) == 0);
 	assert(world->slots_filled >= 0 && world->slots_filled <= RING_SLOTS);
-	/* One that hides its success may still fail, at any time. */
+	/* An op with a hidden success may still fail at any time. */
 	assert(weir_ring_ready(&world->ring) == 0 || world->hidden_count > 0);
 	for (uint32_t slot = 0; slot < RING_SLOTS; slot++) {
 		const int32_t none = WEIR_FILETAB_EMPTY;
@@ -421,7 +423,7 @@ int wi_fuzz_ring_one(const uint8_t *data, size_t size)
 	const int next_before = next_descriptor();
 
 	if (!ring_open(&world))
-		return 0; /* a kernel that lacks what this shape asks for */
+		return 0; /* the kernel lacks a feature of this shape */
 	ring_sockets_open(&world);
 	while (input.left_bytes > 0 && world.op_count < RING_OPS)
 		ring_step(&world);

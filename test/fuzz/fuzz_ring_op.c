@@ -1,7 +1,7 @@
-/* fuzz_ring_op.c - what a program of the ring target can do
+/* fuzz_ring_op.c - the operations that the ring target draws from
  *
- * Safe by what it names: descriptors of the target's own, its own memory, and
- * times of at most two milliseconds.
+ * Safe, because it uses only the target's own descriptors and memory, and times
+ * of at most two milliseconds.
  */
 #include "fuzz_ring.h"
 
@@ -16,7 +16,7 @@ enum {
 	MODIFY_HARDLINK = 2,
 	MODIFY_DRAIN = 4,
 	MODIFY_HIDE = 8,
-	MODIFY_ASYNC = 0xf0, /* all of these: a thread is slow to make */
+	MODIFY_ASYNC = 0xf0, /* all bits: starting a thread is slow */
 };
 
 struct ring_op ring_ops[RING_OPS];
@@ -36,7 +36,7 @@ static int ring_any_fd(struct ring_world *world, struct ring_op *op)
 	return ring_fd(world, op, 0, RING_FDS);
 }
 
-/* A token: of an op there is, or of one there is not. */
+/* The token of an existing op, or of none. */
 static uint64_t ring_token(struct ring_world *world)
 {
 	return fuzz_u8(world->input) % (world->op_count + 1);
@@ -49,8 +49,8 @@ static void ring_time(struct ring_world *world, struct ring_op *op)
 	op->time.tv_nsec = (long long)fuzz_u8(world->input) * tick;
 }
 
-/* A chain without its end runs on a worker of the kernel (6.18), and so does
- * what follows an entry there: no place for a bundle (extra/op_stream.h). */
+/* A chain without its end runs on a kernel worker (6.18), and so does the entry
+ * after it: a bundle must not run there (extra/op_stream.h). */
 static void ring_link(struct io_uring_sqe *sqe, struct ring_op *op,
 		      uint8_t flag)
 {
@@ -213,7 +213,7 @@ static void fill_timeout_update(struct ring_world *world,
 	weir_op_timeout_update(sqe, ring_token(world), &op->time, false);
 }
 
-/* A limit for the SQE before it, which is linked; alone it is refused. */
+/* A limit for the linked SQE before it; alone it is refused. */
 static void fill_link_timeout(struct ring_world *world,
 			      struct io_uring_sqe *sqe, struct ring_op *op)
 {
@@ -285,7 +285,7 @@ static bool is_events(const struct ring_op *op, int32_t result)
 static bool is_count(const struct ring_op *op, int32_t result)
 {
 	(void)op;
-	return result >= 0; /* one that runs on a worker counts often */
+	return result >= 0; /* an op on a worker is counted several times */
 }
 
 static bool is_slot(const struct ring_op *op, int32_t result)
@@ -300,7 +300,7 @@ static const int errnos_none[] = { 0 };
 static const int errnos_send[] = { EPIPE, ECONNRESET, ENOTCONN, EINTR, 0 };
 static const int errnos_recv[] = { ECONNRESET, ENOBUFS, 0 };
 static const int errnos_now[] = { ECONNRESET, ENOBUFS, EAGAIN, 0 };
-/* An unknown group; and a header that found no room in what is left. */
+/* An unknown group; and a buffer whose rest is too short for the header. */
 static const int errnos_bundle[] = { ECONNRESET, ENOBUFS, ENOENT, 0 };
 static const int errnos_recvmsg[] = { ECONNRESET, ENOBUFS, EFAULT, 0 };
 static const int errnos_find[] = { ENOENT, EALREADY, 0 };
@@ -359,7 +359,8 @@ const struct ring_kind *ring_kind_of(const struct ring_world *world,
 	if (is_bundle && (!world->has_bundles || world->has_drained ||
 			  ring_is_linked(world)))
 		return NULL;
-	/* A message is one buffer: not for one that is filled bit by bit. */
+	/* A message needs a whole buffer, so it does not work on an incremental
+	 * ring. */
 	if (kind->fill == fill_recvmsg && world->is_incremental)
 		return NULL;
 	return kind;
@@ -382,7 +383,7 @@ bool ring_kind_empties_slot(const struct ring_kind *kind)
 
 static bool may_hide(const struct io_uring_sqe *sqe, const struct ring_op *op)
 {
-	/* What its success brought must be seen. */
+	/* A success that returns something needs its CQE. */
 	if (op->kind->is_multishot || op->kind->takes_buffers ||
 	    ring_kind_fills_slot(op->kind) || ring_kind_empties_slot(op->kind))
 		return false;
@@ -393,14 +394,15 @@ static bool may_hide(const struct io_uring_sqe *sqe, const struct ring_op *op)
 
 void ring_op_modify(struct io_uring_sqe *sqe, struct ring_op *op, uint8_t flags)
 {
-	/* Links and drains change when, hiding changes whether. */
+	/* Links and drains change the time of a CQE; hiding removes it. */
 	if ((flags & MODIFY_LINK) != 0)
 		ring_link(sqe, op, IOSQE_IO_LINK);
 	else if ((flags & MODIFY_HARDLINK) != 0)
 		ring_link(sqe, op, IOSQE_IO_HARDLINK);
 	if ((flags & MODIFY_DRAIN) != 0 && !wi_op_is_bundle_receive(sqe)) {
 		weir_op_drain(sqe);
-		op->may_be_refused = true; /* after one that hides */
+		op->may_be_refused = true; /* after an op that hides its
+					    * success */
 	} else if ((flags & MODIFY_HIDE) != 0 && may_hide(sqe, op)) {
 		weir_op_skip_success(sqe);
 		op->is_hidden = true;

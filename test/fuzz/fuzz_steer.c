@@ -1,19 +1,19 @@
-/* fuzz_steer.c - the rule of steering, on any state and any facts
+/* fuzz_steer.c - the steering rule on any state and any facts
  *
  *     +------+--------------------------------------------------
  *     | kind | wild:   words for the state, then facts
  *     +------+--------------------------------------------------
- *            | loads:  members and weights, facts, what each has to do
+ *            | loads:  members and weights, facts, the load of each
  *            | tables: members, weights and CPUs
  *
- * Wild: memory as no server leaves it. The rule reads inside the state, which
- * lies in a block of its size, and answers a member or none. Loads: the choice
- * of least-loaded is no worse than any other by a division that is exact, and
- * each loop with a weight is chosen when the others have more. Tables, which
- * take milliseconds to fill: by every other policy
+ * Wild: state that no server writes. The rule reads only inside the state,
+ * which is in a block of exactly its size, and returns a member or none. Loads:
+ * least-loaded chooses a minimum, checked by exact division, and chooses each
+ * loop with a weight when the others have more load. Tables, which take
+ * milliseconds to fill: with every other policy
  *   - a loop with a weight can be chosen;
  *   - a loop without one never is;
- *   - round-robin gives each its share, where nothing was scaled.
+ *   - round-robin gives each its exact share, unless the weights were scaled.
  */
 #include "fuzz_input.h"
 #include "fuzz_replay.h"
@@ -31,7 +31,7 @@ enum {
 	FAR_MS = 1 << 20,
 };
 
-/* What all callers make of a choice: a member, or -1 for the kernel's hash. */
+/* As all callers read a choice: a member, or -1 for the kernel's hash. */
 static int steer_member(const struct wi_steer_state *state, uint32_t policy,
 			const struct wi_steer_facts *facts)
 {
@@ -58,7 +58,7 @@ static struct wi_steer_facts steer_facts(struct fuzz_input *input)
 
 /* ---- wild ---- */
 
-/* A word of the state, often one of those that count. */
+/* A word of the state, often one that the rule reads. */
 static uint32_t *steer_wild_word(struct fuzz_input *input,
 				 struct wi_steer_state *state)
 {
@@ -67,7 +67,7 @@ static uint32_t *steer_wild_word(struct fuzz_input *input,
 		return &state->member_count;
 	case 1:
 		return &state->turn_count;
-	case 2: { /* two of them: words are what the input has */
+	case 2: { /* two words: most of the input are words */
 		const uint32_t cpu = fuzz_below(input, WI_STEER_CPUS_MAX) & ~1u;
 		return (uint32_t *)(void *)&state->cpu_member_count[cpu];
 	}
@@ -102,7 +102,7 @@ static void steer_wild(struct fuzz_input *input, struct wi_steer_state *state)
 
 /* ---- loads and tables ---- */
 
-/* Small ones mostly: a long round takes long to make. */
+/* Mostly small: a long round takes long to build. */
 static uint32_t steer_weight(struct fuzz_input *input, uint32_t plain)
 {
 	if (input->left_bytes == 0)
@@ -127,8 +127,8 @@ static void steer_make(struct fuzz_input *input, struct wi_steer_state *state,
 	}
 }
 
-/* Counts in @out_chosen what @policy answers to all turns of a round, to all
- * buckets, or on @cpu. */
+/* Counts in @out_chosen the answers of @policy for all steps of a round, for
+ * all buckets, or on @cpu. */
 static void steer_count(const struct wi_steer_state *state, uint32_t policy,
 			uint32_t cpu, uint32_t rounds, uint32_t *out_chosen)
 {
@@ -155,8 +155,8 @@ static void steer_check_reached(const struct wi_steer_state *state,
 	}
 }
 
-/* Shares are exact where the round is as long as the weights over any common
- * divisor: then turns times sum of weights is weight times round. */
+/* Shares are exact if the length of the round is the sum of the weights over a
+ * common divisor: then steps times sum of weights equals weight times round. */
 static void steer_check_shares(const struct wi_steer_state *state,
 			       const uint32_t *chosen)
 {
@@ -170,8 +170,8 @@ static void steer_check_shares(const struct wi_steer_state *state,
 		       (uint64_t)state->members[i].weight * state->turn_count);
 }
 
-/* All members of that CPU with a weight, 8 at most, and no other; on a CPU that
- * has none, all members. */
+/* All members of that CPU with a weight, at most 8, and no other; on a CPU
+ * without members, all members. */
 static void steer_check_cpu(const struct wi_steer_state *state, const int *cpus,
 			    int cpu, uint32_t *chosen)
 {
@@ -196,7 +196,7 @@ static void steer_check_cpu(const struct wi_steer_state *state, const int *cpus,
 	}
 }
 
-/* A load as it is defined, over a weight: is @one's less than @other's? */
+/* True if the load over the weight of @one is less than that of @other. */
 static bool steer_is_less(const struct wi_steer_member *one,
 			  const struct wi_steer_member *other, uint32_t now_ms)
 {
@@ -233,7 +233,8 @@ static void steer_check_load(struct fuzz_input *input,
 				      facts.now_ms));
 	}
 
-	/* Each in its turn (of many some), when the others have more. */
+	/* Each member (a sample if there are many), when the others have
+	 * more. */
 	for (uint32_t i = 0; i < state->member_count; i++)
 		state->members[i].open_count = FAR_MS;
 	const uint32_t step = 1 + state->member_count / FEW_MEMBERS;

@@ -1,8 +1,8 @@
-/* fuzz_tape.c - a tape of the simulation, and with it the story it chooses
+/* fuzz_tape.c - a tape of the simulation, and the story that it selects
  *
- * The input is the tape: a crash of the fuzzer is a file for weir-sim --tape
- * and --shrink. A broken rule prints it and aborts, as an assertion does. One
- * tape in eight is played twice, and must be the same run.
+ * The input is the tape, so the fuzzer's crash file works with weir-sim --tape
+ * and --shrink. A violated rule prints the tape and aborts, as an assertion
+ * does. One tape in eight runs twice, and both runs must be equal.
  */
 #include "fuzz_replay.h"
 
@@ -13,7 +13,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-static struct weir_sim *world; /* kept: it is reset by each run */
+static struct weir_sim *world; /* kept; each run resets it */
 static struct weir_tape tape;
 
 static struct sim_story_result tape_play(const uint8_t *data, size_t size)

@@ -1,13 +1,12 @@
-/* fuzz_text.c - what people write: addresses, and lists of rungs
+/* fuzz_text.c - parsers of user input: addresses, and lists of rungs
  *
  *     +------+------+-----...
  *     | kind | port | text, up to its end or a zero byte
  *     +------+------+-----...
  *
- * Each parser agrees with a reference that is written from the definition
- * (RFC 4291, 2.2 and RFC 3986, 3.2.2 for addresses; rung.h for the list), and
- * leaves its results alone when it refuses. An address that is printed is read
- * back as itself.
+ * Each parser agrees with a reference written from the definition (RFC 4291,
+ * 2.2 and RFC 3986, 3.2.2 for addresses; rung.h for the list), and does not
+ * touch its results on an error. A printed address parses to itself.
  */
 #include "fuzz_input.h"
 #include "fuzz_replay.h"
@@ -29,7 +28,7 @@ enum {
 
 /* ---- addresses ---- */
 
-/* "1.2.3.4", no leading zeroes, and nothing behind it. */
+/* "1.2.3.4" without leading zeroes, and nothing after it. */
 static bool want_v4(const char *text, uint8_t out[4])
 {
 	for (int i = 0; i < 4; i++) {
@@ -47,8 +46,8 @@ static bool want_v4(const char *text, uint8_t out[4])
 	return true;
 }
 
-/* Groups with ':' between them, of which the last may be an IPv4 address if
- * @may_end. Return: how many, in @out; -1. An empty text has none. */
+/* Groups separated by ':'; if @may_end, the last may be an IPv4 address.
+ * Return: how many, in @out; -1. An empty text has none. */
 static int want_groups(char *text, bool may_end, uint16_t *out)
 {
 	int count = 0;
@@ -98,7 +97,7 @@ static bool want_v6(const char *text, uint16_t out[GROUPS])
 	return true;
 }
 
-/* The family, and the address in the order of the wire; 0: none. */
+/* Returns the family, or 0; the address is in network byte order. */
 static int want_address(const char *text, uint8_t out[16])
 {
 	char bare[TEXT_BYTES_MAX + 1];
@@ -222,7 +221,7 @@ static void check_rungs(const char *text)
 		       memchr(error.text, '\0', sizeof(error.text)) != NULL);
 }
 
-/* Names are long: a byte above 127 is the rung of that number. */
+/* Names are long, so a byte above 127 stands for the rung of that number. */
 static void text_expand(struct fuzz_input *input, char *out)
 {
 	size_t used = 0;

@@ -1,10 +1,10 @@
-/* test_fuzz.c - what the fuzzers have found is tried again, and some more
+/* test_fuzz.c - replay the fuzzers' corpus, and some random inputs
  *
- *     corpus/<target>/   each file is an input that reaches other code
+ *     corpus/<target>/   each file is an input that reaches different code
  *     seeds              inputs of pseudo-random bytes, short and long
  *
- * A broken promise aborts: the test fails by its signal. The search for new
- * inputs is tools/check --fuzz.
+ * A violated promise aborts, so the test fails by its signal. tools/check
+ * --fuzz searches for new inputs.
  */
 #include "../rig/support.h"
 #include "../suites.h"
@@ -64,8 +64,8 @@ START_TEST(so_do_bytes_from_a_seed)
 }
 END_TEST
 
-/* An older kernel, as the ring target meets it. Without submit-all a malformed
- * entry ends the batch, and what is behind it waits for the next enter. */
+/* Simulates an older kernel for the ring target. Without submit-all a malformed
+ * entry ends the batch, and the entries after it wait for the next enter. */
 static const char *const rungs_off[] = { "all", "defer-taskrun", "submit-all" };
 
 START_TEST(a_ring_without_what_is_new_keeps_them_too)

@@ -1,4 +1,4 @@
-/* diff_cases.c - orders of ends that matter, by name
+/* diff_cases.c - named scripts: important orders of closes and resets
  *
  * c connect, w write, r read, f FIN, x RST, h hang up, p pause in ms, . settle,
  * s stop the loop.

@@ -1,4 +1,4 @@
-/* diff_compare.c - two stories, and what they may differ in */
+/* diff_compare.c - compare two stories, with the differences allowed */
 #include "diff.h"
 
 #include <stdio.h>
@@ -16,7 +16,7 @@ static uint64_t bytes_written(const struct diff_script *script, uint32_t conn)
 	return written;
 }
 
-/* Bytes that were sent behind the one at which the handler ends it. */
+/* The client sent bytes after the one at which the handler closes. */
 static bool ends_amid_input(const struct diff_script *script, uint32_t conn)
 {
 	return script->reaction.then != DIFF_GO_ON &&
@@ -35,7 +35,7 @@ static bool pauses(const struct diff_script *script, uint32_t conn)
 	return script->reaction.high_bytes > 0;
 }
 
-/* And its FIN right behind them. */
+/* And its FIN directly after them. */
 static bool ends_amid_the_last_input(const struct diff_script *script,
 				     uint32_t conn)
 {
@@ -53,8 +53,8 @@ static bool ends_amid_the_last_input(const struct diff_script *script,
 	return false;
 }
 
-/* @conn resets or hangs up, and no step has waited for what it did before; or
- * the loop is stopped, the same. */
+/* @conn resets or hangs up, or the loop stops, without a settle after the
+ * earlier actions of @conn. */
 static bool races_with_an_end(const struct diff_script *script, uint32_t conn)
 {
 	bool is_fresh = false;
@@ -124,7 +124,7 @@ static uint32_t freedoms_of(const struct diff_script *script, uint32_t conn)
 
 /* ---- comparison -------------------------------------------------------- */
 
-/* Those that have to agree, but for what they count being free. */
+/* Counters that must agree, unless a freedom covers them. */
 static const struct {
 	const char *name;
 	size_t offset;
@@ -171,7 +171,7 @@ static bool differ(char *out_text, const char *what, uint64_t sim,
 	return true;
 }
 
-/* Without on_writable, and on_data once. */
+/* Removes on_writable, and repeats of on_data. */
 static void events_undrained(char *out, const char *events)
 {
 	size_t length = 0;

@@ -1,4 +1,4 @@
-/* diff_play.c - a script on one kernel, and its story */
+/* diff_play.c - run a script on one kernel, and record its story */
 #include "diff.h"
 
 #include "net/server/listen_socket.h"
@@ -10,9 +10,9 @@
 
 enum {
 	NS_PER_MS = 1000000,
-	PASS_MS = 100, /* at a time: so that no deadline is leapt over */
+	PASS_MS = 100, /* per step, so that no deadline is skipped */
 	CHUNK_BYTES = 512,
-	SETTLE_TURNS = 1000000, /* no kernel goes on for so long */
+	SETTLE_TURNS = 1000000, /* no correct kernel needs so many */
 	STOP_PASSES = 100,
 	GREETING = 'G',
 };
@@ -30,7 +30,8 @@ struct player {
 	bool is_open[DIFF_CONNS]; /* the client's end */
 	bool is_reading[DIFF_CONNS];
 	uint64_t written[DIFF_CONNS];
-	uint32_t connected[DIFF_CONNS]; /* in this order they are accepted */
+	uint32_t connected[DIFF_CONNS]; /* the order in which they are
+					 * accepted */
 	uint32_t connected_count;
 	uint32_t opened_count;
 };
@@ -40,7 +41,7 @@ static uint8_t pattern(uint32_t conn, uint64_t at)
 	return (uint8_t)(conn * UINT64_C(37) + at * 101 + (at >> 8));
 }
 
-/* What the client has to get as byte @at: the greeting, then the echo. */
+/* The correct byte @at for the client: the greeting, then the echo. */
 static uint8_t answer(const struct player *player, uint32_t conn, uint64_t at)
 {
 	const uint64_t greet_bytes = player->script->reaction.greet_bytes;
@@ -116,7 +117,7 @@ static ssize_t play_on_data(struct weir_conn *conn, const uint8_t *bytes,
 	if (used == 0)
 		return 0;
 	event_add(told, 'd');
-	/* Where it reacts is the same byte, however the stream is cut. */
+	/* It reacts at the same byte, whatever the pieces of the stream. */
 	const uint64_t before = told->shown_bytes;
 	if (reaction->then != DIFF_GO_ON && reaction->at_bytes > before &&
 	    reaction->at_bytes <= before + used)
@@ -311,7 +312,7 @@ static void act(struct player *player, const struct diff_action *action)
 	}
 }
 
-/* Each client that is still there reads what there is, and hangs up. */
+/* Each open client reads the remaining bytes and hangs up. */
 static void finish(struct player *player)
 {
 	static const struct diff_action stop = { .what = DIFF_STOP };
@@ -360,7 +361,8 @@ static void start(struct player *player)
 		.ring = { .kernel = kernel,
 			  .sq_entry_count = 64,
 			  .cq_entry_count = 256 },
-		.conn_count = 100, /* away from where it accepts one by one */
+		.conn_count = 100, /* enough, so that it does not accept one by
+				    * one */
 		.backlog = 16,
 		.buf_count = 16,
 		.buf_bytes = 128,

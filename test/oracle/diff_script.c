@@ -81,13 +81,13 @@ char *diff_print(const struct diff_script *script, char *out_text)
 
 /* ---- from a tape ------------------------------------------------------- */
 
-/* Pauses of so many ms add up to none that comes near a deadline. */
+/* Pauses of this many ms in total stay far below every deadline. */
 enum { BYTES_MAX = 300, GREET_MAX = 200, PAUSE_MS = 400, PAUSES = 4 };
 
-/* A client as the script so far has left it. */
+/* The state of a client at this point of the script. */
 struct drawn {
 	bool is_open;
-	bool is_finished; /* its FIN is out */
+	bool is_finished; /* it has sent FIN */
 	bool was_open;
 };
 

@@ -13,9 +13,9 @@
 
 enum {
 	NS_PER_S = 1000000000,
-	EXPECT_S = 20,   /* for what should come, and has not yet */
-	QUIET_TURNS = 3, /* and then for what should not */
-	/* Where the tape decides, most turns may do nothing. */
+	EXPECT_S = 20,   /* limit of the wait for expected events */
+	QUIET_TURNS = 3, /* then passes to catch unexpected events */
+	/* With a tape, most passes may do nothing. */
 	SIM_QUIET_TURNS = 40,
 };
 
@@ -25,7 +25,7 @@ struct real {
 	struct diff_world world; /* first */
 	struct kernel_wrap wrap;
 	struct loopback loopback;
-	uint64_t now_ns; /* the loop's clock stands still but for pass() */
+	uint64_t now_ns; /* only pass() moves the loop's clock */
 	uint64_t settling_since_ns;
 	uint32_t quiet_turns;
 	int fds[DIFF_CONNS];
@@ -37,8 +37,8 @@ static uint64_t clock_ns(void)
 	return linux_kernel->now_ns(linux_kernel->ctx);
 }
 
-/* Loopback is instant in the other story: what the clients have sent is there
- * before the loop looks, and what the loop has sent before they do. */
+/* In the simulation loopback is instant: the loop always finds what the clients
+ * have sent, and the clients what the loop has sent. So flush loopback here. */
 static bool real_before(void *ctx, struct kernel_call *call)
 {
 	struct real *real = ctx;
@@ -102,7 +102,7 @@ static int real_read(void *ctx, uint32_t conn, uint8_t *bytes,
 static void real_fin(void *ctx, uint32_t conn)
 {
 	struct real *real = ctx;
-	(void)shutdown(real->fds[conn], SHUT_WR); /* or it is reset */
+	(void)shutdown(real->fds[conn], SHUT_WR); /* may fail after a reset */
 }
 
 static void real_hang_up(void *ctx, uint32_t conn)
@@ -127,8 +127,8 @@ static void real_pass(void *ctx, uint64_t ns)
 	real->now_ns += ns;
 }
 
-/* Packets on loopback may be handled a little later, by another thread of the
- * kernel: what the other kernel has reported already is waited for. */
+/* A kernel thread may deliver packets on loopback a little later. So wait for
+ * what the other kernel has already reported. */
 static bool real_is_settled(void *ctx, bool is_as_expected)
 {
 	struct real *real = ctx;
@@ -236,7 +236,7 @@ static void simulated_pass(void *ctx, uint64_t ns)
 	weir_sim_pass(simulated->sim, ns);
 }
 
-/* The hash is of all that happens. */
+/* The hash covers every event. */
 static bool simulated_is_settled(void *ctx, bool is_as_expected)
 {
 	struct simulated *simulated = ctx;

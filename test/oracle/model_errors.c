@@ -1,6 +1,6 @@
-/* model_errors.c - a simulated kernel that is wrong in one thing
+/* model_errors.c - a simulated kernel with one mistake
  *
- *     enter --> the true enter --> completions, changed where they lie
+ *     enter --> the correct enter --> completions, changed in place
  */
 #include "model_lies.h"
 

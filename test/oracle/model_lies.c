@@ -13,7 +13,7 @@ static bool has_opcode(const struct model_program *program, uint8_t opcode)
 	return false;
 }
 
-/* An end of any kind, of the connection or of an operation. */
+/* True if the connection or an operation ends in any way. */
 static bool has_end(const struct model_program *program)
 {
 	return has_opcode(program, IORING_OP_SHUTDOWN) ||
@@ -32,7 +32,7 @@ static bool op_is_send(const struct model_op *op)
 	       op->opcode == IORING_OP_SEND_ZC;
 }
 
-/* One that got some bytes in its only completion, or -1. */
+/* A receive whose only completion has some bytes, or -1. */
 static int whole_recv(const struct model_program *program,
 		      const struct model_outcome *outcome)
 {
@@ -67,7 +67,7 @@ static bool tell_reset_of_nothing(const struct model_program *program,
 	return true;
 }
 
-/* The bytes are there all the same, behind the end of the stream. */
+/* The bytes still come, after the end of the stream. */
 static bool tell_end_before_data(const struct model_program *program,
 				 struct model_outcome *outcome)
 {
@@ -130,7 +130,7 @@ static bool tell_more_where_none_is(const struct model_program *program,
 	for (uint32_t i = 0; i < program->op_count; i++)
 		if (op_is_send(&program->ops[i]) &&
 		    outcome->cqes[i][0].res != outcome->cqes[op][0].res)
-			return false; /* or some are left */
+			return false; /* bytes remain */
 	outcome->cqes[op][0].flags |= hint;
 	return true;
 }
@@ -159,7 +159,7 @@ static bool tell_broken_pipe(const struct model_program *program,
 	return false;
 }
 
-/* A cancel by name of what has ended well says that it was in time. */
+/* A cancel by token reports success for an operation that ended normally. */
 static bool tell_cancel_of_done(const struct model_program *program,
 				struct model_outcome *outcome)
 {

@@ -1,8 +1,8 @@
-/* model_play.c - one program on one kernel
+/* model_play.c - run one program on one kernel
  *
  *     entries --> enter --> completions --> ... --> cancel all --> what is left
  *                               |
- *                               +--> not what is wanted: no use in going on
+ *                               +--> differs from @want: stop here
  */
 #include "model.h"
 
@@ -21,7 +21,8 @@ enum {
 	DRAIN_BYTES = 64,
 };
 
-/* An assertion that costs nothing while it holds: Check writes for each. */
+/* An assertion that is free while it holds: Check's write to a file each
+ * time. */
 static void must(bool holds, const char *what)
 {
 	if (!holds)
@@ -113,7 +114,7 @@ static void play_close(struct play *play)
 	weir_ring_close(&play->ring);
 }
 
-/* What an operation received: in its own memory, or in buffers. */
+/* Digest of an operation's received bytes, in its own memory or in buffers. */
 static uint32_t play_digest(struct play *play, uint32_t index,
 			    const struct io_uring_cqe *cqe)
 {
@@ -181,14 +182,15 @@ static uint32_t play_reap(struct play *play)
 	return count;
 }
 
-/* An enter without sleep; how many completions it brought. */
+/* Enters without sleep. Returns how many completions came. */
 static uint32_t play_enter(struct play *play)
 {
 	must(weir_ring_enter(&play->ring, NULL) == 0, "enter");
 	return play_reap(play);
 }
 
-/* A kernel worker carries it out, so quiet does not mean done. */
+/* True if a kernel worker runs an operation: then "no completion" does not mean
+ * "done". */
 static bool play_has_worker(const struct play *play)
 {
 	for (uint32_t i = 0; i < play->program->op_count; i++)
@@ -294,7 +296,7 @@ static bool play_is_over(const struct play *play)
 	return play->sweep_is_done;
 }
 
-/* All that waits is cancelled; every operation has its last completion. */
+/* Cancels all waiting operations, until each has its last completion. */
 static void play_sweep(struct play *play)
 {
 	const struct weir_wait wait = { .want_count = 1,
@@ -310,7 +312,7 @@ static void play_sweep(struct play *play)
 	must(play_is_over(play), "an operation never ends");
 }
 
-/* What is left in the socket. */
+/* Reads the bytes left in the socket. */
 static void play_drain(struct play *play, int side)
 {
 	struct model_outcome *outcome = play->outcome;
@@ -357,7 +359,7 @@ bool model_play(const struct weir_kernel *kernel, int fds[2],
 		const struct model_outcome *want,
 		struct model_outcome *out_outcome)
 {
-	static struct play play; /* 64 KiB of no interest to the stack */
+	static struct play play; /* static: 64 KiB is too much for the stack */
 	play = (struct play){
 		.kernel = kernel,
 		.program = program,
@@ -378,7 +380,8 @@ bool model_play(const struct weir_kernel *kernel, int fds[2],
 			       sizeof(want->rest[side])) != 0;
 	}
 	for (int i = 0; i < 2; i++)
-		(void)kernel->close(kernel->ctx, fds[i]); /* or it has been */
+		(void)kernel->close(kernel->ctx, fds[i]); /* may be closed
+							   * already */
 	play_close(&play);
 	return want != NULL && !play.is_off &&
 	       memcmp(out_outcome, want, sizeof(*want)) == 0;

@@ -1,4 +1,4 @@
-/* model_program.c - a small program from a tape
+/* model_program.c - draw a small program from a tape
  *
  *     tape --> kind --> side, length, flags, pause --> one of six operations
  */
@@ -75,11 +75,11 @@ static void draw_recv_group(struct model_op *op, struct weir_tape *tape,
 						       : 0);
 	if (weir_tape_chance(tape, 48))
 		op->ioprio |= IORING_RECVSEND_POLL_FIRST;
-	/* The kernel refuses it with a multishot. */
+	/* The kernel refuses the combination with a multishot. */
 	if ((op->ioprio & IORING_RECV_MULTISHOT) != 0 &&
 	    !weir_tape_chance(tape, 8))
 		op->msg_flags &= ~(uint32_t)MSG_WAITALL;
-	/* A buffer that is held over an attempt: see bufring.h. */
+	/* A bundle would hold its buffer over an attempt: see bufring.h. */
 	if ((op->ioprio & IORING_RECVSEND_BUNDLE) != 0)
 		op->msg_flags &= ~(uint32_t)MSG_WAITALL;
 }

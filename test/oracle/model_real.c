@@ -12,7 +12,7 @@ static int real_listener = -1;
 static struct sockaddr_in real_address;
 static struct loopback real_loopback;
 
-/* The model knows of no packet that is later than the next enter. */
+/* In the model every packet arrives before the next enter. */
 static void real_after(void *ctx, struct kernel_call *call)
 {
 	(void)ctx;

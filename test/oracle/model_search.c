@@ -8,7 +8,7 @@
 
 enum {
 	BENDS_MAX = 8,
-	BENDS_FIRST = 2, /* before any seed */
+	BENDS_FIRST = 2, /* before the first seed */
 	SEEDS = 20000,
 };
 
@@ -26,7 +26,7 @@ void model_search_close(struct model_search *search)
 	free(search->tape);
 }
 
-/* On the tape as it is. */
+/* Plays the tape unchanged. */
 static bool search_play(struct model_search *search,
 			const struct model_program *program,
 			const struct model_outcome *want,
@@ -62,7 +62,7 @@ struct hunt {
 	const struct model_program *program;
 	const struct model_outcome *want;
 	uint64_t first;
-	uint64_t last; /* plays of the search: no more after these */
+	uint64_t last; /* stop at this number of plays */
 };
 
 static bool hunt_is_over(const struct hunt *hunt)
@@ -70,7 +70,7 @@ static bool hunt_is_over(const struct hunt *hunt)
 	return hunt->search->plays >= hunt->last;
 }
 
-/* All schedules with at most @bends of them. */
+/* Plays all schedules with at most @bends bends. */
 static bool hunt_schedules(const struct hunt *hunt, uint32_t bends)
 {
 	static uint16_t ways[WEIR_TAPE_BYTES_MAX];

@@ -1,4 +1,4 @@
-/* test_sim_diff.c - the simulated kernel tells the story that the real one does
+/* test_sim_diff.c - the simulated and the real kernel give the same story
  *
  * Scripts by name are in diff/diff_cases.c; others are drawn from seeds.
  */
@@ -66,7 +66,7 @@ END_TEST
 
 enum { SEEDS_EACH = 150, ROUNDS = 8 };
 
-/* Of SEEDS_EACH; each is two plays, one of them in real sockets. */
+/* How many of SEEDS_EACH to play; each is two plays, one on real sockets. */
 static uint64_t seeds_played(void)
 {
 	return wi_is_deep() ? SEEDS_EACH : 40;
@@ -133,7 +133,7 @@ START_TEST(stories_that_differ_are_told_apart)
 }
 END_TEST
 
-/* One that no script has is a row too many. */
+/* A freedom that no script uses is a superfluous row. */
 START_TEST(each_freedom_is_some_scripts)
 {
 	struct weir_tape *tape = tape_make();

@@ -1,8 +1,8 @@
-/* test_sim_model.c - what the real kernel does, the model allows
+/* test_sim_model.c - the model allows every outcome of the real kernel
  *
- * Random small programs run on the kernel of this machine; each outcome must be
- * one that the simulated kernel has for some tape. One that it never has is a
- * bug of the model: it is fixed there, with the fact in a comment.
+ * Random small programs run on the kernel of this machine. The simulated kernel
+ * must reach each outcome with some tape. If it cannot, that is a bug of the
+ * model: fix it there, and note the fact in a comment.
  *
  *     WEIR_MODEL_SEED=N WEIR_MODEL_PROGRAMS=N uring_test sim-model
  */
@@ -18,8 +18,8 @@ enum {
 	PROGRAMS_DEEP = 10000,
 	OUTCOMES_MAX = 1 << 20,
 	COMPLAINTS_MAX = 3,
-	LIES = 10,             /* of a kind */
-	LIE_PROGRAMS = 100000, /* where there is a place for so many */
+	LIES = 10,             /* of each kind */
+	LIE_PROGRAMS = 100000, /* enough programs to place so many */
 	LIE_PLAYS = 1000,
 };
 
@@ -63,7 +63,7 @@ static uint64_t outcome_hash(const struct model_outcome *outcome)
 	return hash;
 }
 
-/* A set of hashes; returns whether it is new. */
+/* Adds to a set of hashes. Returns true if the hash is new. */
 static bool set_add(uint64_t *set, uint64_t hash)
 {
 	uint32_t at = (uint32_t)hash % OUTCOMES_MAX;
@@ -161,7 +161,7 @@ START_TEST(what_no_kernel_does_the_model_does_not_allow)
 }
 END_TEST
 
-/* The kernel is played by the model as it is. */
+/* The unchanged model plays the kernel's part. */
 START_TEST(a_model_that_is_wrong_is_refuted)
 {
 	struct model_search right = { .plays_max = 1 };

@@ -3,7 +3,7 @@
 #include <errno.h>
 #include <string.h>
 
-/* In 128 bits no length of 10 bytes overflows. */
+/* A length of 10 bytes cannot overflow 128 bits. */
 typedef __uint128_t wide;
 
 static size_t slow_fixed_bytes(enum weir_frame_prefix prefix)
@@ -32,7 +32,7 @@ static bool slow_prefix_is_whole(const struct frame_slow *slow)
 	return last < 128 || slow->prefix_bytes == WEIR_FRAME_PREFIX_BYTES_MAX;
 }
 
-/* Digits, the one with the lowest worth first. */
+/* Digits, the least significant first. */
 static wide slow_length(const struct frame_slow *slow)
 {
 	const bool is_varint = slow->format->prefix == WEIR_FRAME_VARINT;
@@ -62,8 +62,8 @@ static size_t slow_varint(wide value, uint8_t *out)
 	return count;
 }
 
-/* Whether a varint is the one for its payload: of all widths the first that
- * says its own length. */
+/* True if the varint is the valid one for its payload: of all widths, the first
+ * that encodes its own length. */
 static bool slow_varint_is_right(const struct frame_slow *slow, wide payload)
 {
 	for (size_t width = 1; width <= WEIR_FRAME_PREFIX_BYTES_MAX; width++) {

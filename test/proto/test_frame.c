@@ -1,8 +1,8 @@
 /* test_frame.c - length-prefix framing
  *
- * Tables say what single inputs give; stories walk every format over every
- * cut. Loops that run long check by hand and fail with ck_abort_msg(): each
- * ck_assert writes a mark to a file, also when it holds.
+ * Tables give the results of single inputs; stories test every format with
+ * every cut. Long loops check by hand and fail with ck_abort_msg(), because
+ * each ck_assert writes to a file even when it holds.
  */
 #include "../fuzz/fuzz_replay.h"
 #include "../rig/count_of.h"
@@ -19,7 +19,7 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
-/* A literal's bytes without the terminator, NULs inside it counted. */
+/* A literal's bytes without the terminator, but with the NULs inside it. */
 #define WIRE(literal) .wire = (literal), .wire_bytes = sizeof(literal) - 1
 #define LIMIT_NONE SIZE_MAX
 
@@ -63,7 +63,7 @@ static const char *format_text(const struct weir_frame_format *format)
 	return text;
 }
 
-/* What a prefix can say, from the definition. */
+/* The largest length of a prefix, from the definition. */
 static uint64_t format_payload_bytes_max(const struct weir_frame_format *format)
 {
 	static const uint64_t length_max[WEIR_FRAME_PREFIX_COUNT] = {
@@ -119,7 +119,7 @@ static const uint8_t *guard_place(const void *bytes, size_t byte_count)
 struct reading {
 	size_t frame_count;
 	size_t consumed_bytes;
-	uint64_t digest; /* of where each payload lies */
+	uint64_t digest; /* of the place of each payload */
 	int err;         /* what ended it */
 	struct weir_frame last;
 };
@@ -200,7 +200,7 @@ static size_t chance_below(uint64_t *state, size_t bound)
 	return (size_t)(chance_next(state) % bound);
 }
 
-/* Writes a frame with a payload of noise; the bytes it took. */
+/* Writes a frame with a random payload. Returns its bytes. */
 static size_t stream_append(const struct weir_frame_format *format,
 			    uint8_t *out, size_t room_bytes,
 			    size_t payload_bytes)
@@ -227,7 +227,7 @@ static size_t stream_append(const struct weir_frame_format *format,
 #define COUNTED .counts_header = true
 #define LIMIT(bytes) .payload_bytes_max = (bytes)
 
-/* The four outcomes; what they do not name is 0. */
+/* The four outcomes; fields that they do not set are 0. */
 #define FRAME(payload, frame_)                                                 \
 	.want = 0,                                                             \
 	.frame = { .payload_bytes = (payload), .frame_bytes = (frame_) }
@@ -243,7 +243,7 @@ static const struct {
 	const char *wire;
 	size_t wire_bytes;
 	int want;
-	struct weir_frame frame; /* payload is where payload_bytes begin */
+	struct weir_frame frame; /* payload: offset of the first byte */
 } decode_cases[] = {
 	{ "nothing has arrived", { 0 }, WIRE(""), NEEDS(4) },
 	{ "the prefix is cut short", { 0 }, WIRE("\0\0\1"), NEEDS(4) },
@@ -401,7 +401,7 @@ static const struct {
 	  WIRE("\x81\1"),
 	  NEEDS(129) },
 
-	/* Varints that are none. */
+	/* Invalid varints. */
 	{ "zero in two bytes", { VARINT }, WIRE("\x80\0"), MALFORMED(0) },
 	{ "five in three bytes", { VARINT }, WIRE("\x85\x80\0"), MALFORMED(5) },
 	{ "one in ten bytes",
@@ -461,7 +461,7 @@ START_TEST(frame_decode_gives_a_frame_or_the_reason)
 }
 END_TEST
 
-/* Cut anywhere, or fed byte by byte, an input ends the same way. */
+/* An input gives the same end in one piece, cut anywhere, and byte by byte. */
 START_TEST(frame_decode_gives_the_same_in_pieces)
 {
 	const struct weir_frame_format *format = &decode_cases[_i].format;
@@ -483,7 +483,7 @@ START_TEST(frame_decode_gives_the_same_in_pieces)
 }
 END_TEST
 
-/* The bytes on the wire, so that encode and decode cannot agree on an error. */
+/* Explicit wire bytes, so that encode and decode cannot share an error. */
 static const struct {
 	const char *when;
 	struct weir_frame_format format;
@@ -550,7 +550,7 @@ static const struct {
 	  { VARINT, COUNTED, LIMIT(LIMIT_NONE) },
 	  SIZE_MAX - 10,
 	  WIRE("\xff\xff\xff\xff\xff\xff\xff\xff\xff\1") },
-	/* What has no encoding: no bytes. */
+	/* Sizes without an encoding: no bytes. */
 	{ "u8 and 256", { U8 }, 256, WIRE("") },
 	{ "u8 counted and 255", { U8, COUNTED }, 255, WIRE("") },
 	{ "u16 and 65536", { U16 }, 65536, WIRE("") },
@@ -584,7 +584,8 @@ START_TEST(frame_encode_writes_exactly_the_prefix)
 	uint8_t *out = guard_base + guard_page_bytes - prefix_bytes;
 	size_t frame_bytes = weir_frame_bytes(format, payload_bytes);
 
-	/* Only the prefix is written, so a room may be claimed, not had. */
+	/* Only the prefix is written, so the room may be claimed and not
+	 * exist. */
 	const uint8_t *payload =
 		weir_frame_encode(format, out, SIZE_MAX, payload_bytes);
 
@@ -742,7 +743,7 @@ START_TEST(frame_decode_reads_nothing_past_any_truncation)
 			ck_assert_uint_le(frame.need_bytes, frame_bytes);
 		}
 	}
-	/* Prefixes of one value throughout, most of them no prefixes at all. */
+	/* Prefixes whose bytes are all equal; most of them are invalid. */
 	for (int value = 0; value <= UINT8_MAX; value++) {
 		memset(wire, value, sizeof(wire));
 		for (size_t i = 0; i < 16; i++) {
@@ -825,8 +826,8 @@ START_TEST(frame_counted_varint_of_a_power_of_128_is_refused)
 
 	for (int power = 1; power <= 9; power++) {
 		for (int delta = -1; delta <= 1; delta++) {
-			/* Any length, written by the format that does not
-			 * count itself. */
+			/* Any length, written by the format that does not count
+			 * itself. */
 			uint64_t length =
 				(UINT64_C(1) << (7 * power)) + (uint64_t)delta;
 			uint8_t prefix[WEIR_FRAME_PREFIX_BYTES_MAX];
@@ -863,7 +864,7 @@ static size_t property_stream(uint64_t *chance,
 			payload_bytes =
 				chance_below(chance, PROPERTY_LIMIT_BYTES + 1);
 		if (weir_frame_bytes(format, payload_bytes) == 0)
-			payload_bytes = 0; /* more than u8 can say */
+			payload_bytes = 0; /* too long for u8 */
 		stream_bytes += stream_append(format, out + stream_bytes,
 					      STREAM_BYTES_MAX - stream_bytes,
 					      payload_bytes);
@@ -872,7 +873,7 @@ static size_t property_stream(uint64_t *chance,
 	if (stream_bytes > 0 && chance_below(chance, 4) == 0) {
 		out[chance_below(chance, stream_bytes)] ^=
 			(uint8_t)(1 + chance_below(chance, 255));
-		*out_frame_count = SIZE_MAX; /* anyone's guess */
+		*out_frame_count = SIZE_MAX; /* unknown */
 	}
 	return stream_bytes;
 }
@@ -916,7 +917,8 @@ START_TEST(frame_any_split_gives_the_frames_of_one_shot)
 }
 END_TEST
 
-/* Small values in the head and in every other stream, so that frames occur. */
+/* Small values in the header and in every other stream, so that frames
+ * occur. */
 START_TEST(frame_keeps_the_fuzz_targets_promises_on_seeded_bytes)
 {
 	uint64_t chance = property_seed + 1;
@@ -1034,8 +1036,8 @@ static void misuse(int index)
 	}
 }
 
-/* Caught here rather than by Check's raise_signal, so that it also runs with
- * CK_FORK=no and so that gcov's counters survive. */
+/* Caught here and not by Check's raise_signal, so it also works with CK_FORK=no
+ * and keeps gcov's counters. */
 START_TEST(frame_misuse_aborts)
 {
 	struct sigaction action = { .sa_handler = abort_on_signal };

@@ -51,7 +51,7 @@ static void faults_watch(struct wi_faults *faults, uint32_t min_complete)
 		faults->sleeps_on_overflow++;
 }
 
-/* The fault of this enter, and for a short one how much it submits. */
+/* The fault of this enter; for a short one also how much it submits. */
 static enum wi_enter_fault enter_fault_next(struct wi_faults *faults,
 					    uint32_t submit_count,
 					    uint32_t *out_short_count)
@@ -85,7 +85,7 @@ static bool faults_enter(struct wi_faults *faults, struct kernel_call *call)
 	case WI_ENTER_SHORT:
 		if (short_count < call->enter.submit_count)
 			call->enter.submit_count = short_count;
-		/* The wait may be for what was not submitted. */
+		/* The wait may be for an entry that was not submitted. */
 		call->enter.min_complete = 0;
 		return false;
 	case WI_ENTER_WHOLE:

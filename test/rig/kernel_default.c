@@ -1,4 +1,4 @@
-/* kernel_default.c - what a ring gets in a build for valgrind, in place of
+/* kernel_default.c - the default kernel in a build for valgrind; replaces
  * uring/kernel_default.c
  */
 #include "kernel_eventfd.h"

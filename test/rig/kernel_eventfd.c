@@ -1,19 +1,19 @@
-/* kernel_eventfd.c - the real kernel, but no thread sleeps in the ring's call
+/* kernel_eventfd.c - the real kernel, but no thread sleeps in io_uring_enter(2)
  *
  *     enter(submit n, wait for one)
  *       = io_uring_enter(n, 0) -> poll(eventfd) -> io_uring_enter(0, 0)
  *
- * For a supervisor that runs one thread at a time and does not know that
- * io_uring_enter(2) sleeps: valgrind 3.19 holds its lock over the call, so that
- * one idle loop would stop all other threads. It knows poll(2). The ring
- * signals the descriptor when it posts a completion, and when it queues work
- * that it defers (IORING_SETUP_DEFER_TASKRUN).
+ * For valgrind, which runs one thread at a time. Version 3.19 does not know
+ * that io_uring_enter(2) sleeps and holds its lock over the call, so one idle
+ * loop would stop all other threads. It handles poll(2) correctly. The ring
+ * signals the descriptor when it posts a completion, and when it queues
+ * deferred work (IORING_SETUP_DEFER_TASKRUN).
  *
- * A signal that was meant for a completion seen long ago costs one turn without
- * work. One can be missing: a read of an eventfd that ends while another thread
- * writes to that one is signalled once and never again (seen on 6.18: a signal
- * inside of a signal is put off, and the second time forgotten). So no sleep
- * is longer than SLICE_NS.
+ * A signal for a completion that was already reaped costs one pass without
+ * work. A signal can be lost: if a read of an eventfd completes while another
+ * thread writes to that eventfd, the ring signals once and never again (seen on
+ * 6.18: the kernel defers a signal inside a signal, and loses the second one).
+ * So no sleep is longer than SLICE_NS.
  */
 #include "kernel_eventfd.h"
 
@@ -30,11 +30,11 @@
 #include <unistd.h>
 
 enum {
-	RINGS_MAX = 4096, /* the highest descriptor of a ring, and one */
+	RINGS_MAX = 4096, /* the highest descriptor of a ring, plus one */
 	SLICE_NS = 10 * 1000 * 1000,
 };
 
-/* Of each ring, the descriptor that it signals; 0: none. */
+/* For each ring, the descriptor that it signals; 0: none. */
 static uint32_t event_fds[RINGS_MAX];
 static uint64_t wait_count;
 
@@ -72,7 +72,7 @@ static int eventfd_setup(void *ctx, uint32_t entry_count,
 		(void)close(ring_fd);
 		return err;
 	}
-	/* A poll cannot wait for some, and then a little for more. */
+	/* poll(2) has no min-wait. */
 	params->features &= ~(uint32_t)IORING_FEAT_MIN_TIMEOUT;
 	return ring_fd;
 }
@@ -107,7 +107,7 @@ static int eventfd_wait(int event_fd, const struct timespec *timeout)
 		return -errno;
 	if (ready == 0)
 		return is_short ? -ETIME : 0;
-	/* Before the enter that follows: what comes after is signalled anew. */
+	/* Clear it before the next enter: later completions signal again. */
 	(void)!read(event_fd, &signals, sizeof(signals));
 	return 0;
 }
@@ -119,12 +119,12 @@ static int eventfd_enter(void *ctx, int ring_fd, uint32_t submit_count,
 	struct timespec timeout;
 	(void)ctx;
 	(void)arg_bytes;
-	assert(ring_fd < RINGS_MAX); /* setup saw to it */
+	assert(ring_fd < RINGS_MAX); /* setup has checked it */
 	const bool has_timeout = eventfd_timeout(flags, arg, &timeout);
 	flags &= ~(uint32_t)IORING_ENTER_EXT_ARG;
 	const int submitted = real()->enter(real()->ctx, ring_fd, submit_count,
 					    0, flags, NULL, 0);
-	/* What could not be submitted whole does not wait, as in the kernel. */
+	/* After a short submit it does not wait, as in the kernel. */
 	if (submitted < 0 || (uint32_t)submitted < submit_count ||
 	    min_complete == 0)
 		return submitted;
@@ -136,8 +136,8 @@ static int eventfd_enter(void *ctx, int ring_fd, uint32_t submit_count,
 	return submitted > 0 ? submitted : waited;
 }
 
-/* A ring that is named by an index, or waits by a region, could not be known
- * apart, or would not show how long: uring/ goes without both. */
+/* An index does not identify the ring here, and a wait region hides the
+ * timeout. So this kernel refuses both; uring/ works without them. */
 static int eventfd_register(void *ctx, int ring_fd, uint32_t opcode, void *arg,
 			    uint32_t arg_count)
 {
@@ -165,7 +165,7 @@ static struct weir_kernel kernel;
 
 static void kernel_init(void)
 {
-	kernel = *real(); /* all other calls; it has no use for ctx */
+	kernel = *real(); /* for all other calls; it ignores ctx */
 	kernel.name = "linux-eventfd";
 	kernel.setup = eventfd_setup;
 	kernel.enter = eventfd_enter;

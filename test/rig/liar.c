@@ -3,7 +3,7 @@
 #include <sys/uio.h>
 #include <unistd.h>
 
-/* At least as long as what is sent. */
+/* At least as long as any send of the tests. */
 static const char other_bytes[64] = "other bytes";
 
 static void send_others(struct liar *liar, struct io_uring_sqe *sqe)
@@ -33,7 +33,7 @@ static bool makes_fd(const struct io_uring_sqe *sqe)
 
 static void liar_complete(void *ctx, struct io_uring_cqe *cqe)
 {
-	/* Other numbers are those of messages. */
+	/* Other user_data values belong to messages. */
 	static const struct io_uring_sqe message = {
 		.opcode = IORING_OP_MSG_RING,
 	};

@@ -6,7 +6,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
-/* What is sent, its ACK, what that one had held back, its ACK. */
+/* The data, its ACK, the data that waited for the ACK, and its ACK. */
 enum { GENERATIONS = 4 };
 
 void loopback_open(struct loopback *loopback)
@@ -46,7 +46,7 @@ void loopback_close(struct loopback *loopback)
 		0);
 }
 
-/* Check writes for each of its assertions. */
+/* No ck_assert: Check writes to a file for each. */
 static void flush_once(int fd)
 {
 	char byte = 0;

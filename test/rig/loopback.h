@@ -1,8 +1,8 @@
 /* loopback.h - wait until data sent over loopback has arrived
  *
- *     send(2) --> queue of this CPU --> receiver a datagram to oneself is
- *     behind it in the same queue: once it is back, the kernel has handled
- *     everything before it
+ *     send(2) --> queue of this CPU --> receiver
+ *     a datagram to oneself is behind it in the same queue: once it is back,
+ *     the kernel has handled everything before it
  *
  * The kernel usually empties that queue before the sender continues; sometimes
  * a kernel thread does it later. A test that compares every step waits here.

@@ -116,7 +116,7 @@ int32_t rig_cancel(struct rig *rig, uint64_t token)
 	weir_op_cancel_token(sqe, token);
 	sqe->user_data = CANCEL;
 	wi_ring_collect(&rig->ring, cqes, 2);
-	/* A futex is counted where others are 0. */
+	/* The cancel of a futex returns 1, of others 0. */
 	ck_assert_int_ge(rig_pick(cqes, 2, CANCEL).res, 0);
 	struct io_uring_cqe last = rig_pick(cqes, 2, token);
 	ck_assert_uint_eq(last.flags & IORING_CQE_F_MORE, 0);
@@ -221,7 +221,7 @@ int rig_file(void)
 
 int rig_pending_read(struct rig *rig, uint64_t token)
 {
-	static uint64_t count; /* nothing ever rings */
+	static uint64_t count; /* the eventfd is never written */
 	int doorbell = eventfd(0, EFD_CLOEXEC);
 	ck_assert_int_ge(doorbell, 0);
 	struct io_uring_sqe *sqe = rig_take(rig);

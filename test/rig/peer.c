@@ -15,7 +15,7 @@
 
 enum {
 	NARROW_BYTES = 4096,
-	STUFFED_MS = 100, /* no room for so long: the server does not read */
+	STUFFED_MS = 100, /* no room for this long: the server does not read */
 };
 
 static uint64_t now_s(void)
@@ -52,7 +52,7 @@ static int peer_open_with(uint16_t port, int receive_bytes)
 		peer_option(fd, SOL_SOCKET, SO_RCVBUF, &receive_bytes,
 			    sizeof(receive_bytes));
 	int err;
-	do { /* interrupted, it goes on: to ask again is to wait for it */
+	do { /* an interrupted connect goes on: a second call waits for it */
 		err = connect(fd, (const struct sockaddr *)&address,
 			      sizeof(address));
 	} while (err < 0 && errno == EINTR);
@@ -183,8 +183,8 @@ void peer_exchange(int fd, const uint8_t *out, size_t out_bytes, uint8_t *in,
 	}
 }
 
-/* The server has had its chance to read, however slow it is: its loop has
- * answered others meanwhile. */
+/* The server had the chance to read, however slow it is: its loop has answered
+ * another client meanwhile. */
 static bool peer_has_room(int fd, int neighbour)
 {
 	enum { TRIPS = 10 };
@@ -290,7 +290,7 @@ size_t peer_fd_count(void)
 	for (struct dirent *entry; (entry = readdir(dir)) != NULL;)
 		count += entry->d_name[0] != '.';
 	(void)closedir(dir);
-	return count - 1; /* that of the folder itself */
+	return count - 1; /* without that of the directory itself */
 }
 
 size_t peer_map_count(const char *name)
@@ -543,7 +543,7 @@ void echo_wait_received(struct echo *echo, uint64_t byte_count)
 	} while (stats.recv_bytes < byte_count);
 }
 
-/* Every connection that began has ended, once, and left nothing. */
+/* Every connection has ended, once, and holds no memory. */
 static void echo_balance(const struct echo *echo,
 			 const struct weir_loop_stats *stats)
 {
@@ -557,7 +557,7 @@ static void echo_balance(const struct echo *echo,
 		ck_assert_uint_eq(stats->accepts + stats->connects,
 				  echo->opens);
 	}
-	/* Only an outbound connection may end without having been open. */
+	/* Only an outbound connection may end without an open. */
 	ck_assert_uint_ge(echo->closes,
 			  echo->opens + stats->closes_by[WEIR_CLOSE_CONNECT]);
 	ck_assert_uint_eq(stats->conns_open, 0);

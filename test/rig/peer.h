@@ -1,8 +1,8 @@
 /* peer.h - the two ends of a server test
  *
- *     peer_*: a blocking client that fails after PEER_TIMEOUT_S echo_*: a
- *     server under test that records what its handlers see local_*: the same on
- *     one loop that runs on the test's own thread
+ *     peer_*:  a blocking client that fails after PEER_TIMEOUT_S
+ *     echo_*:  a server under test that records what its handlers see
+ *     local_*: the same on one loop that runs on the test's own thread
  *
  * The calls do not return errors: they fail the running test with a message.
  * Handlers run on the loops' threads, so they record; the test's thread
@@ -99,10 +99,11 @@ struct echo {
 	struct weir_close_reason reasons[ECHO_CLOSES_MAX];
 };
 
-/* Echoes frames, on one loop and on 127.0.0.1 unless @opts says otherwise. @opts
- * may be NULL, and so may the services of its addresses: all use @service. A
- * test puts struct echo first in its own struct; the service gets that pointer
- * as ctx. If @service or one of its handlers is NULL, echo's own replaces it. */
+/* Echoes frames, on one loop and on 127.0.0.1 unless @opts says otherwise.
+ * @opts may be NULL, and so may the services of its addresses: all use
+ * @service. A test puts struct echo first in its own struct; the service gets
+ * that pointer as ctx. If @service or one of its handlers is NULL, echo's own
+ * replaces it. */
 void echo_start(struct echo *echo, const struct weir_server_opts *opts,
 		const struct weir_service *service);
 /* The same, but with the options unchanged, pinning included. */

@@ -47,7 +47,8 @@ void scratch_close(void)
 	static const char *const names[] = { "echo.json", "load.json",
 					     "trace" };
 	for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++)
-		(void)unlink(scratch_path(names[i])); /* not all tests write */
+		(void)unlink(scratch_path(names[i])); /* some tests do not write
+						       * it */
 	ck_assert_int_eq(rmdir(scratch), 0);
 }
 
@@ -83,8 +84,8 @@ struct program program_start_after(void (*prepare)(void),
 		(void)prctl(PR_SET_PDEATHSIG, SIGKILL); /* no orphans */
 		(void)dup2(out[1], STDOUT_FILENO);
 		(void)dup2(err[1], STDERR_FILENO);
-		/* gcov opens files ahead of execvp(3): within a limit that
-		 * @prepare sets, these four would leave it none. */
+		/* gcov opens files before execvp(3): with a limit that @prepare
+		 * sets, these four would leave none for it. */
 		for (int i = 0; i < 2; i++) {
 			peer_close(out[i]);
 			peer_close(err[i]);
@@ -163,7 +164,7 @@ struct program echo_program(const char *const *args)
 
 struct program load_program(uint16_t port, const char *const *args)
 {
-	/* The default is ten seconds, which a slow machine may need. */
+	/* A slow machine may need more than the default of ten seconds. */
 	const char *argv[PROGRAM_ARGS_MAX] = { "weir-load",
 					       "--timeout",
 					       "120s",
@@ -182,8 +183,8 @@ struct program load_program(uint16_t port, const char *const *args)
 
 /* ---- JSON -------------------------------------------------------------- */
 
-/* The end of the value at @at, or NULL if it is none. Strict, but for the
- * escapes in strings, of which only the backslash is looked at. */
+/* The end of the value at @at, or NULL if it is invalid. Strict, except that it
+ * does not check escapes in strings. */
 static const char *json_skip(const char *at);
 
 static const char *json_blank(const char *at)

@@ -25,7 +25,8 @@ void ring_view_submitted(struct ring_view *view, const struct kernel_call *call,
 	for (uint32_t i = 0; i < call->enter.submit_count; i++) {
 		struct io_uring_sqe *entry =
 			&view->sqes[view->sqe_index++ & mask];
-		struct io_uring_sqe sqe; /* as the kernel: see soft_copy.h */
+		struct io_uring_sqe sqe; /* copied as a kernel does: see
+					  * soft_copy.h */
 		wi_soft_copy(&sqe, entry, sizeof(sqe));
 		change(ctx, &sqe);
 		wi_soft_copy(entry, &sqe, sizeof(sqe));

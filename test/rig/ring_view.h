@@ -1,7 +1,8 @@
 /* ring_view.h - a ring seen from the kernel's side, for a wrapper
  *
- *     setup, map ----> where its queues are before enter --> the entries that
- *     it submits after enter ---> the new completions
+ *     setup, map ----> where its queues are
+ *     before enter --> the entries that it submits
+ *     after enter ---> the new completions
  *
  * One ring at a time.
  */

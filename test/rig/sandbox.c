@@ -36,7 +36,7 @@ int sandbox_run(int (*body)(void *ctx, struct weir_error *error), void *ctx,
 	return apart.result;
 }
 
-/* A rule without an argument compares the call's number once more. */
+/* A rule without an argument compares the call number a second time. */
 bool sandbox_deny(const struct sandbox_denial *denial)
 {
 	const uint32_t number_at = offsetof(struct seccomp_data, nr);

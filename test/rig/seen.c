@@ -15,7 +15,8 @@ static struct weir_loop_snapshot *loops_read(struct weir_server *server,
 	struct weir_server_snapshot seen;
 	struct weir_loop_snapshot *loops = calloc(count, sizeof(*loops));
 	if (loops == NULL)
-		abort(); /* in processes that must not assert, too */
+		abort(); /* not an assertion: callers include processes that
+			  * must not assert */
 	weir_server_snapshot(server, &seen, loops, count);
 	return loops;
 }

@@ -13,7 +13,7 @@ enum {
 };
 
 struct skips {
-	uint32_t count; /* may exceed SKIPS_MAX: then those are not kept */
+	uint32_t count; /* may exceed SKIPS_MAX; the rest is not stored */
 	uint32_t host_count;
 	struct {
 		char test[TEST_NAME_BYTES];
@@ -41,7 +41,8 @@ void wi_skips_clear(void)
 
 void wi_skip_note(const char *test, const char *reason, enum wi_skip_kind kind)
 {
-	const char *suffix = strstr(test, "_fn"); /* Check's, to __func__ */
+	const char *suffix = strstr(test, "_fn"); /* Check's suffix of a test
+						   * function */
 	const int chars =
 		suffix != NULL ? (int)(suffix - test) : TEST_NAME_BYTES - 1;
 	const char *forced = getenv(WEIR_FORCE_OFF);
@@ -50,7 +51,7 @@ void wi_skip_note(const char *test, const char *reason, enum wi_skip_kind kind)
 	(void)fflush(stdout); /* the test's process may not end by exit() */
 	if (skips == NULL)
 		return;
-	/* Without a rung much cannot be tried, each with its own words. */
+	/* A missing rung skips many tests, each with its own message. */
 	if (kind == WI_SKIP_HOST && (forced == NULL || forced[0] == '\0'))
 		(void)__atomic_add_fetch(&skips->host_count, 1,
 					 __ATOMIC_RELAXED);

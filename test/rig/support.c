@@ -48,8 +48,8 @@ static void set_no_delay(int fd)
 		setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof(on)), 0);
 }
 
-/* Bound to a port of the kernel's choice; shared with sockets that may listen
- * at it if it @is_held. */
+/* A socket bound to a port that the kernel chooses. If @is_held, other sockets
+ * may listen on it. */
 static int bound(bool is_held, struct sockaddr_in *out_address)
 {
 	struct sockaddr_in address = {
@@ -228,8 +228,8 @@ struct child_report {
 	struct weir_error error;
 };
 
-/* Of --coverage: what has been counted is written only if it is asked for, for
- * _exit(2) does not. */
+/* Of --coverage: _exit(2) does not write the counters, so the code must call
+ * it. */
 extern void __gcov_dump(void) __attribute__((weak));
 
 int wi_in_child(int (*body)(void *ctx, struct weir_error *error), void *ctx,

@@ -107,10 +107,10 @@ void sweep_end(struct program *program, struct outcome *outcome)
 
 enum {
 	TALK_BYTES_MAX = 4096,
-	TALK_STEP_BYTES = 311, /* request i is so many times i + 1 bytes long */
+	TALK_STEP_BYTES = 311, /* request i has i + 1 times as many bytes */
 };
 
-/* False: cut. */
+/* False: the connection was lost. */
 static bool talk_send(int fd, const uint8_t *bytes, size_t byte_count)
 {
 	while (byte_count > 0) {

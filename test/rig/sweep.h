@@ -1,6 +1,6 @@
 /* sweep.h - shared by the sweeps over a whole server
  *
- *     sweep_start() weir-echo, with the faults that its arguments select
+ *     sweep_start()  weir-echo, with the faults that its arguments select
  *     sweep_talk()   a small load that accepts a lost connection, but never a
  *                    wrong byte
  *     sweep_end()    how it ended, within SWEEP_PATIENCE_MS

@@ -54,7 +54,7 @@ static void tool_become(const struct tool *tool, int out)
 	_exit(127);
 }
 
-/* Our end and the program's. */
+/* Opens our end and the program's. */
 static void tool_ends(const struct tool *tool, int out_ends[2])
 {
 	if (!tool->terminal) {

@@ -17,7 +17,7 @@
 
 enum {
 	PACKET_BYTES_MAX = 1600,
-	PACKETS_MAX = 8192, /* in the relay; more are lost */
+	PACKETS_MAX = 8192, /* in the relay; further ones are lost */
 	LATE_US = 3000,
 	NS_PER_US = 1000,
 	NS_PER_S = 1000000000,
@@ -27,7 +27,7 @@ enum {
 
 struct wire_packet {
 	uint64_t due_ns;
-	uint64_t sequence; /* of those that are due together */
+	uint64_t sequence; /* order of packets with the same due time */
 	uint32_t to;
 	uint32_t bytes;
 	uint8_t data[PACKET_BYTES_MAX];
@@ -102,8 +102,8 @@ static bool wire_draws(struct wire *wire, uint32_t percent)
 	return wi_random(&wire->random) % 100 < percent;
 }
 
-/* A SYN that is lost costs a second, and then 3 and 6 for each loss until
- * there is a round trip to go by (RFC 6298, 5.7), whatever serves. */
+/* A lost SYN costs a second, and later losses 3 and 6 seconds, until TCP has
+ * measured a round trip (RFC 6298, 5.7). That does not depend on the server. */
 static bool packet_is_syn(const struct wire_packet *packet)
 {
 	const uint32_t header_bytes = (packet->data[0] & 0x0fu) * 4;
@@ -161,7 +161,7 @@ static void wire_write_due(struct wire *wire)
 	const uint64_t now_ns = wire_now_ns();
 	while (wire->packet_count > 0 && wire->packets[0].due_ns <= now_ns) {
 		const struct wire_packet *packet = &wire->packets[0];
-		/* What the kernel does not want is lost: it was damaged. */
+		/* The kernel refuses a damaged packet: it is lost. */
 		(void)!write(wire->tuns[packet->to], packet->data,
 			     packet->bytes);
 		packet_drop_first(wire);
@@ -214,7 +214,7 @@ static void ifreq_address(struct ifreq *ifreq, const char *text)
 	memcpy(&ifreq->ifr_addr, &address, sizeof(address));
 }
 
-/* In the network of the calling thread. */
+/* Acts in the network of the calling thread. */
 static void tun_raise(const char *own, const char *other, int mtu)
 {
 	struct ifreq ifreq = { .ifr_name = "wire" };
@@ -256,8 +256,7 @@ static const char *wire_net_make(struct wire *wire, int index)
 	static const char *const addresses[] = { WIRE_HERE, WIRE_THERE };
 	if (unshare(CLONE_NEWNET) < 0)
 		return "it may not make a network namespace";
-	/* A loss costs the kernel 200 ms and more; and after one that took
-	 * long, seconds. */
+	/* A loss costs at least 200 ms; after a long one, seconds. */
 	if (access("/proc/sys/net/ipv4/tcp_rto_min_us", W_OK) < 0 ||
 	    access("/proc/sys/net/ipv4/tcp_rto_max_ms", W_OK) < 0)
 		return "losses would cost minutes: this kernel has no "
