@@ -1,7 +1,7 @@
-/* test_abi.c - our ABI header against the kernel that runs us
+/* test_abi.c - our ABI header against the running kernel
  *
- * The layouts are asserted where they are defined; what is left to ask is
- * whether this kernel means the same by them.
+ * Asserts in the header check the layouts. These tests check that the kernel
+ * agrees.
  */
 #include "../rig/support.h"
 #include "../suites.h"
@@ -10,7 +10,7 @@
 #include "uring/ring_inline.h"
 
 #include <errno.h>
-#include <linux/io_uring.h> /* after ours it must add nothing */
+#include <linux/io_uring.h> /* after our header it must add nothing */
 #include <sys/syscall.h>
 #include <time.h>
 
@@ -30,7 +30,7 @@ START_TEST(kernel_timespec_is_that_of_this_machine)
 	const struct timespec theirs = { .tv_sec = 3, .tv_nsec = 4 };
 	struct weir_kernel_timespec ours;
 	if (sizeof(theirs) != sizeof(ours))
-		return; /* a 32-bit timespec: only the kernel's is asked for */
+		return; /* a 32-bit timespec: weir uses only the kernel's */
 	memcpy(&ours, &theirs, sizeof(ours));
 	ck_assert_int_eq(ours.tv_sec, 3);
 	ck_assert_int_eq(ours.tv_nsec, 4);

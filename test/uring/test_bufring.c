@@ -1,7 +1,7 @@
-/* test_bufring.c - a ring of provided buffers, round and round
+/* test_bufring.c - a ring of provided buffers, for several rounds
  *
- * A SEQPACKET pair stands in for a connection: each message takes one buffer,
- * so that messages and buffers can be counted against each other.
+ * A SEQPACKET pair replaces a connection: each message takes one buffer, so the
+ * test can compare the numbers of messages and buffers.
  */
 #include "../rig/count_of.h"
 #include "../rig/faults.h"
@@ -66,7 +66,7 @@ static void rig_arm(struct rig *rig, uint16_t group, int poll_first)
 	ck_assert_int_eq(weir_ring_enter(&rig->ring, NULL), 0);
 }
 
-/* Message @number: its own number, then bytes that follow from it. */
+/* Message @number: its number, then bytes derived from it. */
 static void message_fill(uint8_t message[BUF_BYTES], uint32_t number)
 {
 	memcpy(message, &number, sizeof(number));
@@ -81,7 +81,7 @@ static void rig_send(struct rig *rig, uint32_t number)
 	wi_write_all(rig->writer, message, sizeof(message));
 }
 
-/* Message @number must have come with @cqe; its buffer. */
+/* Checks that @cqe has message @number. Returns its buffer. */
 static uint16_t rig_expect(struct rig *rig, struct io_uring_cqe cqe,
 			   uint32_t number)
 {
@@ -101,8 +101,8 @@ static void expect_ended(struct io_uring_cqe cqe, int32_t res)
 			  0);
 }
 
-/* The next message. The kernel looks for a buffer before it looks for data, so
- * a receive that took the last one ends, and is armed again here. */
+/* The next message. The kernel checks for a buffer before it checks for data,
+ * so a receive that took the last buffer ends; it is armed again here. */
 static struct io_uring_cqe rig_next_armed(struct rig *rig)
 {
 	struct io_uring_cqe cqe = wi_ring_next(&rig->ring);
@@ -126,8 +126,8 @@ static const struct {
 };
 START_TEST(buffers_go_round_past_the_wrap_of_the_tail_with_their_bytes)
 {
-	/* The tail has 16 bits. Once past its wrap is enough in the first tier:
-	 * with most buffers, where the ring's own index wraps elsewhere. */
+	/* The tail has 16 bits. In the first tier one wrap is enough: with most
+	 * buffers, where the ring's own index wraps at another place. */
 	const uint32_t buf_count = rounds[_i].buf_count;
 	const uint32_t total = buf_count == 64 || wi_is_deep() ? 70001 : 5001;
 	struct rig rig;
@@ -144,7 +144,7 @@ START_TEST(buffers_go_round_past_the_wrap_of_the_tail_with_their_bytes)
 			struct io_uring_cqe cqe = rig_next_armed(&rig);
 			held[i] = rig_expect(&rig, cqe, number + i);
 		}
-		/* In any order: the kernel takes what the entry says. */
+		/* In any order: the kernel takes the id from the entry. */
 		for (uint32_t i = batch; i > 0; i--)
 			weir_bufring_take_back(&rig.bufring, held[i - 1]);
 		weir_bufring_publish(&rig.bufring);
@@ -169,11 +169,11 @@ START_TEST(group_that_is_all_taken_says_enobufs_and_recovers)
 		id = rig_expect(&rig, cqes[number], number);
 	expect_ended(cqes[4], -ENOBUFS);
 
-	/* Nothing was given back: arming again ends at once. */
+	/* No buffer was given back: a new receive ends at once. */
 	rig_arm(&rig, GROUP, 0);
 	expect_ended(wi_ring_next(&rig.ring), -ENOBUFS);
 
-	/* Taken back but not published is not given back either. */
+	/* A buffer taken back but not published does not count. */
 	weir_bufring_take_back(&rig.bufring, id);
 	rig_arm(&rig, GROUP, 0);
 	expect_ended(wi_ring_next(&rig.ring), -ENOBUFS);
@@ -183,7 +183,7 @@ START_TEST(group_that_is_all_taken_says_enobufs_and_recovers)
 	ck_assert_uint_eq(rig_expect(&rig, wi_ring_next(&rig.ring), 4), id);
 	expect_ended(wi_ring_next(&rig.ring), -ENOBUFS);
 
-	/* The last message was lost to none of these. */
+	/* None of these lost the last message. */
 	weir_bufring_take_back(&rig.bufring, id);
 	weir_bufring_publish(&rig.bufring);
 	rig_arm(&rig, GROUP, 0);
@@ -245,7 +245,7 @@ START_TEST(closing_the_group_ends_an_armed_receive_with_enobufs)
 	rig_open(&rig, 2, 0);
 	rig_arm(&rig, GROUP, 0);
 	weir_bufring_close(&rig.bufring);
-	weir_bufring_close(&rig.bufring); /* again: nothing to do */
+	weir_bufring_close(&rig.bufring); /* a second close does nothing */
 	rig_send(&rig, 0);
 	expect_ended(wi_ring_next(&rig.ring), -ENOBUFS);
 	rig_close(&rig);

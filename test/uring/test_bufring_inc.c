@@ -1,7 +1,7 @@
 /* test_bufring_inc.c - spans of one completion, in every mode of a ring
  *
- * The measure is the same in all modes: the bytes of the spans, put together,
- * are the bytes that were sent, in order, and every buffer goes round.
+ * All modes have one criterion: the bytes of all spans are the sent bytes, in
+ * order, and every buffer is used again.
  */
 #include "../rig/aborts.h"
 #include "../rig/count_of.h"
@@ -41,7 +41,7 @@ static struct weir_bufring_opts mode_opts(int mode)
 	};
 }
 
-/* False: this kernel cannot; everything is closed again. */
+/* False: this kernel lacks the mode, and all is closed again. */
 static bool rig_open(struct rig *rig, struct weir_bufring_opts opts,
 		     uint32_t buf_count)
 {
@@ -89,7 +89,7 @@ static void rig_arm(struct rig *rig)
 	ck_assert_int_eq(weir_ring_enter(&rig->ring, NULL), 0);
 }
 
-/* The stream: a byte follows from its place. */
+/* The stream: the place gives the value of a byte. */
 static uint8_t byte_at(uint64_t place)
 {
 	return (uint8_t)(place * 167 + (place >> 8));
@@ -105,7 +105,7 @@ static void rig_send(struct rig *rig, uint32_t byte_count)
 	rig->sent += byte_count;
 }
 
-/* All that was sent lies in the reader's socket, ready for one receive. */
+/* Waits until all sent bytes are in the reader's socket, for one receive. */
 static void rig_settle(const struct rig *rig)
 {
 	int queued = 0;
@@ -113,7 +113,7 @@ static void rig_settle(const struct rig *rig)
 		ck_assert_int_eq(ioctl(rig->reader, FIONREAD, &queued), 0);
 }
 
-/* Checks the bytes of @spans against the stream; how many spans. */
+/* Checks the bytes of @spans against the stream. Returns how many spans. */
 static uint32_t rig_check(struct rig *rig, struct weir_bufring_spans spans)
 {
 	struct weir_bufring_span span;
@@ -132,8 +132,8 @@ static uint32_t rig_check(struct rig *rig, struct weir_bufring_spans spans)
 	return count;
 }
 
-/* The next completion that carries bytes, accounted and checked; arms the
- * receive again if it ended. */
+/* Accounts for and checks the next completion with bytes. Arms the receive
+ * again if it ended. */
 static struct weir_bufring_spans rig_next(struct rig *rig)
 {
 	struct weir_bufring_spans spans;
@@ -267,7 +267,7 @@ START_TEST(incremental_buffer_is_filled_bit_by_bit_and_lent_again_once)
 	ck_assert_uint_eq(spans[3].first_id, 0);
 	ck_assert_uint_eq(rig_free_count(&rig), 3);
 
-	/* Whatever the order, the last one lends it again. */
+	/* In any order, the last call lends the buffer again. */
 	uint16_t tail = rig.bufring.tail;
 	weir_bufring_done(&spans[3]);
 	weir_bufring_done(&spans[0]);
@@ -361,7 +361,7 @@ START_TEST(bundle_spans_buffers_in_the_order_in_which_they_were_lent)
 		first[i] = rig_next(&rig);
 		ck_assert_uint_eq(first[i].first_id, (unsigned)i);
 	}
-	/* Ring order becomes 2 0 3 1: nothing like id + 1. */
+	/* Ring order becomes 2 0 3 1: never id + 1. */
 	static const uint8_t order[4] = { 2, 0, 3, 1 };
 	struct io_uring_cqe cqe = wi_ring_next(&rig.ring);
 	ck_assert_int_eq(cqe.res, -ENOBUFS);
@@ -616,7 +616,7 @@ START_TEST(group_without_memory_for_its_book_is_closed_whole)
 	ck_assert_int_eq(weir_bufring_open(&bufring, &ring, GROUP, memory, 4,
 					   BUF_BYTES, &opts, NULL),
 			 -ENOMEM);
-	/* The failed map is among those counted. */
+	/* The count includes the failed map. */
 	ck_assert_uint_eq(faults.maps - faults.unmaps, mapped + 1);
 	weir_ring_close(&ring);
 }

@@ -23,7 +23,7 @@ static void expect_update(struct weir_ring *ring, uint32_t first, void *base,
 	ck_assert_int_eq(weir_buftab_update(ring, first, &range, NULL, 1), 1);
 }
 
-/* One byte through a pipe into @at, by way of slot @slot. */
+/* Reads one byte from a pipe into @at, with slot @slot. */
 static int32_t read_fixed(struct weir_ring *ring, uint16_t slot, void *at)
 {
 	int ends[2];
@@ -177,7 +177,7 @@ START_TEST(tag_comes_when_the_memory_is_free_again)
 	ck_assert_int_eq(pipe(ends), 0);
 	ck_assert_int_eq(weir_buftab_open(&ring, SLOTS, NULL), 0);
 	ck_assert_int_eq(weir_buftab_update(&ring, 1, &range, &tag, 1), 1);
-	/* A read that uses it, and waits. */
+	/* A read that uses the slot, and waits. */
 	struct io_uring_sqe *sqe = weir_ring_take_sqe(&ring);
 	weir_op_read(sqe, ends[0], memory, 1);
 	sqe->opcode = IORING_OP_READ_FIXED;
@@ -222,7 +222,7 @@ static const struct {
 	bool has_source, has_target;
 	struct weir_buftab_clone clone;
 	int want;
-	uint16_t slot; /* where slot 2 of the source then is */
+	uint16_t slot; /* the new place of slot 2 of the source */
 } clones[] = {
 	{ "it is the whole table", true, false, { .count = 0 }, 0, 2 },
 	{ "the target has a table", true, true, { .count = 0 }, -EBUSY, 0 },

@@ -1,8 +1,8 @@
-/* test_diagnose.c - a ring that cannot be had says why, and what to do
+/* test_diagnose.c - a failed open explains the cause and the remedy
  *
- * The checkments run on invented hosts; those that a process can bring about
- * for itself (memory limit, seccomp) run on this one too. The ladder, what was
- * granted rather than refused, is here as well.
+ * The explanations are tested with invented facts; causes that a process can
+ * create for itself (memory limit, seccomp) also on this host. The ladder of
+ * granted flags is tested here too.
  */
 #include "../rig/count_of.h"
 #include "../rig/faults.h"
@@ -104,7 +104,7 @@ static void expect_names(const char *when, const struct weir_error *error,
 		ck_assert_msg(strstr(error->text, names[i]) != NULL,
 			      "when %s: '%s' does not name '%s'", when,
 			      error->text, names[i]);
-	/* One line, whole: the longest must not be cut off. */
+	/* One complete line: the longest must not be truncated. */
 	ck_assert_uint_lt(strlen(error->text), sizeof(error->text) - 1);
 	ck_assert_ptr_null(strchr(error->text, '\n'));
 }
@@ -124,7 +124,7 @@ START_TEST(refused_ring_names_cause_and_remedy)
 }
 END_TEST
 
-/* What the ring itself passes on: the errno alone decides the first words. */
+/* As the ring reports it: the errno alone selects the first words. */
 static const struct {
 	int err;
 	const char *names;
@@ -149,7 +149,7 @@ START_TEST(ring_passes_on_why_the_kernel_refused_it)
 			      strlen(error.text) > 20,
 		      "'%s' does not name '%s'", error.text,
 		      setup_errors[_i].names);
-	/* Only EINVAL means "try less". */
+	/* Only EINVAL makes it try fewer flags. */
 	ck_assert_uint_eq(faults.setups, 1);
 	ck_assert_uint_eq(faults.maps + faults.unmaps + faults.closes, 0);
 }
@@ -211,7 +211,7 @@ START_TEST(facts_of_this_host_are_what_its_limits_say)
 }
 END_TEST
 
-/* A host seen through files of ours, in place of /proc. */
+/* A host described by the test's own files instead of /proc. */
 static char host_folder[64];
 
 static const char *const host_folders[] = { "proc", "proc/self", "proc/sys",
@@ -376,8 +376,8 @@ START_TEST(ring_without_a_descriptor_left_names_the_limit)
 }
 END_TEST
 
-/* A filter that answers io_uring_setup with an errno: no more is needed, so no
- * architecture check and no library. */
+/* A minimal filter that answers io_uring_setup with an errno, without an
+ * architecture check and without a library. */
 static int body_seccomp(void *ctx, struct weir_error *error)
 {
 	const uint32_t action = SECCOMP_RET_ERRNO |
@@ -404,7 +404,7 @@ static int body_seccomp(void *ctx, struct weir_error *error)
 }
 
 static const struct {
-	int err; /* positive, as the filter has it */
+	int err; /* positive, as in the filter */
 	const char *names[3];
 } filters[] = {
 	{ EPERM, { "seccomp", "Docker", "io_uring_enter" } },
@@ -450,7 +450,7 @@ enum { DEFER, COOP, NO_SQARRAY, REGISTERED, MIN_WAIT, NO_IOWAIT, LADDER_COUNT };
 static const struct {
 	const char *when;
 	weir_rung_set forced_off;
-	uint32_t off; /* rungs that must be missing, and no other */
+	uint32_t off; /* exactly the rungs that must be missing */
 } ladders[] = {
 	{ "nothing is forced off", 0, 0 },
 	{ "NO_SQARRAY is forced off", OFF(NO_SQARRAY), BIT(NO_SQARRAY) },
@@ -493,7 +493,7 @@ static uint32_t ladder_off(const struct weir_ring_opts *opts)
 
 START_TEST(ladder_tells_which_rungs_are_on)
 {
-	/* What this kernel does not have at all is off in every case. */
+	/* Rungs that this kernel lacks are off in every case. */
 	uint32_t never = ladder_off(NULL);
 	uint32_t off = ladder_off(&(struct weir_ring_opts){
 		.forced_off = ladders[_i].forced_off });

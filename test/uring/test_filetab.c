@@ -131,7 +131,8 @@ START_TEST(operation_in_flight_keeps_its_file_when_the_slot_changes)
 	ck_assert_int_eq(pipe(ends), 0);
 	ck_assert_int_eq(weir_filetab_open(&ring, SLOTS, NULL), 0);
 	ck_assert_int_eq(weir_filetab_update(&ring, 4, &ends[0], 1), 1);
-	ck_assert_int_eq(close(ends[0]), 0); /* the table has its own */
+	ck_assert_int_eq(close(ends[0]), 0); /* the table has its own
+					      * reference */
 	struct io_uring_sqe *sqe = weir_ring_take_sqe(&ring);
 	weir_op_read(sqe, 4, &byte, 1);
 	weir_op_on_slot(sqe);
@@ -144,7 +145,7 @@ START_TEST(operation_in_flight_keeps_its_file_when_the_slot_changes)
 	ck_assert_int_eq(wi_ring_next(&ring).res, 1);
 	ck_assert_uint_eq(byte, 'y');
 	ck_assert_int_eq(read_slot(&ring, 4, &byte), -EBADF);
-	if (_i == 1) /* and there is room for another table */
+	if (_i == 1) /* then a new table can be opened */
 		ck_assert_int_eq(weir_filetab_open(&ring, 2, NULL), 0);
 	weir_ring_close(&ring);
 	ck_assert_int_eq(close(ends[1]), 0);

@@ -1,9 +1,9 @@
-/* test_handover.c - what one thread wrote, another reads after a message
+/* test_handover.c - after a message, a thread sees another thread's writes
  *
- * The words handed over are plain on purpose: with -fsanitize=thread (tools/
- * check --tsan) a missing order in uring/annotate.h fails these tests, without
- * it they show that the message arrives once, with what it carries. That the
- * sanitizer looks at all is shown by bugs: a message that it does not know of,
+ * The words are plain, not atomic, on purpose: with -fsanitize=thread
+ * (tools/check --tsan) a missing order in uring/annotate.h fails these tests.
+ * Without it they show that the message arrives once, with its contents. Two
+ * planted bugs prove that the sanitizer works: a message without an annotation,
  * and a word that is written too late.
  */
 #include "../rig/support.h"
@@ -40,7 +40,7 @@ static struct sender {
 	int target_fd; /* a ring or a doorbell */
 	int result;
 	_Atomic bool is_refused;       /* no message will come */
-	uint64_t words[MESSAGE_COUNT]; /* plain, handed over by the message */
+	uint64_t words[MESSAGE_COUNT]; /* plain; the message orders them */
 } sender;
 
 static void msg_ring_fill(struct io_uring_sqe *sqe, int target_fd,
@@ -138,9 +138,9 @@ static void *sender_without_a_ring(void *ctx)
 	return NULL;
 }
 
-/* A kernel without this call (before 6.13) is a skip and no hang: each wait has
- * a limit, and the sender says so. The join, which would order the two threads
- * by itself, comes after the read. */
+/* A kernel without this call (before 6.13) is a skip, not a hang: each wait has
+ * a limit, and the sender reports it. The join would order the two threads by
+ * itself, so it comes after the read. */
 START_TEST(message_from_a_thread_without_a_ring_hands_over_as_well)
 {
 	struct weir_ring ring;
@@ -175,12 +175,12 @@ static uint32_t raised;
 
 struct raiser {
 	pthread_barrier_t *start;
-	uint32_t step;      /* that it asks for */
-	bool has_seen_less; /* than it asked for */
+	uint32_t step;      /* the level that it requests */
+	bool has_seen_less; /* a level below its own request */
 };
 
-/* Asks for more than there is, again and again: so the other often comes
- * between the look and the store. */
+/* Requests a higher level again and again, so the other thread often comes
+ * between the load and the store. */
 static void *raiser_run(void *ctx)
 {
 	struct raiser *raiser = ctx;
@@ -227,7 +227,7 @@ static int send_told(struct io_uring_sqe *sqe)
 				   IORING_REGISTER_SEND_MSG_RING, sqe, 1);
 }
 
-/* Past the seam, where the order would be known. */
+/* Bypasses struct weir_kernel, where the annotation is. */
 static int send_untold(struct io_uring_sqe *sqe)
 {
 	return syscall(SYS_io_uring_register, -1, IORING_REGISTER_SEND_MSG_RING,
@@ -239,7 +239,7 @@ static int send_untold(struct io_uring_sqe *sqe)
 static const struct racer {
 	const char *name;
 	int (*send)(struct io_uring_sqe *sqe);
-	bool is_late; /* writes when the message is out */
+	bool is_late; /* writes after the message was sent */
 	int want;     /* exit code, under the sanitizer */
 } racers[] = {
 	{ "told", send_told, false, 0 },

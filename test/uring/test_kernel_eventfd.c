@@ -1,6 +1,6 @@
 /* test_kernel_eventfd.c - the kernel whose loops sleep in poll(2)
  *
- * The other suites run on it in a build for valgrind (tools/check --valgrind).
+ * In a build for valgrind (tools/check --valgrind) the other suites use it.
  */
 #include "../rig/count_of.h"
 #include "../rig/kernel_eventfd.h"
@@ -24,7 +24,7 @@
 
 enum {
 	RINGS_MAX = 4096, /* kernel_eventfd.c */
-	NO_ROOM = 1,      /* of a trial: the host has not enough descriptors */
+	NO_ROOM = 1,      /* result of a try: the host lacks descriptors */
 };
 
 static void start(struct weir_ring *ring)
@@ -113,7 +113,7 @@ START_TEST(sleep_has_its_limit)
 }
 END_TEST
 
-/* Each ends before it is over, as if something had come. */
+/* Each wait ends early, as if a completion had come. */
 static const uint64_t long_timeouts_ns[] = { 20000000, 2000000000,
 					     WEIR_TIMEOUT_NEVER };
 START_TEST(long_sleep_is_cut_into_slices)
@@ -146,7 +146,7 @@ START_TEST(signal_ends_a_sleep)
 	const struct sigaction action = { .sa_handler = on_alarm };
 	const struct weir_wait wait = { .want_count = 1,
 					.timeout_ns = WEIR_TIMEOUT_NEVER };
-	/* Again and again, so that one surely comes during a sleep. */
+	/* Repeated, so that one surely comes during a sleep. */
 	const struct itimerval often = { { 0, 2000 }, { 0, 2000 } };
 	const struct itimerval never = { .it_value.tv_usec = 0 };
 	wi_skip_unless(wi_kernel_has_rings(), "no rings here");
@@ -177,7 +177,7 @@ START_TEST(enter_that_is_refused_does_not_sleep)
 }
 END_TEST
 
-/* Without SUBMIT_ALL the kernel stops behind the malformed one. */
+/* Without SUBMIT_ALL the kernel stops after the malformed entry. */
 START_TEST(enter_that_submits_less_does_not_sleep)
 {
 	struct weir_ring ring;

@@ -1,7 +1,7 @@
 /* test_ladder.c - each rung is on, or off with a reason, or forced off
  *
- * What this kernel has is compared with itself: forced off, refused by faults
- * in the seam, and refused by restrictions that the kernel itself enforces.
+ * The tests compare the kernel's rungs with the same rungs forced off, refused
+ * by injected faults, and refused by the kernel's own restrictions.
  */
 #include "../rig/count_of.h"
 #include "../rig/faults.h"
@@ -74,7 +74,7 @@ static void expect_off(enum weir_rung_id id, int err, const char *cause,
 
 static const struct {
 	const char *text;
-	weir_rung_set want; /* 0 with a name: an error that shows it */
+	weir_rung_set want; /* 0 with a name: an error that contains it */
 	const char *unknown;
 } lists[] = {
 	{ NULL, 0, NULL },
@@ -175,7 +175,7 @@ START_TEST(rung_that_is_forced_off_leaves_the_others_as_they_are)
 }
 END_TEST
 
-/* CK_FORK=no: the next test wants it as it was. */
+/* CK_FORK=no: restored for the next test. */
 static char *env_before;
 
 static void env_set(const char *value)
@@ -335,7 +335,7 @@ START_TEST(register_call_that_is_refused_gives_errno_cause_and_remedy)
 }
 END_TEST
 
-/* The real kernel, with a restriction on every ring: all but one operation. */
+/* The real kernel, but every ring is restricted: all operations but one. */
 struct picky {
 	struct kernel_wrap wrap;
 	uint8_t refused_opcode;
@@ -371,7 +371,7 @@ static bool picky_before(void *ctx, struct kernel_call *call)
 	    call->register_op.opcode != IORING_REGISTER_ENABLE_RINGS)
 		return false;
 	call->result = picky_restrict(ctx, call->register_op.ring_fd);
-	/* -EBUSY: a ring that has its own */
+	/* -EBUSY: the ring has its own restriction */
 	return call->result < 0 && call->result != -EBUSY;
 }
 
@@ -439,7 +439,7 @@ START_TEST(kernel_whose_enter_fails_has_no_rung_that_enters)
 }
 END_TEST
 
-/* Enters that do nothing and say that all is well. */
+/* Enters that do nothing and report success. */
 START_TEST(rung_of_which_nothing_comes_is_off_after_a_second)
 {
 	struct wi_faults faults;
@@ -454,10 +454,10 @@ START_TEST(rung_of_which_nothing_comes_is_off_after_a_second)
 }
 END_TEST
 
-/* A machine that stands still for two seconds, once. */
+/* A machine that is paused once, for two seconds. */
 struct leap {
 	struct kernel_wrap wrap;
-	int reads_left; /* of the clock, until it leaps */
+	int reads_left; /* reads of the clock until it jumps */
 };
 
 static void leap_after(void *ctx, struct kernel_call *call)
@@ -471,7 +471,7 @@ static void leap_after(void *ctx, struct kernel_call *call)
 	call->ns += leap->reads_left > 0 ? 0 : two_s;
 }
 
-/* Found as a bug: the min-wait was off if its trial had been held up. */
+/* Regression test: min-wait was off if its try had been delayed. */
 START_TEST(a_machine_that_stands_still_takes_no_rung)
 {
 	struct leap leap = { .reads_left = 0 };
@@ -533,7 +533,7 @@ START_TEST(ring_works_without_any_one_rung_and_says_so)
 }
 END_TEST
 
-/* Without SUBMIT_ALL the kernel stops behind the malformed one. */
+/* Without SUBMIT_ALL the kernel stops after the malformed entry. */
 START_TEST(malformed_entry_loses_nothing_behind_it_without_submit_all)
 {
 	struct weir_ring ring;

@@ -1,7 +1,7 @@
-/* test_ladder_lies.c - a rung that is granted, and then does something else
+/* test_ladder_lies.c - a rung that is granted but behaves differently
  *
- * What the kernel says of an operation, of a register call and of the time is
- * changed on its way (liar.h, and here): the trial finds it out.
+ * The tests falsify the kernel's answers about an operation, a register call
+ * and the time (liar.h, and here). The try must detect it.
  */
 #include "../rig/count_of.h"
 #include "../rig/kernel_wrap.h"
@@ -18,7 +18,7 @@ enum { SECOND_NS = 1000000000, LOOKS_MAX = 20 };
 
 static struct weir_rung rungs[WEIR_RUNG_COUNT]; /* large */
 
-/* Tries this one only. */
+/* Tries only this rung. */
 static const struct weir_rung *probe(const struct weir_kernel *kernel,
 				     enum weir_rung_id id)
 {
@@ -140,11 +140,12 @@ END_TEST
 
 /* ---- calls ------------------------------------------------------------- */
 
-/* The real kernel, but one call says yes and does nothing. */
+/* The real kernel, but one call reports success and does nothing. */
 struct yes_man {
 	struct kernel_wrap wrap;
-	uint32_t opcode; /* of the register calls; LAST: enter by a region */
-	int result;      /* of the query in it */
+	uint32_t opcode; /* of the register call; LAST: enter with a wait
+			  * region */
+	int result;      /* of the query inside */
 };
 
 static bool yes_before(void *ctx, struct kernel_call *call)
@@ -193,8 +194,8 @@ END_TEST
 
 /* ---- time -------------------------------------------------------------- */
 
-/* The real kernel, with a clock that leaps a second at every look, and if it
- * is asleep with enters that do nothing. */
+/* The real kernel with a clock that jumps a second at every read; if is_asleep,
+ * enters do nothing. */
 struct leaper {
 	struct kernel_wrap wrap;
 	bool is_asleep;
@@ -222,7 +223,7 @@ static const struct {
 	bool is_asleep;
 	int want;
 } leaps[] = {
-	{ WEIR_RUNG_MIN_WAIT, false, -EPROTO }, /* took a second, it seems */
+	{ WEIR_RUNG_MIN_WAIT, false, -EPROTO }, /* seems to take a second */
 	{ WEIR_RUNG_SOCKET_CMD, true, -ETIME },
 };
 

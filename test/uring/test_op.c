@@ -1,7 +1,7 @@
 /* test_op.c - every operation of op.h against the real kernel
  *
- * What a comment in op.h promises of a result is provoked here: the success,
- * and each error that a process can bring about for itself.
+ * Each result that a comment of op.h promises is provoked here: the success,
+ * and each error that a process can cause by itself.
  */
 #include "../rig/kernel_wrap.h"
 #include "../rig/op_rig.h"
@@ -76,7 +76,7 @@ static uint8_t *pattern_take(size_t byte_count)
 	return bytes;
 }
 
-/* Reads what there is, without waiting, and checks it; how much that was. */
+/* Reads and checks the available bytes without waiting. Returns how many. */
 static size_t pattern_read_some(int fd, size_t from)
 {
 	static uint8_t bytes[64 * 1024];
@@ -180,7 +180,7 @@ START_TEST(accept_gives_one_connection_in_the_lowest_free_slot)
 		weir_op_accept_slot(sqe, listener);
 		ck_assert_int_eq(rig_do(&rig, sqe), i);
 
-		/* It is that client's connection. */
+		/* Check that it is that client's connection. */
 		sqe = rig_take(&rig);
 		weir_op_send(sqe, i, "ok", 2, MSG_WAITALL);
 		weir_op_on_slot(sqe);
@@ -250,12 +250,12 @@ START_TEST(accept_into_a_full_table_says_enfile_and_drops_the_client)
 		ck_assert_int_eq((cqe.flags & IORING_CQE_F_MORE) != 0,
 				 i < RIG_SLOTS);
 	}
-	/* The last one is closed before a byte; the others are not. */
+	/* Only the last client is closed without a byte. */
 	ck_assert_int_le(recv(clients[RIG_SLOTS], &byte, 1, 0), 0);
 	for (int i = 0; i < RIG_SLOTS; i++)
 		ck_assert_int_eq(recv(clients[i], &byte, 1, MSG_DONTWAIT), -1);
 
-	/* A slot that is given back is what the next one gets. */
+	/* The next socket gets the slot that was freed. */
 	ck_assert_int_eq(rig_close_slot(&rig, 2), 0);
 	ck_assert_int_eq(close(clients[RIG_SLOTS]), 0);
 	arm_accept(&rig, listener);
@@ -336,8 +336,8 @@ END_TEST
 
 enum { BIG = 4 << 20 };
 
-/* Together far less than BIG, and each still several of loopback's 64 KiB
- * segments: with fewer, TCP waits for its timers. */
+/* Together far less than BIG, but each several of loopback's 64 KiB segments:
+ * with fewer, TCP waits for its timers. */
 static void small_buffers(int sender, int receiver)
 {
 	const int send_bytes = 256 * 1024;
@@ -364,7 +364,7 @@ START_TEST(send_without_waitall_may_be_short)
 	ck_assert_int_gt(sent, 0);
 	ck_assert_int_lt(sent, BIG);
 
-	/* What it says is what the peer gets. */
+	/* The peer gets exactly the reported bytes. */
 	ck_assert_int_eq(shutdown(fds[0], SHUT_WR), 0);
 	for (size_t done = 0; done < (size_t)sent;)
 		done += pattern_read_some(fds[1], done);
@@ -377,7 +377,7 @@ START_TEST(send_without_waitall_may_be_short)
 }
 END_TEST
 
-/* Reads as slowly as it likes until the send has completed and all is read. */
+/* Reads slowly until the send has completed and all bytes are read. */
 static void drain_pattern(struct rig *rig, int fd, size_t byte_count)
 {
 	size_t done = 0;
@@ -433,7 +433,7 @@ START_TEST(sendmsg_gathers_and_has_copied_the_vector_at_submission)
 	rig_submit(&rig);
 	ck_assert_uint_eq(weir_ring_ready(&rig.ring), 0);
 
-	/* Still in flight, and neither is needed any more. */
+	/* Still in flight, but neither memory is needed any more. */
 	memset(parts, 0xff, sizeof(parts));
 	memset(&message, 0xff, sizeof(message));
 	drain_pattern(&rig, fds[1], BIG);
@@ -456,15 +456,15 @@ static void cancel_by_slot(struct io_uring_sqe *sqe)
 
 static const struct {
 	void (*fill)(struct io_uring_sqe *sqe);
-	int32_t found; /* its result when it has found the one operation */
+	int32_t found; /* its result if it finds one operation */
 } cancels[] = {
 	{ cancel_by_token, 0 },
 	{ cancel_by_slot, 1 },
 };
 
-/* Cancels until the send ends; its result. One cancel is not enough: while the
- * kernel has the send queued for a retry (TASKRUN), no cancel finds it, and it
- * goes on afterwards. */
+/* Cancels until the send ends, and returns its result. One cancel is not
+ * enough: while the kernel has the send queued for a retry (TASKRUN), no cancel
+ * finds it, and it goes on. */
 static int32_t cancel_send(struct rig *rig, int how)
 {
 	struct io_uring_cqe cqe = { .res = 0 };
@@ -564,7 +564,7 @@ START_TEST(connect_to_a_port_where_nobody_listens_is_refused)
 	};
 	socklen_t address_bytes = sizeof(address);
 	rig_open(&rig);
-	/* Bound and not listening: no other socket gets the port. */
+	/* Bound but not listening, so no other socket gets the port. */
 	int holder = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
 	ck_assert_int_ge(holder, 0);
 	ck_assert_int_eq(
@@ -623,7 +623,7 @@ START_TEST(option_set_on_a_slot_is_seen_through_its_descriptor)
 		0);
 	ck_assert_int_ne(seen, 0);
 
-	/* An option of no protocol, and a descriptor that is no socket. */
+	/* An unknown option, and a descriptor that is not a socket. */
 	sqe = rig_take(&rig);
 	weir_op_setsockopt(sqe, fd, IPPROTO_TCP, 9999, &on, sizeof(on));
 	ck_assert_int_eq(rig_do(&rig, sqe), -ENOPROTOOPT);
@@ -647,7 +647,7 @@ START_TEST(installed_descriptor_is_the_same_socket_and_closes_on_exec)
 	wi_read_all(peer, &byte, 1);
 	ck_assert_int_eq(byte, 'q');
 
-	/* The socket lives while either holds it. */
+	/* The socket lives as long as one of the two is open. */
 	ck_assert_int_eq(rig_close_slot(&rig, slot), 0);
 	ck_assert_int_eq(rig_install(&rig, slot), -EBADF);
 	wi_write_all(fd, "r", 1);
@@ -740,7 +740,8 @@ START_TEST(cancel_of_a_slot_counts_what_it_found_and_each_ends)
 	ck_assert_uint_eq(rig_pick(cqes, 3, RECV).flags & IORING_CQE_F_MORE, 0);
 	ck_assert_int_eq(rig_pick(cqes, 3, DONE).res, -ECANCELED);
 
-	/* Nothing left on it is a count as well; an empty slot is not. */
+	/* A slot without operations gives a count of 0; an empty slot is an
+	 * error. */
 	sqe = rig_take(&rig);
 	weir_op_cancel_slot(sqe, (uint32_t)slot);
 	ck_assert_int_eq(rig_do(&rig, sqe), 0);
@@ -848,8 +849,8 @@ END_TEST
 
 /* ---- the kernel's own calls -------------------------------------------- */
 
-/* Of the wrapper that all fault injection goes through: each call reaches the
- * kernel as it was made, once. */
+/* For the wrapper of all fault injection: each call reaches the kernel
+ * unchanged, once. */
 static struct {
 	struct kernel_wrap wrap;
 	uint32_t before[CALL_COUNT];
@@ -910,7 +911,7 @@ static void expect_memory_errnos(const struct weir_kernel *kernel)
 	ck_assert_int_eq(kernel->map(kernel->ctx, 4096, -1, 0, &memory), 0);
 	ck_assert_ptr_nonnull(memory);
 	ck_assert_uint_eq(*(uint8_t *)memory, 0);
-	/* What is given back is zero when it is touched again. */
+	/* Discarded memory is zero at the next access. */
 	*(uint8_t *)memory = 1;
 	ck_assert_int_eq(
 		kernel->advise(kernel->ctx, memory, 4096, MADV_DONTNEED), 0);
@@ -933,7 +934,7 @@ static void expect_ring_errnos(const struct weir_kernel *kernel)
 	err = kernel->enter(kernel->ctx, -1, 0, 0, 0, NULL, 0);
 	ck_assert_msg(err == -EBADF || err == -ENOSYS || err == -EPERM,
 		      "got %d", err);
-	/* Newer than 6.12: a message of which there is none. */
+	/* Newer than 6.12: an invalid message. */
 	err = kernel->register_op(kernel->ctx, -1,
 				  IORING_REGISTER_SEND_MSG_RING, NULL, 1);
 	ck_assert_msg(err == -EFAULT || err == -EINVAL || err == -EBADF,
@@ -983,14 +984,14 @@ START_TEST(wait_ends_when_another_thread_changes_the_word_and_wakes)
 	const struct weir_kernel *kernel = weir_kernel_linux();
 	pthread_t thread;
 	__atomic_store_n(&gate, 0, __ATOMIC_RELAXED);
-	/* Not that value: no sleep. */
+	/* A different value: no sleep. */
 	ck_assert_int_eq(kernel->wait(kernel->ctx, &gate, 1), -EAGAIN);
 	ck_assert_int_eq(
 		pthread_create(&thread, NULL, gate_open, (void *)kernel), 0);
 	while (__atomic_load_n(&gate, __ATOMIC_ACQUIRE) == 0)
 		(void)kernel->wait(kernel->ctx, &gate, 0);
 	ck_assert_int_eq(pthread_join(thread, NULL), 0);
-	ck_assert_int_eq(kernel->wake(kernel->ctx, &gate), 0); /* none waits */
+	ck_assert_int_eq(kernel->wake(kernel->ctx, &gate), 0); /* no waiter */
 }
 END_TEST
 

@@ -123,7 +123,8 @@ START_TEST(accept_with_dontwait_says_eagain_or_takes_what_is_there)
 	ck_assert_int_eq(res, -EAGAIN);
 	int client = wi_connect(&address);
 	sqe = rig_take(&rig);
-	weir_op_poll(sqe, listener, POLLIN); /* its last ACK is there */
+	weir_op_poll(sqe, listener, POLLIN); /* the client's last ACK has
+					      * arrived */
 	ck_assert_int_eq(rig_do(&rig, sqe), POLLIN);
 	sqe = rig_take(&rig);
 	weir_op_accept_slot(sqe, listener);
@@ -351,7 +352,8 @@ START_TEST(full_completion_queue_ends_a_multishot_accept)
 	rig_start(&rig, sqe, FIRST);
 	rig_submit(&rig);
 
-	/* The one that found it full comes late, and is the last. */
+	/* The completion that found the CQ full comes later, and is the
+	 * last. */
 	for (int i = 0; i <= CQ; i++) {
 		struct io_uring_cqe cqe = rig_next(&rig, FIRST, i < CQ);
 		ck_assert_int_ge(cqe.res, 0);

@@ -213,7 +213,7 @@ START_TEST(cancel_finds_those_it_names_and_leaves_the_others)
 			ck_assert_int_eq(cqes[i].res, -ECANCELED);
 	rig_is_quiet(rig);
 
-	/* The others are still there. */
+	/* The others are still in flight. */
 	sqe = rig_take(rig);
 	weir_op_cancel_any(sqe);
 	sqe->user_data = CANCEL;
@@ -306,7 +306,7 @@ START_TEST(buffer_is_the_kernel_s_until_the_target_s_own_completion)
 	rig_start(&rig, sqe, FIRST);
 	ck_assert_int_eq(rig_cancel(&rig, FIRST), -ECANCELED);
 
-	/* From here on nothing is written there. */
+	/* No test writes to it from here on. */
 	wi_write_all(fds[1], "late", 4);
 	rig_is_quiet(&rig);
 	ck_assert_mem_eq(bytes, "....", 4);
@@ -315,8 +315,8 @@ START_TEST(buffer_is_the_kernel_s_until_the_target_s_own_completion)
 }
 END_TEST
 
-/* The last of a chain without its end is received on a worker thread of the
- * kernel, and the first byte is gone from the socket once that one runs. */
+/* The last receive of a chain without its end runs on a kernel worker thread.
+ * Once it runs, the first byte is gone from the socket. */
 static void receive_on_a_worker(struct rig *rig, const int fds[2],
 				uint8_t bytes[2])
 {
@@ -344,8 +344,8 @@ static void (*const too_late[])(struct io_uring_sqe *sqe, int fd) = {
 	by_the_token,
 	by_the_first_on_the_fd,
 };
-/* The kernel looks twice: what it has found and ended the first time may be
- * gone the second time, and then it says -ENOENT (39 of 600 on 6.18). */
+/* The kernel looks twice: an operation that it ended the first time may be gone
+ * the second time, and then the result is -ENOENT (39 of 600 on 6.18). */
 START_TEST(cancel_of_what_runs_on_a_worker_says_ealready)
 {
 	enum { ROUNDS_MAX = 1000 };
@@ -365,7 +365,7 @@ START_TEST(cancel_of_what_runs_on_a_worker_says_ealready)
 		res = rig_pick(cqes, 2, CANCEL).res;
 		ck_assert_msg(res == -EALREADY || res == -ENOENT, "got %d",
 			      res);
-		/* It ends by itself, with what it had. */
+		/* It ends by itself, with the bytes so far. */
 		ck_assert_int_eq(rig_pick(cqes, 2, FIRST).res, 1);
 		rig_close_pair(fds);
 	}

@@ -37,8 +37,8 @@ START_TEST(write_and_read_go_on_at_the_file_s_position_or_at_a_given_one)
 }
 END_TEST
 
-/* Two parts of a buffer, plain or registered, written to and read from a file
- * or a socket pair. */
+/* Two parts of a plain or registered buffer, written to and read from a file or
+ * a socket pair. */
 static const struct {
 	const char *what;
 	bool is_vector, is_fixed, is_socket;
@@ -503,7 +503,7 @@ START_TEST(table_is_filled_by_number_or_by_choice)
 	struct io_uring_sqe *sqe = rig_take(&rig);
 	weir_op_files_add(sqe, slots, 3);
 	ck_assert_int_eq(rig_do(&rig, sqe), 3);
-	/* From the one that was freed last, then from the start. */
+	/* First the slot freed last, then from the start. */
 	static const int32_t order[] = { 2, 0, 1 };
 	for (int i = 0; i < 3; i++)
 		ck_assert_int_eq(slots[i], order[i]);

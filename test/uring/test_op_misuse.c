@@ -366,7 +366,7 @@ START_TEST(misuse_meets_its_assert)
 }
 END_TEST
 
-/* What cannot be tried here: the entry itself. */
+/* It cannot run here, so check only the entry. */
 START_TEST(zero_copy_receive_fills_its_entry)
 {
 	memset(&sqe, 0, sizeof(sqe));

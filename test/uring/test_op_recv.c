@@ -138,7 +138,7 @@ START_TEST(recv_peeks_and_then_reads_the_same)
 }
 END_TEST
 
-/* ---- what all forms have in common ------------------------------------- */
+/* ---- common to all forms ----------------------------------------------- */
 
 static char form_bytes[16];
 static struct iovec form_part = { form_bytes, sizeof(form_bytes) };
@@ -179,7 +179,7 @@ static void fill_messages(struct io_uring_sqe *sqe, int fd, uint16_t group)
 static const struct {
 	const char *name;
 	void (*fill)(struct io_uring_sqe *sqe, int fd, uint16_t group);
-	int unknown_group; /* what it says; 0: uses none */
+	int unknown_group; /* its result; 0: the form uses no group */
 	int empty_group;
 } forms[] = {
 	{ "recv", fill_recv, 0, 0 },
@@ -236,7 +236,7 @@ START_TEST(receive_ends_with_zero_at_the_end_of_stream_and_uses_no_buffer)
 	ck_assert_int_eq(shutdown(fds[1], SHUT_WR), 0);
 	struct io_uring_cqe cqe = rig_next(&rig, FIRST, false);
 	if (forms[_i].fill == fill_messages && cqe.res != 0) {
-		/* A header that says "nothing". */
+		/* A header for zero bytes. */
 		ck_assert_int_eq(cqe.res, sizeof(struct io_uring_recvmsg_out));
 	} else {
 		ck_assert_int_eq(cqe.res, 0);
@@ -296,7 +296,7 @@ START_TEST(receive_that_is_cancelled_says_ecanceled)
 }
 END_TEST
 
-/* The forms that use a group are those from FIRST_GROUP_FORM on. */
+/* The forms from FIRST_GROUP_FORM on use a group. */
 enum { FIRST_GROUP_FORM = 2 };
 
 START_TEST(receive_into_an_unknown_group_says_so_at_once)
@@ -317,7 +317,7 @@ START_TEST(receive_into_an_empty_group_says_enobufs_and_loses_nothing)
 	ck_assert_msg(got == forms[_i].empty_group, "%s: got %d, want %d",
 		      forms[_i].name, got, forms[_i].empty_group);
 
-	/* The same with a byte that waits. */
+	/* The same with a byte in the socket. */
 	wi_write_all(fds[1], "k", 1);
 	got = rig_do(&rig, take_form(&rig, _i, fds[0]));
 	ck_assert_msg(got == forms[_i].empty_group, "%s: got %d, want %d",
@@ -458,8 +458,8 @@ END_TEST
 static const struct {
 	const char *when;
 	uint32_t each, total;
-	int32_t sizes[4]; /* of 12 bytes; the last is 0 if it goes on */
-	int ends_after;   /* completions; 0: does not */
+	int32_t sizes[4]; /* of 12 bytes in all; the last is 0 if it goes on */
+	int ends_after;   /* completions; 0: it does not end */
 } caps[] = {
 	{ "each is limited", 5, 0, { 5, 5, 2 }, 0 },
 	{ "the total is met exactly", 3, 12, { 3, 3, 3, 3 }, 4 },
@@ -538,7 +538,7 @@ START_TEST(bundle_goes_over_as_many_buffers_as_it_takes)
 				 bytes + (size_t)id * RIG_BUF_BYTES,
 				 RIG_BUF_BYTES);
 
-	/* One that is not filled is used up all the same. */
+	/* A buffer that is not full counts as used up too. */
 	for (uint16_t id = 2; id < 4; id++) {
 		wi_write_all(fds[1], "x", 1);
 		sqe = rig_take(&rig);
@@ -628,11 +628,11 @@ START_TEST(multishot_bundle_ends_with_the_last_buffer_and_no_enobufs)
 }
 END_TEST
 
-/* How a receive comes to run on a worker thread of the kernel, which takes its
- * first buffer at once and not when there is data. */
+/* Ways to make a receive run on a kernel worker thread, where it takes its
+ * first buffer at once and not when data arrives. */
 static void punt_by_chain(struct io_uring_sqe *sqe)
 {
-	weir_op_link(sqe); /* and nothing follows */
+	weir_op_link(sqe); /* without a next entry */
 }
 static void punt_by_async(struct io_uring_sqe *sqe)
 {
@@ -644,8 +644,8 @@ static void (*const punts[])(struct io_uring_sqe *sqe) = {
 	punt_by_async,
 };
 
-/* Waits until so many are free, which is up to a thread of the kernel; the last
- * result. */
+/* Waits until a kernel thread leaves @count buffers free. Returns the last
+ * status. */
 static int rig_wait_free(struct rig *rig, uint32_t want_count)
 {
 	uint32_t free_count = 0;
@@ -656,8 +656,9 @@ static int rig_wait_free(struct rig *rig, uint32_t want_count)
 	return err < 0 ? err : (int)free_count;
 }
 
-/* Why bufring.h wants no bundle on a worker: the buffers of one completion are
- * not next to each other, and no completion says so. Seen on Linux 6.18. */
+/* The reason why bufring.h excludes a bundle on a worker: the buffers of one
+ * completion are not adjacent, and no completion reports that. Seen on Linux
+ * 6.18. */
 START_TEST(bundle_on_a_worker_goes_over_what_another_has_taken)
 {
 	struct rig rig;
@@ -891,7 +892,7 @@ START_TEST(message_shorter_than_its_header_is_refused)
 }
 END_TEST
 
-/* ---- what the asserts forestall ---------------------------------------- */
+/* ---- errors that the asserts prevent ----------------------------------- */
 
 static void waitall_on_multishot(struct io_uring_sqe *sqe, int fd)
 {

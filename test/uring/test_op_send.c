@@ -71,8 +71,8 @@ static const struct {
 };
 enum { PLAIN_FORMS = 5 };
 
-/* Lends @ids again, in this order, each of @byte_count bytes.
- * The last of them is the group's last. */
+/* Lends @ids again, in this order, with @byte_count bytes each. The last of
+ * them is the group's last. */
 static void lend(struct rig *rig, const char *ids, uint32_t byte_count)
 {
 	for (; *ids != '\0'; ids++) {
@@ -88,7 +88,7 @@ static void lend(struct rig *rig, const char *ids, uint32_t byte_count)
 	weir_bufring_publish(&rig->bufring);
 }
 
-/* What the group must hold for this form. */
+/* Lends the buffers that this form needs. */
 static void lend_for_form(struct rig *rig, int form)
 {
 	if (forms[form].fill == fill_bundle) {
@@ -107,7 +107,8 @@ static struct io_uring_sqe *take_form(struct rig *rig, int form, int fd)
 	return sqe;
 }
 
-/* The result of the send under way, and its notice if there will be one. */
+/* Waits for the result of the send in flight, and for its notice if one will
+ * come. */
 static int32_t finish(struct rig *rig)
 {
 	struct io_uring_cqe cqe = wi_ring_next(&rig->ring);
@@ -126,7 +127,7 @@ static int32_t do_form(struct rig *rig, int form, int fd)
 	return finish(rig);
 }
 
-/* ---- what all forms have in common ------------------------------------- */
+/* ---- common to all forms ----------------------------------------------- */
 
 START_TEST(send_delivers_what_it_was_given)
 {
@@ -197,7 +198,7 @@ START_TEST(send_to_a_peer_that_reset_says_econnreset)
 	wi_reset_on_close(fds[1]);
 	ck_assert_int_eq(close(fds[1]), 0);
 	int32_t events;
-	do { /* the error shows first, and then that it is over */
+	do { /* first the error, then the end */
 		struct io_uring_sqe *sqe = rig_take(&rig);
 		weir_op_poll(sqe, fds[0], POLLHUP);
 		events = rig_do(&rig, sqe);
@@ -209,7 +210,7 @@ START_TEST(send_to_a_peer_that_reset_says_econnreset)
 }
 END_TEST
 
-/* Fills the way to fds[1], so that not a byte more goes. */
+/* Fills the buffers to fds[1], until no further byte fits. */
 static void fill_up(int fd)
 {
 	static char bytes[64 * 1024];
@@ -427,7 +428,7 @@ START_TEST(datagram_goes_to_the_address_given)
 		weir_op_sendmsg(sqe, sender, &text_message, 0);
 	}
 	rig_start(&rig, sqe, FIRST);
-	memset(&to, 0xff, sizeof(to)); /* not needed any more */
+	memset(&to, 0xff, sizeof(to)); /* no longer needed */
 	ck_assert_int_eq(finish(&rig), TEXT);
 	ck_assert_int_eq(recv(receiver, bytes, TEXT, 0), TEXT);
 	ck_assert_mem_eq(bytes, text_bytes, TEXT);
@@ -541,7 +542,7 @@ START_TEST(length_does_not_cap_a_bundle)
 	lend(&rig, "123", 4);
 	struct io_uring_sqe *sqe = rig_take(&rig);
 	weir_op_send_bundle(sqe, fds[0], RIG_GROUP);
-	sqe->len = 2; /* why the helper has no such argument */
+	sqe->len = 2; /* the reason why the helper has no such argument */
 	rig_start(&rig, sqe, FIRST);
 	ck_assert_int_eq(rig_next(&rig, FIRST, true).res, 2);
 	ck_assert_int_eq(rig_next(&rig, FIRST, false).res, 8);
@@ -609,7 +610,7 @@ START_TEST(notice_comes_after_the_result_and_is_the_last)
 	wi_read_all(fds[1], bytes, TEXT);
 	cqe = rig_next(&rig, FIRST, false);
 	ck_assert_uint_ne(cqe.flags & IORING_CQE_F_NOTIF, 0);
-	/* Loopback copies, and says so. */
+	/* Loopback copies, and reports it. */
 	ck_assert_uint_eq((uint32_t)cqe.res, IORING_NOTIF_USAGE_ZC_COPIED);
 	rig_is_quiet(&rig);
 	rig_close_pair(fds);
@@ -695,7 +696,7 @@ START_TEST(memory_outside_the_registered_buffer_says_efault)
 }
 END_TEST
 
-/* ---- what the asserts forestall ---------------------------------------- */
+/* ---- errors that the asserts prevent ----------------------------------- */
 
 static void fixed_buffer_on_send(struct io_uring_sqe *sqe, int fd)
 {

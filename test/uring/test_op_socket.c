@@ -1,4 +1,4 @@
-/* test_op_socket.c - sockets made, bound, connected, tuned and closed */
+/* test_op_socket.c - sockets: open, bind, connect, set options, close */
 #include "../rig/op_rig.h"
 #include "../rig/refused.h"
 #include "../suites.h"
@@ -58,7 +58,7 @@ START_TEST(socket_with_cloexec_closes_on_exec)
 	ck_assert_int_ne(fcntl(fd, F_GETFD) & FD_CLOEXEC, 0);
 	ck_assert_int_eq(close(fd), 0);
 
-	/* In a slot the kernel says no: the helper refuses it by assert. */
+	/* The kernel refuses it for a slot; the helper asserts. */
 	sqe = rig_take(&rig);
 	weir_op_socket(sqe, AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
 	sqe->file_index = IORING_FILE_INDEX_ALLOC;
@@ -313,7 +313,7 @@ START_TEST(close_of_a_descriptor_leaves_an_armed_receive_and_sends_no_end)
 	struct io_uring_cqe cqe = rig_next(&rig, FIRST, true);
 	rig_holds(&rig, &cqe, "late");
 
-	/* Its end is what closes the socket. */
+	/* The end of this operation closes the socket. */
 	ck_assert_int_eq(rig_cancel(&rig, FIRST), -ECANCELED);
 	rig_submit(&rig);
 	ck_assert_int_eq(recv(fds[1], &byte, 1, 0), 0);
@@ -368,7 +368,7 @@ START_TEST(getsockopt_reads_what_setsockopt_wrote)
 	weir_op_getsockopt(sqe, fd, SOL_SOCKET, 9999, &value, sizeof(value));
 	ck_assert_int_eq(rig_do(&rig, sqe), -ENOPROTOOPT);
 
-	/* Another level: the kernel's answer, which the assert forestalls. */
+	/* Another level: the kernel's error, which the assert prevents. */
 	sqe = rig_take(&rig);
 	weir_op_getsockopt(sqe, fd, SOL_SOCKET, TCP_NODELAY, &value,
 			   sizeof(value));

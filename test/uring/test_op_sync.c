@@ -6,7 +6,7 @@
 
 #include <linux/futex.h>
 
-/* ---- nop and what any entry may carry ---------------------------------- */
+/* ---- nop, and the flags of any entry ----------------------------------- */
 
 static const int32_t results[] = { 0, 1, 4096, -1, -EPIPE, INT32_MAX };
 START_TEST(nop_gives_the_result_it_was_told_to)
@@ -56,7 +56,7 @@ START_TEST(chain_goes_on_or_breaks)
 }
 END_TEST
 
-/* The fuzzer has found it: a wait for the second lasts for ever. */
+/* Found by the fuzzer: a wait for the second lasts for ever. */
 START_TEST(hidden_one_that_fails_hides_the_rest_of_its_chain)
 {
 	struct rig rig;
@@ -81,7 +81,7 @@ START_TEST(hidden_one_that_fails_hides_the_rest_of_its_chain)
 }
 END_TEST
 
-/* The fuzzer has found it: a receive there ends with -EINTR when cancelled. */
+/* Found by the fuzzer: a cancelled receive there ends with -EINTR. */
 START_TEST(chain_without_its_end_runs_on_a_worker)
 {
 	struct rig rig;
@@ -170,7 +170,7 @@ START_TEST(message_is_a_completion_on_the_other_ring)
 	struct rig to;
 	rig_open(&from);
 	rig_open(&to);
-	struct rig *target = _i == 0 ? &to : &from; /* itself will do */
+	struct rig *target = _i == 0 ? &to : &from; /* the ring itself */
 	struct io_uring_sqe *sqe = rig_take(&from);
 	weir_op_msg_data(sqe, weir_ring_fd(&target->ring), 0x1234567890, -7);
 	weir_op_skip_success(sqe);

@@ -69,7 +69,7 @@ START_TEST(multishot_poll_comes_once_per_event)
 		ck_assert_int_eq(write(doorbell, &one, sizeof(one)),
 				 sizeof(one));
 		ck_assert_int_eq(rig_next(&rig, FIRST, true).res, POLLIN);
-		rig_is_quiet(&rig); /* though it could still be read */
+		rig_is_quiet(&rig); /* although there are bytes to read */
 	}
 	ck_assert_int_eq(rig_cancel(&rig, FIRST), -ECANCELED);
 	ck_assert_int_eq(close(doorbell), 0);
@@ -158,7 +158,7 @@ static const struct refused no_polls[] = {
 	{ "nothing has another token", poll_token, REFUSED_NOTHING, -ENOENT,
 	  NULL },
 	{ "nothing has both", poll_both, REFUSED_NOTHING, -ENOENT, NULL },
-	/* Nor is a read with that token a poll. */
+	/* A read with that token is not a poll. */
 	{ "a read is removed", poll_remove, REFUSED_READ, -ENOENT, NULL },
 	{ "a read has other events", poll_events, REFUSED_READ, -ENOENT, NULL },
 	{ "a read has another token", poll_token, REFUSED_READ, -ENOENT, NULL },
@@ -310,7 +310,7 @@ static const struct {
 	  CLOCK_MONOTONIC },
 };
 
-/* 2 ms from now, as @index wants it. */
+/* 2 ms from now, in the form that @index selects. */
 static struct weir_kernel_timespec in_2_ms(int index, struct timespec *out_now)
 {
 	struct weir_kernel_timespec at = { .tv_nsec = 2000000 };
@@ -382,7 +382,7 @@ START_TEST(timeout_with_a_count_completes_with_zero_when_others_have)
 		weir_op_nop(sqe);
 		ck_assert_int_eq(rig_do(&rig, sqe), 0);
 	}
-	/* It is looked at when something is submitted or posted. */
+	/* The kernel checks it when an entry is submitted or posted. */
 	ck_assert_int_eq(rig_next(&rig, FIRST, false).res, 0);
 	rig_close(&rig);
 }

@@ -1,7 +1,7 @@
-/* test_punt.c - work that the kernel moved to threads of its own is seen
+/* test_punt.c - detect work that the kernel moved to its worker threads
  *
- * SHUTDOWN is the operation that always is: it proves that the count is not
- * merely always 0.
+ * The kernel always punts SHUTDOWN, so it proves that the count is not always
+ * 0.
  */
 #include "../rig/count_of.h"
 #include "../rig/sandbox.h"
@@ -82,8 +82,8 @@ END_TEST
 
 /* ---- weir-echo --------------------------------------------------------- */
 
-/* Serves one connection, which is still open when the server is asked to end;
- * returns the number of worker threads that it reports. */
+/* Serves one connection, which is still open when the server is stopped.
+ * Returns the number of worker threads that the server reports. */
 static long echo_punts(const char *force_off)
 {
 	char stats[] = "/tmp/weir-punt-XXXXXX";
@@ -107,7 +107,7 @@ static long echo_punts(const char *force_off)
 		.env = { forced },
 	};
 	if (force_off == NULL)
-		echo.env[0] = NULL; /* what this test runs under */
+		echo.env[0] = NULL; /* the environment of this test */
 	tool_start(&echo);
 	tool_await(&echo, "rungs on");
 	const char *port = strstr(echo.output, "127.0.0.1:");
@@ -157,7 +157,7 @@ END_TEST
 
 static const struct {
 	const char *folder;
-	const char *name; /* NULL: it had just ended */
+	const char *name; /* NULL: it has just ended */
 } tasks[] = {
 	{ "proc", NULL },
 	{ "proc/self", NULL },

@@ -1,9 +1,9 @@
-/* test_region.c - a touch of what the kernel owns is found
+/* test_region.c - an access to memory that the kernel owns is detected
  *
- *     AddressSanitizer: at once, in a child that is to die of it
- *     -Ddebug_regions=true: by an assert, when the kernel gives it back
+ *     AddressSanitizer: at once, in a child that dies of it
+ *     -Ddebug_regions=true: by an assert, when the memory comes back
  *
- * Each build runs the tests of what it has, and skips the others.
+ * Each build runs the tests of its own checks, and skips the others.
  */
 #include "../rig/aborts.h"
 #include "../rig/range.h"
@@ -57,8 +57,7 @@ END_TEST
 
 #ifdef WI_ASAN
 
-/* Runs @touch in a child. Return: whether that one died of a report of
- * @what. */
+/* Runs @touch in a child. Return: true if it died of a report of @what. */
 static bool is_reported(void (*touch)(void *ctx), void *ctx, const char *what)
 {
 	char report[65536];
@@ -206,7 +205,7 @@ START_TEST(simulated_kernel_passes_where_memory_is_lent_and_nowhere_else)
 	ck_assert_uint_eq(own[99], 'b');
 	memset(own, 'c', sizeof(own));
 	copy_out(&copy);
-	/* And it is the kernel's still, up to both its ends. */
+	/* The kernel still owns it, up to both ends. */
 	for (size_t i = 0; i < wi_block_bytes(0); i++)
 		ck_assert_int_ne(__asan_address_is_poisoned(block + i), 0);
 	wi_region_back(block, wi_block_bytes(0));

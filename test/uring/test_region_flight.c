@@ -7,7 +7,7 @@
 #include <unistd.h>
 
 enum {
-	PAYLOAD_BYTES = 7 << 20, /* more than the socket takes */
+	PAYLOAD_BYTES = 7 << 20, /* more than the socket's buffers hold */
 	TURNS_MAX = 1000,
 	TURN_NS = 10 * 1000 * 1000,
 };
@@ -61,8 +61,8 @@ void flight_start(struct flight *flight)
 	ck_assert_msg(err == 0, "%s", error.text);
 	ck_assert_int_eq(weir_loop_enable(flight->loop), 0);
 	flight->peer_fd = wi_connect(&address);
-	/* Once a turn ends with it in flight, the loop has yet to hear of it:
-	 * what the kernel has done by then does not matter. */
+	/* Once a pass ends with the send in flight, the loop has not seen its
+	 * completion: the kernel's progress by then does not matter. */
 	for (int i = 0; i < TURNS_MAX; i++) {
 		flight_turn(flight);
 		if (flight->conn != NULL &&

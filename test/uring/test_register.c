@@ -1,4 +1,4 @@
-/* test_register.c - the thin calls, and each of their errors */
+/* test_register.c - the thin calls of register.h, and each of their errors */
 #include "../rig/count_of.h"
 #include "../rig/faults.h"
 #include "../rig/kernel_wrap.h"
@@ -27,10 +27,10 @@ START_TEST(eventfd_is_readable_once_a_completion_came)
 	ck_assert_int_eq(weir_register_eventfd(&ring, fd, _i == 1), 0);
 	ck_assert_int_eq(weir_register_eventfd(&ring, fd, false), -EBUSY);
 	ck_assert_int_eq(read(fd, &value, sizeof(value)), -1);
-	/* From another thread: this is what it is for. */
+	/* From another thread: the purpose of this call. */
 	ck_assert_int_eq(weir_register_message(NULL, weir_ring_fd(&ring), 3, 4),
 			 0);
-	/* No kernel worker thread had a part in it. */
+	/* No kernel worker thread was involved. */
 	ck_assert_int_eq(read(fd, &value, sizeof(value)),
 			 _i == 1 ? -1 : (int)sizeof(value));
 	ck_assert_int_eq(wi_ring_next(&ring).res, 4);
@@ -156,7 +156,7 @@ END_TEST
 enum { TOKEN = 9 };
 static const struct {
 	const char *when;
-	struct weir_cancel_match match; /* fd 0: the armed one's */
+	struct weir_cancel_match match; /* fd 0: that of the armed operation */
 	uint32_t armed;
 	int want;
 } cancels[] = {
@@ -436,7 +436,8 @@ START_TEST(refusal_of_each_call_is_passed_on)
 	faults.register_errno = -ENOMEM;
 	ck_assert_int_eq(calls[_i].call(&ring), -ENOMEM);
 
-	/* And the real kernel's, on a thread that does not own the ring. */
+	/* And the real kernel's refusal, on a thread that does not own the
+	 * ring. */
 	faults.register_errno = 0;
 	foreign_ring = &ring;
 	ck_assert_int_eq(pthread_create(&thread, NULL, foreign_call, &index),

@@ -1,6 +1,7 @@
-/* test_resize.c - other queue sizes, and the wait region, under way
+/* test_resize.c - resizing a ring in use, and the wait region
  *
- * What was taken or ready before a resize comes back exactly once after it.
+ * Entries taken and completions ready before a resize come exactly once after
+ * it.
  */
 #include "../rig/count_of.h"
 #include "../rig/faults.h"
@@ -17,7 +18,7 @@
 
 #define OFF(name) weir_rung_bit(WEIR_RUNG_##name)
 
-/* Resizing is of 6.13 and of DEFER_TASKRUN rings. */
+/* Resizing needs 6.13 and a DEFER_TASKRUN ring. */
 static bool kernel_resizes(void)
 {
 	struct weir_ring ring;
@@ -247,7 +248,7 @@ START_TEST(waits_are_the_same_with_and_without_the_region)
 		wi_skip_unless(weir_ring_resize(&ring, 64, 128) == 0,
 			       "this kernel does not resize");
 
-	/* Nothing comes: the timeout ends it, at once and later. */
+	/* No completion: the timeout ends the wait, at once and later. */
 	struct weir_wait wait = { .want_count = 1, .timeout_ns = 0 };
 	struct weir_ring_stats stats;
 	for (uint32_t i = 1; i <= 2; i++) {
@@ -265,14 +266,14 @@ START_TEST(waits_are_the_same_with_and_without_the_region)
 	ck_assert_int_eq((faults.last.flags & IORING_ENTER_EXT_ARG_REG) != 0,
 			 ring.wait_region != NULL);
 	ck_assert_uint_eq(faults.last.timeout.tv_nsec, 2000000);
-	/* Something comes: it ends a wait without a timeout. */
+	/* A completion ends a wait without a timeout. */
 	wait.timeout_ns = WEIR_TIMEOUT_NEVER;
 	wi_nops_take(&ring, 3, 1);
 	ck_assert_int_eq(weir_ring_enter(&ring, &wait), 0);
 	ck_assert(!faults.last.has_timeout);
 	ck_assert_uint_eq(weir_ring_ready(&ring), 1);
 	weir_ring_reaped(&ring, 1);
-	/* One of two comes: the min-wait ends it. */
+	/* One of two comes: the min-wait ends the wait. */
 	wait = (struct weir_wait){
 		.want_count = 2,
 		.min_wait_us = 500,

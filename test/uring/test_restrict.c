@@ -1,4 +1,4 @@
-/* test_restrict.c - what a restricted ring may do, and what it may not */
+/* test_restrict.c - what a restricted ring may do, and what not */
 #include "../rig/count_of.h"
 #include "../rig/support.h"
 #include "../suites.h"
@@ -117,7 +117,8 @@ START_TEST(register_calls_are_refused_unless_allowed)
 	ck_assert_int_eq(weir_ring_open(&ring, NULL, NULL), 0);
 	ck_assert_int_eq(weir_restrict_apply(&list, &ring), 0);
 	ck_assert_int_eq(weir_ring_enable(&ring), 0);
-	ck_assert(ring.has_registered_fd); /* its own is always allowed */
+	ck_assert(ring.has_registered_fd); /* its own descriptor is always
+					    * allowed */
 	ck_assert_int_eq(weir_filetab_open(&ring, 4, NULL),
 			 _i == 1 ? 0 : -EACCES);
 	weir_ring_close(&ring);

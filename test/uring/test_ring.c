@@ -1,7 +1,7 @@
-/* test_ring.c - one ring: open, enter, wait, close, and each way these fail
+/* test_ring.c - one ring: open, enter, wait, close, and all their failures
  *
- * The measure of most tests is the same: what was submitted comes back exactly
- * once, whatever the calls in between returned.
+ * Most tests have one criterion: each submitted entry completes exactly once,
+ * whatever the calls in between returned.
  */
 #include "../rig/count_of.h"
 #include "../rig/faults.h"
@@ -90,7 +90,7 @@ static int uring_mapping_count(void)
 	return count;
 }
 
-/* The first rungs of the ladder are what these tests count. */
+/* These tests count the first rungs of the ladder. */
 #define skip_if_setup_is_forced()                                              \
 	do {                                                                   \
 		wi_skip_if_forced_off(WEIR_RUNG_DEFER_TASKRUN);                \
@@ -136,7 +136,8 @@ START_TEST(ring_is_refused_when_the_kernel_knows_no_rung)
 }
 END_TEST
 
-/* A kernel that knows fewer flags: how many setups it takes, what is left. */
+/* A kernel that knows fewer flags: how many setups are tried, which flags
+ * remain. */
 #define KNOWS_5_10                                                             \
 	(IORING_SETUP_CQSIZE | IORING_SETUP_CLAMP | IORING_SETUP_R_DISABLED)
 static const struct {
@@ -178,7 +179,7 @@ static const struct {
 	const char *when;
 	struct weir_ring_opts opts;
 	int want;
-	const char *names[2]; /* what the text must contain */
+	const char *names[2]; /* words that the text must contain */
 } sizes[] = {
 	{ "zeros ask for the defaults",
 	  { .sq_entry_count = 0 },
@@ -289,7 +290,7 @@ START_TEST(seventeenth_ring_of_a_thread_goes_without_a_registered_descriptor)
 	ck_assert(ring[15].has_registered_fd);
 	ck_assert(!ring[16].has_registered_fd);
 
-	/* A ring that closes gives its place to the next. */
+	/* The next ring gets the index of a closed one. */
 	weir_ring_close(&ring[3]);
 	wi_ring_start(&ring[3], &opts);
 	ck_assert(ring[3].has_registered_fd);
@@ -376,7 +377,7 @@ static void *thread_inherits_a_ring(void *ctx)
 	work->result = weir_ring_open(&own, work->opts, NULL);
 	if (work->result == 0)
 		work->result = weir_ring_enable(&own);
-	weir_ring_close(work->ring); /* that of the thread that has ended */
+	weir_ring_close(work->ring); /* the ring of the ended thread */
 	if (work->result == 0) {
 		struct io_uring_sqe *sqe = weir_ring_take_sqe(&own);
 		weir_op_nop(sqe);
@@ -386,10 +387,10 @@ static void *thread_inherits_a_ring(void *ctx)
 	return NULL;
 }
 
-/* glibc hands the pthread_t of a thread that has ended to the next one, and
- * the kernel hands out registered indices from 0 in every thread: a close that
- * trusts the former takes the heir's own ring away (unless SINGLE_ISSUER keeps
- * it from that). */
+/* glibc reuses the pthread_t of an ended thread, and the kernel numbers
+ * registered indices from 0 in every thread. So a close that trusts pthread_t
+ * would unregister the new thread's own ring (unless SINGLE_ISSUER prevents
+ * it). */
 START_TEST(ring_of_an_ended_thread_is_closed_by_one_with_the_same_pthread_t)
 {
 	struct weir_ring ring;
@@ -423,8 +424,8 @@ static int child_enters(void *ctx, struct weir_error *error)
 	return weir_ring_enter(ctx, NULL);
 }
 
-/* A child has the memory of its parent, and with it the ticket of the parent's
- * thread; its own thread is another. */
+/* A child has its parent's memory, including the ticket of the parent's thread;
+ * but its thread is a different one. */
 START_TEST(ring_of_the_parent_is_foreign_to_a_forked_child)
 {
 	struct weir_ring ring;
@@ -486,7 +487,8 @@ START_TEST(taken_entry_is_all_zero_even_when_it_was_used_before)
 		struct io_uring_sqe *sqe = weir_ring_take_sqe(&ring);
 		ck_assert_ptr_nonnull(sqe);
 		ck_assert_mem_eq(sqe, &zero, sizeof(zero));
-		/* Garbage that no kernel accepts: it must not stay. */
+		/* Garbage that no kernel accepts: the next take must clear
+		 * it. */
 		memset(sqe, 0xff, sizeof(*sqe));
 		ck_assert_int_lt(wi_ring_next(&ring).res, 0);
 	}
@@ -513,8 +515,8 @@ static const struct {
 
 enum { FAULT_COUNT = COUNT_OF(enter_faults), FAULT_BATCH = 8 };
 
-/* One faulty enter after @count entries, with @short_count of them submitted if
- * it is a short one; then more entries, and enters without faults. */
+/* One faulty enter after @count entries; a short one submits @short_count of
+ * them. Then more entries, and enters without faults. */
 static void fault_case(size_t fault, uint32_t rung, uint32_t count,
 		       uint32_t short_count)
 {
@@ -587,8 +589,8 @@ START_TEST(failing_enter_reports_its_errno_and_loses_nothing)
 }
 END_TEST
 
-/* Random batches, random reaping, each enter perhaps faulty, a completion queue
- * that overflows now and then: 0, 1, 2, ... must come back all the same. */
+/* Random batches, random reaping, random faults of enter, a completion queue
+ * that sometimes overflows: 0, 1, 2, ... must still come back in order. */
 static void random_nops(struct weir_ring *ring, uint64_t seed,
 			uint32_t total_count)
 {
@@ -677,7 +679,7 @@ START_TEST(overflowed_completion_queue_loses_nothing_and_keeps_its_order)
 			ck_assert_uint_eq(weir_ring_cqe(&ring, i)->user_data,
 					  next);
 		weir_ring_reaped(&ring, ready);
-		/* Must not sleep: the rest is there, if held back. */
+		/* Must not sleep: the rest is ready, but held back. */
 		if (next < 96)
 			ck_assert_int_eq(weir_ring_enter(&ring, &wait_for_one),
 					 0);
@@ -713,7 +715,7 @@ static void swarm_arm(struct swarm *swarm, struct weir_ring *ring)
 	}
 }
 
-/* Enters and reaps until all have come; how many enters that took. */
+/* Enters and reaps until all have come. Returns the number of enters. */
 static uint32_t swarm_drain(struct swarm *swarm, struct weir_ring *ring,
 			    const struct weir_wait *wait)
 {
@@ -748,7 +750,7 @@ static void swarm_close(struct swarm *swarm)
 static const struct {
 	const char *when;
 	struct weir_wait wait;
-	uint32_t enters_most; /* on a kernel that hands out 20 at a time */
+	uint32_t enters_most; /* on a kernel that posts 20 at a time */
 } swarms[] = {
 	{ "waiting for one, for ever", { 1, 0, WEIR_TIMEOUT_NEVER }, 6 },
 	{ "waiting for 20, for ever", { 20, 0, WEIR_TIMEOUT_NEVER }, 6 },
@@ -948,8 +950,8 @@ START_TEST(min_wait_ends_a_wait_for_more_than_there_is)
 }
 END_TEST
 
-/* What happens is 40 times the min-wait away; a kernel that is given no timeout
- * takes the end of the min-wait for the end of the wait. */
+/* The event comes after 40 times the min-wait. A kernel without a timeout would
+ * end the wait at the end of the min-wait. */
 START_TEST(min_wait_does_not_wake_an_idle_ring)
 {
 	struct weir_ring ring;
@@ -976,8 +978,8 @@ START_TEST(min_wait_does_not_wake_an_idle_ring)
 }
 END_TEST
 
-/* The kernel sets TASKRUN after it has queued the work; run in between, the
- * work leaves the flag set with nothing behind it. */
+/* The kernel queues the work and then sets TASKRUN. If the work runs in
+ * between, the flag stays set without work. */
 START_TEST(stale_taskrun_flag_does_not_keep_the_ring_awake)
 {
 	struct weir_ring ring;
@@ -1009,7 +1011,8 @@ START_TEST(enter_without_a_wait_or_with_completions_ready_does_not_sleep)
 	wi_nops_take(&ring, 1, 1);
 	ck_assert_int_eq(weir_ring_enter(&ring, NULL), 0);
 	ck_assert_uint_eq(weir_ring_ready(&ring), 1);
-	/* One is ready and was not reaped: no second would ever come. */
+	/* One completion is ready but not reaped: a second one would never
+	 * come. */
 	ck_assert_int_eq(weir_ring_enter(&ring, &wait_for_one), 0);
 	ck_assert_uint_eq(faults.enters_that_slept, 0);
 	ck_assert_uint_eq(stats_of(&ring).enters_waiting, 0);
@@ -1030,7 +1033,7 @@ START_TEST(signal_ends_an_endless_wait_without_an_error)
 {
 	struct weir_ring ring;
 	const struct sigaction action = { .sa_handler = on_alarm };
-	/* Again and again, so that one surely comes during the wait. */
+	/* Repeated, so that one surely comes during the wait. */
 	const struct itimerval often = {
 		.it_value.tv_usec = 2000,
 		.it_interval.tv_usec = 2000,
@@ -1044,7 +1047,7 @@ START_TEST(signal_ends_an_endless_wait_without_an_error)
 	ck_assert_int_eq(setitimer(ITIMER_REAL, &often, NULL), 0);
 	while (stats_of(&ring).enters_interrupted == 0)
 		ck_assert_int_eq(weir_ring_enter(&ring, &wait_for_one), 0);
-	/* Submitting and then being interrupted is no failure either. */
+	/* An interruption after the submit is no failure either. */
 	read_take(&ring, doorbell, &value, sizeof(value), 9);
 	ck_assert_int_eq(weir_ring_enter(&ring, &wait_for_one), 0);
 	ck_assert_uint_eq(weir_ring_unsubmitted(&ring), 0);
@@ -1063,8 +1066,8 @@ END_TEST
 
 /* ---- closing ----------------------------------------------------------- */
 
-/* Binds @address, which a ring that is being torn down may still hold. Each
- * open tries for 200 ms by itself. */
+/* Binds @address, which a ring that the kernel is freeing may still hold. Each
+ * open retries for 200 ms by itself. */
 static int listen_again(const struct sockaddr_in *address)
 {
 	const struct weir_kernel *kernel = weir_kernel_linux();
@@ -1083,7 +1086,7 @@ START_TEST(closed_ring_lets_go_of_its_memory_and_of_its_ports)
 {
 	struct weir_ring ring;
 	struct sockaddr_in address;
-	/* What the ring lets go of is not for other processes. */
+	/* Keeps other processes from the port that the ring frees. */
 	int holder = wi_port_hold(&address);
 	int listener = listen_again(&address);
 	ck_assert_int_ge(listener, 0);
@@ -1178,7 +1181,7 @@ END_TEST
 /* ---- under strace ------------------------------------------------------ */
 
 /* In the child: 1000 NOPs in random batches. Exits with 0 if each came back
- * once, and if an enter really met what @argument names. */
+ * once, and if the fault that @argument names really occurred. */
 WI_CHILD(ring_nops, "ring-nops")
 {
 	struct weir_ring ring;

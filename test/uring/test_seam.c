@@ -1,8 +1,8 @@
-/* test_seam.c - every call to the kernel fails once, and from there for ever,
- * until a run in which none did
+/* test_seam.c - the n-th call to the kernel fails, once or from then on for
+ * ever; for every n
  *
- * Whatever is opened: it opens all the same, or says why in one line and
- * leaves nothing behind.
+ * Each open either succeeds all the same, or gives the cause in one line and
+ * leaks nothing.
  */
 #include "../rig/count_of.h"
 #include "../rig/failing.h"
@@ -17,16 +17,17 @@
 #include <errno.h>
 
 enum {
-	CALLS_MAX = 4000, /* more than any of these makes */
+	CALLS_MAX = 4000, /* more calls than any of these makes */
 	LOOPS = 2,
 	DRAIN_MS = 20,
-	REFUSED_AT_ONCE = 120, /* most: those of a start and of eight turns */
+	REFUSED_AT_ONCE = 120, /* limit: the calls of a start and of eight
+				* passes */
 	NS_PER_MS = 1000000,
 };
 
-/* ---- what is opened ----------------------------------------------------- */
+/* ---- the objects to open ------------------------------------------------ */
 
-/* Opens, and closes what has opened. */
+/* Opens an object, and closes it if it opened. */
 struct subject {
 	const char *name;
 	int (*play)(const struct weir_kernel *kernel, int rung,
@@ -86,13 +87,13 @@ static int play_server(const struct weir_kernel *kernel, int rung,
 		return err;
 	}
 	weir_server_stop(server);
-	/* A loop that can never enter has no other way to say so. */
+	/* A loop that can never enter reports it only here. */
 	ck_assert_int_le(weir_server_join(server), 0);
 	weir_server_close(server);
 	return 0;
 }
 
-/* The trial of one rung: a refusal is its answer. */
+/* The try of one rung: a refusal is a valid answer. */
 static int play_trial(const struct weir_kernel *kernel, int rung,
 		      struct weir_error *error)
 {
@@ -136,8 +137,8 @@ static uint64_t now_ms(void)
 	return kernel->now_ns(kernel->ctx) / NS_PER_MS;
 }
 
-/* A loop that is refused for ever asks once in a millisecond, and ends. How
- * long that takes is up to the machine: the stop may come late. */
+/* A loop whose enters always fail retries once per millisecond, and ends. Its
+ * duration depends on the machine: the stop may come late. */
 static void expect_no_spin(const struct subject *subject,
 			   const struct failing *failing, uint64_t begun_ms)
 {
@@ -183,7 +184,7 @@ START_TEST(what_cannot_be_opened_leaves_nothing_behind)
 	for (int i = 0; i < COUNT_OF(sweep_errnos); i++) {
 		const int err = sweep_errnos[i];
 		ck_assert_uint_gt(sweep(subject, 0, false, err), 3);
-		if (err != -EINTR) /* no signal comes in every call */
+		if (err != -EINTR) /* EINTR cannot come for ever */
 			ck_assert_uint_gt(sweep(subject, 0, true, err), 3);
 	}
 }

@@ -12,7 +12,7 @@
 
 #include <errno.h>
 
-/* ---- a kernel that knows NOP alone, under a weir_ring ------------------ */
+/* ---- a kernel with NOP only, under a weir_ring ------------------------- */
 
 enum { RING_FD = 1, SQ_COUNT = 4, CQ_COUNT = 8, OVERFLOW_MOST = 4 };
 
@@ -21,7 +21,7 @@ struct nop_kernel {
 	struct wi_soft_ring soft;
 	struct io_uring_cqe overflow[OVERFLOW_MOST];
 	uint32_t dropped;
-	uint32_t per_sqe; /* completions of each entry */
+	uint32_t per_sqe; /* completions per entry */
 	uint8_t memory[4096];
 	struct io_uring_sqe sqes[SQ_COUNT];
 };
@@ -135,7 +135,7 @@ static void nop_start(struct nop_kernel *nop, struct weir_ring *ring)
 	ck_assert_int_eq(weir_ring_enable(ring), 0);
 }
 
-/* Reaps all that is ready, which bears the numbers from @first on. */
+/* Reaps all ready completions, which must be numbered from @first on. */
 static uint32_t nop_reap(struct weir_ring *ring, uint64_t first)
 {
 	const uint32_t count = weir_ring_ready(ring);
@@ -176,7 +176,8 @@ START_TEST(completions_that_overflow_come_later_and_in_order)
 	ck_assert_uint_eq(nop.soft.overflow_count, OVERFLOW_MOST);
 	ck_assert_uint_eq(weir_ring_held_back(&ring), IORING_SQ_CQ_OVERFLOW);
 
-	/* While one waits there, none goes past it, though there is room. */
+	/* While one waits there, no later one overtakes it, although there is
+	 * room. */
 	const uint32_t count = nop_reap(&ring, 0);
 	ck_assert_uint_eq(count, CQ_COUNT);
 	ck_assert(!wi_soft_ring_has_room(&nop.soft));
@@ -317,20 +318,20 @@ START_TEST(one_buffer_is_shown_and_taken_when_it_was_used)
 	struct io_uring_buf_status status = { .buf_group = GROUP };
 	struct wi_soft_take take;
 
-	/* Not known: what the buffer holds. */
+	/* Unknown size: the bytes of the buffer. */
 	ck_assert_int_eq(
 		wi_soft_group_take(group, 0, WI_SOFT_TAKE_ONE, 1, &take), 0);
 	ck_assert_ptr_eq(take.iov[0].iov_base, buffers[0]);
 	ck_assert_uint_eq(take.iov[0].iov_len, BUF_BYTES);
 	ck_assert(!take.is_last);
-	/* It is still there for the next request. */
+	/* The buffer is still there for the next request. */
 	ck_assert_uint_eq(wi_soft_group_peek(group)->bid, 0);
 	ck_assert(wi_soft_group_commit(group, 10, 1));
 	ck_assert_uint_eq(wi_soft_group_peek(group)->bid, 1);
 	ck_assert_int_eq(wi_soft_group_status(&groups, &status), 0);
 	ck_assert_uint_eq(status.head, 1);
 
-	/* At most so many bytes; and that was the last one. */
+	/* At most that many bytes; and it was the last buffer. */
 	ck_assert_int_eq(
 		wi_soft_group_take(group, 30, WI_SOFT_TAKE_ONE, 1, &take), 0);
 	ck_assert_uint_eq(take.bytes, 30);
@@ -399,16 +400,16 @@ START_TEST(incremental_buffer_shrinks_until_it_is_used_up)
 		wi_soft_group_take(group, 0, WI_SOFT_TAKE_ONE, 1, &take), 0);
 	ck_assert_ptr_eq(take.iov[0].iov_base, buffers[0] + 60);
 	ck_assert_uint_eq(take.iov[0].iov_len, 40);
-	/* The rest of it, and the beginning of the next. */
+	/* The rest of the buffer, and the beginning of the next. */
 	ck_assert(!wi_soft_group_commit(group, 50, 2));
 	ck_assert_uint_eq(wi_soft_group_peek(group)->bid, 1);
 	ck_assert(wi_soft_group_commit(group, 90, 1));
 	ck_assert_ptr_null(wi_soft_group_peek(group));
-	/* Nothing came: nothing is used up. */
+	/* No bytes: no buffer is used up. */
 	group_lend(0);
 	ck_assert(!wi_soft_group_commit(group, 0, 1));
 
-	/* Fewer than that are left: it goes. */
+	/* Fewer bytes are left: the buffer is used up. */
 	group->min_left = 30;
 	ck_assert(!wi_soft_group_commit(group, 70, 1));
 	group_lend(1);
@@ -427,7 +428,7 @@ START_TEST(program_that_lends_wrongly_is_told)
 
 	group = group_start(&groups, 0, 2);
 	(void)wi_soft_group_commit(group, 1, 1);
-	group_lend(0); /* it was back */
+	group_lend(0); /* the buffer was back */
 	ck_assert_ptr_null(wi_soft_group_check(group));
 	for (uint16_t i = 0; i < BUF_COUNT; i++)
 		group_lend((uint16_t)(i % 8));

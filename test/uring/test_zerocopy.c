@@ -1,7 +1,6 @@
 /* test_zerocopy.c - memory comes back after the last completion, not before
  *
- * On loopback the kernel always copies, which is what the reports are checked
- * against.
+ * Loopback always copies, so every report must say "copied".
  */
 #include "../rig/aborts.h"
 #include "../rig/count_of.h"
@@ -86,7 +85,7 @@ static int rig_start(struct rig *rig,
 				   request);
 }
 
-/* Completions of the one send until it is free; how many there were. */
+/* Reaps until the only send is free. Returns the number of completions. */
 static uint32_t rig_finish(struct rig *rig)
 {
 	uint32_t count = 0;
@@ -249,7 +248,7 @@ START_TEST(failed_send_gives_its_memory_back_once)
 		break;
 	}
 	ck_assert_int_eq(rig_start(&rig, &request), 0);
-	(void)rig_finish(&rig); /* one completion or two: the flags tell */
+	(void)rig_finish(&rig); /* one completion or two, by the flags */
 	ck_assert_msg(rig.send.result == errors[_i].want,
 		      "when %s: %d, want %d", errors[_i].when, rig.send.result,
 		      errors[_i].want);
@@ -297,7 +296,7 @@ START_TEST(cancelled_send_is_held_until_its_last_completion)
 	ck_assert_int_eq(weir_ring_enter(&rig.ring, NULL), 0);
 	ck_assert_int_eq(rig.send.state, WEIR_ZEROCOPY_SENDING);
 	ck_assert_uint_eq(rig.zerocopy.lent_bytes, MUCH);
-	/* The reader goes: what is queued is dropped, and the send ends. */
+	/* The reader closes: the queue is dropped, and the send ends. */
 	wi_reset_on_close(rig.reader);
 	ck_assert_int_eq(close(rig.reader), 0);
 	rig.reader = -1;
@@ -351,7 +350,7 @@ START_TEST(bytes_lent_stay_within_the_limit)
 			&rig.zerocopy,
 			cqe.user_data == TOKEN ? &rig.send : &second, &cqe);
 	}
-	/* Refused for now only: it goes once the first is back. */
+	/* Refused only for now: it succeeds once the first is back. */
 	if (limits[_i].want_second == -ENOBUFS) {
 		request.byte_count = 1;
 		ck_assert_int_eq(weir_zerocopy_start(&rig.zerocopy, &rig.ring,
