@@ -2,19 +2,17 @@
  *
  *     user:   read the buffer, write its id into an entry (one or several),
  *             store-release tail
- *     kernel: load-acquire tail, read the entry, fill that buffer, tell the
- *             user through a CQE
+ *     kernel: load-acquire tail, read the entry, fill that buffer, post a CQE
  *
  *     entry 0:  [ addr | len | bid | resv ]   resv is the ring's tail: an
  *               entry is written field by field, never as a whole
  *
- * The kernel's head is its own; the user learns of progress from the CQE,
- * whose order cq.pml proves: here it is a channel that the kernel's earlier
- * stores have reached memory before.
+ * Only the kernel knows its head; the user learns of progress from the CQE.
+ * cq.pml proves the order of CQEs. Here the CQE is a channel, and the kernel's
+ * earlier stores reach memory before it.
  *
- * Proved: every buffer is in exactly one place, the kernel never reads an
- * entry that is not filled yet, and never fills a buffer that the user still
- * reads.
+ * Proved: every buffer has exactly one owner; the kernel never reads an entry
+ * that is not filled yet; it never fills a buffer that the user still reads.
  *
  * In the library: weir_bufring_take_back(), weir_bufring_publish().
  *
@@ -25,21 +23,21 @@
  */
 
 #define TAIL 4 /* after the entries, 0 to 3 */
-#define BYTES 5 /* what is in buffer 0 to 3 */
+#define BYTES 5 /* contents of buffer 0 to 3 */
 #define LOCATION_COUNT 9
 #include "store_buffer.pml"
 
 #define OP_COUNT 9
 
-/* An entry names its buffer and the turn that it was written for, so that an
- * old entry differs from a new one; 0 was never written. */
+/* An entry holds its buffer and its round, so an old entry differs from a new
+ * one; 0 is an entry never written. */
 #define entry_with(id, turn) (1 + (id) + ENTRY_COUNT * (turn))
 #define entry_id(entry) (((entry) - 1) % ENTRY_COUNT)
 #define entry_turn(entry) (((entry) - 1) / ENTRY_COUNT)
 
-/* The owner of buffer 0, 1: for the proof only, no process decides by it. */
+/* The owner of buffer 0, 1: for the proof only; no process reads it. */
 bit is_lent[ENTRY_COUNT];
-chan cqes = [ENTRY_COUNT] of { byte, byte }; /* buffer id, what was put in */
+chan cqes = [ENTRY_COUNT] of { byte, byte }; /* buffer id, its contents */
 
 inline take_back(id)
 {

@@ -1,28 +1,28 @@
 /* close.pml - how a connection ends
  *
- *     loop:    a turn: flush (submit what the state calls for), then reap
+ *     loop:    a pass: flush (submit what the state needs), then reap
  *     kernel:  each operation ends by itself, or is cancelled; the CQEs of a
- *              cancel and of its target come in either order
+ *              cancel and of its target come in any order
  *     peer:    sends for ever, half-closes, resets, reads or does not, and
  *              falls silent at any moment
  *     time:    abort, close, stop and deadlines, at any moment
  *
  *     OPEN --> DRAINING --> STOPPING (until in_flight == 0) --> CLOSING --> FREE
  *
- * A cancel may miss what is alive (the kernel is about to try it again), a
- * limited number of times. Once, a completion comes for a connection that is
- * gone, and may carry a buffer. There are fewer slots than connections: one,
- * used twice.
+ * A cancel may miss a live operation that the kernel is about to retry, a
+ * limited number of times. Once, a completion comes for a closed connection,
+ * and may carry a buffer. There are fewer slots than connections: one, used
+ * twice.
  *
- * Proved: on_close comes once for each connection and nothing after it; the
- * slot is given back once, and not while the kernel holds an operation of it
- * or a completion of it is on its way; all buffers are back at the end; and,
- * with a fair scheduler, each connection ends.
+ * Proved: on_close is the last callback of each connection and comes once; the
+ * slot is freed once, and not while an operation or a completion of it is
+ * pending; all buffers are back at the end; with a fair scheduler, each
+ * connection ends.
  *
  * In the library: net/conn/conn_work.c, wi_conn_stop() and wi_conn_drain() in
  * net/conn/conn.c, loop_dispatch() in net/loop/loop.c, wi_pool_give() in net/core/pool.h.
  *
- * liveness: with one connection, for it is the same for each
+ * liveness: with one connection, because all are alike
  * mutant FREE_ON_ERROR assertion: the slot is given back on the error itself
  * mutant NO_WAIT assertion: the close does not wait for in_flight == 0
  * mutant EACH_COMPLETION_ENDS assertion: in_flight falls with each completion, F_MORE or not
@@ -44,7 +44,7 @@
 #define CONN_COUNT 2
 #endif
 #define BUFFER_COUNT 1
-#define MISSES 1 /* of cancels, for each connection */
+#define MISSES 1 /* missed cancels, per connection */
 
 mtype = { FREE, OPEN, DRAINING, STOPPING, CLOSING }; /* states */
 mtype = { NONE, GOING, CANCELLED };                  /* operations */
@@ -81,9 +81,9 @@ mtype cancel = NONE;
 bit is_cancel_all = 0;
 byte misses = 0;
 byte buffers = BUFFER_COUNT;
-byte owed = 0; /* completions of the present connection, not yet reaped */
+byte owed = 0; /* completions of the current connection, not yet reaped */
 #ifdef LIVENESS
-bit has_haunted = 1; /* it would only make the search longer */
+bit has_haunted = 1; /* off: it would only lengthen the search */
 #else
 bit has_haunted = 0;
 #endif
@@ -101,7 +101,7 @@ inline post(kind, result, more)
 	owed++
 }
 
-/* ---- the ways out: net/conn/conn.c */
+/* ---- the ways to end: net/conn/conn.c */
 
 inline conn_stop()
 {
@@ -266,7 +266,7 @@ inline on_recv(result, more)
 	if
 	:: result == DATA && state == OPEN ->
 		assert(!is_told);
-		if /* the handler: answers, is refused room, or closes */
+		if /* the handler answers, gets no room, or closes */
 		:: is_queued = 1
 		:: !is_paused && is_queued ->
 			is_paused = 1;
@@ -400,7 +400,7 @@ inline dispatch(kind, whose, result, more)
 {
 	if
 	:: state != FREE && whose == generation -> complete(kind, result, more)
-	:: else -> /* it is gone; its buffer is not */
+	:: else -> /* the connection is gone, but not the buffer */
 #ifndef STALE_BUFFER_KEPT
 		if
 		:: result == DATA -> buffers++
@@ -412,7 +412,7 @@ inline dispatch(kind, whose, result, more)
 	fi
 }
 
-/* ---- a turn after the other: net/loop/loop.c */
+/* ---- one pass after the other: net/loop/loop.c */
 
 inline conn_accept()
 {
@@ -427,7 +427,7 @@ inline conn_accept()
 	is_marked = 1
 }
 
-/* All that is there; what comes meanwhile is for the next turn. */
+/* All that are ready; later ones are for the next pass. */
 inline reap()
 {
 	count = len(cq);
@@ -436,7 +436,7 @@ inline reap()
 		count--;
 		cq ? kind, whose, result, more;
 		if
-		:: kind == FREE -> kind = RECV /* of a ghost: no completion is pending */
+		:: kind == FREE -> kind = RECV /* for a closed connection */
 		:: else -> owed--
 		fi;
 		dispatch(kind, whose, result, more)
@@ -531,14 +531,14 @@ end:	do
 		send = NONE;
 		if
 		:: post(SEND, CANCELED, 0)
-		:: post(SEND, DONE, 0) /* what went out before is reported */
+		:: post(SEND, DONE, 0) /* reports the bytes sent before */
 		fi
 	   }
 	od
 }
 
-/* Takes effect first and completes later, so its CQE comes before or after
- * those of its targets. */
+/* It takes effect first and completes later, so its CQE may come before or
+ * after those of its targets. */
 active proctype kernel_cancel()
 {
 	mtype result;
@@ -572,7 +572,7 @@ end:	do
 	od
 }
 
-/* Never both at once: install and shutdown(2), or SHUTDOWN; and the close. */
+/* Never both in flight: install and shutdown(2), or SHUTDOWN; and the close. */
 active proctype kernel_ends()
 {
 end:	do
@@ -592,8 +592,8 @@ end:	do
 	od
 }
 
-/* A completion of the first connection, when the second may have its slot.
- * FREE stands for a receive without a pending completion. */
+/* A completion of the first connection, when the second may have its slot. FREE
+ * stands for a receive without a pending completion. */
 #ifndef LIVENESS
 active proctype kernel_ghost()
 {
@@ -626,8 +626,8 @@ end:	do
 	od
 }
 
-/* Deadlines, ticks, and the user. No connection stays open for ever: a peer that does
- * nothing is idle, one that talks is closed by the user some time. */
+/* Deadlines, ticks, and the user. No connection stays open for ever: a silent
+ * peer becomes idle, and the user closes an active one at some time. */
 active proctype time()
 {
 end:	do

@@ -3,8 +3,8 @@
  *     kernel: load-acquire head: room? fill entry, store-release tail
  *     user:   load-acquire tail, read all that is ready, store-release head
  *
- * Proved: the user reads every completion exactly as it was filled, once, in
- * order, however many it reaps with one store of the head.
+ * Proved: the user reads every completion exactly as filled, once and in order,
+ * whatever the number that it reaps with one store of the head.
  *
  * In the library: weir_ring_ready(), weir_ring_cqe(), weir_ring_reaped().
  *

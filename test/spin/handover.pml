@@ -1,4 +1,4 @@
-/* handover.pml - connections that wait at a loop go to another, or stay
+/* handover.pml - connections that wait at a loop move to another, or stay
  *
  *     control:  drain, resume, remove      loop:  accept, apply, acknowledge
  *     ---------------------------------    ---------------------------------
@@ -13,15 +13,16 @@
  * transit to a loop (accepted, its completion not yet reaped), or a loop's.
  * At any moment the server may be stopped, and the loop may fail.
  *
- * Proved: where they migrate a drain loses no connection; elsewhere none that
- * waited before the drain. What a loop is given has waited at its listener,
- * once. After the loop has told, nothing comes in until it listens again. No
- * listener is left without a loop that accepts. Control always comes to an end.
+ * Proved: with migration a drain loses no connection; without it, none that
+ * waited before the drain. A loop gets only connections that waited at its
+ * listener, each once. After the loop has acknowledged, no connection comes in
+ * until it listens again. No listener is left without a loop that accepts.
+ * Control always ends.
  *
- * In the library: wi_worker_listen_end() and its callers in net/server/server_listen.c
- * and net/server/server_roll.c, member_main() in net/server/server_worker.c, listener_work() in
- * net/loop/listener.c. net/ passes no connection that is open from loop to loop;
- * pass.pml is for that.
+ * In the library: wi_worker_listen_end() and its callers in
+ * net/server/server_listen.c and net/server/server_roll.c, member_main() in
+ * net/server/server_worker.c, listener_work() in net/loop/listener.c. net/ does
+ * not pass open connections from loop to loop; see pass.pml for that.
  *
  * mutant NO_WAKE deadlock: the doorbell is not rung
  * mutant WAKE_FIRST deadlock: the doorbell is rung before the command is written
@@ -32,7 +33,7 @@
  * mutant SHUT_AT_ONCE assertion: a loop that is to be emptied accepts no client first
  * mutant NO_SHUT_FOR_ENDED assertion: no thread shuts down for a loop that failed
  * mutant NO_STOP_CHECK assertion: a resume does not look whether the server stops
- * mutant SHUT_AND_DONE assertion: only a command to accept, if seen, tells that it listens again
+ * mutant SHUT_AND_DONE assertion: the loop reports listening only if it saw a command to accept
  * mutant SHUT_IS_REMEMBERED assertion: a loop that fails trusts that what it had shut down still is
  */
 
@@ -62,9 +63,9 @@ bit is_stopped = 0; /* the loop's stop_requests */
 bit server_stops = 0;
 bit has_ended = 0;
 
-bit is_over = 0;    /* control needs the loop no more */
+bit is_over = 0;    /* control no longer needs the loop */
 bit is_busy = 0;    /* control is in the middle of a call */
-bit is_drained = 0; /* told, and not resumed: for the proof only */
+bit is_drained = 0; /* acknowledged, not resumed: for the proof only */
 
 inline shut_down()
 {
@@ -93,7 +94,7 @@ inline accept_one(i)
 	cq ! ACCEPTED, i
 }
 
-/* Deferred work: an enter that looks and does not wait carries it out. */
+/* Deferred work: an enter that does not wait runs it. */
 inline accept_all()
 {
 	if
@@ -137,7 +138,7 @@ end:	do
 
 /* ---- the loop that is drained */
 
-/* Once a turn. Sets is_last when the stopped loop has nothing left. */
+/* Once per pass. Sets is_last when the stopped loop has nothing left. */
 inline listener_work()
 {
 	if
@@ -151,7 +152,7 @@ inline listener_work()
 		:: else
 		fi
 #else
-		is_shut = 0 /* an ACCEPT may have come between, and gone */
+		is_shut = 0 /* an ACCEPT may have come and gone in between */
 #endif
 	:: else
 	fi;
@@ -211,7 +212,7 @@ inline reap()
 	who = 0
 }
 
-/* Clients that wait at a loop that fails are lost, except where they migrate. */
+/* Clients that wait at a loop that fails are lost, unless they migrate. */
 inline shut_down_failing()
 {
 	is_stopped = 1;
@@ -261,12 +262,12 @@ active proctype loop()
 		fi
 	   }
 	   if
-	   :: atomic { /* enter: emptied or stopped, it looks */
+	   :: atomic { /* enter: emptied or stopped, it does not wait */
 		seen == EMPTY && !is_shut || stop_seen ->
 		accept_all();
 		reap()
 	      }
-	   :: atomic { /* or else it sleeps */
+	   :: atomic { /* any other sleeps */
 		!(seen == EMPTY && !is_shut) && !stop_seen && nempty(cq) ->
 		reap()
 	      }
@@ -286,7 +287,7 @@ active proctype loop()
 	   fi
 	od;
 failed:	atomic {
-		/* Its table is closed with it. */
+		/* The ring closes its table. */
 		accept_armed = 0;
 		drop_transit();
 		has_ended = 1;
@@ -294,7 +295,7 @@ failed:	atomic {
 	}
 }
 
-/* ---- the other one: goes on as ever */
+/* ---- the other loop: continues as before */
 
 active proctype other_loop()
 {
@@ -306,7 +307,7 @@ end:	do
 
 active [CLIENT_COUNT] proctype connecting()
 {
-	/* One proctype is one index: the clients are the last started. */
+	/* One index per process: the clients start last. */
 	byte me = _pid - 3;
 
 	if

@@ -1,4 +1,4 @@
-/* pass.pml - an open connection goes from one loop to another
+/* pass.pml - an open connection moves from one loop to another
  *
  *     giver                                taker
  *     -----                                -----
@@ -11,17 +11,17 @@
  *     slot; refused: goes on with it
  *
  * The message fails if the taker's table is full (-ENFILE) or its ring is gone
- * (-EBADFD). The giver's own completion may be lost (overflow that was never
- * reaped, a ring that fails): then it asks the taker by a word that the taker
- * writes. A taker that stops sends back what has come, or ends what it took;
- * it ends only when nothing can be on its way to it.
+ * (-EBADFD). The giver's own completion may be lost (an overflow that was never
+ * reaped, a ring that fails): then it reads a word that the taker writes. A
+ * taker that stops sends back connections not yet taken, and ends those it
+ * took. It ends only when no connection can be in transit to it.
  *
- * Proved: each connection has one owner, or is in one message; it is never
- * lost and never served twice; a taker that stops refuses or gives back; every
- * hand-over ends, and both loops.
+ * Proved: each connection has one owner, or is in one message; it is never lost
+ * and never served twice; a taker that stops refuses or gives back; every
+ * hand-over ends, and so do both loops.
  *
- * In the library: weir_op_msg_slot() and the doorbell are what this stands on.
- * net/ does not pass open connections yet: this is the protocol to be kept.
+ * In the library: weir_op_msg_slot() and the doorbell. net/ does not pass open
+ * connections yet: this is the protocol to follow.
  *
  * mutant GIVE_AT_ONCE assertion: the slot is given up before the answer
  * mutant KEEP_ON_GIVEN assertion: the giver serves on after it was given
@@ -30,7 +30,7 @@
  * mutant NO_BACK assertion: a taker that stops drops what has come
  * mutant NO_WAKE deadlock: the doorbell is not rung
  * mutant WAKE_FIRST deadlock: the doorbell is rung before the entry is written
- * mutant NO_ASK deadlock: no thread is asked after a lost answer
+ * mutant NO_ASK deadlock: the giver does not ask after a lost answer
  */
 
 #define CONN_COUNT 2
@@ -44,18 +44,18 @@ bit is_given_up[CONN_COUNT]; /* the giver's slot */
 byte slots_used = 0;
 bit has_ring_message = 0;                 /* MSG_RING works here */
 chan arrived = [CONN_COUNT] of { byte };  /* to the taker */
-chan inbox = [CONN_COUNT] of { byte };    /* the other way to it */
+chan inbox = [CONN_COUNT] of { byte };    /* the other way to the taker */
 chan returned = [CONN_COUNT] of { byte }; /* to the giver */
 chan answer = [1] of { mtype };
 bit bell = 0;
 bit answer_is_lost = 0;
-bit word_is_taken[CONN_COUNT]; /* what the taker writes when it takes one */
-bit word_is_refused[CONN_COUNT]; /* or when it is asked for one not taken */
+bit word_is_taken[CONN_COUNT]; /* written by the taker when it takes one  */
+bit word_is_refused[CONN_COUNT]; /* or when the giver asks for one not taken */
 byte asked = 0; /* 1 + which */
 bit taker_stops = 0;
-bit taker_refuses = 0; /* told: sends after this are refused */
+bit taker_refuses = 0; /* set: later sends are refused */
 bit taker_has_ended = 0;
-byte sending = 0; /* givers in the middle of it, counted as the server counts stoppers */
+byte sending = 0; /* givers that are sending, counted as stop calls are */
 
 /* ---- the kernel: carries a message, and answers */
 
@@ -92,7 +92,7 @@ inline ring_bell()
 #endif
 }
 
-/* Its lock makes looking and writing one. */
+/* Its lock makes the check and the write atomic. */
 inline send_by_inbox(conn)
 {
 #ifdef WAKE_FIRST
@@ -156,7 +156,7 @@ active proctype giver()
 	do
 	:: conn == CONN_COUNT -> break
 	:: conn < CONN_COUNT ->
-		atomic { /* quiet: see close.pml for how it gets there */
+		atomic { /* nothing in flight: see close.pml */
 			assert(owner[conn] == GIVER);
 			owner[conn] = ON_ITS_WAY;
 			sending++
@@ -195,7 +195,7 @@ active proctype giver()
 		result = 0;
 		conn++
 	od;
-	/* What comes back is served, until the taker has ended. */
+	/* Serves returned connections until the taker has ended. */
 	do
 	:: atomic {
 		returned ? back ->
@@ -226,7 +226,7 @@ inline take(conn)
 	fi
 }
 
-/* A connection of its own ends, by itself or drained. */
+/* Its own connection ends, by itself or drained. */
 inline finish(conn)
 {
 	owner[conn] = GONE;

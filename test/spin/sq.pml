@@ -1,14 +1,13 @@
-/* sq.pml - the submission queue, its consumer always awake
+/* sq.pml - the submission queue with a consumer that never sleeps
  *
  *     user:   [ room? ] fill entry ... fill entry, store-release tail
  *     kernel: load-acquire tail, read the entry, store-release head
  *
- * The consumer may be another CPU (SQPOLL before it sleeps). With a consumer
- * that runs inside io_uring_enter(), on the caller's own CPU, each order here
- * comes for free.
+ * The consumer may run on another CPU (SQPOLL before it sleeps). If it runs
+ * inside io_uring_enter(), on the caller's CPU, program order is enough.
  *
- * Proved: the kernel reads every entry exactly as it was filled, once, in
- * order, and both come to an end.
+ * Proved: the kernel reads every entry exactly as filled, once and in order,
+ * and both sides end.
  *
  * In the library: wi_store_release_u32(kernel_sq_tail) in ring.c,
  * weir_ring_unsubmitted() and weir_ring_take_sqe() in ring_inline.h.
@@ -26,7 +25,7 @@
 
 #define OP_COUNT 9
 
-/* Entry number n carries n + 1: 0 is an entry never filled. */
+/* Entry number n holds n + 1; 0 is an entry never filled. */
 #define content(number) ((number) + 1)
 
 active proctype user()

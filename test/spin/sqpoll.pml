@@ -1,4 +1,4 @@
-/* sqpoll.pml - the submission queue of a kernel thread that falls asleep
+/* sqpoll.pml - the submission queue with a kernel thread that may sleep
  *
  *     user                          kernel thread
  *     ----                          -------------
@@ -9,21 +9,20 @@
  *                                   sleep until woken, clear NEED_WAKEUP
  *
  * Each side stores one word and then loads the other's. Without both fences
- * each may load before its store is seen: the user finds no flag, the kernel
- * no work, and the work lies there for ever. Release and acquire do not help:
+ * each may load before its store is visible: the user finds no flag, the kernel
+ * finds no work, and the work waits for ever. Release and acquire do not help:
  * they do not order a store before a later load.
  *
- * Proved: every entry is consumed, as it was filled: no wake-up is lost. A
- * lost one leaves the kernel asleep and the user done or waiting for room,
- * which spin reports as an invalid end state.
+ * Proved: every entry is consumed as filled, and no wake-up is lost. A lost
+ * wake-up leaves the kernel asleep and the user done or waiting for room; spin
+ * reports that as an invalid end state.
  *
- * The library does not ask for SQPOLL; its rings have this protocol in common
- * with every user of it.
+ * The library does not use SQPOLL; its rings follow the same protocol.
  *
  * mutant NO_USER_FENCE deadlock: the user loads the flags before its tail is seen
  * mutant NO_KERNEL_FENCE deadlock: the kernel looks again before its flag is seen
  * mutant NO_SECOND_LOOK deadlock: the kernel sleeps without looking again
- * mutant NO_FLAG_CHECK deadlock: the user never wakes anybody
+ * mutant NO_FLAG_CHECK deadlock: the user never wakes the kernel
  * mutant NO_TAIL_RELEASE assertion: the tail is seen before the entry
  */
 
@@ -81,7 +80,7 @@ active proctype kernel()
 		consumed++;
 		store_release(KERNEL, HEAD, index_of(consumed))
 	:: consumed < OP_COUNT && memory[TAIL] == index_of(consumed) ->
-		is_woken = 0; /* on the wait queue from here */
+		is_woken = 0; /* it is on the wait queue from here on */
 		store(KERNEL, FLAGS, NEED_WAKEUP);
 #ifndef NO_KERNEL_FENCE
 		fence(KERNEL);

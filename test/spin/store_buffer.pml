@@ -1,26 +1,26 @@
-/* store_buffer.pml - memory that is slower than its writers
+/* store_buffer.pml - memory with a store buffer per writer
  *
  *     USER   --store--> [ pending[USER]   ] --drain--> memory[] --load--> both
  *     KERNEL --store--> [ pending[KERNEL] ] --drain-->
  *
- * Spin's own memory is sequentially consistent: a store is seen by everybody
- * at once, in program order. Hardware and compilers promise less, so each
- * writer's stores wait in a buffer of its own until its drain process, at any
- * moment and in any order that the rules allow, moves one to memory:
+ * Spin's own memory is sequentially consistent: all processes see a store at
+ * once, in program order. Hardware and compilers promise less. So the stores of
+ * each writer wait in its own buffer, until its drain process moves one to
+ * memory, at any moment and in any order that the rules allow:
  *
  *   store()          may overtake older stores to other locations, never one
  *                    to its own. (x86 would keep all of them in order; arm64
  *                    and the C language do not.)
- *   store_release()  leaves only when everything older has left; younger
- *                    stores may still overtake it.
+ *   store_release()  leaves only when all older stores have left; younger
+ *                    ones may still overtake it.
  *   fence()          waits until the writer's buffer is empty: no later load
  *                    is made before its earlier stores are seen.
  *
- * No process loads what it stores itself, so nothing is forwarded from the
- * buffer. A load reads memory[] when it is executed. An acquire load is a load
- * in its place in the program; where a model drops an acquire (or the half of
- * a release that holds loads back), it says which later load may then come
- * earlier, which earlier load later, and makes that one choice of several.
+ * No process loads a location that it stores, so the buffer forwards no value.
+ * A load reads memory[] when it is executed. An acquire load is a load at its
+ * place in the program. A mutant that drops an acquire (or the half of a
+ * release that holds loads back) states which load may then move, and adds that
+ * order as one choice.
  *
  * Indices are free-running counters that wrap at INDEX_COUNT, twice the size
  * of the ring, so that a few operations go past the wrap.
@@ -75,7 +75,7 @@ inline fence(writer)
 	pending[writer].count == 0
 }
 
-/* Moves one store, any that may leave, to memory. */
+/* Moves one store to memory, any that may leave. */
 proctype drain(byte writer)
 {
 	byte chosen;
@@ -121,7 +121,7 @@ end:
 					chosen++
 				:: else -> break
 				od;
-				/* Forgotten, so that equal states compare equal. */
+				/* cleared, so that equal states compare equal */
 				pending[writer].location[pending[writer].count] = 0;
 				pending[writer].value[pending[writer].count] = 0;
 				pending[writer].is_release[pending[writer].count] = 0
