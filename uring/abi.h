@@ -31,7 +31,7 @@ enum {
 	WEIR_NR_IO_URING_REGISTER = 427,
 };
 
-/* ---- setup ------------------------------------------------------------- */
+/* ---- setup --------------------------------------------------------------- */
 
 struct io_sqring_offsets {
 	uint32_t head;
@@ -123,7 +123,7 @@ struct io_uring_params {
 /* In the word at cq_off.flags, written by us. */
 #define IORING_CQ_EVENTFD_DISABLED (1u << 0)
 
-/* ---- submission queue entry -------------------------------------------- */
+/* ---- submission queue entry ---------------------------------------------- */
 
 #ifdef __cplusplus
 #pragma GCC diagnostic push
@@ -336,7 +336,7 @@ enum io_uring_op {
 #define SOCKET_URING_OP_SETSOCKOPT 3   /* 6.7 */
 #define SOCKET_URING_OP_TX_TIMESTAMP 4 /* 6.17 */
 
-/* ---- completion queue entry -------------------------------------------- */
+/* ---- completion queue entry ---------------------------------------------- */
 
 struct io_uring_cqe {
 	uint64_t user_data;
@@ -353,7 +353,7 @@ struct io_uring_cqe {
 #define IORING_CQE_F_32 (1u << 15)      /* 6.18 */
 #define IORING_CQE_BUFFER_SHIFT 16
 
-/* ---- enter ------------------------------------------------------------- */
+/* ---- enter --------------------------------------------------------------- */
 
 #define IORING_ENTER_GETEVENTS (1u << 0)
 #define IORING_ENTER_SQ_WAKEUP (1u << 1)
@@ -388,7 +388,7 @@ struct io_uring_reg_wait {
 	uint64_t pad2[2];
 };
 
-/* ---- register ---------------------------------------------------------- */
+/* ---- register ------------------------------------------------------------ */
 
 enum io_uring_register_op {
 	IORING_REGISTER_BUFFERS = 0,
@@ -613,7 +613,7 @@ struct io_uring_recvmsg_out {
 	uint32_t flags;
 };
 
-/* ---- layouts ----------------------------------------------------------- */
+/* ---- layouts ------------------------------------------------------------- */
 
 #ifdef __cplusplus
 #define WEIR_ABI_ASSERT(what, text) static_assert(what, text)

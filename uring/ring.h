@@ -51,7 +51,7 @@ struct weir_ring_opts {
  *     SQEs per enter     sqes / enters
  *     CQEs per enter     cqes / enters
  *     CQEs per wake      cqes / enters_waiting, for a loop that sleeps in each
- *                        of its turns: a call that did not sleep leaves its
+ *                        pass: a call that did not sleep leaves its
  *                        completions to the next one that would
  *     enters that slept  at most enters_waiting
  * A ring cannot see punts to kernel worker threads: see punt.h. Nor does it see

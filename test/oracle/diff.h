@@ -27,7 +27,7 @@ enum {
 	DIFF_TEXT_BYTES = 4096,
 };
 
-/* ---- scripts ----------------------------------------------------------- */
+/* ---- scripts ------------------------------------------------------------- */
 
 enum diff_what {
 	DIFF_CONNECT,
@@ -81,7 +81,7 @@ char *diff_print(const struct diff_script *script, char *out_text);
 /* Draws a script from a tape. */
 void diff_draw(struct diff_script *out_script, struct weir_tape *tape);
 
-/* ---- stories ----------------------------------------------------------- */
+/* ---- stories ------------------------------------------------------------- */
 
 enum diff_end { DIFF_NO_END = 0, DIFF_END_FIN, DIFF_END_RST };
 
@@ -104,7 +104,7 @@ struct diff_story {
 	bool is_any_order; /* simulated, and not in the benign order */
 };
 
-/* ---- kernels ----------------------------------------------------------- */
+/* ---- kernels ------------------------------------------------------------- */
 
 struct diff_world {
 	const struct weir_kernel *kernel;
@@ -137,7 +137,7 @@ void diff_sim_start(struct diff_world *world, struct weir_tape *tape);
 void diff_play(const struct diff_world *world, const struct diff_script *script,
 	       const struct diff_story *expected, struct diff_story *out_story);
 
-/* ---- comparison -------------------------------------------------------- */
+/* ---- comparison ---------------------------------------------------------- */
 
 /* What may differ. */
 enum {

@@ -4,7 +4,7 @@
 #include <stdio.h>
 #include <string.h>
 
-/* ---- freedoms ---------------------------------------------------------- */
+/* ---- freedoms ------------------------------------------------------------ */
 
 static uint64_t bytes_written(const struct diff_script *script, uint32_t conn)
 {
@@ -122,7 +122,7 @@ static uint32_t freedoms_of(const struct diff_script *script, uint32_t conn)
 	return may;
 }
 
-/* ---- comparison -------------------------------------------------------- */
+/* ---- comparison ---------------------------------------------------------- */
 
 /* Counters that must agree, unless a freedom covers them. */
 static const struct {

@@ -58,7 +58,7 @@ static void event_add(struct diff_conn *conn, char event)
 		conn->events[length] = event;
 }
 
-/* ---- the handler ------------------------------------------------------- */
+/* ---- the handler --------------------------------------------------------- */
 
 static struct diff_conn *conn_of(struct player *player,
 				 const struct weir_conn *conn)
@@ -145,7 +145,7 @@ static void play_on_close(struct weir_conn *conn,
 	told->reason = *reason;
 }
 
-/* ---- the clients ------------------------------------------------------- */
+/* ---- the clients --------------------------------------------------------- */
 
 static void client_end(struct player *player, uint32_t index, enum diff_end end)
 {
@@ -211,7 +211,7 @@ static void client_connect(struct player *player, uint32_t index)
 	player->connected[player->connected_count++] = index;
 }
 
-/* ---- turns ------------------------------------------------------------- */
+/* ---- turns --------------------------------------------------------------- */
 
 static void turn(struct player *player)
 {
@@ -336,7 +336,7 @@ static void finish(struct player *player)
 		pass(player, PASS_MS);
 }
 
-/* ---- a run ------------------------------------------------------------- */
+/* ---- a run --------------------------------------------------------------- */
 
 static struct weir_service play_service(struct player *player)
 {

@@ -79,7 +79,7 @@ char *diff_print(const struct diff_script *script, char *out_text)
 	return out_text;
 }
 
-/* ---- from a tape ------------------------------------------------------- */
+/* ---- from a tape --------------------------------------------------------- */
 
 /* Pauses of this many ms in total stay far below every deadline. */
 enum { BYTES_MAX = 300, GREET_MAX = 200, PAUSE_MS = 400, PAUSES = 4 };

@@ -19,7 +19,7 @@ enum {
 	SIM_QUIET_TURNS = 40,
 };
 
-/* ---- the real one ------------------------------------------------------ */
+/* ---- the real one -------------------------------------------------------- */
 
 struct real {
 	struct diff_world world; /* first */
@@ -177,7 +177,7 @@ void diff_real_close(struct diff_world *world)
 	free(real);
 }
 
-/* ---- the simulated one ------------------------------------------------- */
+/* ---- the simulated one --------------------------------------------------- */
 
 struct simulated {
 	struct diff_world world; /* first */

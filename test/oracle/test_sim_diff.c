@@ -107,7 +107,7 @@ START_TEST(in_any_order_it_does_but_for_what_is_free)
 }
 END_TEST
 
-/* ---- the comparison itself --------------------------------------------- */
+/* ---- the comparison itself ----------------------------------------------- */
 
 START_TEST(stories_that_differ_are_told_apart)
 {

@@ -34,7 +34,7 @@ enum {
 
 static const uint64_t property_seed = 20250711;
 
-/* ---- every format ------------------------------------------------------ */
+/* ---- every format -------------------------------------------------------- */
 
 static struct weir_frame_format format_at(int index, size_t payload_bytes_max)
 {
@@ -81,7 +81,7 @@ static uint64_t format_payload_bytes_max(const struct weir_frame_format *format)
 	       (format->counts_header ? header_bytes[format->prefix] : 0);
 }
 
-/* ---- a page that must not be touched ----------------------------------- */
+/* ---- a page that must not be touched ------------------------------------- */
 
 static uint8_t *guard_base;
 static size_t guard_page_bytes;
@@ -114,7 +114,7 @@ static const uint8_t *guard_place(const void *bytes, size_t byte_count)
 	return place;
 }
 
-/* ---- a reader that gets its stream in pieces --------------------------- */
+/* ---- a reader that gets its stream in pieces ----------------------------- */
 
 struct reading {
 	size_t frame_count;
@@ -183,7 +183,7 @@ static bool reading_is_same(const struct reading *a, const struct reading *b)
 	       a->last.limit == b->last.limit;
 }
 
-/* ---- a source of chance: splitmix64 ------------------------------------ */
+/* ---- a source of chance: splitmix64 -------------------------------------- */
 
 static uint64_t chance_next(uint64_t *state)
 {
@@ -217,7 +217,7 @@ static size_t stream_append(const struct weir_frame_format *format,
 	return frame_bytes;
 }
 
-/* ---- single inputs ----------------------------------------------------- */
+/* ---- single inputs ------------------------------------------------------- */
 
 #define U8 .prefix = WEIR_FRAME_U8
 #define U16 .prefix = WEIR_FRAME_U16
@@ -603,7 +603,7 @@ START_TEST(frame_encode_writes_exactly_the_prefix)
 }
 END_TEST
 
-/* ---- every format ------------------------------------------------------ */
+/* ---- every format -------------------------------------------------------- */
 
 static void check_round_trip(const struct weir_frame_format *format,
 			     uint8_t *room, size_t room_bytes,
@@ -788,7 +788,7 @@ START_TEST(frame_decode_accepts_no_span_at_all)
 }
 END_TEST
 
-/* ---- varints at their borders ------------------------------------------ */
+/* ---- varints at their borders -------------------------------------------- */
 
 /* Around each power of 128: the prefix grows there, or just before it. */
 START_TEST(frame_varint_has_one_encoding_at_every_border)
@@ -848,7 +848,7 @@ START_TEST(frame_counted_varint_of_a_power_of_128_is_refused)
 }
 END_TEST
 
-/* ---- chance ------------------------------------------------------------ */
+/* ---- chance -------------------------------------------------------------- */
 
 /* A stream of frames; sometimes one byte is damaged. */
 static size_t property_stream(uint64_t *chance,
@@ -946,7 +946,7 @@ START_TEST(frame_corpus_still_holds)
 }
 END_TEST
 
-/* ---- words for people -------------------------------------------------- */
+/* ---- words for people ---------------------------------------------------- */
 
 static const struct {
 	int err;
@@ -999,7 +999,7 @@ START_TEST(frame_error_text_names_what_happened_in_any_room)
 }
 END_TEST
 
-/* ---- misuse ------------------------------------------------------------ */
+/* ---- misuse -------------------------------------------------------------- */
 
 static sigjmp_buf abort_return;
 

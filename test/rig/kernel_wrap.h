@@ -1,9 +1,9 @@
 /* kernel_wrap.h - a kernel with a test in front of it
  *
  *     code under test --> before(call) --> the kernel under it --> after(call)
- *                           |    what is asked may be changed       |
- *                           +--> answers itself                     |
- *            <---------------------- the result may be changed -----+
+ *                           |     may change the arguments          |
+ *                           +--> may answer itself                  |
+ *            <---------------------- may change the result ---------+
  *
  * Every change of a kernel by a test goes through this: faults, clocks, counts,
  * wrong answers. Calls come from any thread; each has its own struct

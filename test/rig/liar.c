@@ -46,7 +46,7 @@ static void liar_complete(void *ctx, struct io_uring_cqe *cqe)
 		return;
 	if (lie->has_res || lie->has_no_flags)
 		liar->told++;
-	/* The code that is lied to about a descriptor cannot close it. */
+	/* The code under test gets no descriptor, so close it here. */
 	if (lie->has_res && makes_fd(sqe) && cqe->res >= 0)
 		(void)close(cqe->res);
 	if (lie->has_res)

@@ -25,8 +25,7 @@ static uint64_t now_s(void)
 	return (uint64_t)now.tv_sec;
 }
 
-/* ---- clients --------------------------------------------------------------
- */
+/* ---- clients ------------------------------------------------------------- */
 
 static void peer_option(int fd, int level, int option, const void *value,
 			socklen_t value_bytes)
@@ -210,8 +209,7 @@ size_t peer_stuff(int fd, int neighbour, const uint8_t *out, size_t out_bytes)
 	return sent;
 }
 
-/* ---- frames ----------------------------------------------------------------
- */
+/* ---- frames -------------------------------------------------------------- */
 
 static void payload_fill(uint8_t *bytes, size_t byte_count, uint32_t seed)
 {
@@ -280,7 +278,7 @@ void peer_round_trips(const int *fds, size_t count, uint32_t seed)
 		peer_expect_frame(fds[i], 16, seed + (uint32_t)i);
 }
 
-/* ---- this process ------------------------------------------------------ */
+/* ---- this process -------------------------------------------------------- */
 
 size_t peer_fd_count(void)
 {
@@ -305,8 +303,7 @@ size_t peer_map_count(const char *name)
 	return count;
 }
 
-/* ---- servers ---------------------------------------------------------------
- */
+/* ---- servers ------------------------------------------------------------- */
 
 const struct weir_service silent_service = { .name = "silent" };
 const struct weir_listen silent_listen = { .service = &silent_service,
@@ -586,7 +583,7 @@ void echo_end(struct echo *echo, struct weir_loop_stats *out_stats)
 	echo_end_stopped(echo, out_stats);
 }
 
-/* ---- a loop of the test's own thread ----------------------------------- */
+/* ---- a loop of the test's own thread ------------------------------------- */
 
 uint16_t local_listen(struct local *local, const struct weir_service *service)
 {

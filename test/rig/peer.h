@@ -26,8 +26,7 @@ enum {
 	ECHO_CLOSES_MAX = 4096, /* most close reasons recorded */
 };
 
-/* ---- clients --------------------------------------------------------------
- */
+/* ---- clients ------------------------------------------------------------- */
 
 /* Connected to 127.0.0.1:@port, TCP_NODELAY, with time limits. */
 int peer_open(uint16_t port);
@@ -72,8 +71,7 @@ void peer_round_trips(const int *fds, size_t count, uint32_t seed);
 size_t peer_fd_count(void);
 size_t peer_map_count(const char *name);
 
-/* ---- servers ---------------------------------------------------------------
- */
+/* ---- servers ------------------------------------------------------------- */
 
 /* A service without handlers, and its address: 127.0.0.1 with a port that the
  * kernel chooses. */
@@ -144,7 +142,7 @@ void echo_end(struct echo *echo, struct weir_loop_stats *out_stats);
 /* The part after the stop, for tests that have stopped the server. */
 void echo_end_stopped(struct echo *echo, struct weir_loop_stats *out_stats);
 
-/* ---- a loop of the test's own thread ----------------------------------- */
+/* ---- a loop of the test's own thread ------------------------------------- */
 
 struct local {
 	struct echo echo; /* first; its server is NULL */

@@ -12,8 +12,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-/* ---- programs --------------------------------------------------------------
- */
+/* ---- programs ------------------------------------------------------------ */
 
 const char *tools_dir(void)
 {
@@ -181,7 +180,7 @@ struct program load_program(uint16_t port, const char *const *args)
 	return program_start(argv);
 }
 
-/* ---- JSON -------------------------------------------------------------- */
+/* ---- JSON ---------------------------------------------------------------- */
 
 /* The end of the value at @at, or NULL if it is invalid. Strict, except that it
  * does not check escapes in strings. */

@@ -9,7 +9,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-/* ---- skipping ---------------------------------------------------------- */
+/* ---- skipping ------------------------------------------------------------ */
 
 bool wi_is_forced_off(enum weir_rung_id id)
 {
@@ -38,8 +38,7 @@ bool wi_kernel_has_rings(void)
 	return true;
 }
 
-/* ---- sockets ---------------------------------------------------------------
- */
+/* ---- sockets ------------------------------------------------------------- */
 
 static void set_no_delay(int fd)
 {
@@ -142,8 +141,7 @@ void wi_reset_on_close(int fd)
 		0);
 }
 
-/* ---- guard pages ------------------------------------------------------------
- */
+/* ---- guard pages --------------------------------------------------------- */
 
 struct wi_guarded wi_guarded_take(size_t byte_count)
 {
@@ -177,7 +175,7 @@ void wi_guarded_give(struct wi_guarded *guarded)
 	*guarded = (struct wi_guarded){ .map = NULL };
 }
 
-/* ---- rings ------------------------------------------------------------- */
+/* ---- rings --------------------------------------------------------------- */
 
 void wi_ring_start(struct weir_ring *ring, const struct weir_ring_opts *opts)
 {
@@ -221,7 +219,7 @@ struct io_uring_cqe wi_ring_next(struct weir_ring *ring)
 	return cqe;
 }
 
-/* ---- processes --------------------------------------------------------- */
+/* ---- processes ----------------------------------------------------------- */
 
 struct child_report {
 	int result;

@@ -25,7 +25,7 @@
 struct weir_ring;
 struct weir_ring_opts;
 
-/* ---- skipping ---------------------------------------------------------- */
+/* ---- skipping ------------------------------------------------------------ */
 
 /* A sanitizer is part of the program: it needs /proc, its own mappings and the
  * list of CPUs, and complains on the program's stderr. */
@@ -77,8 +77,7 @@ bool wi_is_deep(void);
 /* True if this kernel lets us open a ring; if not, it prints why. */
 bool wi_kernel_has_rings(void);
 
-/* ---- sockets ---------------------------------------------------------------
- */
+/* ---- sockets ------------------------------------------------------------- */
 
 /* A listening IPv4 socket on 127.0.0.1; its address goes to *out_address. */
 int wi_listener(struct sockaddr_in *out_address);
@@ -100,8 +99,7 @@ void wi_read_all(int fd, void *bytes, size_t byte_count);
 /* Makes a close of @fd send RST rather than FIN. */
 void wi_reset_on_close(int fd);
 
-/* ---- guard pages ------------------------------------------------------------
- */
+/* ---- guard pages --------------------------------------------------------- */
 
 struct wi_guarded {
 	uint8_t *bytes; /* exactly byte_count, then a page that traps */
@@ -117,7 +115,7 @@ struct wi_guarded wi_guarded_take(size_t byte_count);
 struct wi_guarded wi_guarded_copy(const void *bytes, size_t byte_count);
 void wi_guarded_give(struct wi_guarded *guarded);
 
-/* ---- random, repeatable ------------------------------------------------ */
+/* ---- random, repeatable -------------------------------------------------- */
 
 /* xorshift64*; @state is never 0. */
 static inline uint32_t wi_random(uint64_t *state)
@@ -128,7 +126,7 @@ static inline uint32_t wi_random(uint64_t *state)
 	return (uint32_t)((*state * 0x2545f4914f6cdd1dULL) >> 32);
 }
 
-/* ---- rings ------------------------------------------------------------- */
+/* ---- rings --------------------------------------------------------------- */
 
 /* Open and enable, or fail the test with the error's text. */
 void wi_ring_start(struct weir_ring *ring, const struct weir_ring_opts *opts);
@@ -146,7 +144,7 @@ void wi_ring_collect(struct weir_ring *ring, struct io_uring_cqe *out_cqes,
 /* The next completion, reaped. */
 struct io_uring_cqe wi_ring_next(struct weir_ring *ring);
 
-/* ---- processes --------------------------------------------------------- */
+/* ---- processes ----------------------------------------------------------- */
 
 /* Runs @body in a forked child, and copies its result and its error back. The
  * child must not assert. */

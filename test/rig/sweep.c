@@ -25,7 +25,7 @@ const char *sweep_tried(void)
 	return trying;
 }
 
-/* ---- the server -------------------------------------------------------- */
+/* ---- the server ---------------------------------------------------------- */
 
 void sweep_await(int fd)
 {
@@ -103,7 +103,7 @@ void sweep_end(struct program *program, struct outcome *outcome)
 		WIFEXITED(status) ? WEXITSTATUS(status) : -WTERMSIG(status);
 }
 
-/* ---- the load ---------------------------------------------------------- */
+/* ---- the load ------------------------------------------------------------ */
 
 enum {
 	TALK_BYTES_MAX = 4096,
@@ -181,7 +181,7 @@ bool sweep_talk(uint16_t port)
 	return is_whole;
 }
 
-/* ---- how it ended ------------------------------------------------------ */
+/* ---- how it ended -------------------------------------------------------- */
 
 static uint64_t causes_sum(const char *json)
 {

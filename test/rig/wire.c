@@ -33,7 +33,7 @@ struct wire_packet {
 	uint8_t data[PACKET_BYTES_MAX];
 };
 
-/* ---- packets in the relay: a heap -------------------------------------- */
+/* ---- packets in the relay: a heap ---------------------------------------- */
 
 static bool is_earlier(const struct wire_packet *a, const struct wire_packet *b)
 {
@@ -83,7 +83,7 @@ static void packet_drop_first(struct wire *wire)
 	}
 }
 
-/* ---- the relay --------------------------------------------------------- */
+/* ---- the relay ----------------------------------------------------------- */
 
 static uint64_t wire_now_ns(void)
 {
@@ -199,7 +199,7 @@ static void *wire_main(void *ctx)
 	}
 }
 
-/* ---- the two networks -------------------------------------------------- */
+/* ---- the two networks ---------------------------------------------------- */
 
 static void ifreq_ioctl(int fd, unsigned long request, struct ifreq *ifreq)
 {

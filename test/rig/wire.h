@@ -22,7 +22,7 @@
  * struct wire_opts - what becomes of a packet, in each direction; a SYN is only
  *                    delayed
  * @lost, @doubled, @flipped: percent; a flipped packet has one wrong bit
- * @late:                     percent that later ones overtake, by LATE_US
+ * @late:                     percent delayed by LATE_US, so later ones overtake
  * @delay_us:                 of all of them
  * @mtu:                      0 for 1500
  */

@@ -157,7 +157,7 @@ static uint32_t rig_free_count(const struct rig *rig)
 	return count;
 }
 
-/* ---- all modes --------------------------------------------------------- */
+/* ---- all modes ----------------------------------------------------------- */
 
 START_TEST(bytes_come_in_order_and_buffers_go_round_in_every_mode)
 {
@@ -247,7 +247,7 @@ START_TEST(closed_group_has_no_status)
 }
 END_TEST
 
-/* ---- incremental ------------------------------------------------------- */
+/* ---- incremental --------------------------------------------------------- */
 
 START_TEST(incremental_buffer_is_filled_bit_by_bit_and_lent_again_once)
 {
@@ -347,7 +347,7 @@ START_TEST(buffer_is_let_go_once_fewer_than_min_left_bytes_remain)
 }
 END_TEST
 
-/* ---- bundles ----------------------------------------------------------- */
+/* ---- bundles ------------------------------------------------------------- */
 
 START_TEST(bundle_spans_buffers_in_the_order_in_which_they_were_lent)
 {
@@ -436,7 +436,7 @@ START_TEST(incremental_bundle_starts_in_the_middle_of_a_buffer)
 }
 END_TEST
 
-/* ---- sends ------------------------------------------------------------- */
+/* ---- sends --------------------------------------------------------------- */
 
 static const struct {
 	const char *when;
@@ -553,7 +553,7 @@ START_TEST(send_from_a_group_with_nothing_queued_says_enobufs)
 }
 END_TEST
 
-/* ---- refusals and misuse ----------------------------------------------- */
+/* ---- refusals and misuse ------------------------------------------------- */
 
 static const struct {
 	const char *when;

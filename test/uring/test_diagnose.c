@@ -192,7 +192,7 @@ START_TEST(kernel_that_does_not_answer_the_probe_is_refused)
 }
 END_TEST
 
-/* ---- this host --------------------------------------------------------- */
+/* ---- this host ----------------------------------------------------------- */
 
 START_TEST(facts_of_this_host_are_what_its_limits_say)
 {
@@ -426,7 +426,7 @@ START_TEST(ring_behind_a_seccomp_filter_names_the_filter)
 }
 END_TEST
 
-/* ---- errors ------------------------------------------------------------ */
+/* ---- errors -------------------------------------------------------------- */
 
 START_TEST(error_keeps_its_code_and_cuts_its_text)
 {
@@ -441,7 +441,7 @@ START_TEST(error_keeps_its_code_and_cuts_its_text)
 }
 END_TEST
 
-/* ---- the ladder -------------------------------------------------------- */
+/* ---- the ladder ---------------------------------------------------------- */
 
 enum { DEFER, COOP, NO_SQARRAY, REGISTERED, MIN_WAIT, NO_IOWAIT, LADDER_COUNT };
 #define BIT(rung) (1u << (rung))

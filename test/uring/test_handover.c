@@ -167,7 +167,7 @@ START_TEST(message_from_a_thread_without_a_ring_hands_over_as_well)
 }
 END_TEST
 
-/* ---- a request of several ---------------------------------------------- */
+/* ---- a request of several ------------------------------------------------ */
 
 enum { RAISED_TO = 1000000, RAISERS = 2 };
 

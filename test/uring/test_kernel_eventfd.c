@@ -201,7 +201,7 @@ START_TEST(enter_that_submits_less_does_not_sleep)
 }
 END_TEST
 
-/* ---- descriptors ------------------------------------------------------- */
+/* ---- descriptors --------------------------------------------------------- */
 
 static int setup(uint32_t flags)
 {

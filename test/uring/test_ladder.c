@@ -70,7 +70,7 @@ static void expect_off(enum weir_rung_id id, int err, const char *cause,
 		      rung->remedy, remedy);
 }
 
-/* ---- names ------------------------------------------------------------- */
+/* ---- names --------------------------------------------------------------- */
 
 static const struct {
 	const char *text;
@@ -136,7 +136,7 @@ START_TEST(names_are_all_different)
 }
 END_TEST
 
-/* ---- this kernel ------------------------------------------------------- */
+/* ---- this kernel --------------------------------------------------------- */
 
 START_TEST(each_rung_of_this_kernel_is_on_or_says_why_not)
 {
@@ -261,7 +261,7 @@ START_TEST(probe_leaves_no_descriptor_behind)
 }
 END_TEST
 
-/* ---- a kernel that refuses --------------------------------------------- */
+/* ---- a kernel that refuses ----------------------------------------------- */
 
 static const struct {
 	enum weir_rung_id id;
@@ -508,7 +508,7 @@ START_TEST(loopback_that_is_down_is_named)
 }
 END_TEST
 
-/* ---- one ring ---------------------------------------------------------- */
+/* ---- one ring ------------------------------------------------------------ */
 
 START_TEST(ring_works_without_any_one_rung_and_says_so)
 {

@@ -41,7 +41,7 @@ static void expect_off(const struct weir_rung *rung, int err)
 	ck_assert_str_ne(rung->remedy, "");
 }
 
-/* ---- operations -------------------------------------------------------- */
+/* ---- operations ---------------------------------------------------------- */
 
 static const struct {
 	const char *what;
@@ -138,7 +138,7 @@ START_TEST(operation_that_does_something_else_is_found_out)
 }
 END_TEST
 
-/* ---- calls ------------------------------------------------------------- */
+/* ---- calls --------------------------------------------------------------- */
 
 /* The real kernel, but one call reports success and does nothing. */
 struct yes_man {
@@ -192,7 +192,7 @@ START_TEST(call_that_only_says_yes_is_found_out)
 }
 END_TEST
 
-/* ---- time -------------------------------------------------------------- */
+/* ---- time ---------------------------------------------------------------- */
 
 /* The real kernel with a clock that jumps a second at every read; if is_asleep,
  * enters do nothing. */

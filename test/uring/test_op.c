@@ -93,7 +93,7 @@ static size_t pattern_read_some(int fd, size_t from)
 	return (size_t)count;
 }
 
-/* ---- nop and read ------------------------------------------------------ */
+/* ---- nop and read -------------------------------------------------------- */
 
 START_TEST(nop_gives_zero_and_its_user_data)
 {
@@ -165,7 +165,7 @@ START_TEST(read_goes_on_where_the_last_one_ended)
 }
 END_TEST
 
-/* ---- accept ------------------------------------------------------------ */
+/* ---- accept -------------------------------------------------------------- */
 
 START_TEST(accept_gives_one_connection_in_the_lowest_free_slot)
 {
@@ -285,7 +285,7 @@ START_TEST(closing_the_listener_does_not_end_an_armed_accept)
 }
 END_TEST
 
-/* ---- receive ----------------------------------------------------------- */
+/* ---- receive ------------------------------------------------------------- */
 
 START_TEST(multishot_receive_brings_bytes_then_the_end_without_a_buffer)
 {
@@ -332,7 +332,7 @@ START_TEST(multishot_receive_on_a_reset_connection_says_econnreset)
 }
 END_TEST
 
-/* ---- send -------------------------------------------------------------- */
+/* ---- send ---------------------------------------------------------------- */
 
 enum { BIG = 4 << 20 };
 
@@ -535,7 +535,7 @@ START_TEST(send_after_shutdown_says_epipe_without_a_signal)
 }
 END_TEST
 
-/* ---- sockets ----------------------------------------------------------- */
+/* ---- sockets ------------------------------------------------------------- */
 
 START_TEST(sockets_fill_the_table_and_then_say_enfile)
 {
@@ -714,7 +714,7 @@ START_TEST(close_of_a_slot_leaves_an_armed_receive_on_it)
 }
 END_TEST
 
-/* ---- cancel ------------------------------------------------------------ */
+/* ---- cancel -------------------------------------------------------------- */
 
 START_TEST(cancel_of_a_slot_counts_what_it_found_and_each_ends)
 {
@@ -847,7 +847,7 @@ START_TEST(cancel_of_a_token_finds_one_or_says_enoent)
 }
 END_TEST
 
-/* ---- the kernel's own calls -------------------------------------------- */
+/* ---- the kernel's own calls ---------------------------------------------- */
 
 /* For the wrapper of all fault injection: each call reaches the kernel
  * unchanged, once. */
@@ -995,7 +995,7 @@ START_TEST(wait_ends_when_another_thread_changes_the_word_and_wakes)
 }
 END_TEST
 
-/* ---- the suite --------------------------------------------------------- */
+/* ---- the suite ----------------------------------------------------------- */
 
 static TCase *add_case(Suite *suite, const char *name)
 {

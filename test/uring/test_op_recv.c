@@ -7,7 +7,7 @@
 #include <netinet/udp.h>
 #include <sys/socket.h>
 
-/* ---- into the caller's buffer ------------------------------------------ */
+/* ---- into the caller's buffer -------------------------------------------- */
 
 START_TEST(recv_waits_and_brings_bytes_then_the_end)
 {
@@ -138,7 +138,7 @@ START_TEST(recv_peeks_and_then_reads_the_same)
 }
 END_TEST
 
-/* ---- common to all forms ----------------------------------------------- */
+/* ---- common to all forms ------------------------------------------------- */
 
 static char form_bytes[16];
 static struct iovec form_part = { form_bytes, sizeof(form_bytes) };
@@ -357,7 +357,7 @@ START_TEST(receive_that_polls_first_may_be_armed_on_an_empty_group)
 }
 END_TEST
 
-/* ---- multishot --------------------------------------------------------- */
+/* ---- multishot ----------------------------------------------------------- */
 
 START_TEST(multishot_ends_with_enobufs_and_goes_on_when_armed_again)
 {
@@ -515,7 +515,7 @@ START_TEST(end_of_stream_is_marked_nonempty_too)
 }
 END_TEST
 
-/* ---- bundles ----------------------------------------------------------- */
+/* ---- bundles ------------------------------------------------------------- */
 
 START_TEST(bundle_goes_over_as_many_buffers_as_it_takes)
 {
@@ -702,7 +702,7 @@ START_TEST(bundle_on_a_worker_goes_over_what_another_has_taken)
 }
 END_TEST
 
-/* ---- messages ---------------------------------------------------------- */
+/* ---- messages ------------------------------------------------------------ */
 
 START_TEST(recvmsg_writes_the_name_and_the_flags_back)
 {
@@ -892,7 +892,7 @@ START_TEST(message_shorter_than_its_header_is_refused)
 }
 END_TEST
 
-/* ---- errors that the asserts prevent ----------------------------------- */
+/* ---- errors that the asserts prevent ------------------------------------- */
 
 static void waitall_on_multishot(struct io_uring_sqe *sqe, int fd)
 {

@@ -127,7 +127,7 @@ static int32_t do_form(struct rig *rig, int form, int fd)
 	return finish(rig);
 }
 
-/* ---- common to all forms ----------------------------------------------- */
+/* ---- common to all forms ------------------------------------------------- */
 
 START_TEST(send_delivers_what_it_was_given)
 {
@@ -360,7 +360,7 @@ START_TEST(skip_hides_a_success_and_shows_a_failure)
 }
 END_TEST
 
-/* ---- vectors and addresses --------------------------------------------- */
+/* ---- vectors and addresses ----------------------------------------------- */
 
 START_TEST(vector_is_copied_at_submission)
 {
@@ -480,7 +480,7 @@ START_TEST(datagram_that_is_too_long_says_emsgsize)
 }
 END_TEST
 
-/* ---- buffers of a group ------------------------------------------------ */
+/* ---- buffers of a group -------------------------------------------------- */
 
 START_TEST(sends_take_buffers_in_the_order_they_were_lent)
 {
@@ -591,7 +591,7 @@ START_TEST(send_from_an_empty_or_unknown_group_is_refused)
 }
 END_TEST
 
-/* ---- zero copy --------------------------------------------------------- */
+/* ---- zero copy ----------------------------------------------------------- */
 
 START_TEST(notice_comes_after_the_result_and_is_the_last)
 {
@@ -696,7 +696,7 @@ START_TEST(memory_outside_the_registered_buffer_says_efault)
 }
 END_TEST
 
-/* ---- errors that the asserts prevent ----------------------------------- */
+/* ---- errors that the asserts prevent ------------------------------------- */
 
 static void fixed_buffer_on_send(struct io_uring_sqe *sqe, int fd)
 {

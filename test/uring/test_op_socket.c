@@ -344,7 +344,7 @@ START_TEST(installed_descriptor_survives_exec_if_asked_to)
 }
 END_TEST
 
-/* ---- commands ---------------------------------------------------------- */
+/* ---- commands ------------------------------------------------------------ */
 
 START_TEST(getsockopt_reads_what_setsockopt_wrote)
 {

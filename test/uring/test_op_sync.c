@@ -6,7 +6,7 @@
 
 #include <linux/futex.h>
 
-/* ---- nop, and the flags of any entry ----------------------------------- */
+/* ---- nop, and the flags of any entry ------------------------------------- */
 
 static const int32_t results[] = { 0, 1, 4096, -1, -EPIPE, INT32_MAX };
 START_TEST(nop_gives_the_result_it_was_told_to)
@@ -162,7 +162,7 @@ START_TEST(async_and_skip_do_what_they_say)
 }
 END_TEST
 
-/* ---- messages ---------------------------------------------------------- */
+/* ---- messages ------------------------------------------------------------ */
 
 START_TEST(message_is_a_completion_on_the_other_ring)
 {
@@ -325,7 +325,7 @@ START_TEST(message_that_cannot_arrive_says_why)
 }
 END_TEST
 
-/* ---- futexes ----------------------------------------------------------- */
+/* ---- futexes ------------------------------------------------------------- */
 
 START_TEST(futex_wait_is_woken_by_a_wake)
 {

@@ -8,7 +8,7 @@
 #include <sys/eventfd.h>
 #include <time.h>
 
-/* ---- poll -------------------------------------------------------------- */
+/* ---- poll ---------------------------------------------------------------- */
 
 static const struct {
 	const char *when;
@@ -240,7 +240,7 @@ START_TEST(skip_on_a_multishot_poll_is_refused_by_the_kernel)
 }
 END_TEST
 
-/* ---- epoll ------------------------------------------------------------- */
+/* ---- epoll --------------------------------------------------------------- */
 
 static int32_t do_ctl(struct rig *rig, int epoll, int operation, int fd)
 {
@@ -286,7 +286,7 @@ START_TEST(epoll_is_changed_and_waited_on)
 }
 END_TEST
 
-/* ---- timeouts ---------------------------------------------------------- */
+/* ---- timeouts ------------------------------------------------------------ */
 
 static const struct weir_kernel_timespec soon = { .tv_nsec = 1000000 };
 static const struct weir_kernel_timespec far = { .tv_sec = 1000 };
@@ -495,7 +495,7 @@ START_TEST(timeout_moves_to_another_time_of_its_own_clock)
 }
 END_TEST
 
-/* ---- linked timeouts --------------------------------------------------- */
+/* ---- linked timeouts ----------------------------------------------------- */
 
 /* A receive on @fd within @limit, as FIRST and SECOND. */
 static void take_limited(struct rig *rig, int fd,

@@ -80,7 +80,7 @@ START_TEST(shutdown_by_the_ring_leaves_a_worker_of_this_thread_only)
 }
 END_TEST
 
-/* ---- weir-echo --------------------------------------------------------- */
+/* ---- weir-echo ----------------------------------------------------------- */
 
 /* Serves one connection, which is still open when the server is stopped.
  * Returns the number of worker threads that the server reports. */
@@ -153,7 +153,7 @@ START_TEST(echo_server_without_install_slot_reports_its_workers)
 }
 END_TEST
 
-/* ---- a folder in place of /proc ---------------------------------------- */
+/* ---- a folder in place of /proc ------------------------------------------ */
 
 static const struct {
 	const char *folder;

@@ -20,7 +20,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-/* ---- sums, when it comes back ------------------------------------------ */
+/* ---- sums, when it comes back -------------------------------------------- */
 
 START_TEST(payload_in_flight_that_nobody_touches_is_no_abort)
 {
@@ -53,7 +53,7 @@ START_TEST(payload_touched_in_flight_meets_an_assert)
 }
 END_TEST
 
-/* ---- the sanitizer, at once -------------------------------------------- */
+/* ---- the sanitizer, at once ---------------------------------------------- */
 
 #ifdef WI_ASAN
 
@@ -172,7 +172,7 @@ START_TEST(queue_entries_are_the_kernels_but_while_they_are_ours)
 }
 END_TEST
 
-/* ---- the simulated kernel ---------------------------------------------- */
+/* ---- the simulated kernel ------------------------------------------------ */
 
 struct copy {
 	uint8_t *lent;

@@ -16,7 +16,7 @@
 #include <time.h>
 #include <unistd.h>
 
-/* ---- eventfd ----------------------------------------------------------- */
+/* ---- eventfd ------------------------------------------------------------- */
 
 START_TEST(eventfd_is_readable_once_a_completion_came)
 {
@@ -53,7 +53,7 @@ START_TEST(what_is_no_eventfd_is_refused)
 }
 END_TEST
 
-/* ---- limits, clock, napi ----------------------------------------------- */
+/* ---- limits, clock, napi ------------------------------------------------- */
 
 START_TEST(limits_of_worker_threads_are_set_and_read_back)
 {
@@ -151,7 +151,7 @@ START_TEST(queue_that_does_not_exist_is_neither_added_nor_removed)
 }
 END_TEST
 
-/* ---- cancel ------------------------------------------------------------ */
+/* ---- cancel -------------------------------------------------------------- */
 
 enum { TOKEN = 9 };
 static const struct {
@@ -222,7 +222,7 @@ START_TEST(cancel_finds_what_matches_and_each_still_completes)
 }
 END_TEST
 
-/* ---- query, and messages without a ring -------------------------------- */
+/* ---- query, and messages without a ring ---------------------------------- */
 
 START_TEST(kernel_tells_what_it_knows_and_grants_no_more)
 {
@@ -370,7 +370,7 @@ START_TEST(messages_to_a_full_ring_overflow_and_are_not_lost)
 }
 END_TEST
 
-/* ---- refusals, one for each call --------------------------------------- */
+/* ---- refusals, one for each call ----------------------------------------- */
 
 static int call_eventfd(struct weir_ring *ring)
 {

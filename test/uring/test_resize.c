@@ -220,7 +220,7 @@ START_TEST(resize_on_the_wrong_thread_says_eexist)
 }
 END_TEST
 
-/* ---- the wait region --------------------------------------------------- */
+/* ---- the wait region ----------------------------------------------------- */
 
 static const struct {
 	const char *when;

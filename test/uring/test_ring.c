@@ -60,7 +60,7 @@ static const struct weir_wait wait_for_one = {
 	.timeout_ns = WEIR_TIMEOUT_NEVER,
 };
 
-/* ---- helpers ----------------------------------------------------------- */
+/* ---- helpers ------------------------------------------------------------- */
 
 static void read_take(struct weir_ring *ring, int fd, void *bytes,
 		      uint32_t byte_count, uint64_t user_data)
@@ -99,7 +99,7 @@ static int uring_mapping_count(void)
 		wi_skip_if_forced_off(WEIR_RUNG_SUBMIT_ALL);                   \
 	} while (0)
 
-/* ---- open and enable --------------------------------------------------- */
+/* ---- open and enable ----------------------------------------------------- */
 
 START_TEST(ring_opens_on_each_rung_of_the_ladder)
 {
@@ -303,7 +303,7 @@ START_TEST(seventeenth_ring_of_a_thread_goes_without_a_registered_descriptor)
 }
 END_TEST
 
-/* ---- threads ----------------------------------------------------------- */
+/* ---- threads ------------------------------------------------------------- */
 
 struct thread_work {
 	struct weir_ring *ring;
@@ -437,7 +437,7 @@ START_TEST(ring_of_the_parent_is_foreign_to_a_forked_child)
 }
 END_TEST
 
-/* ---- submitting -------------------------------------------------------- */
+/* ---- submitting ---------------------------------------------------------- */
 
 START_TEST(nops_in_batches_of_every_size_come_back_once_each)
 {
@@ -496,7 +496,7 @@ START_TEST(taken_entry_is_all_zero_even_when_it_was_used_before)
 }
 END_TEST
 
-/* ---- faults ------------------------------------------------------------ */
+/* ---- faults -------------------------------------------------------------- */
 
 static const struct {
 	const char *when;
@@ -655,7 +655,7 @@ START_TEST(thousand_nops_through_random_faults_come_back_once_each)
 }
 END_TEST
 
-/* ---- completions ------------------------------------------------------- */
+/* ---- completions --------------------------------------------------------- */
 
 START_TEST(overflowed_completion_queue_loses_nothing_and_keeps_its_order)
 {
@@ -789,7 +789,7 @@ START_TEST(hundred_ready_sockets_are_delivered_without_sleeping_on_any)
 }
 END_TEST
 
-/* ---- waiting ----------------------------------------------------------- */
+/* ---- waiting ------------------------------------------------------------- */
 
 #define DAY_S 86400
 static const struct {
@@ -1064,7 +1064,7 @@ START_TEST(signal_ends_an_endless_wait_without_an_error)
 }
 END_TEST
 
-/* ---- closing ----------------------------------------------------------- */
+/* ---- closing ------------------------------------------------------------- */
 
 /* Binds @address, which a ring that the kernel is freeing may still hold. Each
  * open retries for 200 ms by itself. */
@@ -1147,7 +1147,7 @@ START_TEST(ring_that_was_never_enabled_and_one_closed_twice_close_well)
 }
 END_TEST
 
-/* ---- the descriptor table ---------------------------------------------- */
+/* ---- the descriptor table ------------------------------------------------ */
 
 START_TEST(table_of_direct_descriptors_is_taken_or_refused_in_words)
 {
@@ -1178,7 +1178,7 @@ START_TEST(table_of_direct_descriptors_is_taken_or_refused_in_words)
 }
 END_TEST
 
-/* ---- under strace ------------------------------------------------------ */
+/* ---- under strace -------------------------------------------------------- */
 
 /* In the child: 1000 NOPs in random batches. Exits with 0 if each came back
  * once, and if the fault that @argument names really occurred. */
@@ -1254,7 +1254,8 @@ static const struct {
 	{ "inject=io_uring_enter:error=EAGAIN:when=1+2", "refused" },
 	{ "inject=io_uring_enter:error=ENOMEM:when=3+4", "refused" },
 	{ "inject=io_uring_enter:retval=0:when=2+2", "short" },
-	{ "inject=io_uring_enter:retval=3:when=2+2", "short" }, /* a lie */
+	{ "inject=io_uring_enter:retval=3:when=2+2", "short" }, /* a wrong
+								 * result */
 };
 START_TEST(injected_results_of_enter_lose_and_double_nothing)
 {
@@ -1273,7 +1274,7 @@ START_TEST(injected_results_of_enter_lose_and_double_nothing)
 }
 END_TEST
 
-/* ---- the suite ---------------------------------------------------------- */
+/* ---- the suite ----------------------------------------------------------- */
 
 static void add_open(Suite *suite)
 {

@@ -25,7 +25,7 @@ enum {
 	NS_PER_MS = 1000000,
 };
 
-/* ---- the objects to open ------------------------------------------------ */
+/* ---- the objects to open ------------------------------------------------- */
 
 /* Opens an object, and closes it if it opened. */
 struct subject {
@@ -108,7 +108,7 @@ static int play_trial(const struct weir_kernel *kernel, int rung,
 	return weir_error_set(error, rungs[rung].err, "%s", rungs[rung].cause);
 }
 
-/* ---- the sweep --------------------------------------------------------- */
+/* ---- the sweep ----------------------------------------------------------- */
 
 static void sweep_once(const struct subject *subject, int rung,
 		       struct failing *failing)
@@ -138,7 +138,7 @@ static uint64_t now_ms(void)
 }
 
 /* A loop whose enters always fail retries once per millisecond, and ends. Its
- * duration depends on the machine: the stop may come late. */
+ * duration depends on the machine: the stop may be delayed. */
 static void expect_no_spin(const struct subject *subject,
 			   const struct failing *failing, uint64_t begun_ms)
 {
@@ -199,7 +199,7 @@ START_TEST(a_trial_that_is_refused_anywhere_says_so)
 }
 END_TEST
 
-/* ---- the suite ---------------------------------------------------------- */
+/* ---- the suite ----------------------------------------------------------- */
 
 WI_SUITE(seam, "seam", WI_RUNGS | WI_THREADS)
 {

@@ -12,7 +12,7 @@
 
 #include <errno.h>
 
-/* ---- a kernel with NOP only, under a weir_ring ------------------------- */
+/* ---- a kernel with NOP only, under a weir_ring --------------------------- */
 
 enum { RING_FD = 1, SQ_COUNT = 4, CQ_COUNT = 8, OVERFLOW_MOST = 4 };
 
@@ -221,7 +221,7 @@ START_TEST(sizes_are_rounded_up_to_a_power_of_two)
 }
 END_TEST
 
-/* ---- buffer groups ----------------------------------------------------- */
+/* ---- buffer groups ------------------------------------------------------- */
 
 enum { BUF_COUNT = 8, BUF_BYTES = 100, GROUP = 7 };
 
@@ -447,7 +447,7 @@ START_TEST(flags_name_the_buffer)
 }
 END_TEST
 
-/* ---- slots ------------------------------------------------------------- */
+/* ---- slots --------------------------------------------------------------- */
 
 START_TEST(slots_are_taken_round_from_the_last_one)
 {

@@ -114,7 +114,7 @@ static void rig_read(const struct rig *rig, uint32_t byte_count)
 	free(bytes);
 }
 
-/* ---- the forms --------------------------------------------------------- */
+/* ---- the forms ----------------------------------------------------------- */
 
 static const struct {
 	const char *when;
@@ -183,7 +183,7 @@ START_TEST(bytes_arrive_and_memory_comes_back_in_every_form)
 }
 END_TEST
 
-/* ---- errors ------------------------------------------------------------ */
+/* ---- errors -------------------------------------------------------------- */
 
 enum spoil {
 	SPOIL_NOTHING,
@@ -307,7 +307,7 @@ START_TEST(cancelled_send_is_held_until_its_last_completion)
 }
 END_TEST
 
-/* ---- the bound --------------------------------------------------------- */
+/* ---- the bound ----------------------------------------------------------- */
 
 static const struct {
 	const char *when;
@@ -380,7 +380,7 @@ START_TEST(full_submission_queue_says_eagain_and_lends_nothing)
 }
 END_TEST
 
-/* ---- the flags decide, whatever the results ---------------------------- */
+/* ---- the flags decide, whatever the results ------------------------------ */
 
 static const struct {
 	const char *when;

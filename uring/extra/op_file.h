@@ -27,7 +27,7 @@ extern "C" {
 struct open_how; /* <linux/openat2.h> */
 struct statx;    /* <sys/stat.h>, with _GNU_SOURCE */
 
-/* ---- read and write ---------------------------------------------------- */
+/* ---- read and write ------------------------------------------------------ */
 
 static inline void wi_op_vector(struct io_uring_sqe *sqe, uint8_t opcode,
 				int32_t fd, const struct iovec *parts,
@@ -154,7 +154,7 @@ static inline void weir_op_read_multishot(struct io_uring_sqe *sqe, int32_t fd,
 	sqe->buf_group = group;
 }
 
-/* ---- pipes ------------------------------------------------------------- */
+/* ---- pipes --------------------------------------------------------------- */
 
 /**
  * weir_op_pipe() - pipe2(2)
@@ -223,7 +223,7 @@ static inline void weir_op_splice_in_slot(struct io_uring_sqe *sqe)
 	sqe->splice_flags |= 1u << 31; /* SPLICE_F_FD_IN_FIXED */
 }
 
-/* ---- opening and asking ------------------------------------------------ */
+/* ---- opening and asking -------------------------------------------------- */
 
 /**
  * weir_op_openat() - openat(2)
@@ -367,7 +367,7 @@ static inline void weir_op_mkdirat(struct io_uring_sqe *sqe, int32_t folder_fd,
 	sqe->len = mode;
 }
 
-/* ---- the table of direct descriptors ----------------------------------- */
+/* ---- the table of direct descriptors ------------------------------------- */
 
 /**
  * weir_op_files_update() - put descriptors into slots from @first_slot on

@@ -10,7 +10,7 @@ extern "C" {
 
 struct futex_waitv; /* <linux/futex.h> */
 
-/* ---- nop --------------------------------------------------------------- */
+/* ---- nop ----------------------------------------------------------------- */
 
 /** weir_op_nop() - res 0. Linux 5.1. */
 static inline void weir_op_nop(struct io_uring_sqe *sqe)

@@ -15,7 +15,7 @@ extern "C" {
 
 struct epoll_event; /* <sys/epoll.h> */
 
-/* ---- poll -------------------------------------------------------------- */
+/* ---- poll ---------------------------------------------------------------- */
 
 /* POLL* and EPOLL* bits as the kernel reads them: 16-bit halves swapped on a
  * big-endian machine. */
@@ -112,7 +112,7 @@ static inline void weir_op_poll_update(struct io_uring_sqe *sqe,
 	sqe->off = new_user_data;
 }
 
-/* ---- epoll ------------------------------------------------------------- */
+/* ---- epoll --------------------------------------------------------------- */
 
 /**
  * weir_op_epoll_ctl() - epoll_ctl(2)

@@ -46,7 +46,7 @@ void weir_rung_init(struct weir_rung *out_rung, enum weir_rung_id id)
 	*out_rung = rung_rows[id];
 }
 
-/* ---- in words ---------------------------------------------------------- */
+/* ---- in words ------------------------------------------------------------ */
 
 __attribute__((format(printf, 2, 3))) static void rung_cause(
 	struct weir_rung *rung, const char *format, ...)
@@ -196,7 +196,7 @@ void weir_rung_set_result(struct weir_rung *rung, int err)
 		rung_explain(rung);
 }
 
-/* ---- the whole host ---------------------------------------------------- */
+/* ---- the whole host ------------------------------------------------------ */
 
 /* Without a ring no rung can be tried: @reason says why. */
 static void rung_have_no_ring(struct weir_rung *rung,
@@ -292,7 +292,7 @@ int weir_rungs_require(weir_rung_set forced_off, struct weir_error *error)
 			      missing, WEIR_FORCE_OFF, names);
 }
 
-/* ---- one ring ---------------------------------------------------------- */
+/* ---- one ring ------------------------------------------------------------ */
 
 static bool ring_has_flags(const struct weir_ring *ring, uint32_t flags)
 {

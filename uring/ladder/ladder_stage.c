@@ -120,7 +120,7 @@ int wi_stage_bufs(struct wi_stage *stage, uint32_t buf_count,
 	return 0;
 }
 
-/* ---- operations -------------------------------------------------------- */
+/* ---- operations ---------------------------------------------------------- */
 
 struct io_uring_sqe *wi_stage_sqe(struct wi_stage *stage, uint8_t opcode,
 				  int fd)
@@ -188,7 +188,7 @@ int wi_stage_do(struct wi_stage *stage)
 	return err < 0 ? err : cqe.res;
 }
 
-/* ---- sockets ----------------------------------------------------------- */
+/* ---- sockets ------------------------------------------------------------- */
 
 static void stage_where(struct wi_stage_address *out_where)
 {

@@ -27,7 +27,7 @@ static int try_nop(struct wi_stage *stage)
 	return wi_stage_do(stage);
 }
 
-/* ---- set-up ------------------------------------------------------------ */
+/* ---- set-up -------------------------------------------------------------- */
 
 static int try_flags(struct wi_stage *stage, uint32_t setup_flags)
 {
@@ -106,7 +106,7 @@ static int try_restrictions(struct wi_stage *stage)
 	return wi_stage_do(stage) == -EACCES ? 0 : -EPROTO;
 }
 
-/* ---- entering ---------------------------------------------------------- */
+/* ---- entering ------------------------------------------------------------ */
 
 /* One completion is ready and eight are wanted: the wait must end long before
  * the timeout. */
@@ -194,7 +194,7 @@ static int try_wait_region(struct wi_stage *stage)
 	return err < 0 ? err : -EPROTO;
 }
 
-/* ---- registering ------------------------------------------------------- */
+/* ---- registering --------------------------------------------------------- */
 
 static int try_register(struct wi_stage *stage, uint32_t opcode, void *arg,
 			uint32_t arg_count)

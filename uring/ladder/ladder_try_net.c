@@ -20,7 +20,7 @@ static int success_await(struct wi_stage *stage, uint64_t tag,
 	return out_cqe->res < 0 ? out_cqe->res : 0;
 }
 
-/* ---- sockets ----------------------------------------------------------- */
+/* ---- sockets ------------------------------------------------------------- */
 
 static int table_open(struct wi_stage *stage)
 {
@@ -136,7 +136,7 @@ int wi_try_bind_listen(struct wi_stage *stage)
 	return wi_stage_do(stage);
 }
 
-/* ---- receiving --------------------------------------------------------- */
+/* ---- receiving ----------------------------------------------------------- */
 
 /* Opens everything that a receive into a group of buffers needs. */
 static int recv_open(struct wi_stage *stage, uint32_t buf_count,
@@ -223,7 +223,7 @@ int wi_try_recv_multishot(struct wi_stage *stage)
 	return 0;
 }
 
-/* ---- sending ----------------------------------------------------------- */
+/* ---- sending ------------------------------------------------------------- */
 
 static int send_open(struct wi_stage *stage)
 {
@@ -288,7 +288,7 @@ int wi_try_send_zc(struct wi_stage *stage)
 	return (cqe.flags & IORING_CQE_F_NOTIF) != 0 ? 0 : -EPROTO;
 }
 
-/* ---- messages and cancelling ------------------------------------------- */
+/* ---- messages and cancelling --------------------------------------------- */
 
 enum { MESSAGE = 1234, MESSAGE_TAG = 1u << 30 };
 

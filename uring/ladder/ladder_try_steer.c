@@ -30,7 +30,7 @@ enum {
 	KEY_AT = -4,            /* from the program's frame pointer */
 };
 
-/* ---- the trial --------------------------------------------------------- */
+/* ---- the trial ----------------------------------------------------------- */
 
 static int steer_open(struct wi_stage *stage, struct wi_stage_address *where)
 {
@@ -88,7 +88,7 @@ static int steer_set(int fd, int option, const void *value, socklen_t bytes)
 								    : 0;
 }
 
-/* ---- by CPU ------------------------------------------------------------ */
+/* ---- by CPU -------------------------------------------------------------- */
 
 /* The CPU that sends a packet over loopback also receives it, so this thread
  * must stay on one CPU during the try. */
@@ -172,7 +172,7 @@ int wi_try_steer_cbpf(struct wi_stage *stage)
 	return steer_by_cpu(stage, choose_cbpf);
 }
 
-/* ---- by an eBPF program ------------------------------------------------ */
+/* ---- by an eBPF program -------------------------------------------------- */
 
 /* The verifier ends with EAGAIN when a signal or task work is pending. The
  * kernel frees a closed ring later, and then queues task work to each thread

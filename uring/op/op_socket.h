@@ -147,7 +147,7 @@ static inline void weir_op_install_slot(struct io_uring_sqe *sqe, uint32_t slot)
 	sqe->flags |= IOSQE_FIXED_FILE;
 }
 
-/* ---- socket commands --------------------------------------------------- */
+/* ---- socket commands ----------------------------------------------------- */
 
 static inline void wi_op_socket_command(struct io_uring_sqe *sqe, int32_t fd,
 					uint32_t command)

@@ -75,7 +75,7 @@ static inline uint32_t *wi_soft_ring_word(const struct wi_soft_ring *ring,
 	return (uint32_t *)(void *)(ring->memory + offset);
 }
 
-/* ---- submission -------------------------------------------------------- */
+/* ---- submission ---------------------------------------------------------- */
 
 /* Entries that the program has published and the kernel has not taken. A faulty
  * program can publish more than the queue holds. */
@@ -88,7 +88,7 @@ static inline uint32_t wi_soft_ring_submitted(const struct wi_soft_ring *ring)
 /* Takes the next entry; the program may reuse its place. */
 void wi_soft_ring_take(struct wi_soft_ring *ring, struct io_uring_sqe *out_sqe);
 
-/* ---- completion -------------------------------------------------------- */
+/* ---- completion ---------------------------------------------------------- */
 
 /* Completions in the queue that the program has not reaped. */
 static inline uint32_t wi_soft_ring_ready(const struct wi_soft_ring *ring)
