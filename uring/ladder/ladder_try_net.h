@@ -1,5 +1,6 @@
-/* ladder_try_net.h - the rungs that move bytes, sockets and messages; each as
- *                    wi_ladder_try() */
+/* ladder_try_net.h - one try per rung of sockets, bytes and messages; results as
+ * wi_ladder_try()
+ */
 #ifndef WEIR_URING_LADDER_TRY_NET_H
 #define WEIR_URING_LADDER_TRY_NET_H
 

@@ -1,5 +1,5 @@
-/* ladder_try_steer.h - the rungs of steering: what may choose the listener of a
- *                      new connection; each as wi_ladder_try() */
+/* ladder_try_steer.h - one try per rung of steering; results as wi_ladder_try()
+ */
 #ifndef WEIR_URING_LADDER_TRY_STEER_H
 #define WEIR_URING_LADDER_TRY_STEER_H
 
