@@ -1,4 +1,4 @@
-/* ladder_try_net.h - one try per rung of sockets, bytes and messages; results as
+/* ladder_try_net.h - one try per rung of sockets and messages; results as
  * wi_ladder_try()
  */
 #ifndef WEIR_URING_LADDER_TRY_NET_H
