@@ -361,9 +361,10 @@ START_TEST(each_call_of_a_load_that_fails_is_overcome_or_explained)
 }
 END_TEST
 
-/* Without the flag for threads: under the thread sanitizer, which holds signals
- * back, a traced server once did not end (1 run of 30). The deep tier runs it.
- */
+/* Without the flag for threads, for now: under the thread sanitizer a traced
+ * server did not end in one of five runs of this suite (io_uring_enter, EINTR,
+ * when=7..32). The cause is not known, and it may be weir's. The deep tier runs
+ * the suite under that sanitizer. */
 WI_SUITE(sweep_inject, "sweep-inject", WI_RUNGS | WI_SWEEP)
 {
 	TCase *tcase = tcase_create("inject");
